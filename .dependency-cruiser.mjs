@@ -1,0 +1,95 @@
+/**
+ * Who may import whom, as an allow-list: an import that no rule allows breaks `make check`. test/imports.test.ts asserts that
+ * every folder below src/ is named here.
+ */
+
+/** Type-only files that adapters and the domain meet at. */
+const PORTS = ["^src/vmm/driver\\.ts$", "^src/vms/ports\\.ts$", "^src/vms/vm-store\\.ts$", "^src/contract/"];
+const outside = ["^node_modules/", "^node:"];
+const folder = (name) => `^src/${name}/`;
+
+/** Folder → what it may import besides itself and npm packages. */
+export const LAYERS = {
+  errors: [],
+  platform: [folder("errors")],
+  contract: [folder("errors")],
+  guest: [folder("errors"), folder("platform"), folder("contract")],
+  vmm: [folder("errors"), folder("platform"), ...PORTS],
+  images: [folder("errors"), folder("platform"), ...PORTS],
+  store: [folder("errors"), folder("platform"), ...PORTS],
+  // The guest client is the one adapter that the domain knows: it is the same for every driver.
+  vms: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
+  "daemon/api": [folder("errors"), folder("platform"), folder("contract"), folder("guest"), folder("vms")],
+  daemon: [
+    folder("errors"),
+    folder("platform"),
+    folder("contract"),
+    folder("guest"),
+    folder("vmm"),
+    folder("images"),
+    folder("store"),
+    folder("vms"),
+  ],
+  client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
+  mcp: [
+    folder("errors"),
+    folder("contract"),
+    folder("client"),
+    "^src/platform/(paths|package-files)\\.ts$",
+    "^src/guest/protocol\\.ts$",
+  ],
+  cli: [
+    folder("errors"),
+    folder("platform"),
+    folder("contract"),
+    folder("client"),
+    folder("mcp"),
+    "^src/guest/(protocol|guest-errors)\\.ts$",
+  ],
+};
+
+/** Tests beside the source may use test support and any port's contract suite. */
+const TEST_FILES = "\\.(test|contract)\\.ts$";
+
+export default {
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    parser: "swc",
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default"],
+      extensions: [".ts", ".js"],
+    },
+  },
+  allowed: [
+    ...Object.entries(LAYERS).map(([name, allowed]) => ({
+      from: { path: folder(name), pathNot: name === "daemon" ? folder("daemon/api") : undefined },
+      to: { path: [folder(name), ...allowed, ...outside, "^[a-z0-9_/@-]+$"] },
+    })),
+    { from: { path: TEST_FILES }, to: {} },
+    { from: { path: "^(test|bench|scripts)/" }, to: {} },
+  ].map((rule) => JSON.parse(JSON.stringify(rule))),
+  allowedSeverity: "error",
+  forbidden: [
+    {
+      name: "no-cycles",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    {
+      name: "processes-in-platform-only",
+      severity: "error",
+      from: { path: "^src/", pathNot: ["^src/platform/", TEST_FILES] },
+      to: { path: "^(node:)?child_process$" },
+    },
+    { name: "resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "composition-root",
+      severity: "error",
+      from: { pathNot: "^src/daemon/" },
+      to: { path: "^src/daemon/main\\.ts$" },
+    },
+  ],
+};

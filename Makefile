@@ -1,0 +1,55 @@
+# make setup    everything a checkout needs (Debian 12; asks for root where packages are missing)
+# make demo     the main job, on a real VM
+# make test     all tests, on real VMs
+# make check    what every commit passes: format, lint, types, imports
+# make bench    figures, each beside its floor
+
+SHELL := /bin/sh
+NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
+# Tests keep kernel and image between runs; state of the VMs is fresh for each.
+FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
+export FIREBREAK_TEST_HOME
+
+.PHONY: setup demo test check bench unit agent-test integration e2e fmt dist clean
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(NODE) scripts/demo.ts
+
+check: setup
+	@node_modules/.bin/biome check --error-on-warnings .
+	@node_modules/.bin/tsc -p tsconfig.json
+	@$(NODE) node_modules/dependency-cruiser/bin/dependency-cruise.mjs --config .dependency-cruiser.mjs --output-type err src test scripts bench
+	@cd guest-agent && cargo fmt --check && cargo clippy --release --all-targets --locked --quiet -- -D warnings
+
+fmt:
+	@node_modules/.bin/biome check --write .
+	@cd guest-agent && cargo fmt
+
+unit: setup
+	@$(NODE) scripts/run-tests.ts 'src/**/*.test.ts' 'test/*.test.ts'
+
+agent-test: setup
+	@cd guest-agent && cargo test --release --locked --quiet
+
+integration: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/integration/*.test.ts'
+
+e2e: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/e2e/*.test.ts' 'test/security/*.test.ts'
+
+test: check unit agent-test integration e2e
+
+bench: setup
+	@$(NODE) bench/main.ts
+
+# The published package holds JavaScript (Node does not strip types under node_modules) and the agent's binary.
+dist: setup
+	@rm -rf dist
+	@node_modules/.bin/tsc -p tsconfig.dist.json
+	@cp guest-agent/target/*-unknown-linux-gnu/release/firebreak-agent dist/firebreak-agent
+
+clean:
+	rm -rf dist node_modules guest-agent/target

@@ -1,0 +1,40 @@
+import { globSync } from "node:fs";
+import path from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+
+/**
+ * Runs test files by pattern and counts what was skipped: `run-tests.ts [--concurrency=N] PATTERN…`. With FIREBREAK_NO_SKIPS=1 a
+ * skipped test is a failure.
+ */
+const patterns = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const concurrency = Number(process.argv.find((word) => word.startsWith("--concurrency="))?.split("=")[1] ?? 2);
+const files = patterns
+  .flatMap((pattern) => globSync(pattern))
+  .map((file) => path.resolve(file))
+  .sort();
+if (files.length === 0) {
+  process.stderr.write(`no test file matches ${patterns.join(" ")}\n`);
+  process.exit(1);
+}
+const counts = { passed: 0, failed: 0 };
+const skipped: string[] = [];
+const stream = run({ files, concurrency, timeout: 10 * 60_000 });
+stream.on("test:pass", (event) => {
+  if (event.details.type === "suite") return;
+  if (event.skip !== undefined || event.todo !== undefined) skipped.push(`${event.name}: ${event.skip ?? event.todo}`);
+  else counts.passed++;
+});
+stream.on("test:fail", (event) => {
+  if (event.details.type !== "suite") counts.failed++;
+});
+stream.compose(new spec()).pipe(process.stdout);
+stream.once("end", () => {
+  // After the reporter's own end, so that this line closes the output.
+  setImmediate(() => {
+    for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
+    process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${skipped.length} skipped\n`);
+    const skipsFail = process.env.FIREBREAK_NO_SKIPS === "1" && skipped.length > 0;
+    process.exitCode = counts.failed > 0 || counts.passed === 0 || skipsFail ? 1 : 0;
+  });
+});

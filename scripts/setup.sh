@@ -1,0 +1,38 @@
+#!/bin/sh
+# Installs what a checkout needs on Debian 12: host programs, npm packages (with Node 24), the guest agent. Does only what is missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+missing=
+need() { # PROGRAM PACKAGE
+  PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need qemu-system-x86_64 qemu-system-x86
+need mmdebstrap mmdebstrap
+need mksquashfs squashfs-tools
+need mkfs.ext4 e2fsprogs
+need dpkg-deb dpkg
+need unshare util-linux
+need cc gcc
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
+if [ "$(id -u)" != 0 ]; then need newuidmap uidmap; fi
+if [ -n "$missing" ]; then
+  echo "setup: installing$missing"
+  as_root apt-get update -q
+  # shellcheck disable=SC2086 # the list is split on purpose
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -q -y --no-install-recommends $missing
+fi
+
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  echo "setup: installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+fi
+
+command -v cargo >/dev/null 2>&1 || { echo "setup: a Rust toolchain is missing; install one with rustup (rustup.rs) or apt-get install cargo" >&2; exit 1; }
+(cd guest-agent && cargo build --release --locked --quiet)
+echo "setup: done"
