@@ -1,0 +1,114 @@
+/** What the caller should do about an error; HTTP status and CLI exit code follow from it (docs/errors.md). */
+export const ERROR_CLASSES = {
+  invalid_argument: { http: 400, exit: 2 },
+  not_found: { http: 404, exit: 3 },
+  already_exists: { http: 409, exit: 4 },
+  aborted: { http: 409, exit: 4 },
+  failed_precondition: { http: 412, exit: 4 },
+  unauthenticated: { http: 401, exit: 5 },
+  permission_denied: { http: 403, exit: 5 },
+  resource_exhausted: { http: 429, exit: 6 },
+  unimplemented: { http: 501, exit: 6 },
+  unavailable: { http: 503, exit: 7 },
+  deadline_exceeded: { http: 504, exit: 124 },
+  canceled: { http: 499, exit: 130 },
+  internal: { http: 500, exit: 1 },
+} as const;
+
+export type ErrorClass = keyof typeof ERROR_CLASSES;
+
+/** Every code firebreak reports. Codes are stable: never renamed, never reused. */
+export const ERROR_CODES = {
+  INVALID_ARGUMENT: { class: "invalid_argument", about: "A value is malformed or out of range." },
+  UNKNOWN_FLAG: {
+    class: "invalid_argument",
+    about: "The command line has a flag or word that the command does not know.",
+  },
+  INVALID_NAME: { class: "invalid_argument", about: "A name is not made of a-z, 0-9 and '-' (at most 63 characters)." },
+  INVALID_PATH: { class: "invalid_argument", about: "A guest path is relative, empty or contains a NUL." },
+  SOCKET_PATH_TOO_LONG: { class: "invalid_argument", about: "A UNIX socket path would exceed 107 bytes." },
+
+  VM_NOT_FOUND: { class: "not_found", about: "No VM has that name or id." },
+  VM_ALREADY_EXISTS: { class: "already_exists", about: "Another VM has that name." },
+  VM_STATE_CONFLICT: { class: "failed_precondition", about: "The VM's state does not allow the action." },
+  VM_BOOT_FAILED: {
+    class: "unavailable",
+    about: "The guest did not become ready: it panicked, hung or lacks something.",
+  },
+  VM_CRASHED: { class: "unavailable", about: "The VMM ended while a request was under way." },
+  VM_MEMORY_EXHAUSTED: { class: "resource_exhausted", about: "The host has not enough free memory for the VM." },
+
+  IMAGE_NOT_FOUND: { class: "not_found", about: "No image has that name or digest." },
+  IMAGE_CORRUPT: {
+    class: "failed_precondition",
+    about: "An image's content does not match its digest or is truncated.",
+  },
+  IMAGE_BUILD_FAILED: { class: "unavailable", about: "A step of an image build failed." },
+  IMAGE_IN_USE: { class: "failed_precondition", about: "A VM uses the image." },
+  KERNEL_FETCH_FAILED: { class: "unavailable", about: "The guest kernel package could not be fetched or verified." },
+  KERNEL_CORRUPT: { class: "failed_precondition", about: "The kernel or initrd does not match its digest." },
+  AGENT_NOT_BUILT: { class: "failed_precondition", about: "The guest agent binary has not been built." },
+
+  VMM_NOT_FOUND: { class: "failed_precondition", about: "The VMM program (qemu-system-*) is not installed." },
+  VMM_START_FAILED: { class: "unavailable", about: "The VMM ended at start; its last output is in the message." },
+  VMM_PROTOCOL_ERROR: { class: "internal", about: "The VMM's control socket answered something unexpected." },
+  ACCEL_UNAVAILABLE: { class: "failed_precondition", about: "The accelerator asked for does not work on this host." },
+  TOOL_NOT_FOUND: { class: "failed_precondition", about: "A host program that is needed is not installed." },
+  TOOL_FAILED: { class: "internal", about: "A host program failed." },
+
+  GUEST_UNREACHABLE: { class: "unavailable", about: "The guest agent does not answer on the channel." },
+  GUEST_PROTOCOL_ERROR: { class: "unavailable", about: "The guest agent sent bytes that are not of the protocol." },
+  GUEST_AGENT_FAILED: { class: "internal", about: "The guest agent could not do what was asked." },
+  CHANNEL_LOST: { class: "unavailable", about: "The channel to the guest broke during the request." },
+
+  EXEC_NOT_FOUND: { class: "not_found", about: "No such exec in the VM." },
+  EXEC_ALREADY_EXISTS: { class: "already_exists", about: "An exec with that id exists." },
+  EXEC_STATE_CONFLICT: {
+    class: "failed_precondition",
+    about: "The exec has ended, or still runs, and the action needs the opposite.",
+  },
+  EXEC_LIMIT: { class: "resource_exhausted", about: "The VM runs as many execs as it may." },
+  COMMAND_NOT_FOUND: { class: "not_found", about: "The command does not exist in the guest.", exit: 127 },
+  COMMAND_NOT_EXECUTABLE: {
+    class: "failed_precondition",
+    about: "The command exists in the guest but cannot be run.",
+    exit: 126,
+  },
+  USER_NOT_FOUND: { class: "not_found", about: "The guest has no such user." },
+  COMMAND_TIMED_OUT: { class: "deadline_exceeded", about: "The command ran into its timeout and was ended." },
+
+  FILE_NOT_FOUND: { class: "not_found", about: "No such file or directory in the guest." },
+  FILE_ALREADY_EXISTS: { class: "already_exists", about: "The path exists in the guest already." },
+  FILE_NOT_A_DIRECTORY: {
+    class: "failed_precondition",
+    about: "A directory is needed and the path is something else.",
+  },
+  FILE_IS_A_DIRECTORY: { class: "failed_precondition", about: "A file is needed and the path is a directory." },
+  FILE_PERMISSION_DENIED: { class: "permission_denied", about: "The guest's file system refused the access." },
+  FILE_TOO_LARGE: {
+    class: "resource_exhausted",
+    about: "The file is larger than the call may carry; read it by range or copy it.",
+  },
+  DIRECTORY_NOT_EMPTY: { class: "failed_precondition", about: "The directory is not empty; delete it recursively." },
+  GUEST_DISK_FULL: { class: "resource_exhausted", about: "The guest's disk is full." },
+  HOST_DISK_FULL: { class: "resource_exhausted", about: "The host's disk is full." },
+  HOST_PATH_NOT_FOUND: { class: "not_found", about: "No such file or directory on the host." },
+  ARCHIVE_INVALID: {
+    class: "invalid_argument",
+    about: "The tar stream is malformed or holds an entry that leaves the target.",
+  },
+
+  PERMISSION_DENIED: { class: "permission_denied", about: "A folder or file on the host belongs to another user." },
+  DAEMON_UNAVAILABLE: { class: "unavailable", about: "The daemon does not answer on its socket." },
+  DAEMON_ALREADY_RUNNING: { class: "already_exists", about: "A daemon already serves this state directory." },
+  DAEMON_START_FAILED: { class: "unavailable", about: "The daemon ended while starting; its log tells why." },
+  STATE_TOO_NEW: { class: "failed_precondition", about: "The state was written by a newer firebreak." },
+  ROUTE_NOT_FOUND: { class: "not_found", about: "The API has no such path." },
+  REQUEST_TOO_LARGE: { class: "invalid_argument", about: "A request body exceeds the limit." },
+  SETUP_INCOMPLETE: { class: "unavailable", about: "Something that 'make setup' installs is missing." },
+  OPERATION_CANCELED: { class: "canceled", about: "The caller gave up." },
+  DEADLINE_EXCEEDED: { class: "deadline_exceeded", about: "The operation took longer than it may." },
+  INTERNAL: { class: "internal", about: "A defect in firebreak." },
+} as const satisfies Record<string, { class: ErrorClass; about: string; exit?: number }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
