@@ -1,0 +1,37 @@
+import type { ErrorBody } from "../errors/firebreak-error.ts";
+import type { Progress } from "./vm.ts";
+
+/** The version of the HTTP API: a CLI and a daemon that differ in it do not talk. */
+export const API_VERSION = 1;
+
+export interface DaemonStatus {
+  version: string;
+  apiVersion: number;
+  pid: number;
+  startedAt: string;
+  home: string;
+  socket: string;
+  vms: { total: number; running: number };
+  rssBytes: number;
+}
+
+export interface ImageInfo {
+  name: string;
+  digest: string;
+  sizeBytes: number;
+  format: string;
+  createdAt: string;
+  recipe?: string;
+}
+
+export interface DoctorCheck {
+  name: string;
+  ok: boolean;
+  /** A thing that is missing but not needed for the main job. */
+  optional?: boolean;
+  message: string;
+  hint?: string;
+}
+
+/** One line of an `application/x-ndjson` answer: any number of progress lines, then a result or an error. */
+export type StreamLine<T> = { progress: Progress } | { result: T } | { error: ErrorBody };

@@ -1,0 +1,115 @@
+import { z } from "zod";
+
+/** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
+
+export const VM_STATES = ["created", "starting", "running", "stopping", "stopped", "crashed", "deleting"] as const;
+export type VmState = (typeof VM_STATES)[number];
+
+export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+export const nameSchema = z.string().regex(NAME_PATTERN, "a name is made of a-z, 0-9 and '-', at most 63 characters");
+
+/** Least memory that boots the stock kernel with room for work; the host's total is the other end, checked at create. */
+export const MIN_MEMORY_MIB = 128;
+export const MAX_MEMORY_MIB = 1024 * 1024;
+export const MIN_DISK_MIB = 64;
+export const MAX_DISK_MIB = 16 * 1024 * 1024;
+export const MAX_CPUS = 64;
+
+export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
+
+export const envSchema = z.record(
+  z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "an environment name is made of letters, digits and '_'"),
+  z
+    .string()
+    .max(128 * 1024)
+    .refine((value) => !value.includes("\0"), "a value cannot hold a NUL"),
+);
+
+export const vmCreateSchema = z.strictObject({
+  name: nameSchema.optional(),
+  image: z.string().min(1).max(200).default(DEFAULTS.image),
+  memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB).default(DEFAULTS.memoryMib),
+  cpus: z.number().int().min(1).max(MAX_CPUS).default(DEFAULTS.cpus),
+  diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).default(DEFAULTS.diskMib),
+  accel: z.enum(["auto", "kvm", "tcg"]).default("auto"),
+  env: envSchema.default({}),
+});
+export type VmCreate = z.input<typeof vmCreateSchema>;
+export type VmCreateParsed = z.output<typeof vmCreateSchema>;
+
+export interface Vm {
+  id: string;
+  name: string;
+  state: VmState;
+  /** Why it is crashed, or why its last start failed. */
+  reason?: string;
+  image: string;
+  imageDigest: string;
+  memoryMib: number;
+  cpus: number;
+  diskMib: number;
+  driver: string;
+  /** The live accelerator while it runs. */
+  accel?: "kvm" | "tcg";
+  /** Why the accelerator is not KVM. */
+  accelReason?: string;
+  /** True for the VM of `firebreak run`: deleted with its command. */
+  ephemeral: boolean;
+  pid?: number;
+  createdAt: string;
+  startedAt?: string;
+  /** From VMM start to the guest agent's first answer. */
+  bootMs?: number;
+}
+
+/** A step of something that takes longer than a moment. */
+export interface Progress {
+  step: string;
+  message: string;
+  /** 0 to 1 where it can be known. */
+  fraction?: number;
+}
+
+export const execSpecSchema = z.strictObject({
+  argv: z
+    .array(z.string().refine((word) => !word.includes("\0"), "an argument cannot hold a NUL"))
+    .min(1)
+    .max(65_536),
+  env: envSchema.optional(),
+  cwd: z.string().startsWith("/", "a working directory is an absolute path in the guest").optional(),
+  user: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}(:[0-9]{1,10})?$/, "a user is NAME, UID or UID:GID")
+    .optional(),
+  timeoutMs: z
+    .number()
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .optional(),
+  killGraceMs: z.number().int().min(0).max(60_000).optional(),
+  tty: z
+    .strictObject({ cols: z.number().int().min(1).max(10_000), rows: z.number().int().min(1).max(10_000) })
+    .optional(),
+  stdin: z.boolean().optional(),
+  /** Goes on without the caller: the answer ends with STARTED. */
+  detach: z.boolean().optional(),
+});
+export type ExecRequest = z.input<typeof execSpecSchema>;
+
+/** First frame of POST /v1/run. */
+export const runSpecSchema = z.strictObject({ vm: vmCreateSchema, exec: execSpecSchema });
+export type RunRequest = z.input<typeof runSpecSchema>;
+
+export const resizeSchema = z.strictObject({
+  cols: z.number().int().min(1).max(10_000),
+  rows: z.number().int().min(1).max(10_000),
+});
+export const signalSchema = z.strictObject({ signal: z.string().regex(/^SIG[A-Z0-9]{1,10}$/) });
+export const killSchema = z.strictObject({ graceMs: z.number().int().min(0).max(60_000).optional() });
+export const stopSchema = z.strictObject({
+  graceMs: z.number().int().min(0).max(600_000).optional(),
+  force: z.boolean().optional(),
+});
+export const moveSchema = z.strictObject({ from: z.string(), to: z.string(), overwrite: z.boolean().optional() });
+export const buildSchema = z.strictObject({ force: z.boolean().optional() });
