@@ -1,0 +1,90 @@
+import http2 from "node:http2";
+import type { Socket } from "node:net";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { attachToGuest } from "./attachment.ts";
+
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+/** Larger than what many stalled streams can hold together, so that none of them stalls the others. */
+const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
+const MAX_HTTP2_FRAME_BYTES = 256 * 1024;
+
+export interface GuestConnectionOptions {
+  /** Opens the VM's byte stream; each call is one new attachment. */
+  open: (signal: AbortSignal) => Promise<Socket>;
+  /** How long one attachment may take, ms. */
+  attachDeadlineMs: number;
+}
+
+/** The control connection to one guest: attached on demand, again after a loss. One owner closes it. */
+export class GuestConnection {
+  readonly #options: GuestConnectionOptions;
+  #session: http2.ClientHttp2Session | undefined;
+  #attaching: Promise<http2.ClientHttp2Session> | undefined;
+  #generation = 0;
+  #closed = false;
+  readonly #lifetime = new AbortController();
+
+  constructor(options: GuestConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** The generation that the guest said at the last attachment; 0 before the first. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get isAttached(): boolean {
+    return this.#session !== undefined && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  /** The live HTTP/2 session; attaches when there is none. Callers at the same time share one attachment. */
+  async session(deadlineMs = this.#options.attachDeadlineMs): Promise<http2.ClientHttp2Session> {
+    if (this.#closed) throw new FirebreakError("CHANNEL_LOST", "the connection to the guest has been closed");
+    if (this.isAttached) return this.#session as http2.ClientHttp2Session;
+    this.#attaching ??= this.#attach(deadlineMs).finally(() => {
+      this.#attaching = undefined;
+    });
+    return this.#attaching;
+  }
+
+  async #attach(deadlineMs: number): Promise<http2.ClientHttp2Session> {
+    const { socket, generation } = await attachToGuest({
+      open: this.#options.open,
+      deadlineMs,
+      signal: this.#lifetime.signal,
+    });
+    const session = http2.connect("http://guest", {
+      createConnection: () => socket,
+      settings: {
+        enablePush: false,
+        initialWindowSize: STREAM_WINDOW_BYTES,
+        maxFrameSize: MAX_HTTP2_FRAME_BYTES,
+        maxHeaderListSize: 64 * 1024,
+      },
+    });
+    session.once("connect", () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    // Whoever waits on a stream hears of the loss there; without a listener the error would end the daemon.
+    session.on("error", () => {});
+    session.on("goaway", () => session.close());
+    session.once("close", () => {
+      socket.destroy();
+      if (this.#session === session) this.#session = undefined;
+    });
+    this.#session = session;
+    this.#generation = generation;
+    if (this.#closed) session.destroy();
+    return session;
+  }
+
+  /** Ends the attachment, if there is one; the next request attaches again. */
+  detach(): void {
+    this.#session?.destroy();
+    this.#session = undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#lifetime.abort();
+    this.detach();
+  }
+}

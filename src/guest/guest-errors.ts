@@ -1,0 +1,42 @@
+import type { ErrorCode } from "../errors/catalogue.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+const CODES: Record<string, ErrorCode> = {
+  INVALID_ARGUMENT: "INVALID_ARGUMENT",
+  NOT_FOUND: "FILE_NOT_FOUND",
+  ALREADY_EXISTS: "FILE_ALREADY_EXISTS",
+  NOT_A_DIRECTORY: "FILE_NOT_A_DIRECTORY",
+  IS_A_DIRECTORY: "FILE_IS_A_DIRECTORY",
+  NOT_EMPTY: "DIRECTORY_NOT_EMPTY",
+  PERMISSION_DENIED: "FILE_PERMISSION_DENIED",
+  TOO_LARGE: "FILE_TOO_LARGE",
+  NO_SPACE: "GUEST_DISK_FULL",
+  LIMIT: "EXEC_LIMIT",
+  CONFLICT: "EXEC_STATE_CONFLICT",
+  COMMAND_NOT_FOUND: "COMMAND_NOT_FOUND",
+  COMMAND_NOT_EXECUTABLE: "COMMAND_NOT_EXECUTABLE",
+  USER_NOT_FOUND: "USER_NOT_FOUND",
+};
+
+/** Codes that mean something else where the request is about an exec rather than a file. */
+const EXEC_CODES: Record<string, ErrorCode> = { NOT_FOUND: "EXEC_NOT_FOUND", ALREADY_EXISTS: "EXEC_ALREADY_EXISTS" };
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  GUEST_DISK_FULL: "Delete something in the VM, or create it with a larger --disk.",
+  DIRECTORY_NOT_EMPTY: "Delete it with its content: recursive.",
+  EXEC_LIMIT: "Wait for a command to end, or kill one.",
+};
+
+/** Translates the guest agent's error once, at this adapter. The message is the guest's: control characters are taken out. */
+export function translateGuestError(code: string, message: string, requestPath: string): FirebreakError {
+  const isAboutExec = requestPath.startsWith("/v1/exec");
+  const ours = (isAboutExec ? EXEC_CODES[code] : undefined) ?? CODES[code] ?? "GUEST_AGENT_FAILED";
+  const hint = HINTS[ours];
+  return new FirebreakError(ours, stripControl(message), hint === undefined ? {} : { hint });
+}
+
+/** Guest text on a terminal or in a log must not move the cursor or set its title. */
+export function stripControl(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  return message.replace(/[\u0000-\u001f\u007f-\u009f]/g, "�");
+}

@@ -1,0 +1,102 @@
+import { z } from "zod";
+
+/** What the guest agent answers, parsed strictly: a guest is hostile. Shapes and units are those of docs/guest-protocol.md. */
+const count = z.number().int().nonnegative();
+const text = z.string().max(64 * 1024);
+
+export const guestHelloSchema = z.object({
+  generation: count,
+  agentVersion: text,
+  bootId: text,
+  kernel: text,
+  uptimeMs: count,
+  features: z.array(z.string().max(64)).max(256),
+});
+export type GuestHello = z.infer<typeof guestHelloSchema>;
+
+export const guestStatsSchema = z.object({
+  uptimeMs: count,
+  processes: count,
+  load1: z.number(),
+  memory: z.object({ totalBytes: count, availableBytes: count }),
+  disk: z.object({ totalBytes: count, availableBytes: count }),
+  cpu: z.object({ userMs: count, systemMs: count, idleMs: count }),
+  agentRssBytes: count,
+});
+export type GuestStats = z.infer<typeof guestStatsSchema>;
+
+export const execExitSchema = z.object({
+  exitCode: z.number().int().min(0).max(255).nullable(),
+  signal: z.string().max(16).nullable(),
+  timedOut: z.boolean(),
+  durationMs: count,
+  userMs: count,
+  systemMs: count,
+  maxRssBytes: count,
+  outputBytes: count,
+  stdinBytes: count,
+});
+export type ExecExit = z.infer<typeof execExitSchema>;
+
+export const execStartedSchema = z.object({ id: z.string().max(64), pid: count, offset: count });
+export type ExecStarted = z.infer<typeof execStartedSchema>;
+export const execSkippedSchema = z.object({ bytes: count });
+
+export const execInfoSchema = z.object({
+  id: z.string().max(64),
+  argv: z.array(text).max(65536),
+  pid: count,
+  state: z.enum(["running", "exited"]),
+  startedAtMs: count,
+  outputBytes: count,
+  spooledFrom: count,
+  tty: z.boolean(),
+  exit: execExitSchema.nullable(),
+});
+export type ExecInfo = z.infer<typeof execInfoSchema>;
+export const execListSchema = z.object({ execs: z.array(execInfoSchema).max(256) });
+
+const fileType = z.enum(["file", "directory", "symlink", "other"]);
+export const fileStatSchema = z.object({
+  path: z.string().max(16 * 1024),
+  type: fileType,
+  sizeBytes: count,
+  mode: z.string().max(8),
+  uid: count,
+  gid: count,
+  mtimeMs: z.number(),
+  target: z
+    .string()
+    .max(16 * 1024)
+    .nullish(),
+});
+export type FileStat = z.infer<typeof fileStatSchema>;
+
+export const directoryEntrySchema = fileStatSchema.extend({
+  name: z.string().max(4096),
+  nameBase64: z.string().max(4096).nullish(),
+});
+export type DirectoryEntry = z.infer<typeof directoryEntrySchema>;
+export const directorySchema = z.object({ entries: z.array(directoryEntrySchema).max(10_000), more: z.boolean() });
+export type Directory = z.infer<typeof directorySchema>;
+
+export const archiveResultSchema = z.object({ entries: count, bytes: count });
+export type ArchiveResult = z.infer<typeof archiveResultSchema>;
+
+export const guestErrorSchema = z.object({
+  error: z.object({ code: z.string().max(64), message: z.string().max(8192), errno: z.number().int().nullish() }),
+});
+
+/** What is started in a VM; see SPEC in docs/guest-protocol.md. */
+export interface ExecSpec {
+  id?: string;
+  argv: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+  user?: string;
+  timeoutMs?: number;
+  killGraceMs?: number;
+  tty?: { cols: number; rows: number };
+  stdin?: boolean;
+  spoolBytes?: number;
+}
