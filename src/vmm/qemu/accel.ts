@@ -1,0 +1,154 @@
+import { constants } from "node:fs";
+import { access, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { runCommand } from "../../platform/process.ts";
+import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig } from "../driver.ts";
+import { SOCKET_NAMES } from "./command-line.ts";
+import { openProbeChannel } from "./probe-channel.ts";
+import { killProcess, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
+
+/** A guest on working KVM says its first word within about half a second; one that has not by then will not. */
+const PROBE_DEADLINE_MS = 1_700;
+
+interface CachedVerdict {
+  key: string;
+  works: boolean;
+  reason: string;
+}
+
+interface CacheFile {
+  verdict?: CachedVerdict;
+  tsc?: { bootId: string; khz: number };
+}
+
+export interface AccelChooserOptions {
+  cachePath: string;
+  agentPath: string;
+  probeRuntimeDir: string;
+  probeUid: number;
+  spawn: (config: VmmConfig, tscKhz: number | undefined, signal?: AbortSignal) => Promise<QemuProcess>;
+}
+
+/** Decides between KVM and TCG by booting the real kernel in KVM: a /dev/kvm that opens proves nothing. */
+export class AccelChooser {
+  readonly #options: AccelChooserOptions;
+  #probing: Promise<CachedVerdict> | undefined;
+
+  constructor(options: AccelChooserOptions) {
+    this.#options = options;
+  }
+
+  async choose(
+    request: AccelRequest,
+    boot: BootFiles,
+    qemuVersion: string,
+    signal?: AbortSignal,
+  ): Promise<AccelVerdict> {
+    if (request === "tcg") return { accel: "tcg", reason: "asked for", isFresh: false };
+    const key = await this.#verdictKey(boot, qemuVersion);
+    const cached = (await this.#readCache()).verdict;
+    const isFresh = cached?.key !== key;
+    const verdict = isFresh ? await this.#probeOnce(key, boot, signal) : cached;
+    if (verdict.works) return { accel: "kvm", isFresh };
+    if (request === "kvm") {
+      throw new FirebreakError("ACCEL_UNAVAILABLE", `KVM does not work here: ${verdict.reason}`, {
+        hint: "Use --accel tcg, or auto.",
+      });
+    }
+    return { accel: "tcg", reason: verdict.reason, isFresh };
+  }
+
+  /** The host's TSC frequency in kHz, measured once per boot of the host; undefined where there is no TSC. */
+  async hostTscKhz(): Promise<number | undefined> {
+    const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+    const cache = await this.#readCache();
+    if (cache.tsc?.bootId === bootId) return cache.tsc.khz;
+    const result = await runCommand(this.#options.agentPath, ["tsc-khz"], { timeoutMs: 5_000, allowFailure: true });
+    const khz = Number(result.stdout.trim());
+    if (result.exitCode !== 0 || !Number.isSafeInteger(khz) || khz < 100_000) return undefined;
+    await this.#writeCache({ ...(await this.#readCache()), tsc: { bootId, khz } });
+    return khz;
+  }
+
+  #probeOnce(key: string, boot: BootFiles, signal?: AbortSignal): Promise<CachedVerdict> {
+    this.#probing ??= this.#probe(boot, signal)
+      .then(async (outcome) => {
+        const verdict = { key, ...outcome };
+        await this.#writeCache({ ...(await this.#readCache()), verdict });
+        return verdict;
+      })
+      .finally(() => {
+        this.#probing = undefined;
+      });
+    return this.#probing;
+  }
+
+  async #probe(boot: BootFiles, signal?: AbortSignal): Promise<{ works: boolean; reason: string }> {
+    const canOpen = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!canOpen) return { works: false, reason: "/dev/kvm is missing or closed to this user" };
+    const runtimeDir = this.#options.probeRuntimeDir;
+    const config: VmmConfig = {
+      ...boot,
+      vmId: "probe",
+      memoryMib: 128,
+      cpus: 1,
+      accel: "kvm",
+      kernelArgs: ["firebreak.probe"],
+      drives: [],
+      runtimeDir,
+      logPath: path.join(path.dirname(this.#options.cachePath), "probe.log"),
+      uid: this.#options.probeUid,
+    };
+    const startedAt = Date.now();
+    let probe: QemuProcess;
+    try {
+      probe = await this.#options.spawn(config, undefined, signal);
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return {
+        works: false,
+        reason: `QEMU does not start with KVM (${error instanceof Error ? error.message : error})`,
+      };
+    }
+    try {
+      const left = PROBE_DEADLINE_MS - (Date.now() - startedAt);
+      const answered = await openProbeChannel(`${runtimeDir}/${SOCKET_NAMES.control}`, left, probe.qmp.closed, signal);
+      if (signal?.aborted) throw new FirebreakError("OPERATION_CANCELED", "the KVM probe was cancelled");
+      if (answered) return { works: true, reason: "" };
+      return { works: false, reason: `/dev/kvm opens, but a guest in it says nothing within ${PROBE_DEADLINE_MS} ms` };
+    } finally {
+      probe.qmp.close();
+      await killProcess(probe.identity);
+      await removeRuntimeDir(runtimeDir);
+    }
+  }
+
+  /** A verdict holds for one host boot, kernel, initrd, QEMU and state of /dev/kvm. */
+  async #verdictKey(boot: BootFiles, qemuVersion: string): Promise<string> {
+    const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+    const device = await stat("/dev/kvm").catch(() => undefined);
+    return [bootId, qemuVersion, boot.kernelPath, boot.initrdPath, device?.mode ?? "none", device?.gid ?? "none"].join(
+      " ",
+    );
+  }
+
+  async #readCache(): Promise<CacheFile> {
+    const text = await readFile(this.#options.cachePath, "utf8").catch(() => "{}");
+    try {
+      return JSON.parse(text) as CacheFile;
+    } catch {
+      return {}; // cut short by a full disk: measured again
+    }
+  }
+
+  async #writeCache(cache: CacheFile): Promise<void> {
+    await mkdir(path.dirname(this.#options.cachePath), { recursive: true });
+    const temporary = `${this.#options.cachePath}.${process.pid}`;
+    await writeFile(temporary, JSON.stringify(cache));
+    await rename(temporary, this.#options.cachePath);
+  }
+}

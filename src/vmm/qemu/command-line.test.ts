@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { VmmConfig } from "../driver.ts";
+import { buildQemuArgs } from "./command-line.ts";
+
+const config: VmmConfig = {
+  vmId: "abc",
+  memoryMib: 256,
+  cpus: 2,
+  accel: "tcg",
+  kernelPath: "/k",
+  initrdPath: "/i",
+  kernelArgs: ["extra=1"],
+  drives: [
+    { serial: "image", path: "/img", readOnly: true },
+    { serial: "overlay", path: "/ovl", readOnly: false },
+  ],
+  runtimeDir: "/run/f,b/v/abc",
+  logPath: "/log",
+  uid: 1,
+};
+const args = (changes: Partial<VmmConfig> = {}) =>
+  buildQemuArgs({
+    config: { ...config, ...changes },
+    fds: { kernel: 3, initrd: 4, drives: [5, 6] },
+    tscKhz: 2_596_000,
+  });
+const wordAfter = (list: string[], flag: string) => list[list.indexOf(flag) + 1] ?? "";
+
+test("the VMM is sandboxed: it may spawn nothing and gain nothing", () => {
+  assert.equal(
+    wordAfter(args(), "-sandbox"),
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+  );
+});
+
+test("no path of the host's files is on the command line, only inherited descriptors", () => {
+  const line = args().join(" ");
+  for (const path of ["/k ", "/i ", "/img", "/ovl"]) assert.ok(!line.includes(path), path);
+  assert.match(line, /file=\/dev\/fdset\/1,.*readonly=on/);
+});
+
+test("under TCG the guest is told the TSC frequency, under KVM it is not", () => {
+  assert.match(wordAfter(args(), "-append"), /tsc_early_khz=2596000 tsc=reliable no_timer_check extra=1/);
+  assert.doesNotMatch(wordAfter(args({ accel: "kvm" }), "-append"), /tsc/);
+  assert.deepEqual(args({ accel: "kvm" }).slice(args().indexOf("-accel"), args().indexOf("-accel") + 4), [
+    "-accel",
+    "kvm",
+    "-cpu",
+    "host",
+  ]);
+});
+
+test("the writable drive reports a full host disk to the guest instead of stopping the VM", () => {
+  assert.ok(args().some((word) => word.includes("/dev/fdset/2") && word.includes("werror=report")));
+});
+
+test("a comma in a socket's path is doubled, as QEMU's option parser wants it", () => {
+  assert.ok(args().some((word) => word.includes("path=/run/f,,b/v/abc/control,server=on")));
+});
+
+test("the order of devices is fixed, since snapshots depend on it", () => {
+  const devices = args().flatMap((word, index, all) => (all[index - 1] === "-device" ? [word.split(",")[0]] : []));
+  assert.deepEqual(devices, [
+    "virtio-serial-device",
+    "virtconsole",
+    "virtserialport",
+    "virtio-blk-device",
+    "virtio-blk-device",
+    "virtio-rng-device",
+  ]);
+});

@@ -1,0 +1,121 @@
+import { once } from "node:events";
+import net, { type Socket } from "node:net";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+
+/** A QMP line longer than this is not QEMU's. */
+const MAX_LINE_BYTES = 1024 * 1024;
+
+interface QmpMessage {
+  QMP?: unknown;
+  return?: unknown;
+  error?: { class: string; desc: string };
+  event?: string;
+  data?: { reason?: string };
+  id?: number;
+}
+
+/** A client of QEMU's control socket (QEMU Machine Protocol: one JSON object a line). */
+export class QmpClient {
+  readonly #socket: Socket;
+  readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  readonly #closed: Promise<void>;
+  #nextId = 1;
+  #partial = "";
+  #onGreeting: () => void = () => {};
+  #shutdownReason: string | undefined;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#closed = new Promise((resolve) => socket.once("close", () => resolve()));
+    socket.setEncoding("utf8");
+    socket.on("data", (text: string) => this.#take(text));
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      for (const waiter of this.#pending.values()) waiter.reject(lost());
+      this.#pending.clear();
+    });
+  }
+
+  /** Connects and negotiates capabilities. QEMU serves one QMP client at a time: a second one waits until the deadline. */
+  static async connect(path: string, deadlineMs: number): Promise<QmpClient> {
+    const socket = net.connect(path);
+    const client = new QmpClient(socket);
+    const greeting = new Promise<void>((resolve) => {
+      client.#onGreeting = resolve;
+    });
+    const timer = setTimeout(() => socket.destroy(), deadlineMs);
+    try {
+      await Promise.race([
+        Promise.all([once(socket, "connect"), greeting]),
+        client.#closed.then(() => Promise.reject(lost())),
+      ]);
+      await client.execute("qmp_capabilities");
+      return client;
+    } catch (error) {
+      socket.destroy();
+      throw error instanceof FirebreakError
+        ? error
+        : new FirebreakError("VMM_PROTOCOL_ERROR", "QEMU's control socket does not answer", { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Resolves when QEMU closes the socket: at the latest when its process ends. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  /** The reason of QEMU's SHUTDOWN event, such as `guest-shutdown` or `guest-reset`, once it has come. */
+  get shutdownReason(): string | undefined {
+    return this.#shutdownReason;
+  }
+
+  execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) return reject(lost());
+      this.#pending.set(id, { resolve, reject });
+      this.#socket.write(
+        `${JSON.stringify({ execute: command, id, ...(args === undefined ? {} : { arguments: args }) })}\n`,
+      );
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #take(text: string): void {
+    const lines = (this.#partial + text).split("\n");
+    this.#partial = lines.pop() ?? "";
+    if (this.#partial.length > MAX_LINE_BYTES) return void this.#socket.destroy();
+    for (const line of lines) {
+      if (line.trim() !== "") this.#handle(line);
+    }
+  }
+
+  #handle(line: string): void {
+    let message: QmpMessage;
+    try {
+      message = JSON.parse(line) as QmpMessage;
+    } catch {
+      return void this.#socket.destroy();
+    }
+    if (message.QMP !== undefined) {
+      this.#onGreeting();
+      return;
+    }
+    if (message.event === "SHUTDOWN") this.#shutdownReason = message.data?.reason;
+    if (message.id === undefined) return;
+    const waiter = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.error !== undefined) {
+      waiter?.reject(new FirebreakError("VMM_PROTOCOL_ERROR", `QEMU refused a command: ${message.error.desc}`));
+    } else waiter?.resolve(message.return);
+  }
+}
+
+function lost(): FirebreakError {
+  return new FirebreakError("VM_CRASHED", "QEMU closed its control socket");
+}

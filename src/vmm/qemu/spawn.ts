@@ -1,0 +1,144 @@
+import { closeSync, openSync } from "node:fs";
+import { chown, mkdir, readFile, rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { checkSocketPath } from "../../platform/paths.ts";
+import {
+  findProgram,
+  isSameProcessAlive,
+  type ProcessIdentity,
+  signalProcess,
+  spawnDetached,
+} from "../../platform/process.ts";
+import type { VmmConfig } from "../driver.ts";
+import { buildQemuArgs, SOCKET_NAMES } from "./command-line.ts";
+import { QmpClient } from "./qmp.ts";
+
+/** From here on QEMU descriptors are ours: 0 to 2 are its standard ones. */
+const FIRST_INHERITED_FD = 3;
+const QMP_DEADLINE_MS = 10_000;
+
+export interface QemuProcess {
+  identity: ProcessIdentity;
+  qmp: QmpClient;
+}
+
+/** Starts QEMU detached, as an unprivileged user when we are root, and waits for its control socket. */
+export async function spawnQemu(
+  program: string,
+  config: VmmConfig,
+  tscKhz: number | undefined,
+  signal?: AbortSignal,
+): Promise<QemuProcess> {
+  for (const name of Object.values(SOCKET_NAMES)) checkSocketPath(`${config.runtimeDir}/${name}`);
+  const isRoot = process.getuid?.() === 0;
+  await rm(config.runtimeDir, { recursive: true, force: true });
+  await mkdir(config.runtimeDir, { recursive: true, mode: 0o700 });
+  if (isRoot) await chown(config.runtimeDir, config.uid, config.uid);
+  const opened: number[] = [];
+  const open = (path: string, flags: string) => {
+    const fd = openSync(path, flags, 0o600);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    const log = open(config.logPath, "a");
+    const files = [
+      open(config.kernelPath, "r"),
+      open(config.initrdPath, "r"),
+      ...config.drives.map((drive) => open(drive.path, drive.readOnly ? "r" : "r+")),
+    ];
+    const fds = {
+      kernel: FIRST_INHERITED_FD,
+      initrd: FIRST_INHERITED_FD + 1,
+      drives: config.drives.map((_, index) => FIRST_INHERITED_FD + 2 + index),
+    };
+    const command = [program, ...buildQemuArgs({ config, fds, tscKhz })];
+    const launch = isRoot ? await unprivilegedLaunch(command, config) : { command, user: {} };
+    const started = await spawnDetached(launch.command[0] as string, launch.command.slice(1), {
+      fds: ["ignore", log, log, ...files],
+      cwd: "/",
+      env: { PATH: "/usr/bin:/bin", LANG: "C" },
+      ...launch.user,
+    });
+    const qmp = await waitForControlSocket(config, started, signal);
+    return { identity: started.identity, qmp };
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
+
+/**
+ * How a root daemon starts QEMU without privileges. /dev/kvm is often 0660 root:kvm or 0600 root: where its group does not let the
+ * user in, a private node of the same device takes its place in a mount namespace of that QEMU alone.
+ */
+async function unprivilegedLaunch(
+  command: string[],
+  config: VmmConfig,
+): Promise<{ command: string[]; user: { uid?: number; gid?: number } }> {
+  const id = String(config.uid);
+  if (config.accel !== "kvm") return { command, user: { uid: config.uid, gid: config.uid } };
+  const unshare = await findProgram("unshare");
+  if (unshare === undefined) {
+    throw new FirebreakError(
+      "TOOL_NOT_FOUND",
+      "unshare (util-linux) is not installed; it lends /dev/kvm to an unprivileged QEMU",
+    );
+  }
+  const script =
+    'mount -t tmpfs -o size=64k,mode=0755 none "$1" && mknod -m 0600 "$1/kvm" c 10 232 && chown "$2:$2" "$1/kvm" && ' +
+    'mount --bind "$1/kvm" /dev/kvm && umount -l "$1" && shift && id=$1 && shift && ' +
+    'exec setpriv --reuid "$id" --regid "$id" --clear-groups --no-new-privs --bounding-set -all -- "$@"';
+  const scratch = `${config.runtimeDir}.dev`;
+  await mkdir(scratch, { recursive: true });
+  return {
+    command: [unshare, "--mount", "--propagation", "private", "sh", "-c", script, "sh", scratch, id, ...command],
+    user: {},
+  };
+}
+
+async function waitForControlSocket(
+  config: VmmConfig,
+  started: { identity: ProcessIdentity; exited: Promise<number | null> },
+  signal?: AbortSignal,
+): Promise<QmpClient> {
+  const path = `${config.runtimeDir}/${SOCKET_NAMES.qmp}`;
+  const deadline = Date.now() + QMP_DEADLINE_MS;
+  let hasExited = false;
+  void started.exited.then(() => {
+    hasExited = true;
+  });
+  while (!hasExited && Date.now() < deadline && !signal?.aborted) {
+    const qmp = await QmpClient.connect(path, QMP_DEADLINE_MS).catch(() => undefined);
+    if (qmp !== undefined) return qmp;
+    await sleep(3);
+  }
+  await signalProcess(started.identity, "SIGKILL");
+  await removeRuntimeDir(config.runtimeDir);
+  if (signal?.aborted) throw new FirebreakError("OPERATION_CANCELED", "starting the VM was cancelled");
+  const words = await readLogTail(config.logPath);
+  throw new FirebreakError(
+    "VMM_START_FAILED",
+    hasExited ? `QEMU ended at start: ${words}` : "QEMU did not open its control socket",
+    {
+      hint: "Run 'firebreak doctor'; the whole log is in the VM's folder.",
+    },
+  );
+}
+
+export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
+  await rm(runtimeDir, { recursive: true, force: true });
+  await rm(`${runtimeDir}.dev`, { recursive: true, force: true });
+}
+
+/** The last lines of the VMM's log, as one line. */
+export async function readLogTail(logPath: string): Promise<string> {
+  const text = await readFile(logPath, "utf8").catch(() => "");
+  return text.slice(-4096).trim().split("\n").slice(-5).join(" | ") || "it printed nothing";
+}
+
+/** Ends a process for certain and waits until it is gone. */
+export async function killProcess(identity: ProcessIdentity): Promise<void> {
+  if (!(await signalProcess(identity, "SIGKILL"))) return;
+  while (await isSameProcessAlive(identity)) await sleep(5);
+}
