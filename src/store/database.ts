@@ -1,0 +1,60 @@
+import { DatabaseSync } from "node:sqlite";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+/** Each entry takes the schema one version further; entries are never changed once released. */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE vms (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     state TEXT NOT NULL,
+     reason TEXT,
+     image TEXT NOT NULL,
+     image_digest TEXT NOT NULL,
+     kernel_id TEXT NOT NULL,
+     memory_mib INTEGER NOT NULL,
+     cpus INTEGER NOT NULL,
+     disk_mib INTEGER NOT NULL,
+     driver TEXT NOT NULL,
+     accel_request TEXT NOT NULL,
+     accel_reason TEXT,
+     uid INTEGER NOT NULL UNIQUE,
+     ephemeral INTEGER NOT NULL,
+     env TEXT NOT NULL,
+     vmm TEXT,
+     boot_ms INTEGER,
+     created_at TEXT NOT NULL,
+     started_at TEXT
+   ) STRICT;
+   CREATE TABLE events (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     at TEXT NOT NULL,
+     vm_id TEXT,
+     kind TEXT NOT NULL,
+     data TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX events_by_vm ON events (vm_id, id);`,
+];
+
+/** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */
+export function openDatabase(path: string): DatabaseSync {
+  const database = new DatabaseSync(path);
+  // WAL with FULL: what was decided is on disk before it is done, and readers do not wait.
+  database.exec(
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+  );
+  const version = (database.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
+  if (version > MIGRATIONS.length) {
+    database.close();
+    throw new FirebreakError(
+      "STATE_TOO_NEW",
+      `the state has schema ${version}, this firebreak knows up to ${MIGRATIONS.length}`,
+      {
+        hint: "Use the newer firebreak, or another FIREBREAK_HOME.",
+      },
+    );
+  }
+  for (let next = version; next < MIGRATIONS.length; next++) {
+    database.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[next]} PRAGMA user_version = ${next + 1}; COMMIT;`);
+  }
+  return database;
+}

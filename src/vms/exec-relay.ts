@@ -1,0 +1,183 @@
+import type { ClientHttp2Stream } from "node:http2";
+import type { Writable } from "node:stream";
+import { encodeFrameParts, encodeJsonFrame, FRAME, type Frame, FrameDecoder, FrameError } from "../contract/frames.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { type GuestClient, parseGuest } from "../guest/client.ts";
+import {
+  type ExecExit,
+  type ExecSpec,
+  type ExecStarted,
+  execExitSchema,
+  execSkippedSchema,
+  execStartedSchema,
+} from "../guest/protocol.ts";
+
+export interface ExecRelayOptions {
+  client: GuestClient;
+  /** Frames of the caller after SPEC: STDIN and STDIN_EOF. Ends when the caller has no more to say. */
+  input: AsyncIterable<Frame>;
+  /** Takes STARTED, STDOUT, STDERR, SKIPPED and EXIT frames; its back-pressure reaches the command. */
+  output: Writable;
+  /** Aborts when the caller is gone: the command is ended unless it is detached. */
+  signal: AbortSignal;
+  /** Why the guest may have gone silent, asked when the channel breaks. */
+  explainLoss: () => Promise<FirebreakError>;
+  /** How long a command has between TERM and KILL when the caller is gone, ms. */
+  killGraceMs: number;
+}
+
+/** Starts a command and carries its streams until it ends. Returns how it ended; undefined when it was detached. */
+export async function relayExec(
+  spec: ExecSpec & { detach?: boolean },
+  options: ExecRelayOptions,
+): Promise<ExecExit | undefined> {
+  const { detach, ...guestSpec } = spec;
+  const stream = await options.client.openExec();
+  stream.write(encodeJsonFrame(FRAME.spec, guestSpec));
+  return relay(stream, "/v1/exec", detach ?? false, options);
+}
+
+/** Goes on with a command that runs or has run, from an offset of its output on. */
+export async function relayAttach(
+  id: string,
+  from: number,
+  follow: boolean,
+  options: ExecRelayOptions,
+): Promise<ExecExit | undefined> {
+  const stream = await options.client.openAttach(id, from, follow);
+  return relay(stream, "/v1/execs", false, options, { mayEndWithoutExit: !follow, leaveRunning: true });
+}
+
+async function relay(
+  stream: ClientHttp2Stream,
+  requestPath: string,
+  detach: boolean,
+  options: ExecRelayOptions,
+  mode: { mayEndWithoutExit?: boolean; leaveRunning?: boolean } = {},
+): Promise<ExecExit | undefined> {
+  await options.client.awaitHead(stream, requestPath, { signal: options.signal });
+  const state: { started?: ExecStarted; exit?: ExecExit } = {};
+  const onAbort = () => {
+    // The stream's end only detaches; the process group has to be told.
+    if (state.started !== undefined && !mode.leaveRunning) {
+      options.client.execKill(state.started.id, options.killGraceMs).catch(() => {});
+    }
+    stream.destroy();
+  };
+  options.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    void pumpInput(stream, options.input);
+    await pumpOutput(stream, detach, options.output, state);
+  } catch (error) {
+    if (options.signal.aborted) throw new FirebreakError("OPERATION_CANCELED", "the caller is gone", { cause: error });
+    throw error instanceof FirebreakError && error.code !== "CHANNEL_LOST" ? error : await options.explainLoss();
+  } finally {
+    options.signal.removeEventListener("abort", onAbort);
+    stream.destroy();
+  }
+  if (state.exit === undefined && !detach && !mode.mayEndWithoutExit) {
+    if (options.signal.aborted) throw new FirebreakError("OPERATION_CANCELED", "the caller is gone");
+    throw await options.explainLoss();
+  }
+  return state.exit;
+}
+
+async function pumpInput(stream: ClientHttp2Stream, input: AsyncIterable<Frame>): Promise<void> {
+  try {
+    for await (const frame of input) {
+      if (stream.destroyed || stream.writableEnded) return;
+      if (frame.type !== FRAME.stdin && frame.type !== FRAME.stdinEof) continue;
+      await writeParts(stream, encodeFrameParts(frame.type, frame.payload));
+    }
+  } catch {
+    // The caller's stream broke: its abort signal tells the rest.
+  }
+}
+
+async function pumpOutput(
+  stream: ClientHttp2Stream,
+  detach: boolean,
+  output: Writable,
+  state: { started?: ExecStarted; exit?: ExecExit },
+): Promise<void> {
+  const decoder = new FrameDecoder();
+  for await (const chunk of stream) {
+    for (const frame of decodeGuest(decoder, chunk as Buffer)) {
+      checkGuestFrame(frame, state);
+      await writeParts(output, encodeFrameParts(frame.type, frame.payload));
+      if (state.exit !== undefined || (detach && state.started !== undefined)) return;
+    }
+  }
+}
+
+function decodeGuest(decoder: FrameDecoder, chunk: Buffer): Frame[] {
+  try {
+    return decoder.push(chunk);
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    throw new FirebreakError("GUEST_PROTOCOL_ERROR", `the guest agent sent ${error.message}`);
+  }
+}
+
+/** A guest may send anything: only well-formed frames in a sensible order go on to the caller. */
+function checkGuestFrame(frame: Frame, state: { started?: ExecStarted; exit?: ExecExit }): void {
+  if (state.started === undefined) {
+    if (frame.type !== FRAME.started)
+      throw new FirebreakError(
+        "GUEST_PROTOCOL_ERROR",
+        `the guest agent began an exec with a frame of type ${frame.type}`,
+      );
+    state.started = parseGuest(execStartedSchema, parseJson(frame.payload));
+    return;
+  }
+  switch (frame.type) {
+    case FRAME.stdout:
+    case FRAME.stderr:
+      return;
+    case FRAME.skipped:
+      parseGuest(execSkippedSchema, parseJson(frame.payload));
+      return;
+    case FRAME.exit:
+      state.exit = parseGuest(execExitSchema, parseJson(frame.payload));
+      return;
+    default:
+      throw new FirebreakError("GUEST_PROTOCOL_ERROR", `the guest agent sent a frame of unknown type ${frame.type}`);
+  }
+}
+
+function parseJson(payload: Buffer): unknown {
+  try {
+    return JSON.parse(payload.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+async function writeParts(target: Writable, parts: [Uint8Array, Uint8Array]): Promise<void> {
+  if (target.destroyed) throw new FirebreakError("CHANNEL_LOST", "the stream has been closed");
+  target.write(parts[0]);
+  if (target.write(parts[1])) return;
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      target.off("drain", done);
+      target.off("close", done);
+      resolve();
+    };
+    target.once("drain", done);
+    target.once("close", done);
+  });
+}
+
+/** Frames of a byte stream as they come; back-pressure is the reader's. Throws INVALID_ARGUMENT on bytes that are no frames. */
+export async function* readFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Frame> {
+  const decoder = new FrameDecoder();
+  for await (const chunk of source) {
+    let frames: Frame[];
+    try {
+      frames = decoder.push(chunk);
+    } catch (error) {
+      throw new FirebreakError("INVALID_ARGUMENT", `the request body is malformed: ${(error as Error).message}`);
+    }
+    yield* frames;
+  }
+}

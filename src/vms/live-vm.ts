@@ -1,0 +1,68 @@
+import type { Socket } from "node:net";
+import { GuestClient } from "../guest/client.ts";
+import { GuestConnection } from "../guest/connection.ts";
+import { BoundedLog } from "../platform/bounded-log.ts";
+import type { VmmDriver, VmmRecord } from "../vmm/driver.ts";
+
+/** Console output that is kept of a VM; twice as much while it turns over. */
+export const CONSOLE_LOG_BYTES = 512 * 1024;
+
+export interface LiveVmOptions {
+  driver: VmmDriver;
+  vmm: VmmRecord;
+  consoleLogPath: string;
+  attachDeadlineMs: number;
+}
+
+/** What the daemon holds of a VM whose VMM runs: the channel and the console. One owner closes it; the VM goes on. */
+export class LiveVm {
+  readonly vmm: VmmRecord;
+  readonly connection: GuestConnection;
+  readonly client: GuestClient;
+  readonly #lifetime = new AbortController();
+  readonly #followers = new Set<(bytes: Buffer) => void>();
+  #console: Socket | undefined;
+  readonly #consoleLog: BoundedLog;
+
+  constructor(options: LiveVmOptions) {
+    this.vmm = options.vmm;
+    this.connection = new GuestConnection({
+      open: (signal) => options.driver.openChannel(options.vmm, signal),
+      attachDeadlineMs: options.attachDeadlineMs,
+    });
+    this.client = new GuestClient(this.connection);
+    this.#consoleLog = new BoundedLog(options.consoleLogPath, CONSOLE_LOG_BYTES);
+    void this.#readConsole(options);
+  }
+
+  /** Aborts when this is closed: for whoever watches the VM. */
+  get signal(): AbortSignal {
+    return this.#lifetime.signal;
+  }
+
+  /** Calls with each piece of console output from now on; returns what ends that. */
+  followConsole(onBytes: (bytes: Buffer) => void): () => void {
+    this.#followers.add(onBytes);
+    return () => this.#followers.delete(onBytes);
+  }
+
+  async #readConsole(options: LiveVmOptions): Promise<void> {
+    const socket = await options.driver.openConsole(options.vmm, this.#lifetime.signal).catch(() => undefined);
+    if (socket === undefined) return;
+    if (this.#lifetime.signal.aborted) return void socket.destroy();
+    this.#console = socket;
+    socket.on("error", () => {});
+    socket.on("data", (bytes: Buffer) => {
+      this.#consoleLog.append(bytes);
+      for (const follower of this.#followers) follower(bytes);
+    });
+  }
+
+  close(): void {
+    if (this.#lifetime.signal.aborted) return;
+    this.#lifetime.abort();
+    this.connection.close();
+    this.#console?.destroy();
+    this.#consoleLog.close();
+  }
+}

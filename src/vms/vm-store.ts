@@ -1,0 +1,49 @@
+import type { VmState } from "../contract/vm.ts";
+import type { AccelRequest, VmmRecord } from "../vmm/driver.ts";
+
+/** A VM as the store keeps it: what is wanted of it and how its VMM is found again. */
+export interface VmRecord {
+  id: string;
+  name: string;
+  state: VmState;
+  reason?: string;
+  image: string;
+  imageDigest: string;
+  kernelId: string;
+  memoryMib: number;
+  cpus: number;
+  diskMib: number;
+  driver: string;
+  accelRequest: AccelRequest;
+  accelReason?: string;
+  /** The user its VMM runs as where the daemon is root; no two VMs share one. */
+  uid: number;
+  ephemeral: boolean;
+  env: Record<string, string>;
+  vmm?: VmmRecord;
+  bootMs?: number;
+  createdAt: string;
+  startedAt?: string;
+}
+
+export interface VmEvent {
+  id: number;
+  at: string;
+  kind: string;
+  data: Record<string, unknown>;
+}
+
+/** Where VMs are kept. A write is durable before it returns. */
+export interface VmStore {
+  insert(record: VmRecord): void;
+  update(id: string, changes: Partial<VmRecord>): VmRecord;
+  remove(id: string): void;
+  get(id: string): VmRecord | undefined;
+  /** By name or id. */
+  find(nameOrId: string): VmRecord | undefined;
+  list(): VmRecord[];
+  /** The smallest user id from `base` on that no VM has. */
+  freeUid(base: number): number;
+  addEvent(vmId: string, kind: string, data: Record<string, unknown>): void;
+  events(vmId: string): VmEvent[];
+}

@@ -1,0 +1,25 @@
+import type { Vm } from "../contract/vm.ts";
+import type { VmRecord } from "./vm-store.ts";
+
+/** The form in which the API shows a VM. */
+export function toVm(record: VmRecord): Vm {
+  const isLive = record.vmm !== undefined;
+  return {
+    id: record.id,
+    name: record.name,
+    state: record.state,
+    ...(record.reason === undefined ? {} : { reason: record.reason }),
+    image: record.image,
+    imageDigest: record.imageDigest,
+    memoryMib: record.memoryMib,
+    cpus: record.cpus,
+    diskMib: record.diskMib,
+    driver: record.driver,
+    ...(isLive ? { accel: record.vmm?.accel, pid: record.vmm?.pid } : {}),
+    ...(isLive && record.accelReason !== undefined ? { accelReason: record.accelReason } : {}),
+    ephemeral: record.ephemeral,
+    createdAt: record.createdAt,
+    ...(record.startedAt === undefined ? {} : { startedAt: record.startedAt }),
+    ...(record.bootMs === undefined ? {} : { bootMs: record.bootMs }),
+  } as Vm;
+}
