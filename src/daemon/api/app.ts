@@ -1,0 +1,37 @@
+import { Hono } from "hono";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import type { Api, ApiEnv } from "./context.ts";
+import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
+import { addExecRoutes } from "./exec-routes.ts";
+import { addFileRoutes } from "./file-routes.ts";
+import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
+import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
+
+export interface ApiDeps extends VmDeps, ImageDeps, DaemonDeps {
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** The HTTP API of the daemon; docs/api.md lists its paths. */
+export function createApi(deps: ApiDeps): Api {
+  const api: Api = new Hono<ApiEnv>();
+  addDaemonRoutes(api, deps);
+  addImageRoutes(api, deps);
+  addVmRoutes(api, deps);
+  addExecRoutes(api, deps);
+  addFileRoutes(api, deps);
+  api.notFound((context) => {
+    const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
+    return answerError(error);
+  });
+  api.onError((thrown, context) => {
+    const error = toFirebreakError(thrown);
+    if (error.code === "INTERNAL")
+      deps.log("a request failed", { path: context.req.path, error: thrown.stack ?? thrown.message });
+    return answerError(error);
+  });
+  return api;
+}
+
+function answerError(error: FirebreakError): Response {
+  return Response.json({ error: error.toBody() }, { status: error.httpStatus });
+}

@@ -1,0 +1,121 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { encodeJsonFrame, FRAME, type Frame } from "../../contract/frames.ts";
+import { execSpecSchema, killSchema, resizeSchema, runSpecSchema, signalSchema } from "../../contract/vm.ts";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import type { ExecSpec } from "../../guest/protocol.ts";
+import { type ExecRelayOptions, readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
+import type { LiveVm } from "../../vms/live-vm.ts";
+import type { VmService } from "../../vms/service.ts";
+import { type Api, answerRaw, readJson } from "./context.ts";
+import { parseCount, parseRequest, signalOfCaller } from "./responses.ts";
+import type { VmDeps } from "./vm-routes.ts";
+
+const FRAMES_TYPE = "application/x-firebreak-frames";
+const DEFAULT_KILL_GRACE_MS = 2_000;
+
+export function addExecRoutes(api: Api, { vms }: VmDeps): void {
+  api.post("/v1/run", (context) =>
+    answerRaw(context, (incoming, outgoing) =>
+      answerFrames(outgoing, (signal) => runEphemeral(vms, incoming, outgoing, signal)),
+    ),
+  );
+  api.post("/v1/vms/:vm/exec", (context) => {
+    const name = context.req.param("vm");
+    vms.live(name);
+    return answerRaw(context, (incoming, outgoing) =>
+      answerFrames(outgoing, async (signal) => {
+        const frames = readFrames(incoming);
+        const spec = parseRequest(execSpecSchema, await firstFrame(frames));
+        await relayExec(spec as ExecSpec, relayOptions(vms, name, frames, outgoing, signal, spec.killGraceMs));
+      }),
+    );
+  });
+  api.get("/v1/vms/:vm/execs", async (context) =>
+    context.json({ execs: await vms.live(context.req.param("vm")).client.execList() }),
+  );
+  api.get("/v1/vms/:vm/execs/:id", async (context) =>
+    context.json(await vms.live(context.req.param("vm")).client.execGet(context.req.param("id"))),
+  );
+  api.post("/v1/vms/:vm/execs/:id/attach", (context) => {
+    const { vm: name, id } = context.req.param();
+    const from = parseCount(context.req.query("from"), "from") ?? 0;
+    const follow = context.req.query("follow") !== "false";
+    vms.live(name);
+    return answerRaw(context, (incoming, outgoing) =>
+      answerFrames(outgoing, async (signal) => {
+        await relayAttach(id, from, follow, relayOptions(vms, name, readFrames(incoming), outgoing, signal));
+      }),
+    );
+  });
+  const control = (action: string, act: (live: LiveVm, id: string, body: unknown) => Promise<void>) =>
+    api.post(`/v1/vms/:vm/execs/:id/${action}`, async (context) => {
+      await act(vms.live(context.req.param("vm")), context.req.param("id"), await readJson(context));
+      return context.body(null, 204);
+    });
+  control("signal", (live, id, body) => live.client.execSignal(id, parseRequest(signalSchema, body).signal));
+  control("resize", (live, id, body) => live.client.execResize(id, parseRequest(resizeSchema, body)));
+  control("kill", (live, id, body) =>
+    live.client.execKill(id, parseRequest(killSchema, body).graceMs ?? DEFAULT_KILL_GRACE_MS),
+  );
+  api.delete("/v1/vms/:vm/execs/:id", async (context) => {
+    await vms.live(context.req.param("vm")).client.execDelete(context.req.param("id"));
+    return context.body(null, 204);
+  });
+}
+
+/** A VM for one command: made before it, deleted after it, also when the caller goes away in between. */
+async function runEphemeral(
+  vms: VmService,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const frames = readFrames(incoming);
+  const request = parseRequest(runSpecSchema, await firstFrame(frames));
+  const onProgress = (progress: unknown) => void outgoing.write(encodeJsonFrame(FRAME.progress, progress));
+  const vm = await vms.create(request.vm, { onProgress, signal, ephemeral: true });
+  try {
+    outgoing.write(encodeJsonFrame(FRAME.vm, vm));
+    await relayExec(
+      request.exec as ExecSpec,
+      relayOptions(vms, vm.id, frames, outgoing, signal, request.exec.killGraceMs),
+    );
+  } finally {
+    await vms.delete(vm.id);
+  }
+}
+
+/** Answers 200 with frames; what goes wrong is the last frame. */
+async function answerFrames(outgoing: ServerResponse, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const signal = signalOfCaller(outgoing);
+  outgoing.writeHead(200, { "content-type": FRAMES_TYPE });
+  outgoing.flushHeaders();
+  try {
+    await work(signal);
+  } catch (error) {
+    if (!outgoing.destroyed) outgoing.write(encodeJsonFrame(FRAME.error, toFirebreakError(error).toBody()));
+  }
+  outgoing.end();
+}
+
+async function firstFrame(frames: AsyncGenerator<Frame>): Promise<unknown> {
+  const first = await frames.next();
+  const frame = first.done ? undefined : first.value;
+  if (frame?.type !== FRAME.spec) throw new FirebreakError("INVALID_ARGUMENT", "the first frame of an exec is SPEC");
+  try {
+    return JSON.parse(frame.payload.toString("utf8"));
+  } catch {
+    throw new FirebreakError("INVALID_ARGUMENT", "the SPEC frame is not JSON");
+  }
+}
+
+function relayOptions(
+  vms: VmService,
+  vm: string,
+  input: AsyncIterable<Frame>,
+  output: ServerResponse,
+  signal: AbortSignal,
+  killGraceMs = DEFAULT_KILL_GRACE_MS,
+): ExecRelayOptions {
+  return { client: vms.live(vm).client, input, output, signal, killGraceMs, explainLoss: () => vms.explainLoss(vm) };
+}

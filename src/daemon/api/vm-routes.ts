@@ -1,0 +1,65 @@
+import { stopSchema, vmCreateSchema } from "../../contract/vm.ts";
+import { readBoundedLog } from "../../platform/bounded-log.ts";
+import type { VmService } from "../../vms/service.ts";
+import { type Api, answerRaw, readJson } from "./context.ts";
+import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+
+export interface VmDeps {
+  vms: VmService;
+}
+
+/** How long a guest gets to shut down in order, unless the caller says otherwise. */
+const DEFAULT_STOP_GRACE_MS = 5_000;
+
+export function addVmRoutes(api: Api, { vms }: VmDeps): void {
+  api.get("/v1/vms", (context) => context.json({ vms: vms.list() }));
+  api.post("/v1/vms", async (context) => {
+    const request = parseRequest(vmCreateSchema, await readJson(context));
+    return answerRaw(context, (_incoming, outgoing) => {
+      const signal = signalOfCaller(outgoing);
+      return answerLines(outgoing, (onProgress) => vms.create(request, { onProgress, signal }));
+    });
+  });
+  api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));
+  api.get("/v1/vms/:vm/events", (context) => context.json({ events: vms.events(context.req.param("vm")) }));
+  api.get("/v1/vms/:vm/stats", async (context) => context.json(await vms.live(context.req.param("vm")).client.stats()));
+  api.post("/v1/vms/:vm/start", async (context) => {
+    const name = context.req.param("vm");
+    vms.get(name);
+    return answerRaw(context, (_incoming, outgoing) => {
+      const signal = signalOfCaller(outgoing);
+      return answerLines(outgoing, (onProgress) => vms.start(name, { onProgress, signal }));
+    });
+  });
+  api.post("/v1/vms/:vm/stop", async (context) => {
+    const name = context.req.param("vm");
+    vms.get(name);
+    const body = parseRequest(stopSchema, await readJson(context));
+    const graceMs = body.force ? 0 : (body.graceMs ?? DEFAULT_STOP_GRACE_MS);
+    return answerRaw(context, (_incoming, outgoing) =>
+      answerLines(outgoing, (onProgress) => vms.stop(name, graceMs, { onProgress })),
+    );
+  });
+  api.delete("/v1/vms/:vm", async (context) => {
+    const vm = vms.get(context.req.param("vm"));
+    await vms.delete(vm.id);
+    return context.json({ deleted: vm.name, id: vm.id });
+  });
+  api.get("/v1/vms/:vm/logs", (context) => {
+    const name = context.req.param("vm");
+    const path = vms.consoleLogPath(name);
+    const follow = context.req.query("follow") === "true";
+    return answerRaw(context, async (_incoming, outgoing) => {
+      outgoing.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
+      outgoing.write(readBoundedLog(path));
+      const live = follow && vms.get(name).state === "running" ? vms.live(name) : undefined;
+      if (live === undefined) return void outgoing.end();
+      const signal = AbortSignal.any([signalOfCaller(outgoing), live.signal]);
+      // A reader that does not keep up misses lines rather than filling the daemon's memory.
+      const unfollow = live.followConsole((bytes) => outgoing.writableNeedDrain || outgoing.write(bytes));
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+      unfollow();
+      outgoing.end();
+    });
+  });
+}

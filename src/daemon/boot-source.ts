@@ -1,0 +1,79 @@
+import type { ImageInfo } from "../contract/daemon.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { buildImage, listRecipes } from "../images/build.ts";
+import { createOverlayDrive } from "../images/ext4.ts";
+import { ensureInitrd } from "../images/initrd.ts";
+import { ensureKernel, getKernelById, type Kernel } from "../images/kernel.ts";
+import { findImage, getImage, type Image, listImages, verifyImage } from "../images/store.ts";
+import type { FirebreakPaths } from "../platform/paths.ts";
+import type { BootSource, ImageRef, KernelRef, WorkOptions } from "../vms/ports.ts";
+import type { ImageDeps } from "./api/image-routes.ts";
+
+/** The images folder behind the ports of `vms` and the API. */
+export class ImageLibrary implements BootSource {
+  readonly #paths: FirebreakPaths;
+  readonly #agentPath: string;
+
+  constructor(paths: FirebreakPaths, agentPath: string) {
+    this.#paths = paths;
+    this.#agentPath = agentPath;
+  }
+
+  async resolveImage(nameOrDigest: string, options: WorkOptions): Promise<ImageRef> {
+    const found = await findImage(this.#paths, nameOrDigest);
+    const canBuild = found === undefined && listRecipes().includes(nameOrDigest);
+    const image = canBuild
+      ? (await buildImage(this.#paths, nameOrDigest, options)).image
+      : await getImage(this.#paths, nameOrDigest);
+    await verifyImage(image, { deep: false });
+    return {
+      name: image.tags.includes(nameOrDigest) ? nameOrDigest : image.name,
+      digest: image.digest,
+      rootfsPath: image.rootfsPath,
+    };
+  }
+
+  async resolveKernel(options: WorkOptions): Promise<KernelRef> {
+    return this.#toRef(await ensureKernel(this.#paths, options));
+  }
+
+  async getKernel(kernelId: string): Promise<KernelRef> {
+    const kernel = await getKernelById(this.#paths, kernelId);
+    if (kernel === undefined)
+      throw new FirebreakError("KERNEL_CORRUPT", `the kernel ${kernelId} is gone`, { hint: "Create the VM again." });
+    return this.#toRef(kernel);
+  }
+
+  createOverlay(path: string, sizeMib: number): Promise<void> {
+    return createOverlayDrive(path, sizeMib);
+  }
+
+  async #toRef(kernel: Kernel): Promise<KernelRef> {
+    const initrd = await ensureInitrd(this.#paths, kernel, this.#agentPath);
+    return { kernelId: kernel.id, kernelPath: kernel.vmlinuzPath, initrdPath: initrd.path };
+  }
+
+  /** The API's view of the same. */
+  api(): ImageDeps["images"] {
+    return {
+      list: async () => (await listImages(this.#paths)).map(toImageInfo),
+      get: async (nameOrDigest) => toImageInfo(await getImage(this.#paths, nameOrDigest)),
+      build: async (name, force, options) => {
+        const built = await buildImage(this.#paths, name, { force, ...options });
+        await this.resolveKernel(options);
+        return { image: toImageInfo(built.image), isUpToDate: !built.built };
+      },
+    };
+  }
+}
+
+function toImageInfo(image: Image): ImageInfo {
+  return {
+    name: image.tags[0] ?? image.name,
+    digest: image.digest,
+    sizeBytes: image.sizeBytes,
+    format: image.format,
+    createdAt: image.createdAt,
+    recipe: image.recipe,
+  };
+}

@@ -1,0 +1,126 @@
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import type { Server } from "node:http";
+import path from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { pino } from "pino";
+import { API_VERSION, type DaemonStatus } from "../contract/daemon.ts";
+import { toFirebreakError } from "../errors/firebreak-error.ts";
+import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
+import { listImages } from "../images/store.ts";
+import { BoundedLog } from "../platform/bounded-log.ts";
+import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
+import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
+import { findProgram } from "../platform/process.ts";
+import { openDatabase } from "../store/database.ts";
+import { SqliteVmStore } from "../store/vms.ts";
+import { QemuDriver } from "../vmm/qemu/driver.ts";
+import { FIRST_VM_UID, VmService } from "../vms/service.ts";
+import { createApi } from "./api/app.ts";
+import { ImageLibrary } from "./boot-source.ts";
+import { runDoctor } from "./doctor.ts";
+import { takeInstanceLock } from "./instance-lock.ts";
+import { listen } from "./listener.ts";
+import { findStrays, removeStrays } from "./strays.ts";
+
+const LOG_BYTES = 4 * 1024 * 1024;
+/** How long requests under way may take once the daemon has been asked to end, ms. */
+const DRAIN_MS = 2_000;
+
+/** Wires the daemon together and serves until it is told to end. */
+async function main(): Promise<void> {
+  process.umask(0o022);
+  const paths = resolvePaths();
+  createPaths(paths);
+  const lock = takeInstanceLock(path.join(paths.home, "daemon.lock"));
+  const logFile = new BoundedLog(paths.daemonLog, LOG_BYTES);
+  const logger = pino({ base: { pid: process.pid } }, { write: (line: string) => logFile.append(Buffer.from(line)) });
+  const log = (message: string, fields: Record<string, unknown>) => logger.info(fields, message);
+  const startedAt = new Date().toISOString();
+  const version = readVersion();
+
+  const database = openDatabase(paths.database);
+  const store = new SqliteVmStore(database);
+  const agentPath = agentBinaryPath();
+  const driver = new QemuDriver({
+    cachePath: path.join(paths.home, "accel.json"),
+    agentPath,
+    probeRuntimeDir: path.join(paths.runtime, "probe"),
+    probeUid: FIRST_VM_UID - 1,
+    ...(process.env.FIREBREAK_QEMU ? { program: process.env.FIREBREAK_QEMU } : {}),
+  });
+  const source = new ImageLibrary(paths, agentPath);
+  const vms = new VmService({ paths, store, driver, source, log });
+  const vmIds = () => new Set(store.list().map((record) => record.id));
+
+  await vms.recover();
+  const strays = await removeStrays(paths, vmIds());
+  if (strays.folders.length + strays.pids.length > 0) log("removed left-overs", { ...strays });
+
+  let server: Server;
+  const end = async (why: string) => {
+    log("the daemon ends", { why });
+    server.close();
+    setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref();
+    await new Promise<void>((resolve) => server.once("close", resolve));
+    vms.close();
+    driver.close();
+    database.close();
+    logFile.close();
+    lock.release();
+    process.exit(0);
+  };
+  const api = createApi({
+    vms,
+    images: source.api(),
+    log,
+    status: () => daemonStatus(paths, vms, startedAt, version),
+    doctor: () =>
+      runDoctor({
+        paths,
+        driver,
+        vms,
+        agentPath,
+        programs: IMAGE_REQUIREMENTS.map((entry) => ({ ...entry })),
+        findProgram,
+        findStrays: async () => {
+          const found = await findStrays(paths, vmIds());
+          return [...found.folders, ...found.pids.map((pid) => `process ${pid}`)];
+        },
+        images: () => listImages(paths),
+        accel: async () => driver.chooseAccel("auto", await source.resolveKernel({})),
+        exists: existsSync,
+        freeBytes: async (folder) => {
+          const stats = await statfs(folder);
+          return stats.bavail * stats.bsize;
+        },
+      }),
+    shutdown: () => setImmediate(() => void end("asked over the API")),
+  });
+  server = await listen(paths.socket, getRequestListener(api.fetch, { overrideGlobalObjects: false }));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
+  process.on("unhandledRejection", (reason) =>
+    logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
+  );
+  log("the daemon serves", { version, socket: paths.socket });
+}
+
+function daemonStatus(paths: FirebreakPaths, vms: VmService, startedAt: string, version: string): DaemonStatus {
+  const list = vms.list();
+  return {
+    version,
+    apiVersion: API_VERSION,
+    pid: process.pid,
+    startedAt,
+    home: paths.home,
+    socket: paths.socket,
+    vms: { total: list.length, running: list.filter((vm) => vm.state === "running").length },
+    rssBytes: process.memoryUsage.rss(),
+  };
+}
+
+main().catch((thrown: unknown) => {
+  const error = toFirebreakError(thrown);
+  process.stderr.write(`firebreak daemon: ${error.message} (${error.code})\n`);
+  process.exit(error.exitCode);
+});
