@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { DaemonClient } from "../../../client/daemon-client.ts";
+import { canConnect, ensureDaemon } from "../../../client/ensure-daemon.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { resolvePaths } from "../../../platform/paths.ts";
+import { isJson } from "../../context.ts";
+import { formatAge, formatBytes, printJson } from "../../output.ts";
+
+const STOP_DEADLINE_MS = 10_000;
+
+export function addDaemonCommands(program: Command): void {
+  const daemon = program
+    .command("daemon")
+    .description("the process that owns all state; commands start it when they need it");
+  const start = daemon
+    .command("start")
+    .description("Start the daemon, unless it runs.")
+    .action(async () => {
+      const paths = resolvePaths();
+      const isNew = await ensureDaemon(paths);
+      const status = await new DaemonClient(paths.socket).status();
+      if (isJson(start)) printJson({ ...status, started: isNew });
+      else
+        process.stdout.write(
+          isNew ? `the daemon runs (process ${status.pid})\n` : `the daemon ran already (process ${status.pid})\n`,
+        );
+    });
+  const stop = daemon
+    .command("stop")
+    .description("Stop the daemon. VMs go on, and the next daemon finds them.")
+    .action(async () => {
+      const paths = resolvePaths();
+      const wasRunning = await canConnect(paths.socket);
+      if (wasRunning) {
+        await new DaemonClient(paths.socket).shutdown();
+        const deadline = Date.now() + STOP_DEADLINE_MS;
+        while (await canConnect(paths.socket)) {
+          if (Date.now() > deadline)
+            throw new FirebreakError("DEADLINE_EXCEEDED", "the daemon did not end in time", {
+              hint: `Its log: ${paths.daemonLog}`,
+            });
+          await sleep(20);
+        }
+      }
+      if (isJson(stop)) printJson({ stopped: wasRunning });
+      else process.stdout.write(wasRunning ? "the daemon has ended\n" : "no daemon was running\n");
+    });
+  const status = daemon
+    .command("status")
+    .description(
+      "Tell whether the daemon runs, and where it keeps things. Starts nothing; exit code 7 when it does not run.",
+    )
+    .action(async () => {
+      const paths = resolvePaths();
+      const found = await new DaemonClient(paths.socket).status();
+      if (isJson(status)) return printJson(found);
+      const rows: [string, string][] = [
+        ["version", found.version],
+        ["process", `${found.pid}, ${formatBytes(found.rssBytes)}`],
+        ["started", `${found.startedAt} (${formatAge(found.startedAt)} ago)`],
+        ["home", found.home],
+        ["socket", found.socket],
+        ["log", paths.daemonLog],
+        ["vms", `${found.vms.running} running of ${found.vms.total}`],
+      ];
+      for (const [label, value] of rows) process.stdout.write(`${label.padEnd(8)} ${value}\n`);
+    });
+}

@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+import { openContext } from "../context.ts";
+import { runSession, terminalSize } from "../exec-session.ts";
+import { printJson } from "../output.ts";
+import { parseDurationMs } from "../parse.ts";
+import { addVmOptions, toVmCreate, type VmOptionValues } from "./vm-options.ts";
+
+interface RunOptions extends VmOptionValues {
+  timeout?: string;
+  cwd?: string;
+  user?: string;
+  tty?: boolean;
+}
+
+export function addRun(program: Command): void {
+  const command = program
+    .command("run")
+    .summary("run a command in a VM of its own, gone afterwards")
+    .description(
+      "Make a VM, run a command in it, pass its exit code on, and delete the VM. Signals go to the command; a terminal becomes the command's.",
+    )
+    .argument("<command...>", "the command and its arguments, after --");
+  addVmOptions(command)
+    .option("-t, --timeout TIME", "end the command after this time, such as 30s or 5m (exit code 124)")
+    .option("-w, --cwd DIR", "working directory in the guest")
+    .option("-u, --user USER", "user in the guest: NAME, UID or UID:GID (default: root)")
+    .option("--no-tty", "no terminal for the command, even when there is one")
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ firebreak run -- uname -a
+  $ echo 'print(6*7)' | firebreak run -- python3 -
+  $ firebreak run --memory 1G --timeout 5m -- bash -c 'make -j2'`,
+    )
+    .action(async (argv: string[], options: RunOptions) => {
+      const { client, asJson, progress } = await openContext(command);
+      const tty = options.tty === false || asJson ? undefined : terminalSize();
+      const stream = await client.run(
+        {
+          vm: toVmCreate(options),
+          exec: {
+            argv,
+            stdin: true,
+            ...(tty === undefined ? {} : { tty }),
+            ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
+            ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+            ...(options.user === undefined ? {} : { user: options.user }),
+          },
+        },
+        { onProgress: progress.update },
+      );
+      if (asJson) {
+        const { collectExec } = await import("../exec-json.ts");
+        const result = await collectExec(stream);
+        printJson(result.report);
+        process.exitCode = result.exitCode;
+        return;
+      }
+      process.exitCode = (await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress })).exitCode;
+    });
+}

@@ -1,0 +1,15 @@
+import type { Command } from "commander";
+
+export function addServeCommands(program: Command): void {
+  const serve = program.command("serve").description("serve VMs to other programs");
+  serve
+    .command("mcp")
+    .summary("MCP server on stdin and stdout")
+    .description(
+      "Serve VMs as MCP tools on stdin and stdout. A client starts this; from a terminal it prints how to register it.",
+    )
+    .action(async () => {
+      const { serveMcp } = await import("./mcp.ts");
+      await serveMcp();
+    });
+}

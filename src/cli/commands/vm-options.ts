@@ -1,0 +1,43 @@
+import type { Command } from "commander";
+import type { VmCreate } from "../../contract/vm.ts";
+import { parseCount, parseEnv, parseMib } from "../parse.ts";
+
+export interface VmOptionValues {
+  image?: string;
+  memory?: string;
+  cpus?: string;
+  disk?: string;
+  accel?: string;
+  env?: string[];
+}
+
+/** The options that say what a VM is made of. */
+export function addVmOptions(command: Command): Command {
+  return command
+    .option("-i, --image NAME", "image to boot (default: debian)")
+    .option("-m, --memory SIZE", "memory, such as 512 (MiB) or 2G (default: 512)")
+    .option("-c, --cpus N", "virtual CPUs (default: 1)")
+    .option("-d, --disk SIZE", "size of the writable disk, such as 4G (default: 2048)")
+    .option("--accel KIND", "auto, kvm or tcg (default: auto)")
+    .option(
+      "-e, --env NAME=VALUE",
+      "environment of every command; NAME alone passes this shell's value on (repeatable)",
+      collect,
+      [],
+    );
+}
+
+export function toVmCreate(options: VmOptionValues): VmCreate {
+  return {
+    ...(options.image === undefined ? {} : { image: options.image }),
+    ...(options.memory === undefined ? {} : { memoryMib: parseMib("--memory", options.memory) }),
+    ...(options.cpus === undefined ? {} : { cpus: parseCount("--cpus", options.cpus) }),
+    ...(options.disk === undefined ? {} : { diskMib: parseMib("--disk", options.disk) }),
+    ...(options.accel === undefined ? {} : { accel: options.accel as "auto" }),
+    env: parseEnv(options.env ?? []),
+  };
+}
+
+export function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}

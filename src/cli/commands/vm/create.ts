@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { openContext } from "../../context.ts";
+import { printJson } from "../../output.ts";
+import { addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
+
+export function addVmCreate(parent: Command): void {
+  const command = parent
+    .command("create")
+    .summary("create and start a VM")
+    .description("Create a VM and start it. It stays, with its disk, until it is deleted.")
+    .argument("[name]", "a-z, 0-9 and '-'; made up when absent");
+  addVmOptions(command)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ firebreak vm create
+  $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1`,
+    )
+    .action(async (name: string | undefined, options: VmOptionValues) => {
+      const { client, asJson, progress } = await openContext(command);
+      const request = { ...(name === undefined ? {} : { name }), ...toVmCreate(options) };
+      const vm = await client.vmCreate(request, { onProgress: progress.update }).finally(() => progress.clear());
+      if (asJson) return printJson(vm);
+      process.stdout.write(`${vm.name}\n`);
+      if (process.stderr.isTTY)
+        process.stderr.write(
+          `The VM runs (${vm.accel}, ready after ${vm.bootMs} ms). Work in it: firebreak vm shell ${vm.name}\n`,
+        );
+    });
+}

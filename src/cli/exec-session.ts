@@ -1,0 +1,103 @@
+import type { ExecStream } from "../client/exec-stream.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { ExecExit } from "../guest/protocol.ts";
+import { exitCodeOf } from "./exit-code.ts";
+import type { ProgressLine } from "./progress.ts";
+
+const FORWARDED_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+
+/** The terminal's size where stdin and stdout are one. */
+export function terminalSize(): { cols: number; rows: number } | undefined {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  return { cols: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 };
+}
+
+export interface SessionOptions {
+  hasTty: boolean;
+  /** Send this process's stdin to the command. */
+  hasStdin: boolean;
+  progress: ProgressLine;
+}
+
+/**
+ * Connects this process's streams, signals and terminal to a command in a VM until the command ends. Returns the exit code to
+ * end with: the command's own, or 128 + signal.
+ */
+export async function runSession(
+  stream: ExecStream,
+  options: SessionOptions,
+): Promise<{ exitCode: number; exit: ExecExit }> {
+  const release = forwardSignals(stream);
+  let endTerminal = () => {};
+  stream.onStarted = () => {
+    options.progress.clear();
+    if (options.hasTty) endTerminal = takeTerminal(stream);
+    if (options.hasStdin) void pumpStdin(stream);
+  };
+  try {
+    for await (const output of stream.output()) {
+      if (output.type === "skipped") process.stderr.write(`firebreak: ${output.bytes} bytes of output were not kept\n`);
+      else await write(output.type === "stdout" ? process.stdout : process.stderr, output.bytes, stream);
+    }
+  } finally {
+    options.progress.clear();
+    endTerminal();
+    release();
+    process.stdin.pause();
+    process.stdin.unref?.();
+  }
+  if (stream.exit === undefined)
+    throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon ended before the command did");
+  return { exitCode: exitCodeOf(stream.exit), exit: stream.exit };
+}
+
+/** Back-pressure of our reader reaches the command; a reader that is gone (EPIPE) ends it. */
+async function write(target: NodeJS.WriteStream, bytes: Buffer, stream: ExecStream): Promise<void> {
+  if (target.listenerCount("error") === 0) target.on("error", () => stream.close());
+  if (target.write(bytes)) return;
+  await new Promise<void>((resolve) => {
+    target.once("drain", resolve);
+    target.once("close", resolve);
+    target.once("error", () => resolve());
+  });
+}
+
+async function pumpStdin(stream: ExecStream): Promise<void> {
+  try {
+    for await (const chunk of process.stdin) await stream.writeStdin(chunk as Buffer);
+  } catch {
+    // A terminal that goes away is the end of input.
+  }
+  stream.endStdin();
+}
+
+function takeTerminal(stream: ExecStream): () => void {
+  process.stdin.setRawMode(true);
+  const onResize = () => {
+    const size = terminalSize();
+    if (size !== undefined) stream.resize(size).catch(() => {});
+  };
+  process.stdout.on("resize", onResize);
+  onResize();
+  return () => {
+    process.stdin.setRawMode(false);
+    process.stdout.off("resize", onResize);
+  };
+}
+
+/** Before the command has started, or at a second Ctrl-C within a second of it not ending, the signal ends us: the daemon cleans up. */
+function forwardSignals(stream: ExecStream): () => void {
+  let interrupts = 0;
+  const handlers = FORWARDED_SIGNALS.map((signal) => {
+    const handler = () => {
+      if (signal === "SIGINT") interrupts++;
+      if (stream.started === undefined || interrupts > 2) stream.close();
+      else stream.signal(signal).catch(() => stream.close());
+    };
+    process.on(signal, handler);
+    return { signal, handler };
+  });
+  return () => {
+    for (const { signal, handler } of handlers) process.off(signal, handler);
+  };
+}

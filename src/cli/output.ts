@@ -1,0 +1,47 @@
+import type { FirebreakError } from "../errors/firebreak-error.ts";
+
+/** Prints a value as JSON for programs. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** One clear error: what happened, its code, what to do next. */
+export function printError(error: FirebreakError, asJson: boolean): void {
+  if (asJson) {
+    process.stderr.write(`${JSON.stringify({ error: error.toBody() })}\n`);
+    return;
+  }
+  process.stderr.write(`firebreak: ${error.message} (${error.code})\n`);
+  if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+}
+
+/** Rows in columns; the first row is the head. */
+export function printTable(head: string[], rows: string[][]): void {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
+  for (const row of all) {
+    const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
+    process.stdout.write(`${cells.join("  ").trimEnd()}\n`);
+  }
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** How long ago, in one unit: `12 s`, `3 min`, `2 h`, `5 d`. */
+export function formatAge(since: string | undefined, nowMs = Date.now()): string {
+  if (since === undefined) return "-";
+  const seconds = Math.max(0, Math.round((nowMs - Date.parse(since)) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}

@@ -1,0 +1,61 @@
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+/** Option values of the command line, turned into what the API takes. Each throws INVALID_ARGUMENT. */
+
+const SIZE_UNITS: Record<string, number> = {
+  "": 1,
+  m: 1,
+  mib: 1,
+  mb: 1,
+  g: 1024,
+  gib: 1024,
+  gb: 1024,
+  t: 1024 * 1024,
+  tib: 1024 * 1024,
+};
+
+/** `512`, `512M`, `2G`: MiB. */
+export function parseMib(flag: string, value: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-zA-Z]*)$/.exec(value.trim());
+  const factor = SIZE_UNITS[(match?.[2] ?? "?").toLowerCase()];
+  if (match === null || factor === undefined) throw invalid(flag, value, "a size such as 512 (MiB), 512M or 2G");
+  return Math.round(Number(match[1]) * factor);
+}
+
+const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, "": 1000, m: 60_000, min: 60_000, h: 3_600_000 };
+
+/** `30`, `30s`, `500ms`, `5m`, `1h`: milliseconds. */
+export function parseDurationMs(flag: string, value: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(value.trim());
+  const factor = TIME_UNITS[match?.[2] ?? "?"];
+  const ms = match === null || factor === undefined ? 0 : Math.round(Number(match[1]) * factor);
+  if (ms < 1) throw invalid(flag, value, "a time such as 30 (seconds), 500ms, 5m or 1h");
+  return ms;
+}
+
+export function parseCount(flag: string, value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw invalid(flag, value, "a whole number");
+  return Number(value);
+}
+
+/** `NAME=VALUE`, or `NAME` for the value that it has here. */
+export function parseEnv(pairs: string[], env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const pair of pairs) {
+    const at = pair.indexOf("=");
+    const name = at < 0 ? pair : pair.slice(0, at);
+    const value = at < 0 ? env[name] : pair.slice(at + 1);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      throw invalid("--env", pair, "NAME=VALUE, or NAME to pass this shell's value on");
+    if (value === undefined)
+      throw new FirebreakError("INVALID_ARGUMENT", `--env: ${name} is not set in this shell`, {
+        hint: `Give it a value: --env ${name}=VALUE`,
+      });
+    result[name] = value;
+  }
+  return result;
+}
+
+function invalid(flag: string, value: string, wanted: string): FirebreakError {
+  return new FirebreakError("INVALID_ARGUMENT", `${flag}: '${value}' is not ${wanted}`);
+}

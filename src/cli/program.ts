@@ -1,0 +1,106 @@
+import { Command, CommanderError, Option } from "commander";
+import { ERROR_CODES } from "../errors/catalogue.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { readVersion } from "../platform/package-files.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addDaemonCommands } from "./commands/daemon/index.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addImageCommands } from "./commands/image/index.ts";
+import { addRun } from "./commands/run.ts";
+import { addServeCommands } from "./commands/serve/index.ts";
+import { addVmCommands } from "./commands/vm/index.ts";
+import { printError } from "./output.ts";
+
+const EPILOGUE = `
+Examples:
+  $ firebreak run -- uname -a                   a command in a VM of its own, gone afterwards
+  $ firebreak vm create web --memory 1024       a VM that stays
+  $ firebreak vm exec web -- python3 -V
+  $ firebreak vm shell web
+  $ firebreak vm cp ./src web:/workspace
+  $ claude mcp add firebreak -- firebreak serve mcp
+
+State is kept in $FIREBREAK_HOME (default ~/.firebreak). 'firebreak COMMAND --help' tells more.`;
+
+export function createProgram(): Command {
+  const program = new Command("firebreak")
+    .description("Real machines for AI agents: microVMs that are reached over MCP, with no way out but what you open.")
+    .version(readVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand(false)
+    .addOption(new Option("--json", "print results and errors as JSON"))
+    .addHelpText("after", EPILOGUE)
+    .showSuggestionAfterError(true)
+    .enablePositionalOptions();
+  addRun(program);
+  addVmCommands(program);
+  addImageCommands(program);
+  addServeCommands(program);
+  addDaemonCommands(program);
+  addDoctor(program);
+  addCompletion(program);
+  for (const command of allCommands(program)) {
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+      .allowExcessArguments(false);
+    if (command !== program)
+      command
+        .helpOption("-h, --help", "print help")
+        .addOption(new Option("--json", "print results and errors as JSON"));
+  }
+  return program;
+}
+
+export function* allCommands(command: Command): Generator<Command> {
+  yield command;
+  for (const child of command.commands) yield* allCommands(child);
+}
+
+/** Runs the command line; returns the exit code. */
+export async function runCli(args: string[]): Promise<number> {
+  const program = createProgram();
+  const asJson = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length).includes("--json");
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      if (thrown.exitCode === 0 || thrown.code === "commander.help")
+        return thrown.exitCode === 0 ? 0 : printHelp(program, args);
+      const message = thrown.message.replace(/^error: /, "");
+      const error = new FirebreakError("UNKNOWN_FLAG", message, { hint: `See: ${helpCommand(program, args)}` });
+      printError(error, asJson);
+      return error.exitCode;
+    }
+    const error = toFirebreakError(thrown);
+    printError(error, asJson);
+    if (ERROR_CODES[error.code].class === "internal" && error.cause instanceof Error && process.env.FIREBREAK_DEBUG) {
+      process.stderr.write(`${error.cause.stack}\n`);
+    }
+    return error.exitCode;
+  }
+}
+
+/** A noun without a verb: its help, and exit code 2, since nothing has been done. */
+function printHelp(program: Command, args: string[]): number {
+  process.stderr.write(deepest(program, args).helpInformation());
+  return 2;
+}
+
+function deepest(program: Command, args: string[]): Command {
+  let command = program;
+  for (const word of args) {
+    const child = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));
+    if (child === undefined) break;
+    command = child;
+  }
+  return command;
+}
+
+function helpCommand(program: Command, args: string[]): string {
+  const names: string[] = [];
+  for (let command: Command | null = deepest(program, args); command !== null; command = command.parent)
+    names.unshift(command.name());
+  return `${names.join(" ")} --help`;
+}

@@ -1,0 +1,52 @@
+import { closeSync, openSync, readFileSync } from "node:fs";
+import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { entryPath } from "../platform/package-files.ts";
+import { createPaths, type FirebreakPaths } from "../platform/paths.ts";
+import { spawnDetached } from "../platform/process.ts";
+import { DaemonClient } from "./daemon-client.ts";
+
+const START_DEADLINE_MS = 20_000;
+
+/** Resolves when a daemon answers; starts one when none does. Returns whether this call started it. */
+export async function ensureDaemon(paths: FirebreakPaths): Promise<boolean> {
+  if (await canConnect(paths.socket)) return false;
+  createPaths(paths);
+  const outputPath = `${paths.home}/daemon-start.log`;
+  const output = openSync(outputPath, "w", 0o600);
+  const { exited } = await spawnDetached(process.execPath, [...process.execArgv, entryPath("daemon/main")], {
+    fds: ["ignore", output, output],
+    cwd: "/",
+    env: process.env,
+  }).finally(() => closeSync(output));
+  let exitCode: number | null | undefined;
+  void exited.then((code) => {
+    exitCode = code ?? 1;
+  });
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (Date.now() < deadline) {
+    if (await canConnect(paths.socket)) {
+      await new DaemonClient(paths.socket).checkVersion();
+      return true;
+    }
+    // Another command may have been quicker: its daemon holds the lock and will answer.
+    if (exitCode !== undefined && exitCode !== 4) break;
+    await sleep(10);
+  }
+  const words = readFileSync(outputPath, "utf8").trim().split("\n").slice(-3).join(" | ");
+  throw new FirebreakError("DAEMON_START_FAILED", `the daemon did not start: ${words || "it did not answer in time"}`, {
+    hint: `Its log: ${paths.daemonLog}`,
+  });
+}
+
+export function canConnect(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(socketPath);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
