@@ -1,0 +1,63 @@
+import { open, rename, rm, stat } from "node:fs/promises";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { runTool } from "./tools.ts";
+
+/** Below this, ext4 with a journal leaves too little for an overlay's work folder and a package or two. */
+export const MIN_OVERLAY_MIB = 64;
+
+/** Far above any sensible disk; catches a size given in bytes. */
+export const MAX_OVERLAY_MIB = 16 * 1024 * 1024;
+
+/** The label by which people and tools may know the drive; the guest goes by the drive's serial. */
+const LABEL = "fb-overlay";
+
+/**
+ * Makes a sparse file with an empty ext4, to lie over an image in a VM. Takes about 10 ms and 1 MiB of disk whatever the
+ * size: the guest's kernel initialises inode tables as it needs them. Throws INVALID_ARGUMENT, TOOL_NOT_FOUND, TOOL_FAILED
+ * or HOST_DISK_FULL; then there is no file.
+ */
+export async function createOverlayDrive(
+  file: string,
+  sizeMib: number,
+  options: { signal?: AbortSignal } = {},
+): Promise<void> {
+  if (!Number.isSafeInteger(sizeMib) || sizeMib < MIN_OVERLAY_MIB || sizeMib > MAX_OVERLAY_MIB) {
+    throw new FirebreakError("INVALID_ARGUMENT", `a disk of ${sizeMib} MiB is not possible`, {
+      hint: `Give a whole number of MiB from ${MIN_OVERLAY_MIB} to ${MAX_OVERLAY_MIB}.`,
+    });
+  }
+  if ((await stat(file).catch(() => undefined)) !== undefined) {
+    throw new FirebreakError("INVALID_ARGUMENT", `${file} exists already; it was not formatted`);
+  }
+  const temporary = `${file}.new`;
+  // What an earlier attempt left when it was killed.
+  await rm(temporary, { force: true });
+  try {
+    const handle = await open(temporary, "wx", 0o600);
+    try {
+      await handle.truncate(sizeMib * 2 ** 20);
+    } finally {
+      await handle.close();
+    }
+    await runTool("mkfs.ext4", formatArguments(temporary, sizeMib), options);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function formatArguments(file: string, sizeMib: number): string[] {
+  const journalMib = sizeMib < 512 ? 4 : 16;
+  return [
+    "-q",
+    "-F",
+    ...["-L", LABEL],
+    // Blocks that only root may use make no sense where everything runs as root.
+    ...["-m", "0"],
+    ...["-J", `size=${journalMib}`],
+    // root_owner: mkfs would give the root folder to whoever runs it. nodiscard: the file is a hole already.
+    ...["-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0,nodiscard"],
+    file,
+  ];
+}

@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { FirebreakPaths } from "../platform/paths.ts";
+import { type CpioEntry, writeCpio } from "./cpio.ts";
+import type { Kernel } from "./kernel.ts";
+import { writeFileAtomic } from "./work-dir.ts";
+
+export interface InitrdOptions {
+  /** Optional modules of the kernel (keys of `optionalModules`) to insert at boot as well; default none. */
+  modules?: readonly string[];
+}
+
+export interface Initrd {
+  path: string;
+  /** "sha256:…" of the file. */
+  digest: string;
+  sizeBytes: number;
+  /** What modules.list holds. */
+  modules: string[];
+}
+
+/**
+ * The initial ram disk for a kernel and a guest agent, made anew only when its content changes: agent as /init, the
+ * modules that a boot needs, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
+ * than the host pays for reading the larger file. Throws AGENT_NOT_BUILT, KERNEL_CORRUPT or HOST_DISK_FULL.
+ */
+export async function ensureInitrd(
+  paths: FirebreakPaths,
+  kernel: Kernel,
+  agentBinaryPath: string,
+  options: InitrdOptions = {},
+): Promise<Initrd> {
+  const agent = await readAgent(agentBinaryPath);
+  const modules = [...kernel.bootModules];
+  for (const name of options.modules ?? []) {
+    const files = kernel.optionalModules[name];
+    if (files === undefined) throw new FirebreakError("INVALID_ARGUMENT", `kernel ${kernel.id} has no module ${name}`);
+    for (const file of files) if (!modules.includes(file)) modules.push(file);
+  }
+  const archive = writeCpio(await listEntries(kernel, agent, modules));
+  const digest = createHash("sha256").update(archive).digest("hex");
+  const file = path.join(paths.kernels, kernel.id, `initrd-${digest.slice(0, 12)}.cpio`);
+  const found = await stat(file).catch(() => undefined);
+  if (found?.size !== archive.length || !archive.equals(await readFile(file))) {
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFileAtomic(file, archive);
+  }
+  return { path: file, digest: `sha256:${digest}`, sizeBytes: archive.length, modules };
+}
+
+const ELF_MAGIC = Buffer.from("\x7fELF", "latin1");
+
+async function readAgent(file: string): Promise<Buffer> {
+  const content = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new FirebreakError("AGENT_NOT_BUILT", `the guest agent ${file} cannot be read`, {
+      cause: error,
+      hint: "run 'make setup'",
+    });
+  });
+  if (!content.subarray(0, 4).equals(ELF_MAGIC)) {
+    throw new FirebreakError("AGENT_NOT_BUILT", `the guest agent ${file} is not a program`, {
+      hint: "run 'make setup'",
+    });
+  }
+  return content;
+}
+
+async function listEntries(kernel: Kernel, agent: Buffer, modules: string[]): Promise<CpioEntry[]> {
+  const entries: CpioEntry[] = ["dev", "modules", "proc", "sys"].map((name) => ({
+    type: "directory",
+    path: name,
+    mode: 0o755,
+  }));
+  // Without it the kernel starts /init with no stdin, stdout and stderr, and its messages are lost.
+  entries.push({ type: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 });
+  entries.push({ type: "file", path: "init", mode: 0o755, content: agent });
+  entries.push({ type: "file", path: "modules.list", mode: 0o644, content: Buffer.from(`${modules.join("\n")}\n`) });
+  for (const name of modules) {
+    const content = await readModule(kernel, name);
+    entries.push({ type: "file", path: `modules/${name}`, mode: 0o644, content });
+  }
+  return entries;
+}
+
+async function readModule(kernel: Kernel, name: string): Promise<Buffer> {
+  const content = await readFile(path.join(kernel.modulesFolder, name)).catch(() => undefined);
+  const expected = kernel.files[`modules/${name}`]?.sha256;
+  if (content !== undefined && createHash("sha256").update(content).digest("hex") === expected) return content;
+  throw new FirebreakError("KERNEL_CORRUPT", `module ${name} of kernel ${kernel.id} is missing or altered`, {
+    hint: "Run 'make setup' to fetch the kernel again.",
+  });
+}

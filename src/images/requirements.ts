@@ -1,0 +1,32 @@
+/** A host program that this folder runs. */
+export interface HostRequirement {
+  program: string;
+  /** The Debian package that has it. */
+  debianPackage: string;
+  why: string;
+}
+
+/** Everything that kernel, initrd, image and drive creation run on the host; `doctor` and `make setup` read it. */
+export const IMAGE_REQUIREMENTS: readonly HostRequirement[] = [
+  { program: "apt-get", debianPackage: "apt", why: "fetches the guest kernel package and checks its signature" },
+  { program: "gpgv", debianPackage: "gpgv", why: "apt verifies the archive's signature with it" },
+  { program: "dpkg-deb", debianPackage: "dpkg", why: "unpacks the guest kernel package without installing it" },
+  { program: "mmdebstrap", debianPackage: "mmdebstrap", why: "builds the root filesystem of the debian image" },
+  { program: "setpriv", debianPackage: "util-linux", why: "ends a build whose firebreak process was killed" },
+  { program: "unshare", debianPackage: "util-linux", why: "keeps the mounts of a build to itself" },
+  { program: "sqfstar", debianPackage: "squashfs-tools", why: "packs the root filesystem of an image" },
+  { program: "tar", debianPackage: "tar", why: "unpacks npm packages and packs files for an image" },
+  { program: "npm", debianPackage: "npm", why: "fetches Node.js and npm for the debian image" },
+  { program: "mkfs.ext4", debianPackage: "e2fsprogs", why: "formats the overlay drive of a VM" },
+];
+
+/** Needed by builds that do not run as root: newuidmap maps the ids of the root filesystem's files. */
+export const ROOTLESS_IMAGE_REQUIREMENTS: readonly HostRequirement[] = [
+  { program: "newuidmap", debianPackage: "uidmap", why: "lets mmdebstrap build without root" },
+];
+
+/** Not a program, but as needed: the keys that the Debian archive is signed with. */
+export const DEBIAN_KEYRING = {
+  path: "/usr/share/keyrings/debian-archive-keyring.gpg",
+  debianPackage: "debian-archive-keyring",
+} as const;
