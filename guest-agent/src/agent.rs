@@ -1,0 +1,89 @@
+//! What every session shares, and the loops that wait for the host.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+
+use crate::channel::port::Port;
+use crate::exec::registry::Registry;
+use crate::http::session;
+use crate::reaper::Reaper;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// PID 1 of a guest: the whole machine is ours.
+    Guest,
+    /// A process of the test's host: the machine is somebody else's.
+    Host,
+}
+
+pub struct Agent {
+    pub role: Role,
+    pub registry: Rc<Registry>,
+    shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
+}
+
+impl Agent {
+    /// The receiver gets the grace time when the host asks for the end.
+    pub fn start(role: Role) -> io::Result<(Rc<Agent>, oneshot::Receiver<Duration>)> {
+        let reaper = Reaper::start()?;
+        let (sender, receiver) = oneshot::channel();
+        let agent = Rc::new(Agent {
+            role,
+            registry: Registry::new(reaper),
+            shutdown: RefCell::new(Some(sender)),
+        });
+        Ok((agent, receiver))
+    }
+
+    /// Asking twice is asking once.
+    pub fn request_shutdown(&self, grace: Duration) {
+        if let Some(sender) = self.shutdown.borrow_mut().take() {
+            let _ = sender.send(grace);
+        }
+    }
+}
+
+/// Serves the port for ever: whatever ends a session, the next one is waited for.
+pub async fn serve_port(agent: Rc<Agent>, port: Port) {
+    loop {
+        let attached = match port.wait_for_host().await {
+            Ok(()) => port.attach(),
+            Err(error) => Err(error),
+        };
+        match attached {
+            Ok(stream) => session::run(&agent, stream).await,
+            Err(error) => {
+                crate::init::console::say(&format!("the port to the host fails: {error}"));
+                // The one timer here: an error that lasts must not become a spin.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// For tests: each connection to the socket is an attachment; a new one replaces the old.
+pub async fn serve_socket(agent: Rc<Agent>, path: &Path, is_once: bool) -> io::Result<()> {
+    // A socket that an earlier run left behind.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    let mut next = listener.accept().await?.0;
+    loop {
+        let stream = next;
+        let mut session = std::pin::pin!(session::run(&agent, stream));
+        next = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            () = &mut session => {
+                if is_once {
+                    return Ok(());
+                }
+                listener.accept().await?.0
+            }
+        };
+    }
+}

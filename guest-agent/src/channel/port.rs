@@ -1,0 +1,178 @@
+//! The virtio-serial port `agent.control`.
+//!
+//! The port is never closed: the host comes and goes. `read() == 0` and EPOLLHUP mean that it is away.
+//! tokio never forgets a hang-up of a registered descriptor, so each attachment registers a duplicate of its
+//! own, and any hang-up ends the attachment. The wait for the host is an edge-triggered epoll of a blocking
+//! thread, because a hang-up that lasts would wake a level-triggered wait for ever.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, epoll, poll};
+use rustix::fs::{Mode, OFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+use crate::asyncfd::watch;
+
+const PORT_NAME: &str = "agent.control";
+const PORTS: &str = "/sys/class/virtio-ports";
+
+pub struct Port {
+    fd: OwnedFd,
+}
+
+impl Port {
+    /// Waits for the port to appear, at most `patience`: the driver finds it a little after it is loaded.
+    pub fn open(patience: Duration) -> io::Result<Port> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(path) = find_device() {
+                match rustix::fs::open(
+                    &path,
+                    OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
+                    Mode::empty(),
+                ) {
+                    Ok(fd) => return Ok(Port { fd }),
+                    // devtmpfs may be a moment behind sysfs.
+                    Err(rustix::io::Errno::NOENT | rustix::io::Errno::NXIO) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("no virtio port is named {PORT_NAME}"),
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Returns once a host is there.
+    pub async fn wait_for_host(&self) -> io::Result<()> {
+        if !is_hung_up(self.fd.as_fd())? {
+            return Ok(());
+        }
+        let fd = self.fd.try_clone()?;
+        tokio::task::spawn_blocking(move || block_until_host(fd.as_fd()))
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// A fresh registration for one attachment.
+    pub fn attach(&self) -> io::Result<PortStream> {
+        let fd = watch(
+            self.fd.try_clone()?,
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
+        Ok(PortStream { fd })
+    }
+}
+
+fn find_device() -> Option<PathBuf> {
+    for entry in fs::read_dir(PORTS).ok()?.flatten() {
+        let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+        if name.trim_end() == PORT_NAME {
+            return Some(Path::new("/dev").join(entry.file_name()));
+        }
+    }
+    None
+}
+
+fn is_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    poll(&mut fds, Some(&rustix::time::Timespec::default()))?;
+    Ok(fds[0].revents().contains(PollFlags::HUP))
+}
+
+fn block_until_host(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let waiter = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    // Registered before the check: an arrival in between is an edge that the wait below returns. An arrival by
+    // itself is no event; what it changes is that the port can be written to.
+    let events = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+    epoll::add(&waiter, fd, epoll::EventData::new_u64(0), events)?;
+    let mut events = Vec::with_capacity(4);
+    while is_hung_up(fd)? {
+        events.clear();
+        match epoll::wait(&waiter, rustix::buffer::spare_capacity(&mut events), None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+pub struct PortStream {
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl AsyncRead for PortStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            let before = into.filled().len();
+            // One read returns at most one of the driver's page-sized buffers: go on while there is room.
+            while into.remaining() > 0 {
+                match rustix::io::read(self.fd.as_fd(), into.initialize_unfilled()) {
+                    // The host is away: the end of this attachment.
+                    Ok(0) => return Poll::Ready(Ok(())),
+                    Ok(count) => into.advance(count),
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(rustix::io::Errno::AGAIN) => {
+                        // It went and came back between two looks. tokio would report the hang-up for ever.
+                        if guard.ready().is_read_closed() {
+                            return Poll::Ready(Ok(()));
+                        }
+                        guard.clear_ready();
+                        break;
+                    }
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                }
+            }
+            if into.filled().len() > before || into.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for PortStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_write_ready(cx))?;
+            match rustix::io::write(self.fd.as_fd(), bytes) {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    if guard.ready().is_write_closed() {
+                        return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                    }
+                    guard.clear_ready();
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

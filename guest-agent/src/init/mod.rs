@@ -1,0 +1,91 @@
+//! The duties of PID 1: from the initramfs to a system that a command finds normal, and back.
+
+pub mod console;
+mod drives;
+mod modules;
+mod mounts;
+mod network;
+mod shutdown;
+
+use std::fs;
+
+pub use shutdown::{end_machine, power_off};
+
+use crate::error::Result;
+
+/// The kernel's own word that mounting is not wanted: the host only wants to hear the greeting.
+const PROBE_WORD: &str = "firebreak.probe";
+
+pub struct Booted {
+    /// To remount the writable drive at the end; none for a probe.
+    pub overlay: Option<mounts::OverlayDrive>,
+}
+
+/// In order; the first failure ends the boot.
+pub fn boot() -> Result<Booted> {
+    mounts::mount_kernel_file_systems()?;
+    console::open_stdio();
+    modules::insert_all();
+    console::open_stdio();
+    if has_probe_word() {
+        return Ok(Booted { overlay: None });
+    }
+    let drives = drives::find()?;
+    let overlay = mounts::enter_root(&drives)?;
+    mounts::mount_system_file_systems();
+    network::bring_up_loopback();
+    name_machine();
+    raise_limits();
+    set_environment();
+    Ok(Booted {
+        overlay: Some(overlay),
+    })
+}
+
+fn has_probe_word() -> bool {
+    fs::read_to_string("/proc/cmdline")
+        .unwrap_or_default()
+        .split_whitespace()
+        .any(|word| word == PROBE_WORD)
+}
+
+fn name_machine() {
+    let named = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let name = match named.trim() {
+        "" => "firebreak",
+        name => name,
+    };
+    console::check("host name", rustix::system::sethostname(name.as_bytes()));
+    if !fs::exists("/etc/hosts").unwrap_or(false) {
+        let text = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name}\n");
+        console::check("/etc/hosts", fs::write("/etc/hosts", text));
+    }
+}
+
+/// The kernel's default of 1024 files is too few for many programs; commands inherit this.
+fn raise_limits() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let files = Rlimit {
+        current: Some(1 << 16),
+        maximum: Some(1 << 20),
+    };
+    console::check("file limit", setrlimit(Resource::Nofile, files));
+}
+
+fn set_environment() {
+    for (name, _) in std::env::vars_os() {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    for (name, value) in [
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
+        ("LANG", "C.UTF-8"),
+        ("HOME", "/root"),
+    ] {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::set_var(name, value) };
+    }
+}

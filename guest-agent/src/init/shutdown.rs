@@ -1,0 +1,89 @@
+//! The end of the machine.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use rustix::mount::{MountFlags, mount_remount};
+use rustix::system::{RebootCommand, reboot};
+
+use super::console;
+use super::mounts::OverlayDrive;
+
+/// How long after KILL the last processes may take to vanish.
+const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// For the answer to the request, which is on its way to the host.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// TERM to all, KILL after the grace, drives made read-only, power off. The caller goes on reaping.
+pub async fn end_machine(grace: Duration, overlay: Option<OverlayDrive>) {
+    tokio::time::sleep(ANSWER_PATIENCE).await;
+    signal_all(libc::SIGTERM);
+    // A stopped process would not see TERM.
+    signal_all(libc::SIGCONT);
+    if !wait_until_alone(grace).await {
+        signal_all(libc::SIGKILL);
+        wait_until_alone(KILL_PATIENCE).await;
+    }
+    rustix::fs::sync();
+    // Best effort: after the sync a drive that stays writable only has its journal replayed next time.
+    console::check("remount /", mount_remount("/", MountFlags::RDONLY, ""));
+    if let Some(drive) = overlay {
+        let path = format!("/proc/self/fd/{}", drive.0.as_raw_fd());
+        console::check(
+            "remount the overlay",
+            mount_remount(path, MountFlags::RDONLY, ""),
+        );
+    }
+    rustix::fs::sync();
+    power_off();
+}
+
+/// All but the agent itself, which PID 1's -1 means.
+fn signal_all(signal: libc::c_int) {
+    // SAFETY: kill takes no pointers.
+    unsafe { libc::kill(-1, signal) };
+}
+
+async fn wait_until_alone(patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while has_others() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    true
+}
+
+/// Processes besides the agent; threads of the kernel do not count, for they have no command line.
+fn has_others() -> bool {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        pid.is_some_and(|pid| pid != 1) && is_user_process(&entry.path())
+    })
+}
+
+fn is_user_process(folder: &std::path::Path) -> bool {
+    let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
+    // "PID (NAME) STATE PPID ...", and the name may hold anything. Kernel threads descend from 2.
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut words = after_name.split_whitespace();
+    let (state, parent) = (words.next(), words.next());
+    let is_kernel = parent == Some("2") || parent == Some("0");
+    state.is_some() && !matches!(state, Some("Z" | "X")) && !is_kernel
+}
+
+/// Does not return. A machine without power control is restarted, which ends its VMM too.
+pub fn power_off() -> ! {
+    console::check("power off", reboot(RebootCommand::PowerOff));
+    console::check("restart", reboot(RebootCommand::Restart));
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}

@@ -1,0 +1,161 @@
+//! Makes a restored clone its own: identity, clock, randomness and environment.
+
+use std::fs;
+use std::rc::Rc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::agent::{Agent, Role};
+use crate::error::{Context, Error, Result};
+use crate::exec::spec::check_env_names;
+use crate::http::routes::PersonaliseBody;
+
+const MIN_ENTROPY_BYTES: usize = 32;
+const MAX_ENTROPY_BYTES: usize = 4096;
+const MAX_HOSTNAME_BYTES: usize = 64;
+
+// linux/random.h: _IOW('R', 0x03, int[2]) and _IO('R', 0x07).
+const RNDADDENTROPY: u32 = 0x4008_5203;
+const RNDRESEEDCRNG: u32 = 0x5207;
+
+/// Everything is checked before anything is changed.
+pub fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
+    let entropy = body
+        .entropy_base64
+        .as_deref()
+        .map(decode_entropy)
+        .transpose()?;
+    check_env_names(body.env.keys())?;
+    if body.env.values().any(|value| value.contains('\0')) {
+        return Err(Error::invalid("env cannot hold NUL"));
+    }
+    if let Some(name) = &body.hostname {
+        check_hostname(name)?;
+    }
+    if let Some(id) = &body.machine_id {
+        check_machine_id(id)?;
+    }
+    if agent.role == Role::Guest {
+        // Randomness first: everything after may want it.
+        if let Some(entropy) = entropy {
+            add_entropy(&entropy)?;
+        }
+        if let Some(millis) = body.wall_clock_ms {
+            set_clock(millis)?;
+        }
+        if let Some(name) = &body.hostname {
+            set_hostname(name)?;
+        }
+        if let Some(id) = &body.machine_id {
+            fs::write("/etc/machine-id", format!("{id}\n")).context("/etc/machine-id")?;
+        }
+    }
+    agent.registry.add_env(body.env);
+    Ok(())
+}
+
+fn decode_entropy(text: &str) -> Result<Vec<u8>> {
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|error| Error::invalid(format!("entropyBase64: {error}")))?;
+    if !(MIN_ENTROPY_BYTES..=MAX_ENTROPY_BYTES).contains(&bytes.len()) {
+        return Err(Error::invalid(
+            "entropyBase64 holds less than 32 bytes or more than 4096",
+        ));
+    }
+    Ok(bytes)
+}
+
+fn check_hostname(name: &str) -> Result<()> {
+    let is_good = (1..=MAX_HOSTNAME_BYTES).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    if is_good {
+        Ok(())
+    } else {
+        Err(Error::invalid("hostname is not a host name"))
+    }
+}
+
+fn check_machine_id(id: &str) -> Result<()> {
+    let is_good = id.len() == 32
+        && id
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if is_good {
+        Ok(())
+    } else {
+        Err(Error::invalid("machineId is not 32 lower-case hex digits"))
+    }
+}
+
+/// Mixes the host's bytes into the kernel's pool and makes its generator use them at once.
+fn add_entropy(bytes: &[u8]) -> Result<()> {
+    let device = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/urandom")
+        .context("/dev/urandom")?;
+    // struct rand_pool_info: bits to credit, bytes that follow, then the bytes, in whole words.
+    let mut info: Vec<libc::c_int> =
+        vec![bytes.len() as libc::c_int * 8, bytes.len() as libc::c_int];
+    for word in bytes.chunks(4) {
+        let mut padded = [0u8; 4];
+        padded[..word.len()].copy_from_slice(word);
+        info.push(libc::c_int::from_ne_bytes(padded));
+    }
+    use std::os::fd::AsRawFd;
+    // SAFETY: `info` is a rand_pool_info whose buf_size does not exceed the bytes that follow it.
+    if unsafe { libc::ioctl(device.as_raw_fd(), RNDADDENTROPY as _, info.as_ptr()) } < 0 {
+        return Err(std::io::Error::last_os_error()).context("RNDADDENTROPY");
+    }
+    // SAFETY: the request takes no argument.
+    if unsafe { libc::ioctl(device.as_raw_fd(), RNDRESEEDCRNG as _) } < 0 {
+        return Err(std::io::Error::last_os_error()).context("RNDRESEEDCRNG");
+    }
+    Ok(())
+}
+
+fn set_clock(millis: u64) -> Result<()> {
+    let time = rustix::time::Timespec {
+        tv_sec: i64::try_from(millis / 1000)
+            .map_err(|_| Error::invalid("wallClockMs is too large"))?,
+        tv_nsec: (millis % 1000) as i64 * 1_000_000,
+    };
+    rustix::time::clock_settime(rustix::time::ClockId::Realtime, time).context("set the clock")
+}
+
+fn set_hostname(name: &str) -> Result<()> {
+    rustix::system::sethostname(name.as_bytes()).context("set the host name")?;
+    fs::write("/etc/hostname", format!("{name}\n")).context("/etc/hostname")?;
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let knows = hosts
+        .lines()
+        .any(|line| line.split_whitespace().skip(1).any(|word| word == name));
+    if !knows {
+        // Programs look up their own name; without a line here that would be a DNS request.
+        fs::write("/etc/hosts", format!("127.0.1.1 {name}\n{hosts}")).context("/etc/hosts")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_entropy_are_checked() {
+        assert!(check_hostname("box-1.local").is_ok());
+        assert!(check_hostname("").is_err());
+        assert!(check_hostname("a b").is_err());
+        assert!(check_machine_id(&"a".repeat(32)).is_ok());
+        assert!(check_machine_id(&"A".repeat(32)).is_err());
+        assert!(decode_entropy(&STANDARD.encode([1u8; 31])).is_err());
+        assert_eq!(
+            decode_entropy(&STANDARD.encode([1u8; 32])).unwrap().len(),
+            32
+        );
+    }
+}
