@@ -1,0 +1,31 @@
+import path from "node:path";
+import { createDaemonConnector } from "../../../mcp/daemon-connector.ts";
+import { describeRegistrations } from "../../../mcp/registration.ts";
+import { ToolRegistry } from "../../../mcp/registry.ts";
+import { serveOverStreams } from "../../../mcp/stdio/serve.ts";
+import { PACKAGE_ROOT, readVersion } from "../../../platform/package-files.ts";
+import { resolvePaths } from "../../../platform/paths.ts";
+
+/** Serves MCP on stdin and stdout until stdin ends; at a terminal, says how to register it. */
+export async function serveMcp(): Promise<void> {
+  if (process.stdin.isTTY) {
+    process.stdout.write(describeRegistrations(path.join(PACKAGE_ROOT, "bin", "firebreak")));
+    return;
+  }
+  // Clients end their servers by closing stdin, by a signal, or by both.
+  const stopping = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  await serveOverStreams({
+    input: process.stdin,
+    output: process.stdout,
+    registry: new ToolRegistry(),
+    connect: createDaemonConnector(() => resolvePaths()),
+    version: readVersion(),
+    stop: stopping.signal,
+    ...(process.env.FIREBREAK_DEBUG
+      ? { onError: (error: Error) => void process.stderr.write(`firebreak: ${error.stack}\n`) }
+      : {}),
+  });
+  // The client is gone: nothing that still waits (a daemon that is slow to start) may hold the process.
+  process.exit(0);
+}

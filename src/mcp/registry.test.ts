@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createFakeVmClient, type FakeRun, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { TOOLS, ToolRegistry } from "./registry.ts";
+
+/** Keywords that the models of all clients take. */
+const PLAIN_KEYWORDS = new Set(
+  "$schema type properties required additionalProperties description default enum items minimum maximum minLength maxLength minItems maxItems pattern".split(
+    " ",
+  ),
+);
+
+describe("the tools", () => {
+  const registry = new ToolRegistry();
+
+  test("have all that a client needs to know of them", () => {
+    const names = registry.list().map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length);
+    for (const tool of registry.list()) {
+      assert.match(tool.name, /^[a-z_]{1,40}$/);
+      assert.ok(tool.title && tool.title.length <= 60, tool.name);
+      assert.ok(tool.description && tool.description.length >= 40, tool.name);
+      for (const hint of ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] as const) {
+        assert.equal(typeof tool.annotations?.[hint], "boolean", `${tool.name}.${hint}`);
+      }
+      assert.ok(!(tool.annotations?.readOnlyHint && tool.annotations.destructiveHint), tool.name);
+    }
+  });
+
+  test("have strict, plain schemas whose arguments are all described", () => {
+    for (const tool of registry.list()) {
+      for (const [side, schema] of Object.entries({ input: tool.inputSchema, output: tool.outputSchema })) {
+        assert.equal(schema?.type, "object", `${tool.name} ${side}`);
+        assert.equal(schema?.additionalProperties, false, `${tool.name} ${side}`);
+        checkKeywords(schema, `${tool.name} ${side}`);
+      }
+      for (const [name, property] of Object.entries(tool.inputSchema.properties ?? {})) {
+        assert.match(name, /^[a-z][a-z0-9_]*$/);
+        assert.ok((property as { description?: string }).description, `${tool.name}.${name}`);
+      }
+    }
+  });
+
+  test("are told in less than 20 KB: each client's model reads them all", () => {
+    assert.ok(JSON.stringify(registry.list()).length < 20_000);
+  });
+});
+
+function checkKeywords(schema: unknown, where: string): void {
+  if (typeof schema !== "object" || schema === null) return;
+  for (const [key, value] of Object.entries(schema)) {
+    assert.ok(PLAIN_KEYWORDS.has(key), `${where}: '${key}'`);
+    if (key === "properties") for (const [name, part] of Object.entries(value)) checkKeywords(part, `${where}.${name}`);
+    if (key === "items" || key === "additionalProperties") checkKeywords(value, `${where}.${key}`);
+  }
+}
+
+interface Answer {
+  isError: boolean;
+  text: string;
+  data: Record<string, unknown>;
+  content: unknown[];
+}
+
+function caller(client: FakeVmClient) {
+  const registry = new ToolRegistry();
+  return async (name: string, args: unknown, signal = new AbortController().signal): Promise<Answer> => {
+    const tool = registry.get(name);
+    assert.ok(tool, name);
+    const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
+    const [first] = result.content;
+    const data = result.structuredContent as Record<string, unknown>;
+    if (!result.isError) tool.outputSchema.parse(data);
+    return {
+      isError: result.isError === true,
+      text: first?.type === "text" ? first.text : "",
+      data,
+      content: result.content,
+    };
+  };
+}
+
+describe("a call", () => {
+  test("with wrong arguments is refused before the daemon is reached", async () => {
+    const registry = new ToolRegistry();
+    for (const tool of TOOLS) {
+      const connect = () => assert.fail("the daemon was reached");
+      const result = await registry.call(
+        tool,
+        { nonsense: 1 },
+        { connect, signal: new AbortController().signal, onProgress: () => {} },
+      );
+      assert.equal(result.isError, true);
+      assert.equal((result.structuredContent as { code: string }).code, "INVALID_ARGUMENT");
+      assert.match(JSON.stringify(result.content), /unknown argument 'nonsense'/);
+    }
+  });
+
+  test("where no daemon can be reached is a failure that says so", async () => {
+    const registry = new ToolRegistry();
+    const connect = () => Promise.reject(new FirebreakError("DAEMON_START_FAILED", "the daemon did not start"));
+    const tool = registry.get("vm_list");
+    assert.ok(tool);
+    const result = await registry.call(
+      tool,
+      {},
+      { connect, signal: new AbortController().signal, onProgress: () => {} },
+    );
+    assert.equal((result.structuredContent as { code: string }).code, "DAEMON_START_FAILED");
+  });
+
+  test("of an unknown VM names those that exist", async () => {
+    for (const name of ["run_command", "file_read", "file_write", "file_list", "file_delete", "vm_get", "vm_delete"]) {
+      const needs = { command: "true", path: "/x", content: "" };
+      const tool = new ToolRegistry().get(name);
+      const keys = Object.keys(toProperties(tool?.inputSchema)).filter((key) => Object.hasOwn(needs, key));
+      const args = Object.fromEntries(keys.map((key) => [key, needs[key as keyof typeof needs]]));
+      const answer = await caller(createFakeVmClient(["web", "db"]))(name, { vm: "nope", ...args });
+      assert.equal(answer.data.code, "VM_NOT_FOUND", name);
+      assert.equal(answer.data.hint, "Existing VMs: web, db.", name);
+    }
+  });
+
+  test("by id names the VM by its name", async () => {
+    const call = caller(createFakeVmClient());
+    assert.equal((await call("run_command", { vm: "id-web", command: "true" })).data.vm, "web");
+    assert.match((await call("file_write", { vm: "id-web", path: "/a", content: "" })).text, /^\[vm web · /);
+  });
+});
+
+function toProperties(schema: unknown): Record<string, unknown> {
+  return (schema as { shape?: Record<string, unknown> } | undefined)?.shape ?? {};
+}
+
+describe("run_command", () => {
+  const run = (fake: FakeRun, args: Record<string, unknown> = { command: "x" }) =>
+    caller(createFakeVmClient(["web"], fake))("run_command", { vm: "web", ...args });
+
+  test("takes exactly one of command and argv", async () => {
+    assert.match((await run({}, {})).text, /exactly one of/);
+    assert.match((await run({}, { command: "x", argv: ["x"] })).text, /exactly one of/);
+  });
+
+  test("passes on what it is given", async () => {
+    const client = createFakeVmClient();
+    await caller(client)("run_command", {
+      vm: "web",
+      command: "a",
+      cwd: "/x",
+      env: { A: "1" },
+      user: "u",
+      stdin: "",
+      timeout_ms: 5,
+    });
+    await caller(client)("run_command", { vm: "web", argv: ["a", "b"] });
+    assert.deepEqual(client.specs, [
+      { argv: ["/bin/sh", "-c", "a"], cwd: "/x", env: { A: "1" }, user: "u", stdin: true, timeoutMs: 5 },
+      { argv: ["a", "b"], stdin: false, timeoutMs: 120_000 },
+    ]);
+  });
+
+  test("shows stdout as it is and announces stderr", async () => {
+    const output = [
+      { type: "stdout" as const, bytes: Buffer.from("out\n") },
+      { type: "stderr" as const, bytes: Buffer.from("err\n") },
+    ];
+    const answer = await run({ output, exit: { exitCode: 3 } });
+    assert.equal(answer.isError, false);
+    assert.equal(answer.text, "[vm web · exit 3 · 12 ms]\nout\n\n[stderr]\nerr\n");
+  });
+
+  test("tells signals and timeouts from exits", async () => {
+    const killed = await run({ exit: { exitCode: null, signal: "SIGKILL" } });
+    assert.deepEqual([killed.data.status, killed.data.signal], ["signaled", "SIGKILL"]);
+    const slow = await run({ exit: { exitCode: null, signal: "SIGTERM", timedOut: true } });
+    assert.equal(slow.data.status, "timed_out");
+    assert.match(slow.text, /^\[vm web · timed out · /);
+  });
+
+  test("saves long output in the VM, and says when the VM has no room", async () => {
+    const output = Array.from({ length: 100 }, () => ({ type: "stdout" as const, bytes: Buffer.alloc(1000, 97) }));
+    const client = createFakeVmClient(["web"], { output });
+    const answer = await caller(client)("run_command", { vm: "web", command: "x" });
+    const cut = answer.data.stdout_cut as { path: string; bytes: number; saved_bytes: number };
+    assert.match(cut.path, /^\/var\/tmp\/firebreak\/output\/exec-1-[0-9a-f]{8}\.stdout$/);
+    assert.equal(client.files.get(cut.path)?.length, 100_000);
+    const full = createFakeVmClient(["web"], { output });
+    full.diskBytes = 80_000;
+    const lost = await caller(full)("run_command", { vm: "web", command: "x" });
+    assert.equal(lost.isError, false);
+    assert.equal((lost.data.stdout_cut as { path?: string }).path, undefined);
+    assert.match(lost.text, /could not be saved/);
+  });
+
+  test("hangs up when it is given up", async () => {
+    const client = createFakeVmClient(["web"], { isEndless: true });
+    const aborter = new AbortController();
+    setTimeout(() => aborter.abort(), 10);
+    const answer = await caller(client)("run_command", { vm: "web", command: "x" }, aborter.signal);
+    assert.equal(answer.data.code, "OPERATION_CANCELED");
+    assert.equal(client.closedExecs, 1);
+  });
+});
+
+describe("the file tools", () => {
+  test("a long text is read in pages that fit together, whatever the characters", async () => {
+    const client = createFakeVmClient();
+    const text = "aä€🎉".repeat(50);
+    client.files.set("/f", Buffer.from(text));
+    for (const length of [4, 5, 7, 16, 64]) {
+      let read = "";
+      let offset: number | undefined = 0;
+      while (offset !== undefined) {
+        const answer: Answer = await caller(client)("file_read", { vm: "web", path: "/f", offset, length });
+        assert.equal(answer.data.encoding, "text");
+        read += String(answer.data.content);
+        offset = answer.data.next_offset as number | undefined;
+      }
+      assert.equal(read, text);
+    }
+  });
+
+  test("what is asked for as text and is none is refused", async () => {
+    const client = createFakeVmClient();
+    client.files.set("/f", Buffer.from([0xff, 0xfe]));
+    assert.equal(
+      (await caller(client)("file_read", { vm: "web", path: "/f", encoding: "text" })).data.code,
+      "INVALID_ARGUMENT",
+    );
+    assert.equal((await caller(client)("file_read", { vm: "web", path: "/f" })).data.content, "//4=");
+  });
+
+  test("an image longer than a page comes whole", async () => {
+    const client = createFakeVmClient();
+    const png = Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), Buffer.alloc(200_000, 1)]);
+    client.files.set("/f", png);
+    const answer = await caller(client)("file_read", { vm: "web", path: "/f" });
+    assert.deepEqual(answer.content[1], { type: "image", mimeType: "image/png", data: png.toString("base64") });
+    const raw = await caller(client)("file_read", { vm: "web", path: "/f", encoding: "base64" });
+    assert.equal(raw.data.next_offset, 65_536);
+  });
+
+  test("base64 with a slip is refused instead of written", async () => {
+    const client = createFakeVmClient();
+    for (const content of ["a", "ab*=", "data:,x"]) {
+      const answer = await caller(client)("file_write", { vm: "web", path: "/f", content, encoding: "base64" });
+      assert.equal(answer.data.code, "INVALID_ARGUMENT", content);
+    }
+    await caller(client)("file_write", { vm: "web", path: "/f", content: "//4\n=", encoding: "base64" });
+    assert.deepEqual(client.files.get("/f"), Buffer.from([0xff, 0xfe]));
+  });
+
+  test("a directory is listed in pages, and a made-up cursor is refused", async () => {
+    const client = createFakeVmClient();
+    for (const name of ["a", "b", "c\nd"]) client.files.set(`/d/${name}`, Buffer.from(name));
+    const first = await caller(client)("file_list", { vm: "web", path: "/d", limit: 2 });
+    const second = await caller(client)("file_list", { vm: "web", path: "/d", cursor: first.data.next_cursor });
+    assert.deepEqual(
+      [first, second].map(({ data }) => (data.entries as unknown[]).length),
+      [2, 1],
+    );
+    assert.equal(second.data.next_cursor, undefined);
+    assert.match(second.text, /^\[vm web · 1 entry\]\n0644 +3 "c\\nd"$/);
+    assert.equal(
+      (await caller(client)("file_list", { vm: "web", path: "/d", cursor: "x" })).data.code,
+      "INVALID_ARGUMENT",
+    );
+  });
+});

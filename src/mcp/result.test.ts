@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERROR_CODES, type ErrorCode } from "../errors/catalogue.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { toFailure, toResult } from "./result.ts";
+
+test("a result's first line names the VM and how it went", () => {
+  const result = toResult({ structured: { a: 1 }, vm: "web", facts: ["exit 0", "12 ms"], text: "hello\n" });
+  assert.deepEqual(result, {
+    content: [{ type: "text", text: "[vm web · exit 0 · 12 ms]\nhello\n" }],
+    structuredContent: { a: 1 },
+  });
+});
+
+test("an image is content of its own", () => {
+  const result = toResult({ structured: {}, facts: [], image: { mimeType: "image/png", base64: "AA==" } });
+  assert.deepEqual(result.content[1], { type: "image", mimeType: "image/png", data: "AA==" });
+});
+
+test("a failure is a result with code, class, message, hint and whether to try again", () => {
+  const result = toFailure(new FirebreakError("VM_STATE_CONFLICT", "it is stopped", { hint: "Start it." }), "web");
+  assert.equal(result.isError, true);
+  assert.deepEqual(result.content, [
+    { type: "text", text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nStart it." },
+  ]);
+  assert.deepEqual(result.structuredContent, {
+    code: "VM_STATE_CONFLICT",
+    class: "failed_precondition",
+    message: "it is stopped",
+    hint: "Start it.",
+    retryable: false,
+    vm: "web",
+  });
+});
+
+test("every code has its class, and only passing conditions are worth another try", () => {
+  for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
+    const failure = toFailure(new FirebreakError(code, "x"), undefined).structuredContent as {
+      class: string;
+      retryable: boolean;
+    };
+    assert.equal(failure.class, ERROR_CODES[code].class);
+    assert.equal(failure.retryable, ["unavailable", "aborted", "deadline_exceeded"].includes(failure.class), code);
+  }
+});

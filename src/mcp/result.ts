@@ -1,0 +1,58 @@
+import type { CallToolResult } from "@modelcontextprotocol/server";
+import type { ErrorClass, ErrorCode } from "../errors/catalogue.ts";
+import type { FirebreakError } from "../errors/firebreak-error.ts";
+import type { ToolOutput } from "./tool.ts";
+
+/** A failed call's structured content. */
+export interface ToolFailure {
+  code: ErrorCode;
+  class: ErrorClass;
+  message: string;
+  hint?: string;
+  /** The same call may work later, unchanged. */
+  retryable: boolean;
+  vm?: string;
+}
+
+const RETRYABLE: ReadonlySet<ErrorClass> = new Set(["unavailable", "aborted", "deadline_exceeded"]);
+
+/** The next step in terms of these tools, where the error itself brings none. */
+const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
+  FILE_NOT_FOUND: "file_list shows what a directory of the VM holds.",
+  FILE_IS_A_DIRECTORY: "file_list shows what the directory holds.",
+  FILE_NOT_A_DIRECTORY: "file_read reads a file.",
+  DIRECTORY_NOT_EMPTY: "Pass recursive: true to delete it with all it holds.",
+  COMMAND_NOT_FOUND: "The command has to exist in the VM; what this machine has installed does not count.",
+  GUEST_DISK_FULL: "Delete files in the VM, or create a VM with a larger disk_mib.",
+};
+
+/** First line of every text: that a VM is meant, which one, and how it went. */
+function headline(vm: string | undefined, facts: string[]): string {
+  return `[${[vm === undefined ? "firebreak" : `vm ${vm}`, ...facts].join(" · ")}]`;
+}
+
+/** What a tool has done, for the wire: text for the model, the same as data for programs. */
+export function toResult(output: ToolOutput<unknown>): CallToolResult {
+  const head = headline(output.vm, output.facts);
+  const text = output.text === undefined || output.text === "" ? head : `${head}\n${output.text}`;
+  const content: CallToolResult["content"] = [{ type: "text", text }];
+  if (output.image !== undefined) {
+    content.push({ type: "image", data: output.image.base64, mimeType: output.image.mimeType });
+  }
+  return { content, structuredContent: output.structured as Record<string, unknown> };
+}
+
+/** A failed call: a result that says so, not a protocol error, so that the model reads it. */
+export function toFailure(error: FirebreakError, vm: string | undefined): CallToolResult {
+  const hint = error.hint ?? TOOL_HINTS[error.code];
+  const failure: ToolFailure = {
+    code: error.code,
+    class: error.class,
+    message: error.message,
+    retryable: RETRYABLE.has(error.class),
+    ...(hint === undefined ? {} : { hint }),
+    ...(vm === undefined ? {} : { vm }),
+  };
+  const text = [headline(vm, [`error ${error.code}`]), error.message, ...(hint === undefined ? [] : [hint])].join("\n");
+  return { isError: true, content: [{ type: "text", text }], structuredContent: { ...failure } };
+}

@@ -1,0 +1,17 @@
+import type { DaemonClient } from "../client/daemon-client.ts";
+import type { ExecStream } from "../client/exec-stream.ts";
+
+/** A command that runs in a VM, from the caller's end. */
+export type GuestExec = Pick<
+  ExecStream,
+  "output" | "close" | "writeStdin" | "endStdin" | "started" | "exit" | "onStarted"
+>;
+
+/** What the tools need of the daemon's API; DaemonClient is one, tests bring their own. */
+export interface VmClient
+  extends Pick<
+    DaemonClient,
+    "vmList" | "vmGet" | "vmCreate" | "vmDelete" | "fileStat" | "fileRead" | "fileWrite" | "fileDelete" | "fileList"
+  > {
+  exec(...parameters: Parameters<DaemonClient["exec"]>): Promise<GuestExec>;
+}

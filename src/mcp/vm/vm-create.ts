@@ -1,0 +1,62 @@
+import { z } from "zod";
+import {
+  DEFAULTS,
+  envSchema,
+  MAX_CPUS,
+  MAX_DISK_MIB,
+  MAX_MEMORY_MIB,
+  MIN_DISK_MIB,
+  MIN_MEMORY_MIB,
+  nameSchema,
+  type VmCreate,
+} from "../../contract/vm.ts";
+import { defineTool } from "../tool.ts";
+import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
+
+const inputSchema = z.strictObject({
+  name: nameSchema.optional().describe("a-z, 0-9 and '-', at most 63 characters; made up when absent."),
+  image: z.string().min(1).max(200).optional().describe(`Image to boot (default: ${DEFAULTS.image}).`),
+  memory_mib: z
+    .int()
+    .min(MIN_MEMORY_MIB)
+    .max(MAX_MEMORY_MIB)
+    .optional()
+    .describe(`Memory, MiB (default: ${DEFAULTS.memoryMib}).`),
+  cpus: z.int().min(1).max(MAX_CPUS).optional().describe(`Virtual CPUs (default: ${DEFAULTS.cpus}).`),
+  disk_mib: z
+    .int()
+    .min(MIN_DISK_MIB)
+    .max(MAX_DISK_MIB)
+    .optional()
+    .describe(`Writable disk, MiB (default: ${DEFAULTS.diskMib}).`),
+  env: envSchema.optional().describe("Environment of every command in the VM."),
+});
+
+export const vmCreate = defineTool({
+  name: "vm_create",
+  title: "Create a VM",
+  description: [
+    "Creates a Linux VM and starts it; returns when commands can run in it.",
+    "It stays, with its disk, until vm_delete. It shares no files with this machine.",
+    "With hardware virtualisation this takes about a second, under emulation up to a minute; the first use of an image may build it first, which takes minutes.",
+  ].join(" "),
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  isLong: true,
+  inputSchema,
+  outputSchema: vmViewSchema,
+  handler: async (args, { client, signal, onProgress }) => {
+    const vm = await client.vmCreate(toVmCreate(args), { signal, onProgress });
+    return { structured: toVmView(vm), vm: vm.name, facts: ["created", vm.state], text: describeVm(vm) };
+  },
+});
+
+function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
+  return {
+    ...(args.name === undefined ? {} : { name: args.name }),
+    ...(args.image === undefined ? {} : { image: args.image }),
+    ...(args.memory_mib === undefined ? {} : { memoryMib: args.memory_mib }),
+    ...(args.cpus === undefined ? {} : { cpus: args.cpus }),
+    ...(args.disk_mib === undefined ? {} : { diskMib: args.disk_mib }),
+    ...(args.env === undefined ? {} : { env: args.env }),
+  };
+}

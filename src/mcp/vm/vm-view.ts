@@ -1,0 +1,47 @@
+import { z } from "zod";
+import { VM_STATES, type Vm } from "../../contract/vm.ts";
+
+/** A VM as tools show it. */
+export const vmViewSchema = z.strictObject({
+  vm: z.string().describe("Name; pass it as 'vm' to the other tools."),
+  id: z.string(),
+  state: z.enum(VM_STATES).describe("Commands and files need 'running'."),
+  reason: z.string().optional().describe("Why it is crashed, or why its last start failed."),
+  image: z.string(),
+  memory_mib: z.int(),
+  cpus: z.int(),
+  disk_mib: z.int(),
+  accel: z.string().optional().describe("'kvm', or 'tcg' (emulation: many times slower)."),
+  accel_reason: z.string().optional().describe("Why the accelerator is not KVM."),
+  ephemeral: z.boolean().describe("True when the VM goes with the one command it was made for."),
+  created_at: z.string(),
+  started_at: z.string().optional(),
+  boot_ms: z.number().optional().describe("From start to the guest's first answer."),
+});
+export type VmView = z.infer<typeof vmViewSchema>;
+
+export function toVmView(vm: Vm): VmView {
+  return {
+    vm: vm.name,
+    id: vm.id,
+    state: vm.state,
+    ...(vm.reason === undefined ? {} : { reason: vm.reason }),
+    image: vm.image,
+    memory_mib: vm.memoryMib,
+    cpus: vm.cpus,
+    disk_mib: vm.diskMib,
+    ...(vm.accel === undefined ? {} : { accel: vm.accel }),
+    ...(vm.accelReason === undefined ? {} : { accel_reason: vm.accelReason }),
+    ephemeral: vm.ephemeral,
+    created_at: vm.createdAt,
+    ...(vm.startedAt === undefined ? {} : { started_at: vm.startedAt }),
+    ...(vm.bootMs === undefined ? {} : { boot_ms: vm.bootMs }),
+  };
+}
+
+/** One line a VM: what tells it from the others. */
+export function describeVm(vm: Vm): string {
+  const size = `${vm.memoryMib} MiB, ${vm.cpus} CPU${vm.cpus === 1 ? "" : "s"}, disk ${vm.diskMib} MiB`;
+  const accel = vm.accel === undefined ? "" : `, ${vm.accel}`;
+  return `${vm.name}: ${vm.state}, image ${vm.image}, ${size}${accel}${vm.reason === undefined ? "" : `; ${vm.reason}`}`;
+}

@@ -1,0 +1,157 @@
+import { Readable } from "node:stream";
+import type { Vm } from "../../src/contract/vm.ts";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import type { ExecExit, FileStat } from "../../src/guest/protocol.ts";
+import type { GuestExec, VmClient } from "../../src/mcp/vm-client.ts";
+
+/** What a fake command writes, one chunk a step. */
+export interface FakeRun {
+  output?: { type: "stdout" | "stderr"; bytes: Buffer }[];
+  exit?: Partial<ExecExit>;
+  /** Goes on until it is closed. */
+  isEndless?: boolean;
+}
+
+export interface FakeVmClient extends VmClient {
+  files: Map<string, Buffer>;
+  vms: Vm[];
+  /** Specs of the commands that were run. */
+  specs: unknown[];
+  closedExecs: number;
+  /** Bytes that file writes may carry in all; more is GUEST_DISK_FULL. */
+  diskBytes: number;
+}
+
+const EXIT: ExecExit = {
+  exitCode: 0,
+  signal: null,
+  timedOut: false,
+  durationMs: 12,
+  userMs: 0,
+  systemMs: 0,
+  maxRssBytes: 0,
+  outputBytes: 0,
+  stdinBytes: 0,
+};
+
+/** A daemon with VMs in memory, for tests of what talks to it. */
+export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {}): FakeVmClient {
+  const missing = (path: string) => new FirebreakError("FILE_NOT_FOUND", `${path}: no such file or directory`);
+  const fake: FakeVmClient = {
+    files: new Map(),
+    vms: names.map(fakeVm),
+    specs: [],
+    closedExecs: 0,
+    diskBytes: Number.POSITIVE_INFINITY,
+    vmList: async () => fake.vms,
+    vmGet: async (name) => {
+      const vm = fake.vms.find((candidate) => candidate.name === name || candidate.id === name);
+      if (vm === undefined) throw new FirebreakError("VM_NOT_FOUND", `no VM is named '${name}'`);
+      return vm;
+    },
+    vmCreate: async (request, options) => {
+      options?.onProgress?.({ step: "boot", message: "booting" });
+      fake.vms.push(fakeVm(request.name ?? "made-up"));
+      return fake.vms.at(-1) as Vm;
+    },
+    vmDelete: async (name) => {
+      const vm = await fake.vmGet(name);
+      fake.vms = fake.vms.filter((other) => other !== vm);
+      return { deleted: vm.name, id: vm.id };
+    },
+    exec: async (_vm, spec) => {
+      fake.specs.push(spec);
+      return createFakeExec(run, () => {
+        fake.closedExecs++;
+      });
+    },
+    fileStat: async (_vm, path) => statOf(path, fake.files.get(path) ?? fail(missing(path))),
+    fileRead: async (_vm, path, range = {}) => {
+      const bytes = fake.files.get(path) ?? fail(missing(path));
+      const end = range.length === undefined ? undefined : (range.offset ?? 0) + range.length;
+      const part = bytes.subarray(range.offset ?? 0, end);
+      return { stat: statOf(path, bytes), body: Readable.from(part.length === 0 ? [] : [part]) };
+    },
+    fileWrite: async (_vm, path, body) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of typeof body === "string" ? [Buffer.from(body)] : body) {
+        length += (chunk as Buffer).length;
+        if (length > fake.diskBytes) throw new FirebreakError("GUEST_DISK_FULL", "no space is left");
+        chunks.push(chunk as Buffer);
+      }
+      fake.files.set(path, Buffer.concat(chunks));
+      return statOf(path, Buffer.concat(chunks));
+    },
+    fileDelete: async (_vm, path) => {
+      if (!fake.files.delete(path)) throw missing(path);
+    },
+    fileList: async (_vm, path, page = {}) => {
+      const names = [...fake.files.keys()]
+        .filter((file) => file.startsWith(`${path}/`))
+        .map((file) => file.slice(path.length + 1));
+      const after = names.sort().filter((name) => page.after === undefined || name > page.after);
+      const entries = after.slice(0, page.limit).map((name) => {
+        const file = `${path}/${name}`;
+        return { name, ...statOf(file, fake.files.get(file) as Buffer) };
+      });
+      return { entries, more: after.length > entries.length };
+    },
+  };
+  return fake;
+}
+
+function fail(error: FirebreakError): never {
+  throw error;
+}
+
+function fakeVm(name: string): Vm {
+  return {
+    id: `id-${name}`,
+    name,
+    state: "running",
+    image: "debian",
+    imageDigest: "0".repeat(64),
+    memoryMib: 512,
+    cpus: 1,
+    diskMib: 2048,
+    driver: "fake",
+    ephemeral: false,
+    createdAt: new Date(0).toISOString(),
+  };
+}
+
+function statOf(path: string, bytes: Buffer): FileStat {
+  return { path, type: "file", sizeBytes: bytes.length, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 };
+}
+
+function createFakeExec(run: FakeRun, onClose: () => void): GuestExec {
+  let isClosed = false;
+  let hangUp = () => {};
+  const hungUp = new Promise<void>((resolve) => {
+    hangUp = resolve;
+  });
+  const exec: GuestExec = {
+    started: undefined,
+    exit: undefined,
+    onStarted: () => {},
+    writeStdin: async () => {},
+    endStdin: () => {},
+    close: () => {
+      if (!isClosed) onClose();
+      isClosed = true;
+      hangUp();
+    },
+    output: async function* () {
+      exec.started = { id: "exec-1", pid: 42, offset: 0 };
+      exec.onStarted(exec.started);
+      for (const output of run.output ?? []) yield output;
+      if (run.isEndless) {
+        await hungUp;
+        throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon broke the connection off");
+      }
+      exec.exit = { ...EXIT, ...run.exit };
+    },
+  };
+  return exec;
+}
