@@ -10,7 +10,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench unit agent-test integration e2e fmt dist clean
+.PHONY: setup demo test check bench bench-page unit agent-test integration e2e fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -44,6 +44,9 @@ test: check unit agent-test integration e2e
 
 bench: setup
 	@$(NODE) bench/main.ts
+
+bench-page: setup
+	@$(NODE) bench/main.ts --page
 
 # The published package holds JavaScript (Node does not strip types under node_modules) and the agent's binary.
 dist: setup

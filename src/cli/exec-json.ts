@@ -47,7 +47,7 @@ async function pumpStdin(stream: ExecStream): Promise<void> {
 function encode(key: "stdout" | "stderr", chunks: Buffer[]): Record<string, string> {
   const bytes = Buffer.concat(chunks);
   try {
-    return { [key]: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+    return { [key]: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
   } catch {
     return { [`${key}Base64`]: bytes.toString("base64") };
   }

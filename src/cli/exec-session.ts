@@ -1,6 +1,7 @@
 import type { ExecStream } from "../client/exec-stream.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit } from "../guest/protocol.ts";
+import { writeWhole } from "../platform/streams.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import type { ProgressLine } from "./progress.ts";
 
@@ -54,12 +55,7 @@ export async function runSession(
 /** Back-pressure of our reader reaches the command; a reader that is gone (EPIPE) ends it. */
 async function write(target: NodeJS.WriteStream, bytes: Buffer, stream: ExecStream): Promise<void> {
   if (target.listenerCount("error") === 0) target.on("error", () => stream.close());
-  if (target.write(bytes)) return;
-  await new Promise<void>((resolve) => {
-    target.once("drain", resolve);
-    target.once("close", resolve);
-    target.once("error", () => resolve());
-  });
+  await writeWhole(target, bytes);
 }
 
 async function pumpStdin(stream: ExecStream): Promise<void> {

@@ -22,7 +22,8 @@ Examples:
 
 State is kept in $FIREBREAK_HOME (default ~/.firebreak). 'firebreak COMMAND --help' tells more.`;
 
-export function createProgram(): Command {
+/** `hasSeparator`: the words hold `--`, so that options may also stand behind a command's own arguments. */
+export function createProgram(hasSeparator = false): Command {
   const program = new Command("firebreak")
     .description("Real machines for AI agents: microVMs that are reached over MCP, with no way out but what you open.")
     .version(readVersion(), "-V, --version", "print the version")
@@ -32,8 +33,8 @@ export function createProgram(): Command {
     .addHelpText("after", EPILOGUE)
     .showSuggestionAfterError(true)
     .enablePositionalOptions();
-  addRun(program);
-  addVmCommands(program);
+  addRun(program, hasSeparator);
+  addVmCommands(program, hasSeparator);
   addImageCommands(program);
   addServeCommands(program);
   addDaemonCommands(program);
@@ -59,7 +60,7 @@ export function* allCommands(command: Command): Generator<Command> {
 
 /** Runs the command line; returns the exit code. */
 export async function runCli(args: string[]): Promise<number> {
-  const program = createProgram();
+  const program = createProgram(args.includes("--"));
   const asJson = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length).includes("--json");
   try {
     await program.parseAsync(args, { from: "user" });

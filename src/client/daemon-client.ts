@@ -1,6 +1,5 @@
 import http, { type IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import {
   API_VERSION,
   type DaemonStatus,
@@ -265,13 +264,17 @@ export class DaemonClient {
     const { request, response } = this.#request(method, path, options);
     if (options.body === undefined || typeof options.body === "string") request.end(options.body);
     else {
-      // A refusal (full disk, unknown VM) comes before the body's end: the answer counts, not the broken pipe.
+      // A refusal (full disk, unknown VM) comes before the body's end: the answer counts, and the rest need not be sent.
+      const body = options.body;
       let isAnswered = false;
-      response.then(
-        () => (isAnswered = true),
-        () => (isAnswered = true),
-      );
-      pipeline(options.body, request).catch((error: Error) => isAnswered || request.destroy(error));
+      const stop = () => {
+        isAnswered = true;
+        if (!request.writableEnded) body.unpipe(request);
+        body.destroy();
+      };
+      response.then(stop, stop);
+      body.once("error", (error) => isAnswered || request.destroy(error));
+      body.pipe(request);
     }
     return response;
   }

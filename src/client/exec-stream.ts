@@ -3,6 +3,7 @@ import { encodeFrameParts, encodeJsonFrame, FRAME, FrameDecoder } from "../contr
 import type { ExecRequest, Progress, RunRequest, Vm } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit, ExecStarted } from "../guest/protocol.ts";
+import { writeWhole } from "../platform/streams.ts";
 
 export type ExecOutput =
   | { type: "stdout" | "stderr"; bytes: Buffer }
@@ -55,11 +56,7 @@ export class ExecStream {
     if (request.destroyed || request.writableEnded) return;
     const [header, payload] = encodeFrameParts(FRAME.stdin, bytes);
     request.write(header);
-    if (request.write(payload)) return;
-    await new Promise<void>((resolve) => {
-      request.once("drain", resolve);
-      request.once("close", resolve);
-    });
+    await writeWhole(request, payload);
   }
 
   endStdin(): void {

@@ -62,7 +62,10 @@ export class GuestConnection {
         maxHeaderListSize: 64 * 1024,
       },
     });
-    session.once("connect", () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
+    session.once("connect", () => {
+      // The event may come after the session's end, which would throw.
+      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    });
     // Whoever waits on a stream hears of the loss there; without a listener the error would end the daemon.
     session.on("error", () => {});
     session.on("goaway", () => session.close());

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { ClientHttp2Stream } from "node:http2";
 import type { Writable } from "node:stream";
 import { encodeFrameParts, encodeJsonFrame, FRAME, type Frame, FrameDecoder, FrameError } from "../contract/frames.ts";
@@ -11,6 +12,7 @@ import {
   execSkippedSchema,
   execStartedSchema,
 } from "../guest/protocol.ts";
+import { writeWhole } from "../platform/streams.ts";
 
 export interface ExecRelayOptions {
   client: GuestClient;
@@ -32,9 +34,11 @@ export async function relayExec(
   options: ExecRelayOptions,
 ): Promise<ExecExit | undefined> {
   const { detach, ...guestSpec } = spec;
+  // Named here, so that a command whose caller goes away before it has heard of it can be ended all the same.
+  const id = guestSpec.id ?? `x${randomBytes(6).toString("hex")}`;
   const stream = await options.client.openExec();
-  stream.write(encodeJsonFrame(FRAME.spec, guestSpec));
-  return relay(stream, "/v1/exec", detach ?? false, options);
+  stream.write(encodeJsonFrame(FRAME.spec, { ...guestSpec, id }));
+  return relay(stream, "/v1/exec", detach ?? false, options, { killOnAbort: id });
 }
 
 /** Goes on with a command that runs or has run, from an offset of its output on. */
@@ -45,7 +49,7 @@ export async function relayAttach(
   options: ExecRelayOptions,
 ): Promise<ExecExit | undefined> {
   const stream = await options.client.openAttach(id, from, follow);
-  return relay(stream, "/v1/execs", false, options, { mayEndWithoutExit: !follow, leaveRunning: true });
+  return relay(stream, "/v1/execs", false, options, { mayEndWithoutExit: !follow });
 }
 
 async function relay(
@@ -53,17 +57,20 @@ async function relay(
   requestPath: string,
   detach: boolean,
   options: ExecRelayOptions,
-  mode: { mayEndWithoutExit?: boolean; leaveRunning?: boolean } = {},
+  mode: { mayEndWithoutExit?: boolean; killOnAbort?: string } = {},
 ): Promise<ExecExit | undefined> {
-  await options.client.awaitHead(stream, requestPath, { signal: options.signal });
+  // Not cut short by a caller that goes away: until the head is there, nobody knows whether there is a command to end.
+  await options.client.awaitHead(stream, requestPath);
   const state: { started?: ExecStarted; exit?: ExecExit } = {};
   const onAbort = () => {
     // The stream's end only detaches; the process group has to be told.
-    if (state.started !== undefined && !mode.leaveRunning) {
-      options.client.execKill(state.started.id, options.killGraceMs).catch(() => {});
-    }
+    if (mode.killOnAbort !== undefined) options.client.execKill(mode.killOnAbort, options.killGraceMs).catch(() => {});
     stream.destroy();
   };
+  if (options.signal.aborted) {
+    onAbort();
+    throw new FirebreakError("OPERATION_CANCELED", "the caller is gone");
+  }
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
     void pumpInput(stream, options.input);
@@ -156,16 +163,7 @@ function parseJson(payload: Buffer): unknown {
 async function writeParts(target: Writable, parts: [Uint8Array, Uint8Array]): Promise<void> {
   if (target.destroyed) throw new FirebreakError("CHANNEL_LOST", "the stream has been closed");
   target.write(parts[0]);
-  if (target.write(parts[1])) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      target.off("drain", done);
-      target.off("close", done);
-      resolve();
-    };
-    target.once("drain", done);
-    target.once("close", done);
-  });
+  await writeWhole(target, parts[1]);
 }
 
 /** Frames of a byte stream as they come; back-pressure is the reader's. Throws INVALID_ARGUMENT on bytes that are no frames. */

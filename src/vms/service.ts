@@ -82,8 +82,10 @@ export class VmService {
     const record = this.#options.store.find(nameOrId);
     const live = record === undefined ? undefined : this.#live.get(record.id);
     // The end of a VMM is heard a moment after its channel's.
-    if (live !== undefined)
+    if (record !== undefined && live !== undefined) {
       await this.#options.driver.waitForExit(live.vmm, AbortSignal.any([live.signal, AbortSignal.timeout(500)]));
+      if (!(await this.#options.driver.isAlive(live.vmm))) await this.#afterExit(record, live);
+    }
     const current =
       record === undefined
         ? undefined
@@ -255,7 +257,11 @@ export class VmService {
 
   async #watch(record: VmRecord, live: LiveVm): Promise<void> {
     await this.#options.driver.waitForExit(live.vmm, live.signal);
-    if (live.signal.aborted) return;
+    if (!live.signal.aborted) await this.#afterExit(record, live);
+  }
+
+  /** Notes that a running VM's VMM has ended, once, whoever hears of it first. */
+  async #afterExit(record: VmRecord, live: LiveVm): Promise<void> {
     await this.#lock(record.id).run(async () => {
       const current = this.#options.store.get(record.id);
       if (live.signal.aborted || current?.state !== "running") return;

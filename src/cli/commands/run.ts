@@ -12,7 +12,7 @@ interface RunOptions extends VmOptionValues {
   tty?: boolean;
 }
 
-export function addRun(program: Command): void {
+export function addRun(program: Command, hasSeparator: boolean): void {
   const command = program
     .command("run")
     .summary("run a command in a VM of its own, gone afterwards")
@@ -21,11 +21,11 @@ export function addRun(program: Command): void {
     )
     .argument("<command...>", "the command and its arguments, after --");
   addVmOptions(command)
-    .option("-t, --timeout TIME", "end the command after this time, such as 30s or 5m (exit code 124)")
-    .option("-w, --cwd DIR", "working directory in the guest")
-    .option("-u, --user USER", "user in the guest: NAME, UID or UID:GID (default: root)")
+    .option("-t, --timeout <time>", "end the command after this time, such as 30s or 5m (exit code 124)")
+    .option("-w, --cwd <dir>", "working directory in the guest")
+    .option("-u, --user <user>", "user in the guest: NAME, UID or UID:GID (default: root)")
     .option("--no-tty", "no terminal for the command, even when there is one")
-    .passThroughOptions()
+    .passThroughOptions(!hasSeparator)
     .addHelpText(
       "after",
       `

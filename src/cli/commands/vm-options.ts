@@ -14,13 +14,13 @@ export interface VmOptionValues {
 /** The options that say what a VM is made of. */
 export function addVmOptions(command: Command): Command {
   return command
-    .option("-i, --image NAME", "image to boot (default: debian)")
-    .option("-m, --memory SIZE", "memory, such as 512 (MiB) or 2G (default: 512)")
-    .option("-c, --cpus N", "virtual CPUs (default: 1)")
-    .option("-d, --disk SIZE", "size of the writable disk, such as 4G (default: 2048)")
-    .option("--accel KIND", "auto, kvm or tcg (default: auto)")
+    .option("-i, --image <name>", "image to boot (default: debian)")
+    .option("-m, --memory <size>", "memory, such as 512 (MiB) or 2G (default: 512)")
+    .option("-c, --cpus <n>", "virtual CPUs (default: 1)")
+    .option("-d, --disk <size>", "size of the writable disk, such as 4G (default: 2048)")
+    .option("--accel <kind>", "auto, kvm or tcg (default: auto)")
     .option(
-      "-e, --env NAME=VALUE",
+      "-e, --env <name=value>",
       "environment of every command; NAME alone passes this shell's value on (repeatable)",
       collect,
       [],

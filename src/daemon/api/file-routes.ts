@@ -1,4 +1,4 @@
-import type { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { moveSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
@@ -73,11 +73,19 @@ export function addFileRoutes(api: Api, { vms }: VmDeps): void {
 }
 
 /**
- * The request's body as a stream. A caller that hangs up must break the guest's upload off, not end it: Node ends an aborted
- * request with an error, which is what the upload needs.
+ * The request's body as a stream of its own. A caller that hangs up breaks it off with an error, so that the guest's upload breaks off too
+ * instead of ending; a guest that refuses leaves the caller's connection whole, so that the refusal reaches the caller.
  */
 function wholeBody(context: ApiContext): Readable {
-  return context.env.incoming as unknown as Readable;
+  const incoming = context.env.incoming as unknown as Readable;
+  const body = new PassThrough();
+  incoming.once("error", (error) => body.destroy(error));
+  incoming.once("close", () => body.writableEnded || body.destroy(new Error("the caller hung up")));
+  body.once("close", () => {
+    incoming.unpipe(body);
+    incoming.resume();
+  });
+  return incoming.pipe(body);
 }
 
 function sendBytes(context: ApiContext, body: Readable, headers: Record<string, string>): Promise<Response> {

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { runCommand } from "../../platform/process.ts";
@@ -103,16 +103,14 @@ export class AccelChooser {
       logPath: path.join(path.dirname(this.#options.cachePath), "probe.log"),
       uid: this.#options.probeUid,
     };
+    await rm(config.logPath, { force: true }); // an earlier probe's words are not this one's
     const startedAt = Date.now();
     let probe: QemuProcess;
     try {
       probe = await this.#options.spawn(config, undefined, signal);
     } catch (error) {
       if (signal?.aborted) throw error;
-      return {
-        works: false,
-        reason: `QEMU does not start with KVM (${error instanceof Error ? error.message : error})`,
-      };
+      return { works: false, reason: await describeFailure(config.logPath, error) };
     }
     try {
       const left = PROBE_DEADLINE_MS - (Date.now() - startedAt);
@@ -151,4 +149,11 @@ export class AccelChooser {
     await writeFile(temporary, JSON.stringify(cache));
     await rename(temporary, this.#options.cachePath);
   }
+}
+
+/** QEMU's first complaint, without its own name: what follows is mostly an assertion. */
+async function describeFailure(logPath: string, error: unknown): Promise<string> {
+  const log = await readFile(logPath, "utf8").catch(() => "");
+  const first = log.split("\n")[0]?.replace(/^\S+: (error: )?/, "");
+  return first ? `QEMU cannot use KVM here: ${first}` : `QEMU does not start with KVM: ${(error as Error).message}`;
 }

@@ -63,13 +63,18 @@ export class QemuDriver implements VmmDriver {
     return this.#accel.choose(request, boot, await this.version(), signal);
   }
 
+  /** The host's TSC frequency in kHz, as guests under TCG are told it. */
+  hostTscKhz(): Promise<number | undefined> {
+    return this.#accel.hostTscKhz();
+  }
+
   async #spawnProbe(config: VmmConfig, tscKhz: number | undefined, signal?: AbortSignal) {
     return spawnQemu((await this.#findProgram()).path, config, tscKhz, signal);
   }
 
   async start(config: VmmConfig, signal?: AbortSignal): Promise<VmmRecord> {
     const program = await this.#findProgram();
-    const tscKhz = config.accel === "tcg" ? await this.#accel.hostTscKhz() : undefined;
+    const tscKhz = config.accel === "tcg" ? await this.hostTscKhz() : undefined;
     const { identity, qmp } = await spawnQemu(program.path, config, tscKhz, signal);
     this.#keepControl(identity.pid, qmp);
     return {

@@ -16,7 +16,7 @@ interface ExecOptions {
   detach?: boolean;
 }
 
-export function addVmExec(parent: Command): void {
+export function addVmExec(parent: Command, hasSeparator: boolean): void {
   const exec = addExecOptions(
     parent
       .command("exec")
@@ -26,7 +26,7 @@ export function addVmExec(parent: Command): void {
     .argument("<vm>", "name or id")
     .argument("<command...>", "the command and its arguments, after --")
     .option("--detach", "let it run in the background; prints its id")
-    .passThroughOptions()
+    .passThroughOptions(!hasSeparator)
     .addHelpText(
       "after",
       `
@@ -52,14 +52,16 @@ Examples:
 
 function addExecOptions(command: Command): Command {
   return command
-    .option("-e, --env NAME=VALUE", "environment of the command (repeatable)", collect, [])
-    .option("-w, --cwd DIR", "working directory in the guest")
-    .option("-u, --user USER", "user in the guest: NAME, UID or UID:GID (default: root)")
-    .option("-t, --timeout TIME", "end the command after this time (exit code 124)")
+    .option("-e, --env <name=value>", "environment of the command (repeatable)", collect, [])
+    .option("-w, --cwd <dir>", "working directory in the guest")
+    .option("-u, --user <user>", "user in the guest: NAME, UID or UID:GID (default: root)")
+    .option("-t, --timeout <time>", "end the command after this time (exit code 124)")
     .option("--no-tty", "no terminal for the command, even when there is one");
 }
 
-async function runExec(command: Command, name: string, argv: string[], options: ExecOptions): Promise<void> {
+async function runExec(command: Command, name: string, words: string[], options: ExecOptions): Promise<void> {
+  // Behind the VM's name commander leaves the separator in place.
+  const argv = words[0] === "--" ? words.slice(1) : words;
   const { client, asJson, progress } = await openContext(command);
   const tty = options.tty === false || options.detach || asJson ? undefined : terminalSize();
   const spec: ExecRequest = {

@@ -9,18 +9,9 @@ import { addVmLogs } from "./logs.ts";
 import { addVmStart } from "./start.ts";
 import { addVmStop } from "./stop.ts";
 
-export function addVmCommands(program: Command): void {
+export function addVmCommands(program: Command, hasSeparator: boolean): void {
   const vm = program.command("vm").description("create, use and delete VMs");
-  for (const add of [
-    addVmCreate,
-    addVmList,
-    addVmGet,
-    addVmStart,
-    addVmStop,
-    addVmDelete,
-    addVmExec,
-    addVmCp,
-    addVmLogs,
-  ])
-    add(vm);
+  for (const add of [addVmCreate, addVmList, addVmGet, addVmStart, addVmStop, addVmDelete]) add(vm);
+  addVmExec(vm, hasSeparator);
+  for (const add of [addVmCp, addVmLogs]) add(vm);
 }

@@ -10,7 +10,7 @@ export function addVmLogs(parent: Command): void {
     .description("Print a VM's console: what its kernel and guest agent say. The last MiB is kept.")
     .argument("<vm>", "name or id")
     .option("-f, --follow", "go on with what comes")
-    .option("-n, --tail N", "the last N lines only")
+    .option("-n, --tail <n>", "the last N lines only")
     .action(async (name: string, options: { follow?: boolean; tail?: string }) => {
       const { client, asJson } = await openContext(command);
       const stream = await client.vmLogs(name, options.follow ?? false);

@@ -8,7 +8,7 @@ export function addVmStop(parent: Command): void {
     .command("stop")
     .description("Stop a VM: its processes get SIGTERM, its disk is synced and stays.")
     .argument("<vm>", "name or id")
-    .option("-t, --time TIME", "how long its processes get before SIGKILL (default: 5s)")
+    .option("-t, --time <time>", "how long its processes get before SIGKILL (default: 5s)")
     .option("-f, --force", "end the VMM at once; what was not synced is lost")
     .action(async (name: string, options: { time?: string; force?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);

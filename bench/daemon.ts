@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DaemonClient } from "../src/client/daemon-client.ts";
+import { ensureDaemon } from "../src/client/ensure-daemon.ts";
+import { resolvePaths } from "../src/platform/paths.ts";
+import type { Setting } from "./setting.ts";
+import { type Row, round } from "./stats.ts";
+
+const MAX_RSS_MIB = 90;
+const IDLE_MS = 3_000;
+
+/** Memory of a daemon that has started and does nothing. */
+export async function benchDaemon(_setting: Setting): Promise<Row[]> {
+  const home = mkdtempSync(path.join(os.tmpdir(), "fb-idle-"));
+  process.env.FIREBREAK_HOME = home;
+  const paths = resolvePaths();
+  await ensureDaemon(paths);
+  const client = new DaemonClient(paths.socket);
+  await client.vmList();
+  await sleep(IDLE_MS);
+  const value = round((await client.status()).rssBytes / 1024 / 1024, 0);
+  await client.shutdown();
+  await sleep(500);
+  rmSync(home, { recursive: true, force: true });
+  return [
+    {
+      what: "idle daemon, resident",
+      unit: "MiB",
+      value,
+      bar: `at most ${MAX_RSS_MIB} MiB`,
+      holds: value <= MAX_RSS_MIB,
+    },
+  ];
+}

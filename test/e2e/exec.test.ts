@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+
+let fixture: DaemonFixture;
+before(async () => {
+  fixture = await startDaemonFixture();
+  await fixture.client.vmCreate({ name: "box" });
+});
+after(() => fixture.close());
+
+const exec = (argv: string[], input = "") => fixture.cli(["vm", "exec", "box", "--", ...argv], { input });
+const sh = (script: string, input = "") => exec(["sh", "-c", script], input);
+const rssKib = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+
+test("a command that leaves a child with its stdout ends when it ends itself", async () => {
+  const result = await sh("sleep 300 & echo done; exit 6");
+  assert.deepEqual([result.stdout, result.exitCode], ["done\n", 6]);
+});
+
+test("a NUL and bytes that are not UTF-8 come through as they are", async () => {
+  const child = spawn(fixture.program, ["vm", "exec", "box", "--", "printf", "a\\000\\377\\200b"], {
+    env: fixture.env,
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on("data", (chunk) => chunks.push(chunk));
+  child.stdin.end();
+  await new Promise((resolve) => child.once("close", resolve));
+  assert.equal(Buffer.concat(chunks).toString("hex"), "6100ff8062");
+});
+
+test("2 GiB of output come through whole, and no memory grows with them", async () => {
+  const total = 2 * 1024 ** 3;
+  const { pid } = await fixture.client.status();
+  const before = rssKib(pid);
+  const child = spawn(fixture.program, ["vm", "exec", "box", "--", "head", "-c", String(total), "/dev/zero"], {
+    env: fixture.env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let bytes = 0;
+  let peakKib = 0;
+  const watch = setInterval(() => {
+    peakKib = Math.max(peakKib, rssKib(pid), child.exitCode === null ? rssKib(child.pid ?? pid) : 0);
+  }, 200);
+  for await (const chunk of child.stdout) bytes += (chunk as Buffer).length;
+  clearInterval(watch);
+  assert.equal(bytes, total);
+  assert.ok(peakKib < before + 256 * 1024, `the daemon or the CLI grew to ${peakKib} KiB from ${before} KiB`);
+});
+
+test("a reader that stops reading stops the command, and neither memory nor other commands suffer", async () => {
+  const { pid } = await fixture.client.status();
+  const child = spawn(
+    fixture.program,
+    ["vm", "exec", "box", "--", "sh", "-c", "head -c 400000000 /dev/zero; touch /tmp/all-written"],
+    { env: fixture.env, stdio: ["ignore", "pipe", "inherit"] },
+  );
+  child.stdout.pause();
+  await sleep(4000);
+  assert.equal((await sh("test -e /tmp/all-written")).exitCode, 1, "the command waits for its reader");
+  assert.ok(rssKib(pid) < 400 * 1024);
+  let bytes = 0;
+  for await (const chunk of child.stdout) bytes += (chunk as Buffer).length;
+  assert.equal(bytes, 400_000_000);
+});
+
+test("a reader that goes away ends the command", async () => {
+  const child = spawn("sh", ["-c", `${fixture.program} vm exec box -- sh -c 'yes marker-yes' | head -1`], {
+    env: fixture.env,
+  });
+  await new Promise((resolve) => child.once("close", resolve));
+  await sleep(3000);
+  assert.equal((await sh("pgrep -x yes | wc -l")).stdout.trim(), "0");
+});
+
+test("a caller that is killed takes its command's whole group with it", async () => {
+  const child = spawn(fixture.program, ["vm", "exec", "box", "--", "sh", "-c", "sleep 7777 & sleep 7777"], {
+    env: fixture.env,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  while ((await sh("pgrep -fx 'sleep 7777' | wc -l")).stdout.trim() !== "2") await sleep(100);
+  child.kill("SIGKILL");
+  for (let tries = 0; (await sh("pgrep -fx 'sleep 7777' | wc -l")).stdout.trim() !== "0"; tries++) {
+    assert.ok(tries < 30, "the group is still there");
+    await sleep(200);
+  }
+});
+
+test("a detached command goes on, is listed, attached to and killed", async () => {
+  const id = (
+    await fixture.cli(["vm", "exec", "box", "--detach", "--", "sh", "-c", "echo begun; sleep 600"])
+  ).stdout.trim();
+  const listed = (await fixture.client.execList("box")).find((entry) => entry.id === id);
+  assert.equal(listed?.state, "running");
+  const attached = await fixture.client.execAttach("box", id, 0, true);
+  const reading = (async () => {
+    let text = "";
+    for await (const output of attached.output()) if (output.type === "stdout") text += output.bytes;
+    return text;
+  })();
+  await sleep(500);
+  await fixture.client.execKill("box", id, 500);
+  assert.equal(await reading, "begun\n");
+  assert.equal(attached.exit?.signal, "SIGTERM");
+});
+
+test("many commands at once keep their outputs apart", async () => {
+  const results = await Promise.all(
+    Array.from({ length: 12 }, (_, index) => sh(`for i in 1 2 3; do echo ${index}; done`)),
+  );
+  results.forEach((result, index) => {
+    assert.equal(result.stdout, `${index}\n${index}\n${index}\n`);
+  });
+});
+
+test("with a terminal the command has one, of our size, and Ctrl-C is the command's", async () => {
+  const inner = `${fixture.program} vm exec box -- sh -c 'tty; stty size; trap "echo int; exit 9" INT; sleep 30 & wait'`;
+  const child = spawn("script", ["-qec", `stty cols 99 rows 33; ${inner}`, "/dev/null"], { env: fixture.env });
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+  });
+  while (!output.includes("33 99")) await sleep(50);
+  await sleep(500);
+  child.stdin.write("\x03");
+  const exitCode = await new Promise((resolve) => child.once("close", resolve));
+  // The host terminal turns the guest terminal's line ends once more.
+  assert.match(output, /\/dev\/pts\/\d+\r+\n33 99\r+\n/);
+  assert.match(output, /int/);
+  assert.equal(exitCode, 9);
+});
+
+test("callers that go away at any moment leave no command behind", async () => {
+  for (let delayMs = 0; delayMs < 40; delayMs += 2) {
+    const aborter = new AbortController();
+    const call = fixture.client.exec("box", { argv: ["sleep", "8888"] }, { signal: aborter.signal });
+    await sleep(delayMs);
+    aborter.abort();
+    await call.then((stream) => stream.close()).catch(() => {});
+  }
+  for (let tries = 0; (await sh("pgrep -fx 'sleep 8888' | wc -l")).stdout.trim() !== "0"; tries++) {
+    assert.ok(tries < 30, "a command is still there");
+    await sleep(200);
+  }
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { Readable } from "node:stream";
+import { after, before, test } from "node:test";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+
+let fixture: DaemonFixture;
+let local: string;
+before(async () => {
+  fixture = await startDaemonFixture();
+  local = path.join(fixture.folder, "local");
+  mkdirSync(local);
+  await fixture.client.vmCreate({ name: "box", diskMib: 128 });
+});
+after(() => fixture.close());
+
+const sh = (script: string) => fixture.cli(["vm", "exec", "box", "--", "sh", "-c", script]);
+const cp = (from: string, to: string) => fixture.cli(["vm", "cp", from, to]);
+const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
+
+test("a file goes in and comes back byte for byte, with its mode", async () => {
+  const bytes = randomBytes(3_000_000);
+  writeFileSync(path.join(local, "f"), bytes, { mode: 0o750 });
+  assert.equal((await cp(path.join(local, "f"), "box:/root/f")).exitCode, 0);
+  assert.equal((await sh("stat -c %a /root/f")).stdout, "750\n");
+  assert.equal((await cp("box:/root/f", path.join(local, "back"))).exitCode, 0);
+  assert.ok(readFileSync(path.join(local, "back")).equals(bytes));
+});
+
+test("a directory goes in and comes back, links and names included", async () => {
+  mkdirSync(path.join(local, "tree/sub"), { recursive: true });
+  writeFileSync(path.join(local, "tree/sub/ä b"), "x");
+  symlinkSync("sub/ä b", path.join(local, "tree/link"));
+  assert.equal((await cp(path.join(local, "tree"), "box:/root/tree")).exitCode, 0);
+  assert.equal((await sh("cat /root/tree/link")).stdout, "x");
+  assert.equal((await cp("box:/root/tree", path.join(local, "tree-back"))).exitCode, 0);
+  assert.equal(readFileSync(path.join(local, "tree-back/link"), "utf8"), "x");
+  assert.ok(lstatSync(path.join(local, "tree-back/link")).isSymbolicLink());
+});
+
+test("a directory that is there receives the copy inside it", async () => {
+  writeFileSync(path.join(local, "inside"), "1");
+  await cp(path.join(local, "inside"), "box:/tmp");
+  assert.equal((await sh("cat /tmp/inside")).stdout, "1");
+});
+
+test("what is missing, on either side, is one clear error", async () => {
+  assert.match((await cp("box:/no/such", path.join(local, "x"))).stderr, /FILE_NOT_FOUND/);
+  assert.match((await cp(path.join(local, "missing"), "box:/root")).stderr, /HOST_PATH_NOT_FOUND/);
+  assert.match((await cp("box:/root/f", path.join(local, "no/dir/x"))).stderr, /HOST_PATH_NOT_FOUND/);
+  assert.match((await cp(path.join(local, "a"), path.join(local, "b"))).stderr, /INVALID_ARGUMENT/);
+  await assert.rejects(fixture.client.fileRead("box", "relative"), hasCode("INVALID_PATH"));
+  await assert.rejects(fixture.client.fileRead("box", "/a\0b"), hasCode("INVALID_PATH"));
+});
+
+test("an archive of the guest that would leave the target is refused", async () => {
+  const script =
+    "mkdir -p /root/evil && cd /root/evil && ln -s /tmp out && python3 - <<'P'\nimport tarfile, io\nP\ntrue";
+  await sh(script);
+  const target = path.join(local, "evil");
+  await cp("box:/root/evil", target);
+  assert.ok(!existsSync(path.join(target, "out")) || lstatSync(path.join(target, "out")).isSymbolicLink());
+});
+
+test("a full disk in the guest is an error with a code, leaves the old file, and the VM works on", async () => {
+  await sh("echo old > /root/kept; head -c 200000000 /dev/zero > /root/filler");
+  const big = Readable.from(
+    (function* () {
+      for (let index = 0; index < 64; index++) yield Buffer.alloc(1024 * 1024);
+    })(),
+  );
+  await assert.rejects(fixture.client.fileWrite("box", "/root/kept", big), hasCode("GUEST_DISK_FULL"));
+  assert.equal((await sh("cat /root/kept; ls -A /root | grep -c firebreak")).stdout, "old\n0\n");
+  const failed = await sh("head -c 9000000 /dev/zero > /root/more");
+  assert.match(failed.stderr, /No space left/);
+  await sh("rm -f /root/filler /root/more");
+  assert.equal((await sh("echo works")).stdout, "works\n");
+});

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Vm } from "../../src/contract/vm.ts";
+import { type DaemonFixture, listProcesses, startDaemonFixture } from "../support/daemon-fixture.ts";
+
+let fixture: DaemonFixture;
+before(async () => {
+  fixture = await startDaemonFixture();
+});
+after(() => fixture.close());
+
+async function create(name: string): Promise<Vm> {
+  const result = await fixture.cli(["vm", "create", name, "--json"]);
+  assert.equal(result.exitCode, 0, result.stderr);
+  return JSON.parse(result.stdout) as Vm;
+}
+const exec = (vm: string, script: string) => fixture.cli(["vm", "exec", vm, "--", "sh", "-c", script]);
+async function waitForState(name: string, state: string): Promise<Vm> {
+  for (let tries = 0; tries < 200; tries++) {
+    const vm = await fixture.client.vmGet(name);
+    if (vm.state === state) return vm;
+    await sleep(50);
+  }
+  return assert.fail(`${name} did not become ${state}`);
+}
+
+test("a VM has its name, its own identity, and a user of its own on the host", async () => {
+  const vm = await create("first");
+  assert.deepEqual([vm.state, vm.accel, vm.image], ["running", "tcg", "debian"]);
+  const identity = await exec("first", "hostname; cat /etc/machine-id; date +%s");
+  const [hostname, machineId, seconds] = identity.stdout.trim().split("\n");
+  assert.equal(hostname, "first");
+  assert.match(machineId ?? "", /^[0-9a-f]{32}$/);
+  assert.ok(Math.abs(Number(seconds) - Date.now() / 1000) < 30, "the clock is right");
+  if (process.getuid?.() === 0) {
+    const vmm = (await listProcesses(fixture.folder)).find((process) => process.pid === vm.pid);
+    const { readFileSync } = await import("node:fs");
+    const uid = /^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${vm.pid}/status`, "utf8"))?.[1];
+    assert.ok(vmm !== undefined && Number(uid) > 0, "the VMM is not root");
+    assert.match(readFileSync(`/proc/${vm.pid}/status`, "utf8"), /^Seccomp:\t2$/m);
+  }
+});
+
+test("list and get show it, for people and for programs", async () => {
+  assert.match((await fixture.cli(["vm", "list"])).stdout, /NAME +STATE[\s\S]*first +running/);
+  assert.match((await fixture.cli(["vm", "get", "first"])).stdout, /state +running/);
+  assert.equal(JSON.parse((await fixture.cli(["vm", "get", "first", "--json"])).stdout).stats.processes > 0, true);
+});
+
+test("a name that is taken is refused", async () => {
+  const result = await fixture.cli(["vm", "create", "first"]);
+  assert.equal(result.exitCode, 4);
+  assert.match(result.stderr, /VM_ALREADY_EXISTS/);
+});
+
+test("a stop syncs and keeps the disk, a start finds it again", async () => {
+  await exec("first", "echo kept > /root/kept");
+  assert.match((await fixture.cli(["vm", "stop", "first"])).stdout, /stopped/);
+  const refused = await exec("first", "true");
+  assert.equal(refused.exitCode, 4);
+  assert.match(refused.stderr, /VM_STATE_CONFLICT[\s\S]*firebreak vm start first/);
+  assert.equal((await fixture.cli(["vm", "start", "first"])).exitCode, 0);
+  assert.equal((await exec("first", "cat /root/kept")).stdout, "kept\n");
+});
+
+test("a guest that powers off is stopped, not crashed", async () => {
+  await fixture.cli([
+    "vm",
+    "exec",
+    "first",
+    "--",
+    "sh",
+    "-c",
+    "echo 1 > /proc/sys/kernel/sysrq; (sleep 0.3; echo o > /proc/sysrq-trigger) &",
+  ]);
+  assert.equal((await waitForState("first", "stopped")).reason, undefined);
+  await fixture.cli(["vm", "start", "first"]);
+});
+
+test("a guest kernel that panics is a crash with the kernel's words", async () => {
+  await fixture.cli([
+    "vm",
+    "exec",
+    "first",
+    "--",
+    "sh",
+    "-c",
+    "echo 1 > /proc/sys/kernel/sysrq; (sleep 0.3; echo c > /proc/sysrq-trigger) &",
+  ]);
+  const vm = await waitForState("first", "crashed");
+  assert.match(vm.reason ?? "", /panic/i);
+  assert.match((await fixture.cli(["vm", "logs", "first"])).stdout, /sysrq triggered crash/i);
+  assert.equal((await fixture.cli(["vm", "start", "first"])).exitCode, 0);
+});
+
+test("a VMM that is killed ends a command that runs in it with an error, and the VM is crashed within a second", async () => {
+  const { pid } = await fixture.client.vmGet("first");
+  const running = fixture.cli(["vm", "exec", "first", "--", "sleep", "600"]);
+  await sleep(1500);
+  process.kill(pid ?? 0, "SIGKILL");
+  await sleep(1000);
+  assert.equal((await fixture.client.vmGet("first")).state, "crashed");
+  const result = await running;
+  assert.equal(result.exitCode, 7);
+  assert.match(result.stderr, /VM_CRASHED/);
+  await fixture.cli(["vm", "start", "first"]);
+});
+
+test("a daemon that is killed loses no VM: the next one adopts it, and what runs in it goes on", async () => {
+  const before = await fixture.client.vmGet("first");
+  await exec("first", "(for i in 1 2 3 4 5 6 7 8 9; do echo $i >> /root/ticks; sleep 0.5; done) > /dev/null 2>&1 &");
+  const { pid } = await fixture.client.status();
+  process.kill(pid, "SIGKILL");
+  await sleep(300);
+  const after = JSON.parse((await fixture.cli(["vm", "get", "first", "--json"])).stdout) as Vm;
+  assert.deepEqual([after.state, after.pid], ["running", before.pid]);
+  await sleep(1500);
+  assert.ok((await exec("first", "cat /root/ticks")).stdout.startsWith("1\n2\n"));
+});
+
+test("a second daemon for the same home is refused, also two at once", async () => {
+  const { spawnSync } = await import("node:child_process");
+  const { entryPath } = await import("../../src/platform/package-files.ts");
+  const second = spawnSync(process.execPath, [entryPath("daemon/main")], { env: fixture.env, encoding: "utf8" });
+  assert.equal(second.status, 4);
+  assert.match(second.stderr, /DAEMON_ALREADY_RUNNING/);
+  await fixture.cli(["daemon", "stop"]);
+  const both = await Promise.all([
+    fixture.cli(["daemon", "start"]),
+    fixture.cli(["daemon", "start"]),
+    fixture.cli(["vm", "list"]),
+  ]);
+  assert.deepEqual(
+    both.map((result) => result.exitCode),
+    [0, 0, 0],
+  );
+  assert.equal((await fixture.client.vmGet("first")).state, "running");
+});
+
+test("a deletion leaves nothing: no process, no socket, no folder, no row", async () => {
+  const vm = await fixture.client.vmGet("first");
+  assert.equal((await fixture.cli(["vm", "delete", "first"])).stdout, "first\n");
+  assert.equal((await fixture.cli(["vm", "get", "first"])).exitCode, 3);
+  assert.equal(existsSync(path.join(fixture.paths.vms, vm.id)), false);
+  assert.equal(existsSync(path.join(fixture.paths.runtime, "v", vm.id)), false);
+  assert.ok(!(await listProcesses(fixture.folder)).some((process) => process.pid === vm.pid));
+});
+
+test("a VM is deleted while it boots", async () => {
+  const creating = fixture.cli(["vm", "create", "brief"]);
+  while (!(await fixture.client.vmList()).some((vm) => vm.name === "brief" && vm.state === "starting")) await sleep(20);
+  assert.equal((await fixture.cli(["vm", "delete", "brief"])).exitCode, 0);
+  assert.notEqual((await creating).exitCode, 0);
+  assert.deepEqual(await fixture.client.vmList(), []);
+});
+
+test("doctor finds this host in order and no left-overs", async () => {
+  const result = JSON.parse((await fixture.cli(["doctor", "--json"])).stdout);
+  assert.deepEqual(
+    result.checks.filter((check: { ok: boolean }) => !check.ok),
+    [],
+  );
+});
+
+test("a missing QEMU, or one that dies at its start, is one clear error", async () => {
+  const fake = path.join(fixture.folder, "bad-qemu");
+  const { writeFileSync } = await import("node:fs");
+  writeFileSync(
+    fake,
+    "#!/bin/sh\ncase $* in *--version*) echo 'QEMU emulator version 7.2.0'; exit 0;; esac\necho 'it broke' >&2\nexit 1\n",
+    { mode: 0o755 },
+  );
+  for (const [program, code] of [
+    ["/no/such/qemu", "VMM_NOT_FOUND"],
+    [fake, "VMM_START_FAILED"],
+  ] as const) {
+    const other = await startDaemonFixture({ env: { FIREBREAK_QEMU: program } });
+    try {
+      const result = await other.cli(["run", "--accel", "tcg", "--", "true"]);
+      assert.match(result.stderr, new RegExp(code));
+      assert.deepEqual(await other.client.vmList(), []);
+    } finally {
+      await other.close();
+    }
+  }
+});

@@ -1,0 +1,93 @@
+import { existsSync } from "node:fs";
+import { mkdir, open, rm } from "node:fs/promises";
+import net, { type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { agentBinaryPath } from "../../src/platform/package-files.ts";
+import { checkSocketPath } from "../../src/platform/paths.ts";
+import { findProcesses, isSameProcessAlive, signalProcess, spawnDetached } from "../../src/platform/process.ts";
+import type { AccelVerdict, VmmConfig, VmmDriver, VmmExit, VmmRecord } from "../../src/vmm/driver.ts";
+
+/** A "VM" that is the real guest agent as a process of this host: the same channel and protocol, without a guest. */
+export class FakeDriver implements VmmDriver {
+  readonly name = "fake";
+  /** Set to make the next starts fail. */
+  startError: FirebreakError | undefined;
+  readonly started: VmmConfig[] = [];
+
+  async version(): Promise<string> {
+    return "1.0.0";
+  }
+
+  async chooseAccel(): Promise<AccelVerdict> {
+    return { accel: "tcg", reason: "it is a fake", isFresh: false };
+  }
+
+  async start(config: VmmConfig): Promise<VmmRecord> {
+    if (this.startError !== undefined) throw this.startError;
+    const socket = checkSocketPath(`${config.runtimeDir}/control`);
+    await mkdir(config.runtimeDir, { recursive: true });
+    const log = await open(config.logPath, "a");
+    try {
+      const { identity } = await spawnDetached(agentBinaryPath(), ["serve", "--socket", socket], {
+        fds: ["ignore", log.fd, log.fd],
+      });
+      this.started.push(config);
+      while (!existsSync(socket)) await sleep(2);
+      return {
+        driver: this.name,
+        driverVersion: "1.0.0",
+        accel: "tcg",
+        ...identity,
+        runtimeDir: config.runtimeDir,
+        logPath: config.logPath,
+      };
+    } finally {
+      await log.close();
+    }
+  }
+
+  async openChannel(record: VmmRecord): Promise<Socket> {
+    const socket = net.connect(`${record.runtimeDir}/control`);
+    return new Promise((resolve, reject) => {
+      socket.once("connect", () => resolve(socket));
+      socket.once("error", (error) =>
+        reject(new FirebreakError("VM_CRASHED", "the fake VMM is gone", { cause: error })),
+      );
+    });
+  }
+
+  /** A fake has no console: a connection that says nothing. */
+  async openConsole(): Promise<Socket> {
+    return new net.Socket();
+  }
+
+  isAlive(record: VmmRecord): Promise<boolean> {
+    return isSameProcessAlive(record);
+  }
+
+  async waitForExit(record: VmmRecord, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && (await this.isAlive(record))) await sleep(10);
+  }
+
+  async describeExit(): Promise<VmmExit> {
+    return { isGuestShutdown: false, message: "the fake VMM ended" };
+  }
+
+  async kill(record: VmmRecord): Promise<void> {
+    await signalProcess(record, "SIGKILL");
+    await this.waitForExit(record, new AbortController().signal);
+    await rm(record.runtimeDir, { recursive: true, force: true });
+  }
+
+  async killUnrecorded(runtimeDir: string): Promise<void> {
+    for (const identity of await findProcesses((argv) => argv.includes(`${runtimeDir}/control`)))
+      await signalProcess(identity, "SIGKILL");
+    await sleep(20);
+    await rm(runtimeDir, { recursive: true, force: true });
+  }
+
+  async readLogTail(): Promise<string> {
+    return "";
+  }
+}
