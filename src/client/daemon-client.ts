@@ -288,6 +288,8 @@ export class DaemonClient {
     const search = pairs.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join("&");
     const request = http.request({
       socketPath: this.#socketPath,
+      // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
+      agent: false,
       method,
       path: search === "" ? path : `${path}?${search}`,
       headers: options.contentType === undefined ? {} : { "content-type": options.contentType },

@@ -7,14 +7,47 @@ export const SUPPORTED_GENERATIONS = [1] as const;
 
 /** The longest line of an attachment, newline included; longer ones are stale bytes. */
 const MAX_LINE_BYTES = 128;
-const GREETING = /^firebreak-agent (\d{1,4}) ([0-9a-f]{32})$/;
+const GREETING = /^firebreak-agent ([1-9]\d{0,8}) ([0-9a-f]{32})$/;
 const CONFIRMATION = /^attached ([0-9a-f]{32})$/;
+
+export type AttachmentLine =
+  | { line: "greeting"; generation: number; guestNonce: string }
+  | { line: "attached"; hostNonce: string };
+
+/** Finds the guest's attachment lines in a byte stream, whatever its pieces; holds at most one line. Pure. */
+export class LineScanner {
+  #line: number[] = [];
+  #isOverlong = false;
+
+  /** The lines that end in this piece, each with the index just behind it. */
+  *push(chunk: Uint8Array): Generator<{ found: AttachmentLine; end: number }> {
+    for (let index = 0; index < chunk.length; index++) {
+      const byte = chunk[index] as number; // index is below length
+      if (byte !== 0x0a) {
+        if (this.#line.length >= MAX_LINE_BYTES) this.#isOverlong = true;
+        else this.#line.push(byte);
+        continue;
+      }
+      const found = this.#isOverlong ? undefined : parseLine(Buffer.from(this.#line).toString("latin1"));
+      this.#line = [];
+      this.#isOverlong = false;
+      if (found !== undefined) yield { found, end: index + 1 };
+    }
+  }
+}
+
+function parseLine(line: string): AttachmentLine | undefined {
+  const greeting = GREETING.exec(line);
+  if (greeting !== null)
+    return { line: "greeting", generation: Number(greeting[1]), guestNonce: greeting[2] as string };
+  const confirmation = CONFIRMATION.exec(line);
+  return confirmation === null ? undefined : { line: "attached", hostNonce: confirmation[1] as string };
+}
 
 /** What the host says on an attachment and what it makes of the guest's bytes. Pure: bytes in, bytes out. */
 export class AttachmentScanner {
   readonly #hostNonce: string;
-  #line: number[] = [];
-  #overlong = false;
+  readonly #lines = new LineScanner();
   #generation: number | undefined;
   #bytesSeen = 0;
 
@@ -32,26 +65,13 @@ export class AttachmentScanner {
    */
   push(chunk: Uint8Array): { reply: string; attached?: { generation: number; rest: Uint8Array } } {
     let reply = "";
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index] as number; // index is below length
-      this.#bytesSeen++;
-      if (byte !== 0x0a) {
-        if (this.#line.length >= MAX_LINE_BYTES) this.#overlong = true;
-        else this.#line.push(byte);
-        continue;
-      }
-      const line = this.#overlong ? "" : Buffer.from(this.#line).toString("latin1");
-      this.#line = [];
-      this.#overlong = false;
-      const greeting = GREETING.exec(line);
-      if (greeting !== null) {
-        this.#generation = Number(greeting[1]);
-        reply += `\nattach ${greeting[2]} ${this.#hostNonce}\n`;
-        continue;
-      }
-      const confirmation = CONFIRMATION.exec(line);
-      if (confirmation?.[1] === this.#hostNonce && this.#generation !== undefined) {
-        return { reply, attached: { generation: this.#generation, rest: chunk.subarray(index + 1) } };
+    this.#bytesSeen += chunk.length;
+    for (const { found, end } of this.#lines.push(chunk)) {
+      if (found.line === "greeting") {
+        this.#generation = found.generation;
+        reply += `\nattach ${found.guestNonce} ${this.#hostNonce}\n`;
+      } else if (found.hostNonce === this.#hostNonce && this.#generation !== undefined) {
+        return { reply, attached: { generation: this.#generation, rest: chunk.subarray(end) } };
       }
     }
     return { reply };

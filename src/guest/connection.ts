@@ -1,5 +1,6 @@
 import http2 from "node:http2";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { attachToGuest } from "./attachment.ts";
 
@@ -53,6 +54,8 @@ export class GuestConnection {
       deadlineMs,
       signal: this.#lifetime.signal,
     });
+    if (socket.destroyed)
+      throw new FirebreakError("CHANNEL_LOST", "the channel to the guest broke while it was attached");
     const session = http2.connect("http://guest", {
       createConnection: () => socket,
       settings: {
@@ -73,10 +76,13 @@ export class GuestConnection {
       socket.destroy();
       if (this.#session === session) this.#session = undefined;
     });
+    // Node hands bytes that the socket holds already to the session a tick later, and throws when that has been destroyed by then.
+    await setImmediate();
     this.#session = session;
     this.#generation = generation;
-    if (this.#closed) session.destroy();
-    return session;
+    if (!this.#closed) return session;
+    session.destroy();
+    throw new FirebreakError("CHANNEL_LOST", "the connection to the guest has been closed");
   }
 
   /** Ends the attachment, if there is one; the next request attaches again. */

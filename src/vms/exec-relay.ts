@@ -4,6 +4,7 @@ import type { Writable } from "node:stream";
 import { encodeFrameParts, encodeJsonFrame, FRAME, type Frame, FrameDecoder, FrameError } from "../contract/frames.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { type GuestClient, parseGuest } from "../guest/client.ts";
+import { findGuestFrameFault } from "../guest/exec-frames.ts";
 import {
   type ExecExit,
   type ExecSpec,
@@ -60,7 +61,9 @@ async function relay(
   mode: { mayEndWithoutExit?: boolean; killOnAbort?: string } = {},
 ): Promise<ExecExit | undefined> {
   // Not cut short by a caller that goes away: until the head is there, nobody knows whether there is a command to end.
-  await options.client.awaitHead(stream, requestPath);
+  await options.client.awaitHead(stream, requestPath).catch(async (error: unknown) => {
+    throw error instanceof FirebreakError && error.code !== "CHANNEL_LOST" ? error : await options.explainLoss();
+  });
   const state: { started?: ExecStarted; exit?: ExecExit } = {};
   const onAbort = () => {
     // The stream's end only detaches; the process group has to be told.
@@ -128,28 +131,14 @@ function decodeGuest(decoder: FrameDecoder, chunk: Buffer): Frame[] {
 
 /** A guest may send anything: only well-formed frames in a sensible order go on to the caller. */
 function checkGuestFrame(frame: Frame, state: { started?: ExecStarted; exit?: ExecExit }): void {
-  if (state.started === undefined) {
-    if (frame.type !== FRAME.started)
-      throw new FirebreakError(
-        "GUEST_PROTOCOL_ERROR",
-        `the guest agent began an exec with a frame of type ${frame.type}`,
-      );
-    state.started = parseGuest(execStartedSchema, parseJson(frame.payload));
-    return;
+  const fault = findGuestFrameFault(frame);
+  if (fault !== undefined || (state.started === undefined) !== (frame.type === FRAME.started)) {
+    const why = fault ?? "out of place";
+    throw new FirebreakError("GUEST_PROTOCOL_ERROR", `the guest agent sent a frame of type ${frame.type} (${why})`);
   }
-  switch (frame.type) {
-    case FRAME.stdout:
-    case FRAME.stderr:
-      return;
-    case FRAME.skipped:
-      parseGuest(execSkippedSchema, parseJson(frame.payload));
-      return;
-    case FRAME.exit:
-      state.exit = parseGuest(execExitSchema, parseJson(frame.payload));
-      return;
-    default:
-      throw new FirebreakError("GUEST_PROTOCOL_ERROR", `the guest agent sent a frame of unknown type ${frame.type}`);
-  }
+  if (frame.type === FRAME.started) state.started = parseGuest(execStartedSchema, parseJson(frame.payload));
+  else if (frame.type === FRAME.skipped) parseGuest(execSkippedSchema, parseJson(frame.payload));
+  else if (frame.type === FRAME.exit) state.exit = parseGuest(execExitSchema, parseJson(frame.payload));
 }
 
 function parseJson(payload: Buffer): unknown {

@@ -268,7 +268,11 @@ export class VmService {
       const ending = await this.#options.driver.describeExit(live.vmm);
       const reason = ending.isGuestShutdown
         ? undefined
-        : await consoleReason(ending.message, path.join(this.#vmDir(record), "console.log"));
+        : await consoleReason(
+            live.hasPanicked ? "the guest kernel panicked" : ending.message,
+            path.join(this.#vmDir(record), "console.log"),
+            live,
+          );
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options: {} });
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
       this.#options.store.update(record.id, { state, reason } as Partial<VmRecord>);

@@ -131,26 +131,32 @@ export class VmSteps {
 
   /** Waits for the attachment, or for the VMM's end, or for the caller to give up. */
   async #firstAnswer(live: LiveVm, { options }: StepContext): Promise<void> {
-    const exit = this.#options.driver.waitForExit(live.vmm, live.signal).then(async () => {
-      if (live.signal.aborted) return;
-      const ending = await this.#options.driver.describeExit(live.vmm);
-      throw new FirebreakError("VM_BOOT_FAILED", ending.message);
-    });
+    const over = new AbortController();
+    const exited = this.#options.driver
+      .waitForExit(live.vmm, AbortSignal.any([over.signal, live.signal]))
+      .then(async () => {
+        if (over.signal.aborted || live.signal.aborted) return new Promise<never>(() => {});
+        throw new FirebreakError("VM_BOOT_FAILED", (await this.#options.driver.describeExit(live.vmm)).message);
+      });
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "starting the VM was cancelled"));
     options.signal?.addEventListener("abort", onAbort, { once: true });
     if (options.signal?.aborted) onAbort();
     try {
-      await Promise.race([live.connection.session(BOOT_DEADLINE_MS), exit.then(() => aborted), aborted]);
+      await Promise.race([live.connection.session(BOOT_DEADLINE_MS), exited, aborted]);
     } finally {
+      over.abort();
       options.signal?.removeEventListener("abort", onAbort);
-      aborted.catch(() => {});
     }
   }
 
   async #bootError(record: VmRecord, error: unknown): Promise<unknown> {
     if (!(error instanceof FirebreakError) || error.code === "OPERATION_CANCELED") return error;
-    const message = await consoleReason(error.message, path.join(this.#options.vmDir(record), "console.log"));
+    const message = await consoleReason(
+      error.message,
+      path.join(this.#options.vmDir(record), "console.log"),
+      this.#options.live(record),
+    );
     return new FirebreakError("VM_BOOT_FAILED", message, { cause: error, hint: "Run 'firebreak doctor'." });
   }
 
@@ -191,10 +197,18 @@ export class VmSteps {
   }
 }
 
-/** A reason with the console's last lines: what a kernel said before it died. */
-export async function consoleReason(message: string, consoleLogPath: string): Promise<string> {
-  await sleep(20); // the console's last bytes may still be on their way
-  const lines = readBoundedLog(consoleLogPath).toString("utf8").trim().split(/\r?\n/).slice(-4);
-  const tail = lines.map(stripControl).join(" | ").trim();
+/** How long the end of a dead VM's console is waited for. */
+const CONSOLE_END_MS = 500;
+
+/** A reason with what the console said last: the line that tells of a panic, or else the last ones. */
+export async function consoleReason(
+  message: string,
+  consoleLogPath: string,
+  live: LiveVm | undefined,
+): Promise<string> {
+  await Promise.race([live?.consoleEnd, sleep(live === undefined ? 0 : CONSOLE_END_MS, undefined, { ref: false })]);
+  const lines = readBoundedLog(consoleLogPath).toString("utf8").trim().split(/\r?\n/).slice(-200);
+  const telling = lines.findLast((line) => /Kernel panic - not syncing|firebreak-agent:/.test(line));
+  const tail = (telling === undefined ? lines.slice(-4) : [telling]).map(stripControl).join(" | ").trim();
   return tail === "" ? message : `${message}; the console ended with: ${tail.slice(-600)}`;
 }

@@ -100,7 +100,8 @@ test("a VMM that is killed ends a command that runs in it with an error, and the
   const { pid } = await fixture.client.vmGet("first");
   const running = fixture.cli(["vm", "exec", "first", "--", "sleep", "600"]);
   await sleep(1500);
-  process.kill(pid ?? 0, "SIGKILL");
+  assert.ok(pid !== undefined && pid > 1);
+  process.kill(pid, "SIGKILL");
   await sleep(1000);
   assert.equal((await fixture.client.vmGet("first")).state, "crashed");
   const result = await running;

@@ -8,6 +8,9 @@ import { SOCKET_NAMES } from "./command-line.ts";
 import { QmpClient } from "./qmp.ts";
 import { killProcess, readLogTail, removeRuntimeDir, spawnQemu } from "./spawn.ts";
 
+/** How long a dead QEMU's last words may take to arrive. */
+const LAST_WORDS_MS = 500;
+
 export interface QemuDriverOptions {
   /** Where the accelerator's verdict and the host's TSC frequency are cached. */
   cachePath: string;
@@ -27,7 +30,7 @@ export class QemuDriver implements VmmDriver {
   readonly #accel: AccelChooser;
   /** QEMU serves one control client: the daemon keeps it for the VM's life, to hear of its end at once. */
   readonly #controls = new Map<number, QmpClient>();
-  /** Reasons of the last exits, by pid: whoever asks does so right after. */
+  /** Why VMMs ended, by pid, until they are cleaned up. */
   readonly #exitReasons = new Map<number, string>();
   #program: { path: string; version: string } | undefined;
 
@@ -135,8 +138,9 @@ export class QemuDriver implements VmmDriver {
   }
 
   async describeExit(record: VmmRecord): Promise<VmmExit> {
+    // The process may be gone before its last words on the control socket have been read.
+    await Promise.race([this.#controls.get(record.pid)?.closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
     const reason = this.#exitReasons.get(record.pid);
-    this.#exitReasons.delete(record.pid);
     if (reason === "guest-shutdown") return { isGuestShutdown: true, message: "the guest powered off" };
     if (reason === "guest-reset") return { isGuestShutdown: false, message: "the guest kernel panicked or rebooted" };
     const words = await this.readLogTail(record);
@@ -154,6 +158,7 @@ export class QemuDriver implements VmmDriver {
   async kill(record: VmmRecord): Promise<void> {
     await killProcess(record);
     this.#controls.get(record.pid)?.close();
+    this.#exitReasons.delete(record.pid);
     await removeRuntimeDir(record.runtimeDir);
   }
 

@@ -1,0 +1,20 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, before } from "node:test";
+import { openSetting, type Setting } from "../../bench/setting.ts";
+import { testDriverContract } from "../../src/vmm/driver.contract.ts";
+
+let setting: Setting;
+let folder: string;
+before(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "fb-driver-"));
+  chmodSync(folder, 0o711);
+  setting = await openSetting(process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache", "firebreak-test"));
+});
+after(() => {
+  setting.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+testDriverContract("qemu", async () => ({ driver: setting.driver, makeConfig: () => setting.makeConfig("contract") }));
