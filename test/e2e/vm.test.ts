@@ -188,3 +188,50 @@ test("a missing QEMU, or one that dies at its start, is one clear error", async 
     }
   }
 });
+
+test("a truncated image is refused by name before anything starts", async () => {
+  const other = await startDaemonFixture();
+  try {
+    const { cpSync, readdirSync, rmSync, truncateSync } = await import("node:fs");
+    const images = path.join(other.folder, "home", "images");
+    const shared = path.resolve(images);
+    const copy = path.join(other.folder, "images");
+    cpSync(shared, copy, { recursive: true, dereference: true });
+    rmSync(images);
+    cpSync(copy, images, { recursive: true });
+    for (const name of readdirSync(images).filter((entry) => /^[0-9a-f]{16}$/.test(entry))) {
+      truncateSync(path.join(images, name, "rootfs.squashfs"), 1_000_000);
+    }
+    const result = await other.cli(["run", "--", "true"]);
+    assert.equal(result.exitCode, 4);
+    assert.match(result.stderr, /IMAGE_CORRUPT[\s\S]*firebreak image build/);
+    assert.deepEqual(await other.client.vmList(), []);
+  } finally {
+    await other.close();
+  }
+});
+
+test("a guest agent that cannot run is a boot that failed, with the kernel's words", async () => {
+  // On the host it is the real agent; as PID 1 of a guest it ends at once, and a kernel does not survive that.
+  const { execFileSync } = await import("node:child_process");
+  const { agentBinaryPath } = await import("../../src/platform/package-files.ts");
+  const broken = path.join(fixture.folder, "broken-agent");
+  const source = `#include <unistd.h>\nint main(int c, char **v) { return c > 1 ? execv("${agentBinaryPath()}", v) : 0; }`;
+  execFileSync("cc", ["-static", "-x", "c", "-", "-o", broken], { input: source });
+  const other = await startDaemonFixture({ env: { FIREBREAK_AGENT: broken } });
+  try {
+    const result = await other.cli(["run", "--accel", "tcg", "--", "true"]);
+    assert.equal(result.exitCode, 7);
+    assert.match(result.stderr, /VM_BOOT_FAILED/);
+    assert.match(result.stderr, /the guest kernel panicked/);
+    assert.deepEqual(await other.client.vmList(), []);
+  } finally {
+    await other.close();
+  }
+});
+
+test("a runtime folder that is too long for sockets is refused with what to do", async () => {
+  const result = await fixture.cli(["vm", "list"], { env: { FIREBREAK_RUNTIME_DIR: `/tmp/${"x".repeat(110)}` } });
+  assert.equal(result.exitCode, 2);
+  assert.match(result.stderr, /SOCKET_PATH_TOO_LONG[\s\S]*FIREBREAK_RUNTIME_DIR/);
+});

@@ -26,6 +26,7 @@ export class FakeDriver implements VmmDriver {
   async start(config: VmmConfig): Promise<VmmRecord> {
     if (this.startError !== undefined) throw this.startError;
     const socket = checkSocketPath(`${config.runtimeDir}/control`);
+    await rm(config.runtimeDir, { recursive: true, force: true });
     await mkdir(config.runtimeDir, { recursive: true });
     const log = await open(config.logPath, "a");
     try {

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { openVmService } from "../support/vm-service.ts";
+
+let service: ReturnType<typeof openVmService>;
+beforeEach(() => {
+  service = openVmService();
+});
+afterEach(() => service.close());
+
+const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
+async function waitFor(condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    assert.ok(tries < 300, "it did not come about");
+    await sleep(10);
+  }
+}
+
+test("a created VM runs, and its history says how it came to", async () => {
+  const vm = await service.create("one");
+  assert.deepEqual([vm.state, vm.name], ["running", "one"]);
+  assert.deepEqual(
+    service.vms.events("one").map((event) => event.kind),
+    ["created", "starting", "running"],
+  );
+});
+
+test("a start that fails leaves nothing of a new VM", async () => {
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  await assert.rejects(service.create("one"), hasCode("VMM_START_FAILED"));
+  assert.deepEqual(service.vms.list(), []);
+  assert.deepEqual(readdirSync(service.paths.vms), []);
+});
+
+test("of two creations with one name one wins, and the other leaves nothing", async () => {
+  const outcomes = await Promise.allSettled([service.create("same"), service.create("same")]);
+  assert.deepEqual(outcomes.map((outcome) => outcome.status).sort(), ["fulfilled", "rejected"]);
+  assert.equal(service.vms.list().length, 1);
+  assert.equal(readdirSync(service.paths.vms).length, 1);
+});
+
+test("a VM is deleted once, however many ask at once", async () => {
+  await service.create("one");
+  const outcomes = await Promise.allSettled([
+    service.vms.delete("one"),
+    service.vms.delete("one"),
+    service.vms.delete("one"),
+  ]);
+  assert.ok(outcomes.every((outcome) => outcome.status === "fulfilled"));
+  assert.deepEqual(service.vms.list(), []);
+});
+
+test("stop, start and delete at once end in order, and nothing is left", async () => {
+  await service.create("one");
+  await Promise.allSettled([service.vms.stop("one", 100), service.vms.start("one"), service.vms.delete("one")]);
+  assert.deepEqual(service.vms.list(), []);
+  assert.deepEqual(readdirSync(path.join(service.paths.runtime, "v")), []);
+});
+
+test("a VMM that dies makes its VM crashed, with the reason, and it starts again", async () => {
+  const vm = await service.create("one");
+  process.kill(vm.pid as number, "SIGKILL");
+  await waitFor(() => service.vms.get("one").state === "crashed");
+  assert.match(service.vms.get("one").reason ?? "", /the fake VMM ended/);
+  assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a new daemon adopts a running VM with its process and its channel", async () => {
+  const vm = await service.create("one");
+  await service.restart();
+  assert.equal(service.vms.get("one").pid, vm.pid);
+  assert.equal((await service.vms.live("one").client.hello()).generation, 1);
+});
+
+test("a new daemon names a VM that died while none ran", async () => {
+  const vm = await service.create("one");
+  service.vms.close();
+  process.kill(vm.pid as number, "SIGKILL");
+  await sleep(50);
+  await service.restart();
+  const found = service.vms.get("one");
+  assert.deepEqual([found.state, found.reason], ["crashed", "its VMM ended while no daemon ran"]);
+});
+
+test("a new daemon undoes a start that was cut off, whether its VMM was noted or not", async () => {
+  const vm = await service.create("one");
+  const record = service.store.get(vm.id);
+  service.store.update(vm.id, { state: "starting", vmm: undefined } as never);
+  await service.restart();
+  assert.equal(service.vms.get("one").state, "crashed");
+  assert.equal(record?.vmm !== undefined && (await service.driver.isAlive(record.vmm)), false);
+  service.store.update(vm.id, { state: "starting" });
+  await service.restart();
+  assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a new daemon finishes a deletion, and deletes the VMs of runs", async () => {
+  const one = await service.create("one");
+  service.store.update(one.id, { state: "deleting" });
+  const two = await service.create("two");
+  service.store.update(two.id, { ephemeral: true });
+  await service.restart();
+  assert.deepEqual(service.vms.list(), []);
+  assert.equal(existsSync(path.join(service.paths.vms, one.id)), false);
+});
+
+test("no two VMs run as the same user", async () => {
+  const vms = await Promise.all([service.create(), service.create(), service.create()]);
+  const uids = vms.map((vm) => service.store.get(vm.id)?.uid);
+  assert.equal(new Set(uids).size, 3);
+});
+
+test("a VM that the host has no memory for is refused with the figures", async () => {
+  const { vmCreateSchema } = await import("../../src/contract/vm.ts");
+  const request = vmCreateSchema.parse({ memoryMib: 1024 * 1024 });
+  await assert.rejects(
+    service.vms.create(request),
+    (error: unknown) => hasCode("VM_MEMORY_EXHAUSTED")(error) && /MiB/.test((error as Error).message),
+  );
+});
