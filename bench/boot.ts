@@ -1,4 +1,4 @@
-import { GuestConnection } from "../src/guest/connection.ts";
+import { withGuest } from "./guest.ts";
 import { bareBootMs, type Setting } from "./setting.ts";
 import { median, type Row, round } from "./stats.ts";
 
@@ -33,16 +33,5 @@ export async function benchBoot(setting: Setting): Promise<Row[]> {
 async function bootMs(setting: Setting): Promise<number> {
   const config = await setting.makeConfig("boot");
   const startedMs = performance.now();
-  const record = await setting.driver.start(config);
-  const connection = new GuestConnection({
-    open: (signal) => setting.driver.openChannel(record, signal),
-    attachDeadlineMs: 60_000,
-  });
-  try {
-    await connection.session();
-    return performance.now() - startedMs;
-  } finally {
-    connection.close();
-    await setting.driver.kill(record);
-  }
+  return withGuest(setting, config, async () => performance.now() - startedMs);
 }

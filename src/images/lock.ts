@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { FirebreakError } from "../errors/firebreak-error.ts";
 import { identifyProcess, isSameProcessAlive, type ProcessIdentity } from "../platform/process.ts";
 
 export interface LockOptions {
@@ -34,7 +35,7 @@ export async function withLock<T>(file: string, options: LockOptions, use: () =>
 async function acquire(file: string, options: LockOptions): Promise<LockContent> {
   await mkdir(path.dirname(file), { recursive: true });
   const identity = await identifyProcess(process.pid);
-  if (identity === undefined) throw new Error("no /proc entry for this process");
+  if (identity === undefined) throw new FirebreakError("INTERNAL", "there is no /proc entry for this process");
   const content: LockContent = { ...identity, nonce: randomBytes(8).toString("hex") };
   const mine = `${file}.${content.nonce}`;
   // A link appears complete or not at all, so nobody ever reads half a lock.

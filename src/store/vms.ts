@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { VmEvent, VmRecord, VmStore } from "../vms/vm-store.ts";
+import type { VmChanges, VmEvent, VmRecord, VmStore } from "../vms/vm-store.ts";
 
 type Row = Record<string, SQLOutputValue>;
 type SqlValue = string | number | null;
@@ -63,8 +63,8 @@ export class SqliteVmStore implements VmStore {
     }
   }
 
-  update(id: string, changes: Partial<VmRecord>): VmRecord {
-    const keys = (Object.keys(changes) as (keyof VmRecord)[]).filter((key) => key !== "id");
+  update(id: string, changes: VmChanges): VmRecord {
+    const keys = Object.keys(changes) as (keyof VmChanges)[];
     if (keys.length > 0) {
       const assignments = keys.map((key) => `${COLUMNS[key].column} = ?`).join(", ");
       this.#database

@@ -203,7 +203,7 @@ export class VmService {
     const state = record.state === "stopping" ? "stopped" : "crashed";
     const reason =
       record.state === "running" ? "its VMM ended while no daemon ran" : "the daemon ended while it was starting";
-    store.update(record.id, { state, reason: state === "stopped" ? undefined : reason } as Partial<VmRecord>);
+    store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
     this.#note(record, state, { reason });
   }
 
@@ -275,7 +275,7 @@ export class VmService {
           );
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options: {} });
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
-      this.#options.store.update(record.id, { state, reason } as Partial<VmRecord>);
+      this.#options.store.update(record.id, { state, reason });
       this.#note(record, state, { reason: reason ?? "the guest powered off" });
     });
   }

@@ -56,7 +56,7 @@ export class VmSteps {
           state: step.state,
           reason: undefined,
           ...startedAt,
-        } as Partial<VmRecord>);
+        });
         options.store.addEvent(context.record.id, step.state, {});
       },
       remove_files: async ({ record }) => {
@@ -106,7 +106,7 @@ export class VmSteps {
       },
       options.signal,
     );
-    store.update(record.id, { vmm, accelReason: verdict.reason } as Partial<VmRecord>);
+    store.update(record.id, { vmm, accelReason: verdict.reason });
   }
 
   async #awaitGuest(context: StepContext): Promise<void> {
@@ -192,7 +192,7 @@ export class VmSteps {
     if (record.vmm !== undefined) await this.#options.driver.kill(record.vmm);
     else await this.#options.driver.killUnrecorded(runtimeDir);
     if (this.#options.store.get(record.id) !== undefined) {
-      this.#options.store.update(record.id, { vmm: undefined } as unknown as Partial<VmRecord>);
+      this.#options.store.update(record.id, { vmm: undefined });
     }
   }
 }

@@ -33,10 +33,13 @@ export interface VmEvent {
   data: Record<string, unknown>;
 }
 
+/** What changes of a VM; `undefined` clears a field. */
+export type VmChanges = { [K in keyof Omit<VmRecord, "id">]?: VmRecord[K] | undefined };
+
 /** Where VMs are kept. A write is durable before it returns. */
 export interface VmStore {
   insert(record: VmRecord): void;
-  update(id: string, changes: Partial<VmRecord>): VmRecord;
+  update(id: string, changes: VmChanges): VmRecord;
   remove(id: string): void;
   get(id: string): VmRecord | undefined;
   /** By name or id. */

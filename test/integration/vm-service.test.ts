@@ -89,7 +89,7 @@ test("a new daemon names a VM that died while none ran", async () => {
 test("a new daemon undoes a start that was cut off, whether its VMM was noted or not", async () => {
   const vm = await service.create("one");
   const record = service.store.get(vm.id);
-  service.store.update(vm.id, { state: "starting", vmm: undefined } as never);
+  service.store.update(vm.id, { state: "starting", vmm: undefined });
   await service.restart();
   assert.equal(service.vms.get("one").state, "crashed");
   assert.equal(record?.vmm !== undefined && (await service.driver.isAlive(record.vmm)), false);
