@@ -14,7 +14,10 @@ const START_DEADLINE_MS = 20_000;
 
 /** Resolves when a daemon answers; starts one when none does. Returns whether this call started it. */
 export async function ensureDaemon(paths: FirebreakPaths): Promise<boolean> {
-  if (await canConnect(paths.socket)) return false;
+  if (await canConnect(paths.socket)) {
+    await new DaemonClient(paths.socket).checkVersion();
+    return false;
+  }
   createPaths(paths);
   const outputPath = `${paths.home}/daemon-start.log`;
   const output = openSync(outputPath, "w", 0o600);

@@ -69,7 +69,15 @@ export function createPaths(paths: FirebreakPaths): void {
 
 /** Sockets lie in shared places such as /tmp: a folder that somebody else made first could be used to listen in. */
 function makeOwnFolder(folder: string, mode: number): void {
-  mkdirSync(folder, { recursive: true, mode });
+  try {
+    mkdirSync(folder, { recursive: true, mode });
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new FirebreakError("PERMISSION_DENIED", `${folder} cannot be made (${reason})`, {
+      cause: error,
+      hint: "Set FIREBREAK_HOME and FIREBREAK_RUNTIME_DIR to folders of your own.",
+    });
+  }
   const info = lstatSync(folder);
   if (!info.isDirectory() || info.uid !== process.getuid?.()) {
     throw new FirebreakError("PERMISSION_DENIED", `${folder} belongs to another user`, {
