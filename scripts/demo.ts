@@ -103,8 +103,9 @@ async function main(): Promise<void> {
 async function driveServer(): Promise<string> {
   const packages = path.join(scratch, "server");
   cpSync(path.join(PACKAGE_ROOT, "scripts", "demo-server"), packages, { recursive: true });
+  process.stdout.write("   fetching the server's npm packages\n");
   // No install script runs on this host; each package is checked against the lock file.
-  const install = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+  const install = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], {
     cwd: packages,
     stdio: ["ignore", "inherit", "inherit"],
   });

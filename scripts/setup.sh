@@ -34,5 +34,6 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 command -v cargo >/dev/null 2>&1 || { echo "setup: a Rust toolchain is missing; install one with rustup (rustup.rs) or apt-get install cargo" >&2; exit 1; }
+if [ ! -e guest-agent/target/x86_64-unknown-linux-gnu/release/firebreak-agent ]; then echo "setup: building the guest agent (a minute or two)"; fi
 (cd guest-agent && cargo build --release --locked --quiet)
 echo "setup: done"

@@ -11,8 +11,25 @@ export function printError(error: FirebreakError, asJson: boolean): void {
     process.stderr.write(`${JSON.stringify({ error: error.toBody() })}\n`);
     return;
   }
-  process.stderr.write(`firebreak: ${error.message} (${error.code})\n`);
+  process.stderr.write(`firebreak: ${withFlag(error)} (${error.code})\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+}
+
+/** The API's fields under the names that the command line has for them. */
+const FLAGS: Record<string, string> = {
+  memoryMib: "--memory",
+  diskMib: "--disk",
+  cpus: "--cpus",
+  accel: "--accel",
+  cwd: "--cwd",
+  user: "--user",
+};
+
+function withFlag(error: FirebreakError): string {
+  const field = error.details?.field;
+  if (typeof field !== "string") return error.message;
+  const flag = FLAGS[field.split(".").at(-1) ?? ""];
+  return flag === undefined ? error.message : error.message.replace(`${field}:`, `${flag}:`);
 }
 
 /** Rows in columns; the first row is the head. */

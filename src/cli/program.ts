@@ -14,7 +14,7 @@ import { printError } from "./output.ts";
 const EPILOGUE = `
 Examples:
   $ firebreak run -- uname -a                   a command in a VM of its own, gone afterwards
-  $ firebreak vm create web --memory 1024       a VM that stays
+  $ firebreak vm create web --memory 1G         a VM that stays
   $ firebreak vm exec web -- python3 -V
   $ firebreak vm shell web
   $ firebreak vm cp ./src web:/workspace
@@ -25,10 +25,9 @@ State is kept in $FIREBREAK_HOME (default ~/.firebreak). 'firebreak COMMAND --he
 /** `hasSeparator`: the words hold `--`, so that options may also stand behind a command's own arguments. */
 export function createProgram(hasSeparator = false): Command {
   const program = new Command("firebreak")
-    .description("Real machines for AI agents: microVMs that are reached over MCP, with no way out but what you open.")
+    .description("Real machines for AI agents: microVMs that are reached over MCP. What runs in them has no network.")
     .version(readVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
-    .helpCommand(false)
     .addOption(new Option("--json", "print results and errors as JSON"))
     .addHelpText("after", EPILOGUE)
     .showSuggestionAfterError(true)
@@ -69,8 +68,7 @@ export async function runCli(args: string[]): Promise<number> {
     if (thrown instanceof CommanderError) {
       if (thrown.exitCode === 0 || thrown.code === "commander.help")
         return thrown.exitCode === 0 ? 0 : printHelp(program, args);
-      const message = thrown.message.replace(/^error: /, "");
-      const error = new FirebreakError("UNKNOWN_FLAG", message, { hint: `See: ${helpCommand(program, args)}` });
+      const error = toUsageError(thrown, helpCommand(program, args));
       printError(error, asJson);
       return error.exitCode;
     }
@@ -81,6 +79,16 @@ export async function runCli(args: string[]): Promise<number> {
     }
     return error.exitCode;
   }
+}
+
+const UNKNOWN_WORDS: ReadonlySet<string> = new Set(["commander.unknownOption", "commander.unknownCommand"]);
+
+/** Commander's complaint with a code, its suggestion in the hint. */
+function toUsageError(thrown: CommanderError, help: string): FirebreakError {
+  const [message = "", suggestion] = thrown.message.replace(/^error: /, "").split("\n");
+  const code = UNKNOWN_WORDS.has(thrown.code) ? "UNKNOWN_FLAG" : "INVALID_ARGUMENT";
+  const meant = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, "Did you mean $1? ") ?? "";
+  return new FirebreakError(code, message, { hint: `${meant}See: ${help}` });
 }
 
 /** A noun without a verb: its help, and exit code 2, since nothing has been done. */

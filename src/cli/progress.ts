@@ -55,7 +55,7 @@ export class ProgressLine {
   }
 }
 
-const QUICK_STEPS: ReadonlySet<string> = new Set(["drive", "accel", "boot", "stop", "copy"]);
+const QUICK_STEPS: ReadonlySet<string> = new Set(["drive", "accel", "boot", "stop", "copy", "done"]);
 
 function drawBar(fraction: number): string {
   const filled = Math.round(Math.min(1, Math.max(0, fraction)) * BAR_WIDTH);

@@ -29,6 +29,7 @@ export class ExecStream {
   readonly #options: ExecStreamOptions;
   #response: IncomingMessage | undefined;
   #vm: string | undefined;
+  #isClosed = false;
   /** Set once the command has started. */
   started: ExecStarted | undefined;
   /** Set once the command has ended. */
@@ -79,6 +80,7 @@ export class ExecStream {
 
   /** Hangs up: the daemon ends the command, and the VM if it was made for it. */
   close(): void {
+    this.#isClosed = true;
     this.#options.request.destroy();
   }
 
@@ -97,6 +99,7 @@ export class ExecStream {
       }
     } catch (error) {
       if (error instanceof FirebreakError) throw error;
+      if (this.#isClosed) throw new FirebreakError("OPERATION_CANCELED", "the command was given up", { cause: error });
       throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon broke the connection off", { cause: error });
     } finally {
       this.#options.request.destroy();

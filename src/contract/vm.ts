@@ -28,10 +28,20 @@ export const envSchema = z.record(
 export const vmCreateSchema = z.strictObject({
   name: nameSchema.optional(),
   image: z.string().min(1).max(200).default(DEFAULTS.image),
-  memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB).default(DEFAULTS.memoryMib),
-  cpus: z.number().int().min(1).max(MAX_CPUS).default(DEFAULTS.cpus),
-  diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).default(DEFAULTS.diskMib),
-  accel: z.enum(["auto", "kvm", "tcg"]).default("auto"),
+  memoryMib: z
+    .number()
+    .int()
+    .min(MIN_MEMORY_MIB, `at least ${MIN_MEMORY_MIB} MiB`)
+    .max(MAX_MEMORY_MIB, `at most ${MAX_MEMORY_MIB} MiB`)
+    .default(DEFAULTS.memoryMib),
+  cpus: z.number().int().min(1, "at least 1").max(MAX_CPUS, `at most ${MAX_CPUS}`).default(DEFAULTS.cpus),
+  diskMib: z
+    .number()
+    .int()
+    .min(MIN_DISK_MIB, `at least ${MIN_DISK_MIB} MiB`)
+    .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
+    .default(DEFAULTS.diskMib),
+  accel: z.enum(["auto", "kvm", "tcg"], "auto, kvm or tcg").default("auto"),
   env: envSchema.default({}),
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;

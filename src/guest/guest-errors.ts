@@ -18,8 +18,12 @@ const CODES: Record<string, ErrorCode> = {
   USER_NOT_FOUND: "USER_NOT_FOUND",
 };
 
-/** Codes that mean something else where the request is about an exec rather than a file. */
-const EXEC_CODES: Record<string, ErrorCode> = { NOT_FOUND: "EXEC_NOT_FOUND", ALREADY_EXISTS: "EXEC_ALREADY_EXISTS" };
+/** Codes mean something else where the request is about an exec rather than a file; a start may still miss its working directory. */
+function findExecCode(code: string, requestPath: string): ErrorCode | undefined {
+  if (code === "ALREADY_EXISTS" && requestPath.startsWith("/v1/exec")) return "EXEC_ALREADY_EXISTS";
+  if (code === "NOT_FOUND" && requestPath.startsWith("/v1/execs")) return "EXEC_NOT_FOUND";
+  return undefined;
+}
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
   GUEST_DISK_FULL: "Delete something in the VM, or create it with a larger --disk.",
@@ -29,8 +33,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 
 /** Translates the guest agent's error once, at this adapter. The message is the guest's: control characters are taken out. */
 export function translateGuestError(code: string, message: string, requestPath: string): FirebreakError {
-  const isAboutExec = requestPath.startsWith("/v1/exec");
-  const ours = (isAboutExec ? EXEC_CODES[code] : undefined) ?? CODES[code] ?? "GUEST_AGENT_FAILED";
+  const ours = findExecCode(code, requestPath) ?? CODES[code] ?? "GUEST_AGENT_FAILED";
   const hint = HINTS[ours];
   return new FirebreakError(ours, stripControl(message), hint === undefined ? {} : { hint });
 }

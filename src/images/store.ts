@@ -53,7 +53,7 @@ export async function getImage(paths: FirebreakPaths, nameOrDigest: string): Pro
   const known = [...(await readTags(paths)).keys()].sort();
   const hint =
     known.length > 0
-      ? `There are: ${known.join(", ")}. 'firebreak image build NAME' builds another.`
+      ? `There are: ${known.join(", ")}. 'firebreak image build debian' builds the default one.`
       : "There is none yet; 'firebreak image build debian' builds the default one.";
   throw new FirebreakError("IMAGE_NOT_FOUND", `no image is called ${JSON.stringify(nameOrDigest)}`, { hint });
 }

@@ -12,6 +12,8 @@ import { vmCreate } from "./vm/vm-create.ts";
 import { vmDelete } from "./vm/vm-delete.ts";
 import { vmGet } from "./vm/vm-get.ts";
 import { vmList } from "./vm/vm-list.ts";
+import { vmStart } from "./vm/vm-start.ts";
+import { vmStop } from "./vm/vm-stop.ts";
 import type { VmClient } from "./vm-client.ts";
 
 /** All tools, in the order in which clients list them. */
@@ -24,6 +26,8 @@ export const TOOLS: readonly AnyTool[] = [
   vmCreate,
   vmList,
   vmGet,
+  vmStart,
+  vmStop,
   vmDelete,
 ];
 

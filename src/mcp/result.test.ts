@@ -18,16 +18,22 @@ test("an image is content of its own", () => {
 });
 
 test("a failure is a result with code, class, message, hint and whether to try again", () => {
-  const result = toFailure(new FirebreakError("VM_STATE_CONFLICT", "it is stopped", { hint: "Start it." }), "web");
+  const result = toFailure(
+    new FirebreakError("VM_STATE_CONFLICT", "it is stopped", { hint: "firebreak vm start web" }),
+    "web",
+  );
   assert.equal(result.isError, true);
   assert.deepEqual(result.content, [
-    { type: "text", text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nStart it." },
+    {
+      type: "text",
+      text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nvm_get tells its state and why; vm_start starts it.",
+    },
   ]);
   assert.deepEqual(result.structuredContent, {
     code: "VM_STATE_CONFLICT",
     class: "failed_precondition",
     message: "it is stopped",
-    hint: "Start it.",
+    hint: "vm_get tells its state and why; vm_start starts it.",
     retryable: false,
     vm: "web",
   });

@@ -16,8 +16,12 @@ export interface ToolFailure {
 
 const RETRYABLE: ReadonlySet<ErrorClass> = new Set(["unavailable", "aborted", "deadline_exceeded"]);
 
-/** The next step in terms of these tools, where the error itself brings none. */
+/** The next step in terms of these tools. */
 const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
+  VM_STATE_CONFLICT: "vm_get tells its state and why; vm_start starts it.",
+  VM_ALREADY_EXISTS: "Choose another name, or use the VM that has it.",
+  VM_CRASHED: "vm_get tells why; vm_start starts it again on its disk.",
+  VM_MEMORY_EXHAUSTED: "Ask for less memory_mib, or stop a VM that is not needed: vm_list.",
   FILE_NOT_FOUND: "file_list shows what a directory of the VM holds.",
   FILE_IS_A_DIRECTORY: "file_list shows what the directory holds.",
   FILE_NOT_A_DIRECTORY: "file_read reads a file.",
@@ -44,7 +48,8 @@ export function toResult(output: ToolOutput<unknown>): CallToolResult {
 
 /** A failed call: a result that says so, not a protocol error, so that the model reads it. */
 export function toFailure(error: FirebreakError, vm: string | undefined): CallToolResult {
-  const hint = error.hint ?? TOOL_HINTS[error.code];
+  // An error's own hint names commands of a shell, which a model may not have.
+  const hint = TOOL_HINTS[error.code] ?? error.hint;
   const failure: ToolFailure = {
     code: error.code,
     class: error.class,

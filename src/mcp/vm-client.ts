@@ -11,7 +11,17 @@ export type GuestExec = Pick<
 export interface VmClient
   extends Pick<
     DaemonClient,
-    "vmList" | "vmGet" | "vmCreate" | "vmDelete" | "fileStat" | "fileRead" | "fileWrite" | "fileDelete" | "fileList"
+    | "vmList"
+    | "vmGet"
+    | "vmCreate"
+    | "vmStart"
+    | "vmStop"
+    | "vmDelete"
+    | "fileStat"
+    | "fileRead"
+    | "fileWrite"
+    | "fileDelete"
+    | "fileList"
   > {
   exec(...parameters: Parameters<DaemonClient["exec"]>): Promise<GuestExec>;
 }

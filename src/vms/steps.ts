@@ -208,7 +208,7 @@ export async function consoleReason(
 ): Promise<string> {
   await Promise.race([live?.consoleEnd, sleep(live === undefined ? 0 : CONSOLE_END_MS, undefined, { ref: false })]);
   const lines = readBoundedLog(consoleLogPath).toString("utf8").trim().split(/\r?\n/).slice(-200);
-  const telling = lines.findLast((line) => /Kernel panic - not syncing|firebreak-agent:/.test(line));
+  const telling = lines.findLast((line) => /Kernel panic - not syncing|firebreak-agent: (?!version )/.test(line));
   const tail = (telling === undefined ? lines.slice(-4) : [telling]).map(stripControl).join(" | ").trim();
   return tail === "" ? message : `${message}; the console ended with: ${tail.slice(-600)}`;
 }

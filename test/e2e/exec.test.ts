@@ -76,6 +76,51 @@ test("a reader that goes away ends the command", async () => {
   assert.equal((await sh("pgrep -x yes | wc -l")).stdout.trim(), "0");
 });
 
+test("a reader that goes away is no failure: 141, as of any program, and not a word", async () => {
+  const result = spawn("bash", ["-c", `${fixture.program} vm exec box -- yes | head -1; exit \${PIPESTATUS[0]}`], {
+    env: fixture.env,
+  });
+  let stderr = "";
+  result.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const exitCode = await new Promise((resolve) => result.once("close", resolve));
+  assert.deepEqual([exitCode, stderr], [141, ""]);
+});
+
+test("a terminal of no size counts as one of 80 x 24", async () => {
+  const child = spawn(
+    "script",
+    ["-qec", `stty cols 0 rows 0; ${fixture.program} vm exec box -- stty size`, "/dev/null"],
+    {
+      env: fixture.env,
+    },
+  );
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += chunk;
+  });
+  await new Promise((resolve) => child.once("close", resolve));
+  assert.match(output, /^24 80/);
+});
+
+test("a working directory that is missing is a missing file, not a missing exec", async () => {
+  const result = await fixture.cli(["vm", "exec", "box", "-w", "/nope", "--", "pwd"]);
+  assert.match(result.stderr, /FILE_NOT_FOUND/);
+});
+
+test("background commands are listed, followed and ended from the command line", async () => {
+  const id = (
+    await fixture.cli(["vm", "exec", "box", "--detach", "--", "sh", "-c", "echo begun; sleep 600"])
+  ).stdout.trim();
+  assert.match((await fixture.cli(["vm", "execs", "box"])).stdout, new RegExp(`${id} +running`));
+  assert.equal((await fixture.cli(["vm", "attach", "box", id, "--no-follow"])).stdout, "begun\n");
+  const following = fixture.cli(["vm", "attach", "box", id]);
+  await fixture.cli(["vm", "kill", "box", id, "--time", "500ms"]);
+  assert.deepEqual([(await following).exitCode, (await following).stdout], [143, "begun\n"]);
+  assert.match((await fixture.cli(["vm", "kill", "box", "never"])).stderr, /EXEC_NOT_FOUND/);
+});
+
 test("a caller that is killed takes its command's whole group with it", async () => {
   const child = spawn(fixture.program, ["vm", "exec", "box", "--", "sh", "-c", "sleep 7777 & sleep 7777"], {
     env: fixture.env,

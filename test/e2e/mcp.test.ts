@@ -432,7 +432,7 @@ describe("raw JSON-RPC on stdin", () => {
     });
     assert.equal(exitCode, 0);
     const listed = messages.find(({ id }) => id === 2)?.result as { tools: unknown[] };
-    assert.equal(listed.tools.length, 9);
+    assert.equal(listed.tools.length, 11);
     const failed = messages.find(({ id }) => id === 3)?.result as {
       isError: boolean;
       structuredContent: { code: string };
@@ -479,7 +479,7 @@ describe("raw JSON-RPC on stdin", () => {
       const { messages } = await pipe([JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }), list]);
       assert.equal(messages.find(({ id }) => id === 1)?.result?.protocolVersion, protocolVersion);
       const listed = messages.find(({ id }) => id === 2)?.result as { tools: unknown[] };
-      assert.equal(listed.tools.length, 9);
+      assert.equal(listed.tools.length, 11);
     }
   });
 });

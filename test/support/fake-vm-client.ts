@@ -54,6 +54,8 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       fake.vms.push(fakeVm(request.name ?? "made-up"));
       return fake.vms.at(-1) as Vm;
     },
+    vmStart: (name) => fake.vmGet(name),
+    vmStop: (name) => fake.vmGet(name),
     vmDelete: async (name) => {
       const vm = await fake.vmGet(name);
       fake.vms = fake.vms.filter((other) => other !== vm);

@@ -37,6 +37,7 @@ pub fn boot() -> Result<Booted> {
     name_machine();
     raise_limits();
     set_environment();
+    console::say(concat!("version ", env!("CARGO_PKG_VERSION"), " is ready"));
     Ok(Booted {
         overlay: Some(overlay),
     })

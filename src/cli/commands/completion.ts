@@ -23,17 +23,34 @@ Examples:
     });
 }
 
+/** What may follow a word, beside what commander knows: values of options and arguments. */
+const VALUES: Record<string, string[]> = {
+  "--accel": ["auto", "kvm", "tcg"],
+  "--image": ["debian"],
+  "-i": ["debian"],
+};
+const ARGUMENTS: Record<string, string[]> = { completion: ["bash", "zsh", "fish"], "image build": ["debian"] };
+
 /** Per command path ("vm create") the words that may follow it. */
 function collectWords(command: Command, path: string[], words: Map<string, string[]>): void {
   const options = command.options.map((option) => option.long ?? option.short ?? "");
-  words.set(path.join(" "), [...command.commands.map((child) => child.name()), ...options, "--help"]);
+  const children = command.commands.map((child) => child.name());
+  words.set(path.join(" "), [...children, ...(ARGUMENTS[path.join(" ")] ?? []), ...options, "--help"]);
   for (const child of command.commands) collectWords(child, [...path, child.name()], words);
 }
+
+/** Commands whose first argument is a VM. */
+const TAKES_VM = /^vm (get|start|stop|delete|exec|shell|execs|attach|kill|cp|logs)$/;
 
 function bashScript(words: Map<string, string[]>): string {
   const cases = [...words].map(
     ([path, next]) => `    ${JSON.stringify(path)}) words=${JSON.stringify(next.join(" "))} ;;`,
   );
+  const values = Object.entries(VALUES).map(
+    ([flag, next]) => `    ${flag}) words=${JSON.stringify(next.join(" "))} ;;`,
+  );
+  const vmPaths = [...words.keys()].filter((path) => TAKES_VM.test(path)).map((path) => JSON.stringify(path));
+  // VM names are asked of a daemon that runs; completion starts none.
   return `_firebreak() {
   local path="" words="" word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -41,7 +58,15 @@ function bashScript(words: Map<string, string[]>): string {
   done
   case $path in
 ${cases.join("\n")}
-    "vm "*) words=$(firebreak vm list --json 2>/dev/null | sed -n 's/^ *"name": "\\(.*\\)",*$/\\1/p') ;;
+  esac
+  case $path in
+    ${vmPaths.join("|")})
+      if "\${COMP_WORDS[0]}" daemon status >/dev/null 2>&1; then
+        words="$words $("\${COMP_WORDS[0]}" vm list --json 2>/dev/null | sed -n 's/^ *"name": "\\(.*\\)",*$/\\1/p')"
+      fi ;;
+  esac
+  case \${COMP_WORDS[COMP_CWORD-1]} in
+${values.join("\n")}
   esac
   COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }

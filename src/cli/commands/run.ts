@@ -32,7 +32,7 @@ export function addRun(program: Command, hasSeparator: boolean): void {
 Examples:
   $ firebreak run -- uname -a
   $ echo 'print(6*7)' | firebreak run -- python3 -
-  $ firebreak run --memory 1G --timeout 5m -- bash -c 'make -j2'`,
+  $ firebreak run --memory 1G --timeout 5m -- node -e 'console.log(process.version)'`,
     )
     .action(async (argv: string[], options: RunOptions) => {
       const { client, asJson, progress } = await openContext(command);
@@ -58,6 +58,6 @@ Examples:
         process.exitCode = result.exitCode;
         return;
       }
-      process.exitCode = (await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress })).exitCode;
+      process.exitCode = await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress });
     });
 }

@@ -37,10 +37,10 @@ export const vmCreate = defineTool({
   title: "Create a VM",
   description: [
     "Creates a Linux VM and starts it; returns when commands can run in it.",
-    "It stays, with its disk, until vm_delete. It shares no files with this machine.",
+    "It stays, with its disk, until vm_delete. It shares no files with this machine and has no network.",
     "With hardware virtualisation this takes about a second, under emulation up to a minute; the first use of an image may build it first, which takes minutes.",
   ].join(" "),
-  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   isLong: true,
   inputSchema,
   outputSchema: vmViewSchema,

@@ -28,7 +28,9 @@ export function addDaemonCommands(program: Command): void {
     });
   const stop = daemon
     .command("stop")
-    .description("Stop the daemon. VMs go on, and the next daemon finds them.")
+    .description(
+      "Stop the daemon. VMs go on, and the next daemon finds them; commands that run through it (run, vm exec) are cut off.",
+    )
     .action(async () => {
       const paths = resolvePaths();
       const wasRunning = await canConnect(paths.socket);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { ExecRequest } from "../../../contract/vm.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
-import { openContext } from "../../context.ts";
+import { isJson, openContext } from "../../context.ts";
 import { runSession, terminalSize } from "../../exec-session.ts";
 import { printJson } from "../../output.ts";
 import { parseDurationMs, parseEnv } from "../../parse.ts";
@@ -25,15 +25,15 @@ export function addVmExec(parent: Command, hasSeparator: boolean): void {
   )
     .argument("<vm>", "name or id")
     .argument("<command...>", "the command and its arguments, after --")
-    .option("--detach", "let it run in the background; prints its id")
+    .option("--detach", "let it run in the background; prints its id for 'vm attach' and 'vm kill'")
     .passThroughOptions(!hasSeparator)
     .addHelpText(
       "after",
       `
 Examples:
-  $ firebreak vm exec web -- python3 -m http.server 8000
+  $ firebreak vm exec web -- python3 -V
   $ tar c . | firebreak vm exec web -- tar x -C /workspace
-  $ firebreak vm exec web --timeout 30s -- make test`,
+  $ firebreak vm exec web --timeout 30s -- git -C /workspace status`,
     )
     .action((name: string, argv: string[], options: ExecOptions) => runExec(exec, name, argv, options));
   const shell = addExecOptions(
@@ -41,7 +41,7 @@ Examples:
   )
     .argument("<vm>", "name or id")
     .action((name: string, options: ExecOptions) => {
-      if (terminalSize() === undefined) {
+      if (isJson(shell) || terminalSize() === undefined) {
         throw new FirebreakError("INVALID_ARGUMENT", "a shell needs a terminal", {
           hint: `Without one: firebreak vm exec ${name} -- COMMAND`,
         });
@@ -88,5 +88,5 @@ async function runExec(command: Command, name: string, words: string[], options:
     process.exitCode = result.exitCode;
     return;
   }
-  process.exitCode = (await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress })).exitCode;
+  process.exitCode = await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress });
 }
