@@ -292,7 +292,11 @@ export class DaemonClient {
       agent: false,
       method,
       path: search === "" ? path : `${path}?${search}`,
-      headers: options.contentType === undefined ? {} : { "content-type": options.contentType },
+      headers: {
+        // The daemon must not close after its answer: what we still send then would take the unread answer with it.
+        connection: "keep-alive",
+        ...(options.contentType === undefined ? {} : { "content-type": options.contentType }),
+      },
       ...signalOf(options),
     });
     const response = new Promise<IncomingMessage>((resolve, reject) => {

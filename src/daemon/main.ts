@@ -97,7 +97,10 @@ async function main(): Promise<void> {
       }),
     shutdown: () => setImmediate(() => void end("asked over the API")),
   });
-  server = await listen(paths.socket, getRequestListener(api.fetch, { overrideGlobalObjects: false }));
+  server = await listen(
+    paths.socket,
+    getRequestListener(api.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false }),
+  );
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),

@@ -95,9 +95,10 @@ async function relay(
 async function pumpInput(stream: ClientHttp2Stream, input: AsyncIterable<Frame>): Promise<void> {
   try {
     for await (const frame of input) {
-      if (stream.destroyed || stream.writableEnded) return;
+      // What comes after the command's end is read all the same: a connection closed with unread bytes loses the answer, too.
+      if (stream.destroyed || stream.writableEnded) continue;
       if (frame.type !== FRAME.stdin && frame.type !== FRAME.stdinEof) continue;
-      await writeParts(stream, encodeFrameParts(frame.type, frame.payload));
+      await writeParts(stream, encodeFrameParts(frame.type, frame.payload)).catch(() => {});
     }
   } catch {
     // The caller's stream broke: its abort signal tells the rest.

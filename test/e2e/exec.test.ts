@@ -191,3 +191,21 @@ test("callers that go away at any moment leave no command behind", async () => {
     await sleep(200);
   }
 });
+
+test("stdin that ends after the command has takes neither output nor exit code away", async () => {
+  for (let round = 0; round < 5; round++) {
+    const stream = await fixture.client.exec("box", {
+      argv: ["sh", "-c", "echo 1; sleep .2; echo 2; exit 5"],
+      stdin: true,
+    });
+    let text = "";
+    stream.onStarted = () => {
+      const until = Date.now() + 1_000; // this process stands still while the command ends
+      while (Date.now() < until);
+      void stream.writeStdin(Buffer.alloc(200_000));
+      stream.endStdin();
+    };
+    for await (const output of stream.output()) if (output.type === "stdout") text += output.bytes;
+    assert.deepEqual([text, stream.exit?.exitCode], ["1\n2\n", 5]);
+  }
+});
