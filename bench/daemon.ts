@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,14 +11,17 @@ import { type Row, round } from "./stats.ts";
 const MAX_RSS_MIB = 90;
 const IDLE_MS = 3_000;
 
-/** Memory of a daemon that has started and does nothing. */
-export async function benchDaemon(_setting: Setting): Promise<Row[]> {
+/** Memory of a daemon that has served a VM and does nothing now. */
+export async function benchDaemon(setting: Setting): Promise<Row[]> {
   const home = mkdtempSync(path.join(os.tmpdir(), "fb-idle-"));
+  for (const name of ["images", "kernels"]) symlinkSync(path.join(setting.home, name), path.join(home, name));
   process.env.FIREBREAK_HOME = home;
   const paths = resolvePaths();
   await ensureDaemon(paths);
   const client = new DaemonClient(paths.socket);
-  await client.vmList();
+  const vm = await client.vmCreate({ accel: "tcg" });
+  for await (const _ of (await client.exec(vm.name, { argv: ["true"] })).output());
+  await client.vmDelete(vm.name);
   await sleep(IDLE_MS);
   const value = round((await client.status()).rssBytes / 1024 / 1024, 0);
   await client.shutdown();
@@ -26,7 +29,7 @@ export async function benchDaemon(_setting: Setting): Promise<Row[]> {
   rmSync(home, { recursive: true, force: true });
   return [
     {
-      what: "idle daemon, resident",
+      what: "idle daemon after one VM, resident",
       unit: "MiB",
       value,
       bar: `at most ${MAX_RSS_MIB} MiB`,

@@ -13,6 +13,7 @@ import { QemuDriver } from "../src/vmm/qemu/driver.ts";
 /** Everything that one bench run shares: kernel, image, driver, a folder of its own. */
 export interface Setting {
   folder: string;
+  home: string;
   driver: QemuDriver;
   library: ImageLibrary;
   makeConfig: (name: string) => Promise<VmmConfig>;
@@ -65,7 +66,7 @@ export async function openSetting(home: string): Promise<Setting> {
     driver.close();
     rmSync(folder, { recursive: true, force: true });
   };
-  return { folder, driver, library, makeConfig, close };
+  return { folder, home, driver, library, makeConfig, close };
 }
 
 /** The raw floor of a boot: QEMU itself, the same kernel and initrd, a static program that says one line on the port. */

@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, realpath, rename, rm, stat, symlink } from "node:fs/promises";
 import path from "node:path";
 import { PassThrough, type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -93,10 +93,27 @@ async function copyDirectoryOut(client: DaemonClient, vm: string, source: string
     bytes = sum;
     onBytes(sum, undefined);
   });
-  // strict: what node-tar would skip with a warning (absolute paths, '..', links out of the target) is an error here.
-  const extract = tar.extract({ cwd: place, strict: true, preservePaths: false, preserveOwner: false });
+  const links: { at: string; target: string }[] = [];
+  const extract = tar.extract({
+    cwd: place,
+    // What node-tar would skip with a warning (absolute paths, '..', writes through links) is an error here.
+    strict: true,
+    preservePaths: false,
+    preserveOwner: false,
+    filter: (entryPath, entry) => {
+      if (!("type" in entry) || entry.type !== "SymbolicLink") return true;
+      // Links are made afterwards, as they are: none can be written through meanwhile.
+      links.push({ at: entryPath, target: entry.linkpath ?? "" });
+      return false;
+    },
+    // A guest's root must not leave a setuid program behind on the host.
+    onReadEntry: (entry) => {
+      entry.mode = (entry.mode ?? 0o644) & 0o777;
+    },
+  });
   try {
     await pipeline(archive, count, extract as unknown as NodeJS.WritableStream);
+    for (const link of links) await makeLink(place, link);
   } catch (error) {
     if (error instanceof FirebreakError) throw error;
     throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive was refused: ${(error as Error).message}`, {
@@ -104,6 +121,20 @@ async function copyDirectoryOut(client: DaemonClient, vm: string, source: string
     });
   }
   return { path: place, bytes };
+}
+
+/** A symlink with whatever target the guest gave it: harmless as long as nothing is written through it, and it lies in the target. */
+async function makeLink(place: string, link: { at: string; target: string }): Promise<void> {
+  const root = await realpath(place);
+  const at = path.resolve(root, link.at);
+  if (at !== root && !at.startsWith(`${root}/`))
+    throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive has a link outside the target: ${link.at}`);
+  await mkdir(path.dirname(at), { recursive: true });
+  const folder = await realpath(path.dirname(at));
+  if (folder !== root && !folder.startsWith(`${root}/`))
+    throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive has a link outside the target: ${link.at}`);
+  await rm(at, { force: true });
+  await symlink(link.target, at);
 }
 
 function counter(totalBytes: number | undefined, onBytes: OnBytes): Transform {

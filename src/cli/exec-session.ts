@@ -47,6 +47,7 @@ class GivingUp {
 export async function runSession(stream: ExecStream, options: SessionOptions): Promise<number> {
   const givingUp = new GivingUp(stream);
   const release = forwardSignals(stream, givingUp, options.forwardsSignals ?? true);
+  for (const target of [process.stdout, process.stderr]) target.on("error", () => givingUp.now(READER_GONE));
   let endTerminal = () => {};
   stream.onStarted = () => {
     options.progress.clear();
@@ -56,7 +57,7 @@ export async function runSession(stream: ExecStream, options: SessionOptions): P
   try {
     for await (const output of stream.output()) {
       if (output.type === "skipped") process.stderr.write(`firebreak: ${output.bytes} bytes of output were not kept\n`);
-      else await write(output.type === "stdout" ? process.stdout : process.stderr, output.bytes, givingUp);
+      else await writeWhole(output.type === "stdout" ? process.stdout : process.stderr, output.bytes);
     }
   } catch (error) {
     if (givingUp.exitCode !== undefined) return givingUp.exitCode;
@@ -73,12 +74,6 @@ export async function runSession(stream: ExecStream, options: SessionOptions): P
     throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon ended before the command did");
   if (stream.exit.timedOut) process.stderr.write("firebreak: the command was ended at its --timeout\n");
   return exitCodeOf(stream.exit);
-}
-
-/** Back-pressure of our reader reaches the command; a reader that is gone (EPIPE) ends it. */
-async function write(target: NodeJS.WriteStream, bytes: Buffer, givingUp: GivingUp): Promise<void> {
-  if (target.listenerCount("error") === 0) target.on("error", () => givingUp.now(READER_GONE));
-  await writeWhole(target, bytes);
 }
 
 async function pumpStdin(stream: ExecStream): Promise<void> {

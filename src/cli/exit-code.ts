@@ -9,5 +9,5 @@ export function exitCodeOf(exit: Pick<ExecExit, "exitCode" | "signal" | "timedOu
   if (exit.timedOut) return TIMED_OUT;
   if (exit.exitCode !== null) return exit.exitCode;
   const signals: Record<string, number> = os.constants.signals;
-  return 128 + (signals[exit.signal ?? ""] ?? 0);
+  return 128 + (Object.hasOwn(signals, exit.signal ?? "") ? (signals[exit.signal ?? ""] ?? 0) : 0);
 }

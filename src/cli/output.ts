@@ -1,4 +1,5 @@
 import type { FirebreakError } from "../errors/firebreak-error.ts";
+import { stripControl } from "../platform/terminal-text.ts";
 
 /** Prints a value as JSON for programs. */
 export function printJson(value: unknown): void {
@@ -11,8 +12,8 @@ export function printError(error: FirebreakError, asJson: boolean): void {
     process.stderr.write(`${JSON.stringify({ error: error.toBody() })}\n`);
     return;
   }
-  process.stderr.write(`firebreak: ${withFlag(error)} (${error.code})\n`);
-  if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+  process.stderr.write(`firebreak: ${stripControl(withFlag(error))} (${error.code})\n`);
+  if (error.hint !== undefined) process.stderr.write(`  ${stripControl(error.hint)}\n`);
 }
 
 /** The API's fields under the names that the command line has for them. */
@@ -37,7 +38,9 @@ export function printTable(head: string[], rows: string[][]): void {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
   for (const row of all) {
-    const cells = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
+    const cells = row
+      .map(stripControl)
+      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
     process.stdout.write(`${cells.join("  ").trimEnd()}\n`);
   }
 }

@@ -225,7 +225,7 @@ export class DaemonClient {
     });
     response.setEncoding("utf8");
     let partial = "";
-    for await (const text of response as AsyncIterable<string>) {
+    for await (const text of translated(response as AsyncIterable<string>)) {
       const lines = (partial + text).split("\n");
       partial = lines.pop() ?? "";
       for (const line of lines) {
@@ -352,6 +352,15 @@ function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
     `the daemon broke the connection off (${error.code ?? error.message})`,
     { cause: error },
   );
+}
+
+/** A stream whose breaking off is the daemon's end, not a defect. */
+async function* translated<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw translateRequestError(error as NodeJS.ErrnoException);
+  }
 }
 
 async function readText(stream: Readable): Promise<string> {

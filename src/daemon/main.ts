@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import type { Server } from "node:http";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
 import { API_VERSION, type DaemonStatus } from "../contract/daemon.ts";
@@ -25,7 +26,9 @@ import { findStrays, removeStrays } from "./strays.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
-const DRAIN_MS = 2_000;
+const DRAIN_MS = 500;
+/** What the guests of commands that are cut off get to hear of it, ms. */
+const KILL_MS = 300;
 
 /** Wires the daemon together and serves until it is told to end. */
 async function main(): Promise<void> {
@@ -61,8 +64,12 @@ async function main(): Promise<void> {
   const end = async (why: string) => {
     log("the daemon ends", { why });
     server.close();
-    setTimeout(() => server.closeAllConnections(), DRAIN_MS).unref();
-    await new Promise<void>((resolve) => server.once("close", resolve));
+    const closed = new Promise<void>((resolve) => server.once("close", resolve));
+    await Promise.race([closed, sleep(DRAIN_MS)]);
+    // Commands whose callers are attached are cut off as if the callers had gone: their groups are ended before we are.
+    server.closeAllConnections();
+    await closed;
+    await sleep(KILL_MS);
     vms.close();
     driver.close();
     database.close();

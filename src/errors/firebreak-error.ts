@@ -61,6 +61,13 @@ export class FirebreakError extends Error {
   }
 }
 
+/** SQLITE_FULL of sqlite3.h; node:sqlite reports it as `errcode`. */
+const SQLITE_FULL = 13;
+
+function isDiskFull(error: Error): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOSPC" || (error as { errcode?: number }).errcode === SQLITE_FULL;
+}
+
 /** Any thrown value as a FirebreakError: ours as it is, an abort as OPERATION_CANCELED, the rest as INTERNAL. */
 export function toFirebreakError(thrown: unknown): FirebreakError {
   if (thrown instanceof FirebreakError) return thrown;
@@ -68,7 +75,7 @@ export function toFirebreakError(thrown: unknown): FirebreakError {
     if (thrown.name === "AbortError") {
       return new FirebreakError("OPERATION_CANCELED", "the operation was cancelled", { cause: thrown });
     }
-    if ((thrown as NodeJS.ErrnoException).code === "ENOSPC") {
+    if (isDiskFull(thrown)) {
       return new FirebreakError("HOST_DISK_FULL", "no space is left on the host's disk", {
         cause: thrown,
         hint: "Free some space, or delete VMs with 'firebreak vm delete NAME'.",

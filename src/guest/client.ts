@@ -183,7 +183,11 @@ export class GuestClient {
     const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        fail(new FirebreakError("DEADLINE_EXCEEDED", `the guest did not answer within ${deadlineMs} ms`));
+        fail(
+          new FirebreakError("GUEST_UNREACHABLE", `the guest did not answer within ${deadlineMs} ms`, {
+            hint: "It may be busy or hang; 'firebreak vm logs' shows its console.",
+          }),
+        );
       }, deadlineMs);
       const onAbort = () => fail(new FirebreakError("OPERATION_CANCELED", "the request was cancelled"));
       const onClose = () => fail(channelLost(undefined));

@@ -9,11 +9,16 @@ const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
 const MAX_HTTP2_FRAME_BYTES = 256 * 1024;
 
+/** An emulated guest on a busy host answers within a second or two. */
+const DEFAULT_PING = { intervalMs: 5_000, deadlineMs: 30_000 };
+
 export interface GuestConnectionOptions {
   /** Opens the VM's byte stream; each call is one new attachment. */
   open: (signal: AbortSignal) => Promise<Socket>;
   /** How long one attachment may take, ms. */
   attachDeadlineMs: number;
+  /** How often a guest is pinged, and after how long without an answer it counts as lost, ms. */
+  ping?: { intervalMs: number; deadlineMs: number };
 }
 
 /** The control connection to one guest: attached on demand, again after a loss. One owner closes it. */
@@ -72,7 +77,9 @@ export class GuestConnection {
     // Whoever waits on a stream hears of the loss there; without a listener the error would end the daemon.
     session.on("error", () => {});
     session.on("goaway", () => session.close());
+    const stopPinging = keepPinging(session, this.#options.ping ?? DEFAULT_PING);
     session.once("close", () => {
+      stopPinging();
       socket.destroy();
       if (this.#session === session) this.#session = undefined;
     });
@@ -96,4 +103,22 @@ export class GuestConnection {
     this.#lifetime.abort();
     this.detach();
   }
+}
+
+/**
+ * Ends a session whose guest stands still (a frozen VMM, a hung kernel): streams without a deadline, such as a long command's, would
+ * wait for ever.
+ */
+function keepPinging(session: http2.ClientHttp2Session, ping: { intervalMs: number; deadlineMs: number }): () => void {
+  let lastAnswerMs = performance.now();
+  const timer = setInterval(() => {
+    if (session.destroyed) return;
+    if (performance.now() - lastAnswerMs > ping.deadlineMs) session.destroy();
+    else
+      session.ping((error) => {
+        if (error === null) lastAnswerMs = performance.now();
+      });
+  }, ping.intervalMs);
+  timer.unref();
+  return () => clearInterval(timer);
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../errors/catalogue.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { stripControl } from "../platform/terminal-text.ts";
 
 const CODES: Record<string, ErrorCode> = {
   INVALID_ARGUMENT: "INVALID_ARGUMENT",
@@ -33,13 +34,8 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 
 /** Translates the guest agent's error once, at this adapter. The message is the guest's: control characters are taken out. */
 export function translateGuestError(code: string, message: string, requestPath: string): FirebreakError {
-  const ours = findExecCode(code, requestPath) ?? CODES[code] ?? "GUEST_AGENT_FAILED";
+  const ours =
+    findExecCode(code, requestPath) ?? (Object.hasOwn(CODES, code) ? CODES[code] : undefined) ?? "GUEST_AGENT_FAILED";
   const hint = HINTS[ours];
   return new FirebreakError(ours, stripControl(message), hint === undefined ? {} : { hint });
-}
-
-/** Guest text on a terminal or in a log must not move the cursor or set its title. */
-export function stripControl(message: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return message.replace(/[\u0000-\u001f\u007f-\u009f]/g, "�");
 }

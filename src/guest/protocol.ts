@@ -38,12 +38,13 @@ export const execExitSchema = z.object({
 });
 export type ExecExit = z.infer<typeof execExitSchema>;
 
-export const execStartedSchema = z.object({ id: z.string().max(64), pid: count, offset: count });
+const execId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+export const execStartedSchema = z.object({ id: execId, pid: count, offset: count });
 export type ExecStarted = z.infer<typeof execStartedSchema>;
 export const execSkippedSchema = z.object({ bytes: count });
 
 export const execInfoSchema = z.object({
-  id: z.string().max(64),
+  id: execId,
   argv: z.array(text).max(65536),
   pid: count,
   state: z.enum(["running", "exited"]),

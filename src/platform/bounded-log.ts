@@ -25,14 +25,17 @@ export class BoundedLog {
   }
 
   #rotate(): void {
-    closeSync(this.#fd);
     renameSync(this.#path, `${this.#path}.1`);
-    this.#fd = openSync(this.#path, "a", 0o600);
+    const next = openSync(this.#path, "a", 0o600);
+    // Only now: a descriptor that is closed before the new one is there could be somebody else's by the next append.
+    closeSync(this.#fd);
+    this.#fd = next;
     this.#sizeBytes = 0;
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
   }
 }
 

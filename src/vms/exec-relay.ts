@@ -75,16 +75,23 @@ async function relay(
     throw new FirebreakError("OPERATION_CANCELED", "the caller is gone");
   }
   options.signal.addEventListener("abort", onAbort, { once: true });
+  let inputFault: FirebreakError | undefined;
   try {
-    void pumpInput(stream, options.input);
+    void pumpInput(stream, options.input).then((fault) => {
+      if (!(fault instanceof FirebreakError) || state.exit !== undefined) return;
+      inputFault = fault;
+      onAbort();
+    });
     await pumpOutput(stream, detach, options.output, state);
   } catch (error) {
+    if (inputFault !== undefined) throw inputFault;
     if (options.signal.aborted) throw new FirebreakError("OPERATION_CANCELED", "the caller is gone", { cause: error });
     throw error instanceof FirebreakError && error.code !== "CHANNEL_LOST" ? error : await options.explainLoss();
   } finally {
     options.signal.removeEventListener("abort", onAbort);
     stream.destroy();
   }
+  if (inputFault !== undefined) throw inputFault;
   if (state.exit === undefined && !detach && !mode.mayEndWithoutExit) {
     if (options.signal.aborted) throw new FirebreakError("OPERATION_CANCELED", "the caller is gone");
     throw await options.explainLoss();
@@ -92,16 +99,21 @@ async function relay(
   return state.exit;
 }
 
-async function pumpInput(stream: ClientHttp2Stream, input: AsyncIterable<Frame>): Promise<void> {
+/** Carries the caller's frames to the guest until they end, which is the end of the command's input. Returns why they are not to be had, if so. */
+async function pumpInput(stream: ClientHttp2Stream, input: AsyncIterable<Frame>): Promise<unknown> {
   try {
     for await (const frame of input) {
       // What comes after the command's end is read all the same: a connection closed with unread bytes loses the answer, too.
       if (stream.destroyed || stream.writableEnded) continue;
-      if (frame.type !== FRAME.stdin && frame.type !== FRAME.stdinEof) continue;
+      if (frame.type !== FRAME.stdin && frame.type !== FRAME.stdinEof) {
+        throw new FirebreakError("INVALID_ARGUMENT", `a frame of type ${frame.type} is none of a caller's`);
+      }
       await writeParts(stream, encodeFrameParts(frame.type, frame.payload)).catch(() => {});
     }
-  } catch {
-    // The caller's stream broke: its abort signal tells the rest.
+    stream.end();
+    return undefined;
+  } catch (error) {
+    return error;
   }
 }
 
@@ -168,4 +180,5 @@ export async function* readFrames(source: AsyncIterable<Buffer>): AsyncGenerator
     }
     yield* frames;
   }
+  if (decoder.pendingBytes > 0) throw new FirebreakError("INVALID_ARGUMENT", "the request body ends within a frame");
 }

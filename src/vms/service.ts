@@ -35,6 +35,8 @@ export class VmService {
   readonly #locks = new Map<string, Mutex>();
   /** Starts under way, so that a deletion does not wait for a boot. */
   readonly #starting = new Map<string, AbortController>();
+  /** Graceful stops under way, so that a forced one or a deletion does not wait for their grace. */
+  readonly #stopping = new Map<string, AbortController>();
   readonly #steps: VmSteps;
 
   constructor(options: VmServiceOptions) {
@@ -163,8 +165,15 @@ export class VmService {
 
   async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
     const record = this.#find(nameOrId);
+    if (graceMs === 0) this.#stopping.get(record.id)?.abort();
     return this.#lock(record.id).run(async () => {
-      await this.#reach(this.#find(record.id), { state: "stopped", graceMs }, options);
+      const aborter = new AbortController();
+      this.#stopping.set(record.id, aborter);
+      try {
+        await this.#reach(this.#find(record.id), { state: "stopped", graceMs }, { ...options, signal: aborter.signal });
+      } finally {
+        this.#stopping.delete(record.id);
+      }
       return toVm(this.#find(record.id));
     });
   }
@@ -172,6 +181,7 @@ export class VmService {
   async delete(nameOrId: string, options: WorkOptions = {}): Promise<void> {
     const record = this.#find(nameOrId);
     this.#starting.get(record.id)?.abort();
+    this.#stopping.get(record.id)?.abort();
     await this.#lock(record.id).run(async () => {
       const current = this.#options.store.get(record.id);
       if (current !== undefined) await this.#reach(current, { state: "absent" }, options);

@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FirebreakError } from "../errors/firebreak-error.ts";
-import { stripControl } from "../guest/guest-errors.ts";
+import type { VmState } from "../contract/vm.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
+import { stripControl } from "../platform/terminal-text.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { LiveVm } from "./live-vm.ts";
 import type { VmStep } from "./plan.ts";
@@ -50,15 +51,7 @@ export class VmSteps {
       personalise: (context) => this.#personalise(context),
       stop_guest: (context, step) => this.#stopGuest(context, step.graceMs),
       end_vmm: (context) => this.#endVmm(context),
-      mark: async (context, step) => {
-        const startedAt = step.state === "running" ? { startedAt: new Date().toISOString() } : {};
-        options.store.update(context.record.id, {
-          state: step.state,
-          reason: undefined,
-          ...startedAt,
-        });
-        options.store.addEvent(context.record.id, step.state, {});
-      },
+      mark: (context, step) => this.#mark(context, step.state),
       remove_files: async ({ record }) => {
         await rm(options.vmDir(record), { recursive: true, force: true });
       },
@@ -69,6 +62,20 @@ export class VmSteps {
   async run(step: VmStep, context: StepContext): Promise<void> {
     const execute = this.#executors[step.kind] as (context: StepContext, step: VmStep) => Promise<void>;
     await execute(context, step);
+  }
+
+  async #mark({ record }: StepContext, state: VmState): Promise<void> {
+    const { store, log } = this.#options;
+    const startedAt = state === "running" ? { startedAt: new Date().toISOString() } : {};
+    try {
+      store.update(record.id, { state, reason: undefined, ...startedAt });
+      store.addEvent(record.id, state, {});
+    } catch (error) {
+      // What frees space must go on when there is none for the note of it.
+      const isFreeing = state === "deleting" || state === "stopping";
+      if (!isFreeing || toFirebreakError(error).code !== "HOST_DISK_FULL") throw error;
+      log("no space for a note", { vm: record.name, state });
+    }
   }
 
   async #createDrive({ record, options }: StepContext): Promise<void> {
@@ -181,7 +188,11 @@ export class VmSteps {
     await live.client.shutdown(graceMs, { deadlineMs: 5_000 }).catch((error: unknown) => {
       this.#options.log("the guest does not take a shutdown", { vm: record.name, error: String(error) });
     });
-    const gaveUp = AbortSignal.any([live.signal, AbortSignal.timeout(graceMs + 5_000)]);
+    const gaveUp = AbortSignal.any([
+      live.signal,
+      AbortSignal.timeout(graceMs + 5_000),
+      ...(options.signal === undefined ? [] : [options.signal]),
+    ]);
     await this.#options.driver.waitForExit(live.vmm, gaveUp);
   }
 

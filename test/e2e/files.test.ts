@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
@@ -54,15 +54,6 @@ test("what is missing, on either side, is one clear error", async () => {
   assert.match((await cp(path.join(local, "a"), path.join(local, "b"))).stderr, /INVALID_ARGUMENT/);
   await assert.rejects(fixture.client.fileRead("box", "relative"), hasCode("INVALID_PATH"));
   await assert.rejects(fixture.client.fileRead("box", "/a\0b"), hasCode("INVALID_PATH"));
-});
-
-test("an archive of the guest that would leave the target is refused", async () => {
-  const script =
-    "mkdir -p /root/evil && cd /root/evil && ln -s /tmp out && python3 - <<'P'\nimport tarfile, io\nP\ntrue";
-  await sh(script);
-  const target = path.join(local, "evil");
-  await cp("box:/root/evil", target);
-  assert.ok(!existsSync(path.join(target, "out")) || lstatSync(path.join(target, "out")).isSymbolicLink());
 });
 
 test("a full disk in the guest is an error with a code, leaves the old file, and the VM works on", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { PassThrough } from "node:stream";
+import http2 from "node:http2";
+import { duplexPair, PassThrough } from "node:stream";
 import { test } from "node:test";
 import { encodeFrame, encodeJsonFrame, FRAME, type Frame } from "../../src/contract/frames.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -74,14 +75,14 @@ test("a guest that attaches and then sends garbage, half a frame, or hangs up br
   ];
   for (const end of ends) {
     await against(await startRawGuest((socket) => attachInOrder(socket, end)), async ({ client }) => {
-      await assert.rejects(client.hello({ deadlineMs: 2_000 }), hasCode("CHANNEL_LOST", "DEADLINE_EXCEEDED"));
+      await assert.rejects(client.hello({ deadlineMs: 2_000 }), hasCode("CHANNEL_LOST", "GUEST_UNREACHABLE"));
     });
   }
 });
 
 test("a guest that attaches and never answers runs into the request's deadline", async () => {
   await against(await startHttpGuest(() => {}), async ({ client }) => {
-    await assert.rejects(client.hello({ deadlineMs: 300 }), hasCode("DEADLINE_EXCEEDED"));
+    await assert.rejects(client.hello({ deadlineMs: 300 }), hasCode("GUEST_UNREACHABLE"));
   });
 });
 
@@ -203,4 +204,39 @@ test("a connection may be closed at any moment of its attachment", async () => {
       assert.ok((await request) instanceof FirebreakError);
     });
   }
+});
+
+test("a guest that freezes while a command runs is noticed, though the command has no deadline", async () => {
+  const frozen = await startRawGuest(
+    (socket) =>
+      attachInOrder(socket, (attached) => {
+        // An orderly HTTP/2 server up to STARTED; then no byte goes either way any more.
+        const [near, far] = duplexPair();
+        let isFrozen = false;
+        attached.on("data", (bytes) => isFrozen || near.write(bytes));
+        near.on("data", (bytes) => isFrozen || attached.write(bytes));
+        const server = http2.createServer();
+        server.emit("connection", far);
+        server.on("stream", (stream) => {
+          stream.on("error", () => {});
+          stream.respond({ ":status": 200 });
+          stream.write(started);
+          setTimeout(() => {
+            isFrozen = true;
+          }, 100);
+        });
+      }),
+    { ping: { intervalMs: 50, deadlineMs: 300 } },
+  );
+  await against(frozen, async ({ client }) => {
+    const options = {
+      client,
+      input: noInput(),
+      output: new PassThrough().resume(),
+      signal: new AbortController().signal,
+      killGraceMs: 10,
+      explainLoss: async () => new FirebreakError("CHANNEL_LOST", "lost"),
+    };
+    await assert.rejects(relayExec({ argv: ["x"] }, options), hasCode("CHANNEL_LOST"));
+  });
 });

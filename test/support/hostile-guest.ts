@@ -4,7 +4,7 @@ import net, { type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { GuestClient } from "../../src/guest/client.ts";
-import { GuestConnection } from "../../src/guest/connection.ts";
+import { GuestConnection, type GuestConnectionOptions } from "../../src/guest/connection.ts";
 
 /** A guest of the test's own making on a UNIX socket, with a real client of the host attached to it. */
 export interface HostileGuest {
@@ -16,7 +16,10 @@ export interface HostileGuest {
 const NONCE = "ab".repeat(16);
 
 /** A guest that does with the raw stream what it likes. */
-export async function startRawGuest(onHost: (socket: Socket) => void, attachDeadlineMs = 1_000): Promise<HostileGuest> {
+export async function startRawGuest(
+  onHost: (socket: Socket) => void,
+  options: Pick<GuestConnectionOptions, "ping"> = {},
+): Promise<HostileGuest> {
   const folder = mkdtempSync(path.join(os.tmpdir(), "fb-hostile-"));
   const socketPath = path.join(folder, "s");
   const sockets = new Set<Socket>();
@@ -30,7 +33,7 @@ export async function startRawGuest(onHost: (socket: Socket) => void, attachDead
     new Promise<Socket>((resolve) => {
       const socket: Socket = net.connect(socketPath, () => resolve(socket));
     });
-  const connection = new GuestConnection({ open, attachDeadlineMs });
+  const connection = new GuestConnection({ open, attachDeadlineMs: 1_000, ...options });
   const close = () => {
     connection.close();
     for (const socket of sockets) socket.destroy();

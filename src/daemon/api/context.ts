@@ -8,11 +8,18 @@ export type ApiEnv = { Bindings: HttpBindings };
 export type ApiContext = Context<ApiEnv>;
 export type Api = Hono<ApiEnv>;
 
-/** A JSON body of at most 1 MiB; an empty one counts as {}. */
+const MAX_JSON_BYTES = 1024 * 1024;
+
+/** A JSON body of at most 1 MiB, whatever its head says of its length; an empty one counts as {}. */
 export async function readJson(context: ApiContext): Promise<unknown> {
-  const length = Number(context.req.header("content-length") ?? 0);
-  if (length > 1024 * 1024) throw new FirebreakError("REQUEST_TOO_LARGE", "a JSON body is at most 1 MiB");
-  const text = await context.req.text();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of context.env.incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_JSON_BYTES) throw new FirebreakError("REQUEST_TOO_LARGE", "a JSON body is at most 1 MiB");
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString("utf8");
   if (text.trim() === "") return {};
   try {
     return JSON.parse(text);

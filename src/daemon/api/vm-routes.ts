@@ -11,6 +11,9 @@ export interface VmDeps {
 /** How long a guest gets to shut down in order, unless the caller says otherwise. */
 const DEFAULT_STOP_GRACE_MS = 5_000;
 
+/** Figures are not worth waiting for longer: a guest that hangs has none. */
+const STATS_DEADLINE_MS = 5_000;
+
 export function addVmRoutes(api: Api, { vms }: VmDeps): void {
   api.get("/v1/vms", (context) => context.json({ vms: vms.list() }));
   api.post("/v1/vms", async (context) => {
@@ -22,7 +25,9 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
   });
   api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));
   api.get("/v1/vms/:vm/events", (context) => context.json({ events: vms.events(context.req.param("vm")) }));
-  api.get("/v1/vms/:vm/stats", async (context) => context.json(await vms.live(context.req.param("vm")).client.stats()));
+  api.get("/v1/vms/:vm/stats", async (context) =>
+    context.json(await vms.live(context.req.param("vm")).client.stats({ deadlineMs: STATS_DEADLINE_MS })),
+  );
   api.post("/v1/vms/:vm/start", async (context) => {
     const name = context.req.param("vm");
     vms.get(name);

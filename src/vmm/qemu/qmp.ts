@@ -102,11 +102,15 @@ export class QmpClient {
     } catch {
       return void this.#socket.destroy();
     }
+    if (!isMessage(message)) {
+      this.#socket.destroy();
+      return;
+    }
     if (message.QMP !== undefined) {
       this.#onGreeting();
       return;
     }
-    if (message.event === "SHUTDOWN") this.#shutdownReason = message.data?.reason;
+    if (message.event === "SHUTDOWN") this.#shutdownReason = String(message.data?.reason).slice(0, 64);
     if (message.id === undefined) return;
     const waiter = this.#pending.get(message.id);
     this.#pending.delete(message.id);
@@ -114,6 +118,16 @@ export class QmpClient {
       waiter?.reject(new FirebreakError("VMM_PROTOCOL_ERROR", `QEMU refused a command: ${message.error.desc}`));
     } else waiter?.resolve(message.return);
   }
+}
+
+/** A VMM that its guest has taken over may send anything. */
+function isMessage(value: unknown): value is QmpMessage {
+  if (typeof value !== "object" || value === null) return false;
+  const { error, data } = value as { error?: unknown; data?: unknown };
+  const isError =
+    error === undefined ||
+    (typeof error === "object" && error !== null && typeof (error as { desc?: unknown }).desc === "string");
+  return isError && (data === undefined || (typeof data === "object" && data !== null));
 }
 
 function lost(): FirebreakError {

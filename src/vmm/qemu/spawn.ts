@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { chown, mkdir, readFile, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, open as openFile, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
@@ -10,12 +10,15 @@ import {
   signalProcess,
   spawnDetached,
 } from "../../platform/process.ts";
+import { stripControl } from "../../platform/terminal-text.ts";
 import type { VmmConfig } from "../driver.ts";
 import { buildQemuArgs, SOCKET_NAMES } from "./command-line.ts";
 import { QmpClient } from "./qmp.ts";
 
 /** From here on QEMU descriptors are ours: 0 to 2 are its standard ones. */
 const FIRST_INHERITED_FD = 3;
+/** Of the VMM's own output, what an error tells of. */
+const LOG_TAIL_BYTES = 4096;
 const QMP_DEADLINE_MS = 10_000;
 
 export interface QemuProcess {
@@ -62,6 +65,11 @@ export async function spawnQemu(
       ...launch.user,
     });
     const qmp = await waitForControlSocket(config, started, signal);
+    // The sockets are bound: from here on a VMM that its guest has taken over cannot put others in their place.
+    if (isRoot) {
+      await chown(config.runtimeDir, 0, 0);
+      await chmod(config.runtimeDir, 0o711);
+    }
     return { identity: started.identity, qmp };
   } finally {
     for (const fd of opened) closeSync(fd);
@@ -133,8 +141,20 @@ export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
 
 /** The last lines of the VMM's log, as one line. */
 export async function readLogTail(logPath: string): Promise<string> {
-  const text = await readFile(logPath, "utf8").catch(() => "");
-  return text.slice(-4096).trim().split("\n").slice(-5).join(" | ") || "it printed nothing";
+  const text = await readTail(logPath, LOG_TAIL_BYTES).catch(() => "");
+  return text.trim().split("\n").slice(-5).map(stripControl).join(" | ") || "it printed nothing";
+}
+
+/** A VMM may have written any amount: only the end is read. */
+async function readTail(path: string, bytes: number): Promise<string> {
+  const file = await openFile(path, "r");
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, Math.max(0, size - bytes));
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 /** Ends a process for certain and waits until it is gone. */

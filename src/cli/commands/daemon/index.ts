@@ -4,6 +4,7 @@ import { DaemonClient } from "../../../client/daemon-client.ts";
 import { canConnect, ensureDaemon } from "../../../client/ensure-daemon.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { resolvePaths } from "../../../platform/paths.ts";
+import { identifyProcess, isSameProcessAlive } from "../../../platform/process.ts";
 import { isJson } from "../../context.ts";
 import { formatAge, formatBytes, printJson } from "../../output.ts";
 
@@ -35,9 +36,11 @@ export function addDaemonCommands(program: Command): void {
       const paths = resolvePaths();
       const wasRunning = await canConnect(paths.socket);
       if (wasRunning) {
-        await new DaemonClient(paths.socket).shutdown();
+        const { pid } = await new DaemonClient(paths.socket).shutdown();
+        const identity = await identifyProcess(pid);
         const deadline = Date.now() + STOP_DEADLINE_MS;
-        while (await canConnect(paths.socket)) {
+        // The process, not its socket: the next daemon needs the lock, which goes last.
+        while (identity !== undefined && (await isSameProcessAlive(identity))) {
           if (Date.now() > deadline)
             throw new FirebreakError("DEADLINE_EXCEEDED", "the daemon did not end in time", {
               hint: `Its log: ${paths.daemonLog}`,

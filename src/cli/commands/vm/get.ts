@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { stripControl } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, formatBytes, printJson } from "../../output.ts";
 
@@ -38,6 +39,6 @@ export function addVmGet(parent: Command): void {
         rows.push(["processes", String(stats.processes)]);
       }
       for (const [label, value] of rows)
-        if (value !== undefined) process.stdout.write(`${label.padEnd(12)} ${value}\n`);
+        if (value !== undefined) process.stdout.write(`${label.padEnd(12)} ${stripControl(value)}\n`);
     });
 }

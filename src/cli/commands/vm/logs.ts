@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { stripControl } from "../../../guest/guest-errors.ts";
+import { stripControl } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { parseCount } from "../../parse.ts";
