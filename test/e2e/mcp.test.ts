@@ -101,6 +101,8 @@ for (const { era, vm, options } of ERAS) {
         "vm_delete",
         "vm_get",
         "vm_list",
+        "vm_start",
+        "vm_stop",
       ];
       assert.deepEqual(tools.map((tool) => tool.name).sort(), names);
     });
