@@ -12,7 +12,7 @@ const text = `# Errors
 Every error has a code that never changes its meaning, a class that says what the caller should do, a message, and mostly a hint.
 Over HTTP the body is \`{"error": {code, class, message, hint?, details?}}\`; with \`--json\` the CLI prints the same on stderr. The CLI's
 exit code follows from the class. \`run\` and \`vm exec\` pass the command's own exit code on (128 + signal when it was killed, 124 when
-it ran into \`--timeout\`), and end with 126 or 127 when it could not be run.
+it ran into \`--timeout\`), and end with 126 or 127 when it could not be run and with 125 on any other failure of ours.
 
 Written by \`scripts/write-errors-doc.ts\` from \`src/errors/catalogue.ts\`.
 

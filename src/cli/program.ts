@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from "commander";
-import { ERROR_CODES } from "../errors/catalogue.ts";
+import { ERROR_CODES, type ErrorCode } from "../errors/catalogue.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { readVersion } from "../platform/package-files.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -70,15 +70,28 @@ export async function runCli(args: string[]): Promise<number> {
         return thrown.exitCode === 0 ? 0 : printHelp(program, args);
       const error = toUsageError(thrown, helpCommand(program, args));
       printError(error, asJson);
-      return error.exitCode;
+      return exitCodeFor(error, args);
     }
     const error = toFirebreakError(thrown);
     printError(error, asJson);
     if (ERROR_CODES[error.code].class === "internal" && error.cause instanceof Error && process.env.FIREBREAK_DEBUG) {
       process.stderr.write(`${error.cause.stack}\n`);
     }
-    return error.exitCode;
+    return exitCodeFor(error, args);
   }
+}
+
+/** What `run`, `vm exec` and `vm shell` end with when the failure is ours: any other number could be the command's own. */
+const AROUND_EXEC = 125;
+const PASSED_ON: ReadonlySet<ErrorCode> = new Set([
+  "COMMAND_NOT_FOUND",
+  "COMMAND_NOT_EXECUTABLE",
+  "OPERATION_CANCELED",
+]);
+
+function exitCodeFor(error: FirebreakError, args: string[]): number {
+  const passesExitCodeOn = args[0] === "run" || (args[0] === "vm" && (args[1] === "exec" || args[1] === "shell"));
+  return passesExitCodeOn && !PASSED_ON.has(error.code) ? AROUND_EXEC : error.exitCode;
 }
 
 const UNKNOWN_WORDS: ReadonlySet<string> = new Set(["commander.unknownOption", "commander.unknownCommand"]);

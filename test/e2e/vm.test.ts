@@ -60,7 +60,7 @@ test("a stop syncs and keeps the disk, a start finds it again", async () => {
   await exec("first", "echo kept > /root/kept");
   assert.match((await fixture.cli(["vm", "stop", "first"])).stdout, /stopped/);
   const refused = await exec("first", "true");
-  assert.equal(refused.exitCode, 4);
+  assert.equal(refused.exitCode, 125);
   assert.match(refused.stderr, /VM_STATE_CONFLICT[\s\S]*firebreak vm start first/);
   assert.equal((await fixture.cli(["vm", "start", "first"])).exitCode, 0);
   assert.equal((await exec("first", "cat /root/kept")).stdout, "kept\n");
@@ -107,7 +107,7 @@ test("a VMM that is killed ends a command that runs in it with an error, and mak
   process.kill(pid, "SIGKILL");
   await waitForState("first", "crashed");
   const result = await running;
-  assert.equal(result.exitCode, 7);
+  assert.equal(result.exitCode, 125);
   assert.match(result.stderr, /VM_CRASHED/);
   await fixture.cli(["vm", "start", "first"]);
 });
@@ -151,7 +151,7 @@ test("a daemon that is stopped ends the commands that it carries, and the next c
     await sleep(50);
   await fixture.cli(["daemon", "stop"]);
   assert.equal((await exec("first", "true")).exitCode, 0);
-  assert.equal((await running).exitCode, 7);
+  assert.equal((await running).exitCode, 125);
   for (let tries = 0; (await exec("first", "pgrep -fx 'sleep 3331' | wc -l")).stdout.trim() !== "0"; tries++) {
     assert.ok(tries < 30, "the command still runs");
     await sleep(200);
@@ -229,7 +229,7 @@ test("a truncated image is refused by name before anything starts", async () => 
       truncateSync(path.join(images, name, "rootfs.squashfs"), 1_000_000);
     }
     const result = await other.cli(["run", "--", "true"]);
-    assert.equal(result.exitCode, 4);
+    assert.equal(result.exitCode, 125);
     assert.match(result.stderr, /IMAGE_CORRUPT[\s\S]*firebreak image build/);
     assert.deepEqual(await other.client.vmList(), []);
   } finally {
@@ -247,7 +247,7 @@ test("a guest agent that cannot run is a boot that failed, with the kernel's wor
   const other = await startDaemonFixture({ env: { FIREBREAK_AGENT: broken } });
   try {
     const result = await other.cli(["run", "--accel", "tcg", "--", "true"]);
-    assert.equal(result.exitCode, 7);
+    assert.equal(result.exitCode, 125);
     assert.match(result.stderr, /VM_BOOT_FAILED/);
     assert.match(result.stderr, /the guest kernel panicked/);
     assert.deepEqual(await other.client.vmList(), []);
