@@ -9,6 +9,7 @@ import { addImageCommands } from "./commands/image/index.ts";
 import { addRun } from "./commands/run.ts";
 import { addServeCommands } from "./commands/serve/index.ts";
 import { addVmCommands } from "./commands/vm/index.ts";
+import { EXAMPLES, formatExamples } from "./examples.ts";
 import { printError } from "./output.ts";
 
 const EPILOGUE = `
@@ -40,6 +41,8 @@ export function createProgram(hasSeparator = false): Command {
   addDoctor(program);
   addCompletion(program);
   for (const command of allCommands(program)) {
+    const examples = EXAMPLES[wordsOf(command).slice(1).join(" ")];
+    if (examples !== undefined) command.addHelpText("after", formatExamples(examples));
     command
       .exitOverride()
       .configureOutput({ writeErr: () => {} })
@@ -121,8 +124,12 @@ function deepest(program: Command, args: string[]): Command {
 }
 
 function helpCommand(program: Command, args: string[]): string {
-  const names: string[] = [];
-  for (let command: Command | null = deepest(program, args); command !== null; command = command.parent)
-    names.unshift(command.name());
-  return `${names.join(" ")} --help`;
+  return `${wordsOf(deepest(program, args)).join(" ")} --help`;
+}
+
+/** `firebreak`, `vm`, `create`. */
+function wordsOf(command: Command): string[] {
+  const words: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) words.unshift(at.name());
+  return words;
 }
