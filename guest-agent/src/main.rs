@@ -12,12 +12,12 @@ mod error;
 mod exec;
 mod files;
 mod frame;
+mod host;
 mod http;
 mod init;
 mod personalise;
 mod reaper;
 mod stats;
-mod tsc;
 
 use std::ffi::{c_char, c_int};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Uploads, downloads and archives hold one each while they last.
 const MAX_BLOCKING_THREADS: usize = 64;
 
-const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | tsc-khz | --version";
+const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | lend-memory FILE | digest-memory FILE | tsc-khz | --version";
 
 // A test build has a `main` of its own.
 #[cfg_attr(not(test), unsafe(export_name = "main"))]
@@ -88,7 +88,9 @@ fn run_command() -> ExitCode {
             println!("firebreak-agent {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        ["tsc-khz"] => tsc::print_khz(),
+        ["tsc-khz"] => host::tsc::print_khz(),
+        ["lend-memory", path] => host::memory::lend(path),
+        ["digest-memory", path] => host::memory::digest(path),
         ["serve", "--socket", path] => serve(Path::new(path), false),
         ["serve", "--socket", path, "--once"] => serve(Path::new(path), true),
         _ => {

@@ -5,4 +5,5 @@
 
 mod exec;
 mod files;
+mod memory;
 mod support;
