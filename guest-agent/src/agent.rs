@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::channel::port::Port;
 use crate::exec::registry::Registry;
 use crate::http::session;
+use crate::overlay::OverlayDrive;
 use crate::reaper::Reaper;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,17 +26,23 @@ pub enum Role {
 pub struct Agent {
     pub role: Role,
     pub registry: Rc<Registry>,
+    /// The guest's writable drive; none on a test's host, and for a probe.
+    pub overlay: Option<OverlayDrive>,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
 }
 
 impl Agent {
     /// The receiver gets the grace time when the host asks for the end.
-    pub fn start(role: Role) -> io::Result<(Rc<Agent>, oneshot::Receiver<Duration>)> {
+    pub fn start(
+        role: Role,
+        overlay: Option<OverlayDrive>,
+    ) -> io::Result<(Rc<Agent>, oneshot::Receiver<Duration>)> {
         let reaper = Reaper::start()?;
         let (sender, receiver) = oneshot::channel();
         let agent = Rc::new(Agent {
             role,
             registry: Registry::new(reaper),
+            overlay,
             shutdown: RefCell::new(Some(sender)),
         });
         Ok((agent, receiver))

@@ -15,6 +15,7 @@ mod frame;
 mod host;
 mod http;
 mod init;
+mod overlay;
 mod personalise;
 mod reaper;
 mod stats;
@@ -22,6 +23,7 @@ mod stats;
 use std::ffi::{c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -68,10 +70,11 @@ fn boot_and_serve() -> Result<(), error::Error> {
     let port = Port::open(PORT_PATIENCE).context("open the port to the host")?;
     let runtime = make_runtime().context("make the runtime")?;
     LocalSet::new().block_on(&runtime, async {
-        let (agent, shutdown) = Agent::start(Role::Guest).context("start the agent")?;
-        tokio::task::spawn_local(agent::serve_port(agent, port));
+        let (agent, shutdown) =
+            Agent::start(Role::Guest, booted.overlay).context("start the agent")?;
+        tokio::task::spawn_local(agent::serve_port(Rc::clone(&agent), port));
         let grace = shutdown.await.unwrap_or_default();
-        init::end_machine(grace, booted.overlay).await;
+        init::end_machine(grace, agent.overlay.as_ref()).await;
         Ok(())
     })
 }
@@ -116,7 +119,7 @@ fn serve(path: &Path, is_once: bool) -> ExitCode {
     let path = PathBuf::from(path);
     let result = make_runtime().and_then(|runtime| {
         LocalSet::new().block_on(&runtime, async {
-            let (agent, shutdown) = Agent::start(Role::Host)?;
+            let (agent, shutdown) = Agent::start(Role::Host, None)?;
             // A task of its own, so that the answer to a shutdown still goes out.
             let mut serving = tokio::task::spawn_local(async move {
                 agent::serve_socket(agent, &path, is_once).await

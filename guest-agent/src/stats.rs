@@ -15,6 +15,9 @@ const FEATURES: &[&str] = &[
     "archive",
     "stats",
     "personalise",
+    "grow-overlay",
+    "boot-id",
+    "new-machine",
     "shutdown",
 ];
 

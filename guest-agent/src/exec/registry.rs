@@ -8,13 +8,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::signals::signal_group;
 use super::spawn::Spawner;
 use super::spec::Spec;
 use super::spool::Spool;
 use super::supervise::supervise;
 use super::{Exec, start};
 use crate::error::{Code, Error, Result};
-use crate::reaper::Reaper;
+use crate::reaper::{Ended, Reaper};
 
 const MAX_RUNNING: usize = 64;
 const MAX_ENDED: usize = 64;
@@ -103,6 +104,19 @@ impl Registry {
             move || registry.forget_surplus(),
         ));
         Ok(exec)
+    }
+
+    /// A process of the agent's own, of no concern to the host. `None`: it took too long, and was killed.
+    pub async fn run_to_end(&self, argv: Vec<String>, patience: Duration) -> Result<Option<Ended>> {
+        let spec = Spec::of(argv);
+        let started = start::start(&spec, &BTreeMap::new(), &self.spawner)?;
+        let ended = self.reaper.expect(started.pid);
+        // The pipes are held, unread, until the end: whoever writes to them must not get a signal.
+        if let Ok(ended) = tokio::time::timeout(patience, ended).await {
+            return Ok(ended.ok());
+        }
+        signal_group(started.pid, libc::SIGKILL);
+        Ok(None)
     }
 
     fn id_for(&self, spec: &Spec) -> Result<String> {

@@ -47,6 +47,23 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// All but the command as it is by default.
+    pub fn of(argv: Vec<String>) -> Spec {
+        Spec {
+            id: None,
+            argv,
+            env: BTreeMap::new(),
+            cwd: None,
+            user: None,
+            timeout_ms: None,
+            kill_grace_ms: None,
+            tty: None,
+            stdin: false,
+            spool_bytes: None,
+            detach: Detach::default(),
+        }
+    }
+
     pub fn parse(payload: &[u8]) -> Result<Spec> {
         let spec: Spec = serde_json::from_slice(payload)
             .map_err(|error| Error::invalid(format!("SPEC: {error}")))?;

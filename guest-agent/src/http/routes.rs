@@ -110,7 +110,7 @@ async fn whole(
         ("GET", ["v1", "hello"]) => Ok(Reply::Json(stats::hello())),
         ("GET", ["v1", "stats"]) => stats::stats().map(Reply::Json),
         ("PUT", ["v1", "personalise"]) => {
-            personalise::apply(agent, body.json().await?)?;
+            personalise::apply(agent, body.json().await?).await?;
             no_content
         }
         ("POST", ["v1", "sync"]) => {
@@ -186,6 +186,11 @@ pub struct PersonaliseBody {
     pub wall_clock_ms: Option<u64>,
     pub entropy_base64: Option<String>,
     pub machine_id: Option<String>,
+    pub boot_id: Option<String>,
+    pub overlay_bytes: Option<u64>,
+    /// A fork, not the same machine going on.
+    #[serde(default)]
+    pub is_new_machine: bool,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }

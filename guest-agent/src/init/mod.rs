@@ -12,13 +12,14 @@ use std::fs;
 pub use shutdown::{end_machine, power_off};
 
 use crate::error::Result;
+use crate::overlay::OverlayDrive;
 
 /// The kernel's own word that mounting is not wanted: the host only wants to hear the greeting.
 const PROBE_WORD: &str = "firebreak.probe";
 
 pub struct Booted {
-    /// To remount the writable drive at the end; none for a probe.
-    pub overlay: Option<mounts::OverlayDrive>,
+    /// The writable drive; none for a probe.
+    pub overlay: Option<OverlayDrive>,
 }
 
 /// In order; the first failure ends the boot.

@@ -2,23 +2,19 @@
 
 use std::ffi::CStr;
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount, mount_move};
 
 use super::console;
 use super::drives::Drives;
 use crate::error::{Context, Result};
+use crate::overlay::OverlayDrive;
 
 const IMAGE: &str = "/mnt/image";
 const OVERLAY: &str = "/mnt/overlay";
 const NEW_ROOT: &str = "/mnt/root";
-
-/// The writable drive. Its mount point cannot be named after the change of the root, but held.
-pub struct OverlayDrive(pub OwnedFd);
 
 pub fn mount_kernel_file_systems() -> Result<()> {
     mount_at("proc", "/proc", "proc", plain(), c"")?;
@@ -71,12 +67,7 @@ pub fn enter_root(drives: &Drives) -> Result<OverlayDrive> {
     let options = c"lowerdir=/mnt/image,upperdir=/mnt/overlay/upper,workdir=/mnt/overlay/work,redirect_dir=on";
     mount("overlay", NEW_ROOT, "overlay", MountFlags::NOATIME, options)
         .context("mount the root")?;
-    let held = rustix::fs::open(
-        OVERLAY,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .context("hold the overlay")?;
+    let held = OverlayDrive::hold(OVERLAY, &drives.overlay)?;
     for name in ["dev", "proc", "sys"] {
         let target = format!("{NEW_ROOT}/{name}");
         fs::create_dir_all(&target).context(&target)?;
@@ -94,7 +85,7 @@ pub fn enter_root(drives: &Drives) -> Result<OverlayDrive> {
     mount_move(".", "/").context("move the root")?;
     rustix::process::chroot(".").context("enter the root")?;
     rustix::process::chdir("/").context("enter the root")?;
-    Ok(OverlayDrive(held))
+    Ok(held)
 }
 
 /// What a program expects besides. A guest without one of these is still of use.

@@ -1,14 +1,13 @@
 //! The end of the machine.
 
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, mount_remount};
 use rustix::system::{RebootCommand, reboot};
 
 use super::console;
-use super::mounts::OverlayDrive;
+use crate::overlay::OverlayDrive;
 
 /// How long after KILL the last processes may take to vanish.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -17,7 +16,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// TERM to all, KILL after the grace, drives made read-only, power off. The caller goes on reaping.
-pub async fn end_machine(grace: Duration, overlay: Option<OverlayDrive>) {
+pub async fn end_machine(grace: Duration, overlay: Option<&OverlayDrive>) {
     tokio::time::sleep(ANSWER_PATIENCE).await;
     signal_all(libc::SIGTERM);
     // A stopped process would not see TERM.
@@ -30,11 +29,7 @@ pub async fn end_machine(grace: Duration, overlay: Option<OverlayDrive>) {
     // Best effort: after the sync a drive that stays writable only has its journal replayed next time.
     console::check("remount /", mount_remount("/", MountFlags::RDONLY, ""));
     if let Some(drive) = overlay {
-        let path = format!("/proc/self/fd/{}", drive.0.as_raw_fd());
-        console::check(
-            "remount the overlay",
-            mount_remount(path, MountFlags::RDONLY, ""),
-        );
+        console::check("the overlay", drive.make_read_only());
     }
     rustix::fs::sync();
     power_off();

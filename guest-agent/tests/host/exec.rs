@@ -98,6 +98,37 @@ async fn the_environment_is_the_documented_one() {
 }
 
 #[tokio::test]
+async fn values_that_mean_nothing_are_refused_and_then_nothing_changes() {
+    let agent = Agent::start("refused");
+    let client = agent.attach().await;
+    for mut body in [
+        json!({ "bootId": "0A1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9" }),
+        json!({ "bootId": 7 }),
+        json!({ "overlayBytes": 0 }),
+        json!({ "overlayBytes": -1 }),
+        json!({ "overlayBytes": 1.5 }),
+        json!({ "isNewMachine": "yes" }),
+        json!({ "wallClockMs": u64::MAX }),
+    ] {
+        body["env"] = json!({ "REFUSED": "1" });
+        let answer = client
+            .request("PUT", "/v1/personalise", body.to_string().as_bytes())
+            .await;
+        assert_eq!(answer.code(), "INVALID_ARGUMENT", "{body}");
+    }
+    let body = json!({
+        "bootId": "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", "overlayBytes": 1, "isNewMachine": true,
+        "aFieldOfLater": [], "env": { "TAKEN": "1" },
+    });
+    let answer = client
+        .request("PUT", "/v1/personalise", body.to_string().as_bytes())
+        .await;
+    assert_eq!(answer.status, 204);
+    let text = client.sh("echo $REFUSED$TAKEN").await.text();
+    assert_eq!(text, "1\n");
+}
+
+#[tokio::test]
 async fn a_child_has_clean_signals_and_no_descriptors_of_the_agent() {
     let agent = Agent::start("clean");
     let client = agent.attach().await;

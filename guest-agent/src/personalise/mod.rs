@@ -1,5 +1,8 @@
 //! Makes a restored clone its own: identity, clock, randomness and environment.
 
+mod boot_id;
+mod new_machine;
+
 use std::fs;
 use std::rc::Rc;
 
@@ -9,7 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use crate::agent::{Agent, Role};
 use crate::error::{Context, Error, Result};
 use crate::exec::spec::check_env_names;
+use crate::files::blocking;
 use crate::http::routes::PersonaliseBody;
+use crate::overlay::OverlayDrive;
 
 const MIN_ENTROPY_BYTES: usize = 32;
 const MAX_ENTROPY_BYTES: usize = 4096;
@@ -19,8 +24,12 @@ const MAX_HOSTNAME_BYTES: usize = 64;
 const RNDADDENTROPY: u32 = 0x4008_5203;
 const RNDRESEEDCRNG: u32 = 0x5207;
 
-/// Everything is checked before anything is changed.
-pub fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
+/// The latest time that the kernel's clock takes, roughly: year 2223.
+const MAX_CLOCK_SECONDS: u64 = 8_000_000_000;
+
+/// Everything is checked before anything is changed. Every start of a VM waits for this: no process is started
+/// and nothing synced unless it must be.
+pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
     let entropy = body
         .entropy_base64
         .as_deref()
@@ -36,7 +45,23 @@ pub fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
     if let Some(id) = &body.machine_id {
         check_machine_id(id)?;
     }
+    if let Some(id) = &body.boot_id {
+        boot_id::check(id)?;
+    }
+    if body
+        .wall_clock_ms
+        .is_some_and(|millis| millis / 1000 > MAX_CLOCK_SECONDS)
+    {
+        return Err(Error::invalid("wallClockMs is too large"));
+    }
+    if body.overlay_bytes == Some(0) {
+        return Err(Error::invalid("overlayBytes is 0"));
+    }
     if agent.role == Role::Guest {
+        let growth = match body.overlay_bytes {
+            Some(bytes) => overlay_of(agent)?.prepare_growth(bytes).await?,
+            None => None,
+        };
         // Randomness first: everything after may want it.
         if let Some(entropy) = entropy {
             add_entropy(&entropy)?;
@@ -50,9 +75,26 @@ pub fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
         if let Some(id) = &body.machine_id {
             fs::write("/etc/machine-id", format!("{id}\n")).context("/etc/machine-id")?;
         }
+        if let Some(id) = &body.boot_id {
+            boot_id::set(id)?;
+        }
+        if let Some(growth) = growth {
+            blocking(|| growth.apply()).await?;
+        }
+        // Last of these: keys are made with the new randomness and name, and take room on the drive.
+        if body.is_new_machine {
+            new_machine::renew(&agent.registry).await?;
+        }
     }
     agent.registry.add_env(body.env);
     Ok(())
+}
+
+fn overlay_of(agent: &Agent) -> Result<&OverlayDrive> {
+    agent
+        .overlay
+        .as_ref()
+        .ok_or_else(|| Error::invalid("the guest has no writable drive"))
 }
 
 fn decode_entropy(text: &str) -> Result<Vec<u8>> {
