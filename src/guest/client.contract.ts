@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrame, encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "./client.ts";
-import { type ExecExit, type ExecSpec, type ExecStarted, execExitSchema, execStartedSchema } from "./protocol.ts";
+import {
+  type ExecExit,
+  type ExecSpec,
+  type ExecStarted,
+  execExitSchema,
+  execStartedSchema,
+  GUEST_FEATURES,
+  type PersonaliseValues,
+} from "./protocol.ts";
 
 /** What the suite needs: a client of a guest agent, and a folder in the guest that it may fill. */
 export interface AgentFixture {
@@ -23,7 +31,7 @@ interface ExecResult {
 }
 
 /** Runs a command to its end. */
-async function exec(client: GuestClient, spec: ExecSpec, stdin?: Buffer): Promise<ExecResult> {
+export async function exec(client: GuestClient, spec: ExecSpec, stdin?: Buffer): Promise<ExecResult> {
   const stream = await client.openExec();
   stream.write(encodeJsonFrame(FRAME.spec, spec));
   if (stdin !== undefined) {
@@ -58,7 +66,10 @@ async function collect(stream: AsyncIterable<Buffer>): Promise<ExecResult> {
   };
 }
 
-const sh = (script: string, rest: Partial<ExecSpec> = {}): ExecSpec => ({ argv: ["/bin/sh", "-c", script], ...rest });
+export const sh = (script: string, rest: Partial<ExecSpec> = {}): ExecSpec => ({
+  argv: ["/bin/sh", "-c", script],
+  ...rest,
+});
 const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 async function readAll(body: Readable): Promise<Buffer> {
@@ -76,6 +87,47 @@ export function testAgentContract(name: string, openFixture: () => Promise<Agent
     const hello = await client.hello();
     assert.equal(hello.generation, 1);
     assert.match(hello.agentVersion, /^\d+\.\d+/);
+  });
+
+  contract("names what it can do besides", async ({ client }) => {
+    const { features } = await client.hello();
+    for (const feature of Object.values(GUEST_FEATURES)) assert.ok(features.includes(feature), feature);
+  });
+
+  contract("is made a machine of its own, again and again", async ({ client }) => {
+    for (const round of ["one", "two"]) {
+      await client.personalise({
+        hostname: `contract-${round}`,
+        wallClockMs: Date.now(),
+        entropyBase64: randomBytes(64).toString("base64"),
+        machineId: randomBytes(16).toString("hex"),
+        bootId: randomUUID(),
+        env: { ROUND: round, [`SEEN_${round}`]: "yes" },
+      });
+    }
+    const result = await exec(client, sh('echo "$ROUND $SEEN_one $SEEN_two"'));
+    assert.equal(String(result.stdout), "two yes yes\n");
+  });
+
+  contract("refuses values that mean nothing, and then changes nothing", async ({ client }) => {
+    const refused: Record<string, unknown>[] = [
+      { bootId: "no uuid" },
+      { bootId: randomUUID().toUpperCase() },
+      { overlayBytes: 0 },
+      { overlayBytes: -1 },
+      { overlayBytes: "1" },
+      { overlayBytes: 1.5 },
+      { isNewMachine: "yes" },
+      { entropyBase64: randomBytes(31).toString("base64") },
+      { machineId: "x" },
+      { hostname: "a b" },
+      { wallClockMs: Number.MAX_SAFE_INTEGER },
+    ];
+    for (const values of refused) {
+      const request = client.personalise({ ...values, env: { REFUSED: "1" } } as PersonaliseValues);
+      await assert.rejects(request, hasCode("INVALID_ARGUMENT"), JSON.stringify(values));
+    }
+    assert.equal(String((await exec(client, sh('echo "$REFUSED"'))).stdout), "\n");
   });
 
   contract("keeps stdout and stderr apart and reports the exit code", async ({ client }) => {

@@ -20,6 +20,7 @@ import {
   guestErrorSchema,
   guestHelloSchema,
   guestStatsSchema,
+  type PersonaliseValues,
 } from "./protocol.ts";
 
 /** An answer in JSON larger than this is refused: the largest honest one is a directory of 10,000 entries. */
@@ -53,16 +54,7 @@ export class GuestClient {
     return this.#json("GET", "/v1/stats", undefined, guestStatsSchema, options);
   }
 
-  async personalise(
-    values: {
-      hostname?: string;
-      wallClockMs?: number;
-      entropyBase64?: string;
-      machineId?: string;
-      env?: Record<string, string>;
-    },
-    options?: RequestOptions,
-  ): Promise<void> {
+  async personalise(values: PersonaliseValues, options?: RequestOptions): Promise<void> {
     await this.#json("PUT", "/v1/personalise", values, undefined, options);
   }
 

@@ -10,9 +10,35 @@ export const guestHelloSchema = z.object({
   bootId: text,
   kernel: text,
   uptimeMs: count,
-  features: z.array(z.string().max(64)).max(256),
+  /** What this agent can do besides; one restored from an old snapshot may be older than this host, see GUEST_FEATURES. */
+  features: z.array(z.string().max(64)).max(256).default([]),
 });
 export type GuestHello = z.infer<typeof guestHelloSchema>;
+
+/** Names in GuestHello.features: an agent without one ignores the field that it stands for. */
+export const GUEST_FEATURES = {
+  growOverlay: "grow-overlay",
+  bootId: "boot-id",
+  newMachine: "new-machine",
+} as const;
+
+/** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */
+export interface PersonaliseValues {
+  hostname?: string;
+  wallClockMs?: number;
+  /** 32 to 4096 bytes from the host. */
+  entropyBase64?: string;
+  /** 32 lower-case hex digits. */
+  machineId?: string;
+  /** Joins what earlier requests gave; a name given again has the new value. */
+  env?: Record<string, string>;
+  /** A lower-case UUID (feature `boot-id`). */
+  bootId?: string;
+  /** The writable drive's file system is grown to this size; the drive has to have it (feature `grow-overlay`). */
+  overlayBytes?: number;
+  /** A fork rather than the same machine going on: host keys and seeds are made anew (feature `new-machine`). */
+  isNewMachine?: boolean;
+}
 
 export const guestStatsSchema = z.object({
   uptimeMs: count,
