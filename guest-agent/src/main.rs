@@ -37,7 +37,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Uploads, downloads and archives hold one each while they last.
 const MAX_BLOCKING_THREADS: usize = 64;
 
-const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | lend-memory FILE | digest-memory FILE | tsc-khz | --version";
+const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | hold-memory BYTES | lend-memory FILE | digest-memory FILE | tsc-khz | --version";
 
 // A test build has a `main` of its own.
 #[cfg_attr(not(test), unsafe(export_name = "main"))]
@@ -92,6 +92,7 @@ fn run_command() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["tsc-khz"] => host::tsc::print_khz(),
+        ["hold-memory", size] => host::memory::hold(size),
         ["lend-memory", path] => host::memory::lend(path),
         ["digest-memory", path] => host::memory::digest(path),
         ["serve", "--socket", path] => serve(Path::new(path), false),

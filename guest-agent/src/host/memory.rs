@@ -1,4 +1,4 @@
-//! `lend-memory` and `digest-memory`: the memory file of a snapshot, as sealed memory that VMs map privately.
+//! `hold-memory`, `lend-memory` and `digest-memory`: the memory of a snapshot, as sealed memory that VMs map privately.
 //!
 //! Many VMs run from one memory. A file could be changed under all of them by whoever may write to it; sealed
 //! memory cannot be changed by anyone. Its digest is taken from the very bytes that went into it.
@@ -39,6 +39,13 @@ struct Report {
     sha256: String,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    fd: i32,
+    size_bytes: u64,
+}
+
 /// Holds the memory until stdin ends. Whoever wants it opens /proc/PID/fd/FD before that.
 pub fn lend(path: &str) -> ExitCode {
     finish(path, || {
@@ -49,6 +56,43 @@ pub fn lend(path: &str) -> ExitCode {
         say(&scanned.report(Some(memory.as_raw_fd())))?;
         wait_for_end_of_input()
     })
+}
+
+/// Blank memory for a machine to write to. A line `save PATH` on stdin writes it to a new file and seals it.
+pub fn hold(size: &str) -> ExitCode {
+    finish("hold-memory", || {
+        let size: u64 = size
+            .parse()
+            .map_err(|_| Error::invalid(format!("{size} is not a number of bytes")))?;
+        let memory = make_memory(size)?;
+        say(&Held {
+            fd: memory.as_raw_fd(),
+            size_bytes: size,
+        })?;
+        for line in io::stdin().lines() {
+            let line = line.context("read a command")?;
+            let path = line
+                .strip_prefix("save ")
+                .ok_or_else(|| Error::invalid(format!("unknown command {line}")))?;
+            // First: what is written is what will be lent. Refused while a machine still has it mapped.
+            seal(&memory)?;
+            say(&save(&memory, size, path)?.report(None))?;
+        }
+        Ok(())
+    })
+}
+
+fn save(memory: &OwnedFd, size: u64, path: &str) -> Result<Scanned> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let target = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .context(path)?;
+    target.set_len(size).context(path)?;
+    let source = File::from(memory.try_clone().context("save")?);
+    scan(&source, size, Some(&target.into()))
 }
 
 pub fn digest(path: &str) -> ExitCode {
@@ -89,7 +133,7 @@ fn seal(memory: &OwnedFd) -> Result<()> {
     rustix::fs::fcntl_add_seals(memory, seals).context("seal the memory")
 }
 
-fn say(report: &Report) -> Result<()> {
+fn say(report: &impl Serialize) -> Result<()> {
     let line = serde_json::to_string(report)
         .map_err(|error| Error::new(Code::Internal, format!("report: {error}")))?;
     let mut out = io::stdout();
@@ -229,13 +273,13 @@ fn write_data(chunk: &Chunk, memory: &OwnedFd) -> Result<()> {
 fn write_all_at(memory: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<()> {
     while !bytes.is_empty() {
         match rustix::io::pwrite(memory, bytes, offset) {
-            Ok(0) => return Err(Error::new(Code::NoSpace, "the memory takes no more")),
+            Ok(0) => return Err(Error::new(Code::NoSpace, "no more can be written")),
             Ok(count) => {
                 bytes = &bytes[count..];
                 offset += count as u64;
             }
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("fill the memory"),
+            Err(error) => return Err(error).context("copy the memory"),
         }
     }
     Ok(())

@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema } from "./vm.ts";
+
+/** The HTTP API's snapshot and template resources. */
+
+/** What may leave a VM; a snapshot is forked and restored under no wider one than it was taken under. */
+export interface VmPolicy {
+  network: "none";
+}
+
+export interface Snapshot {
+  id: string;
+  name: string;
+  createdAt: string;
+  /** The VM that it was taken of. */
+  vm: { id: string; name: string };
+  /** The snapshot that the VM had come from, or had last been saved as. */
+  parent?: string;
+  image: string;
+  imageDigest: string;
+  kernelId: string;
+  memoryMib: number;
+  cpus: number;
+  diskMib: number;
+  driver: string;
+  driverVersion: string;
+  accel: "kvm" | "tcg";
+  policy: VmPolicy;
+  /** On the host's disk: memory that holds anything, devices, drive. */
+  sizeBytes: number;
+  /** How long the VM stood still for it, ms. */
+  stoppedMs: number;
+}
+
+export interface Template {
+  id: string;
+  createdAt: string;
+  image: string;
+  imageDigest: string;
+  kernelId: string;
+  memoryMib: number;
+  cpus: number;
+  /** Of the drive before it is grown to what a VM asks for. */
+  diskMib: number;
+  driver: string;
+  driverVersion: string;
+  accel: "kvm" | "tcg";
+  sizeBytes: number;
+  /** Made of an image, kernel, agent or VMM that is not in use any more: no VM is forked from it again. */
+  isStale: boolean;
+}
+
+export const snapshotCreateSchema = z.strictObject({ name: nameSchema.optional() });
+
+export const forkSchema = z.strictObject({
+  name: nameSchema.optional(),
+  diskMib: z
+    .number()
+    .int()
+    .min(MIN_DISK_MIB, `at least ${MIN_DISK_MIB} MiB`)
+    .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
+    .optional(),
+});
+export type ForkRequest = z.output<typeof forkSchema>;
+
+export const pruneSchema = z.strictObject({ all: z.boolean().optional() });

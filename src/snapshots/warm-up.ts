@@ -1,0 +1,27 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { encodeJsonFrame, FRAME } from "../contract/frames.ts";
+import type { GuestClient } from "../guest/client.ts";
+import type { GuestConnection } from "../guest/connection.ts";
+import type { Manifest } from "./manifest.ts";
+
+/** What every VM's first command needs is read into the template's memory once: a shell and the C library. */
+const WARM_COMMAND = ["/bin/sh", "-c", "/bin/true"];
+/** For the guest to notice that its host has gone; one that has not by then notices after its restore. */
+const SETTLE_MS = 100;
+
+/** Makes a fresh guest ready to be saved, and leaves it waiting for its next host. Returns what its agent can do. */
+export async function warmUp(client: GuestClient, connection: GuestConnection): Promise<Manifest["agent"]> {
+  const hello = await client.hello();
+  const stream = await client.openExec();
+  stream.write(encodeJsonFrame(FRAME.spec, { argv: WARM_COMMAND, id: "warm-up" }));
+  await client.awaitHead(stream, "/v1/exec");
+  stream.resume();
+  await new Promise((resolve) => stream.once("close", resolve));
+  // No fork is to find a command that it did not run.
+  await client.execDelete("warm-up").catch(() => {});
+  await client.sync();
+  const generation = connection.generation;
+  connection.close();
+  await sleep(SETTLE_MS);
+  return { generation, features: hello.features ?? [] };
+}

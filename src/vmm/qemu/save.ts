@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { readFile, stat, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver.ts";
+import type { Launch } from "./command-line.ts";
+import type { GuestMemory } from "./memory.ts";
+import { awaitMigration, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
+import type { QmpClient } from "./qmp.ts";
+import { killProcess, type LentFds, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
+
+export interface SaveOptions {
+  record: VmmRecord;
+  config: MachineConfig;
+  target: SaveTarget;
+  qmp: QmpClient;
+  signal?: AbortSignal | undefined;
+}
+
+/** A state file is small enough to be read whole. */
+export async function digestState(file: string): Promise<{ stateSha256: string; stateSizeBytes: number }> {
+  const bytes = await readFile(file);
+  return { stateSha256: createHash("sha256").update(bytes).digest("hex"), stateSizeBytes: bytes.length };
+}
+
+/** Saves a template, whose memory is a file already: its devices, then its memory once QEMU has let go of it. */
+export async function saveTemplate(options: SaveOptions, memory: GuestMemory): Promise<SaveResult> {
+  const { record, config, target, qmp } = options;
+  await setCapabilities(qmp, true);
+  const stoppedAt = watchStop(qmp);
+  await saveDevices(qmp, record.runtimeDir, config.uid, target.statePath);
+  await target.onStopped();
+  await killProcess(record);
+  const saved = await memory.save(target.memoryPath);
+  return {
+    memorySha256: saved.sha256,
+    memoryDataBytes: saved.dataBytes,
+    ...(await digestState(target.statePath)),
+    stoppedMs: performance.now() - stoppedAt(),
+  };
+}
+
+/**
+ * Saves a machine whose memory is its own. It migrates, as it runs, into a second QEMU, the recorder, whose memory is a file and which
+ * never runs it; it stands still only for the last pages and its drives. What the recorder then saves is as good a template as any.
+ */
+export async function saveByRecorder(
+  options: SaveOptions,
+  memory: GuestMemory,
+  spawn: (launch: Launch, lent: LentFds, signal?: AbortSignal) => Promise<QemuProcess>,
+): Promise<SaveResult> {
+  const { config, target, qmp, signal } = options;
+  const runtimeDir = `${config.runtimeDir}.rec`;
+  const recorderConfig = { ...config, runtimeDir, drives: await blankDrives(config, target.scratchDir) };
+  const recorder = await spawn({ kind: "record", config: recorderConfig }, { memory: memory.fd }, signal);
+  const entrance = `unix:${runtimeDir}/in`;
+  try {
+    await setCapabilities(recorder.qmp, false);
+    await recorder.qmp.execute("migrate-incoming", { uri: entrance });
+    await setCapabilities(qmp, false);
+    const stoppedAt = watchStop(qmp);
+    const arrived = awaitMigration(recorder.qmp);
+    arrived.catch(() => {}); // heard below, unless the other end's failure is heard first
+    await migrateTo(qmp, entrance, signal);
+    await target.onStopped();
+    if (target.then === "continue") await qmp.execute("cont");
+    const stoppedMs = performance.now() - stoppedAt();
+    await arrived;
+    await setCapabilities(recorder.qmp, true);
+    await saveDevices(recorder.qmp, runtimeDir, config.uid, target.statePath);
+    await killProcess(recorder.identity);
+    const saved = await memory.save(target.memoryPath);
+    return {
+      memorySha256: saved.sha256,
+      memoryDataBytes: saved.dataBytes,
+      ...(await digestState(target.statePath)),
+      stoppedMs,
+    };
+  } catch (error) {
+    // A guest that stands still though nobody has its state goes on.
+    if (target.then !== "stay_paused") await qmp.execute("cont").catch(() => {});
+    throw error;
+  } finally {
+    recorder.qmp.close();
+    await killProcess(recorder.identity);
+    await removeRuntimeDir(runtimeDir);
+  }
+}
+
+/** The recorder has the same devices, but never reads or writes them: a hole of a drive's size will do for one that is written to. */
+async function blankDrives(config: MachineConfig, scratchDir: string): Promise<MachineConfig["drives"]> {
+  return Promise.all(
+    config.drives.map(async (drive) => {
+      if (drive.readOnly) return drive;
+      const file = path.join(scratchDir, `blank-${drive.serial}`);
+      await writeFile(file, "", { mode: 0o600 });
+      await truncate(file, (await stat(drive.path)).size);
+      return { ...drive, path: file };
+    }),
+  );
+}
+
+/** Since when the guest stands still; a paused one does so since now. */
+function watchStop(qmp: QmpClient): () => number {
+  let stoppedAt: number | undefined;
+  const stop = qmp.listen((event) => {
+    if (event === "STOP") stoppedAt ??= performance.now();
+  });
+  return () => {
+    stop();
+    return stoppedAt ?? performance.now();
+  };
+}
