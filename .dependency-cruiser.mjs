@@ -18,7 +18,8 @@ export const LAYERS = {
   images: [folder("errors"), folder("platform"), ...PORTS],
   store: [folder("errors"), folder("platform"), ...PORTS],
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
-  vms: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
+  snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
+  vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   "daemon/api": [folder("errors"), folder("platform"), folder("contract"), folder("guest"), folder("vms")],
   daemon: [
     folder("errors"),
@@ -28,6 +29,7 @@ export const LAYERS = {
     folder("vmm"),
     folder("images"),
     folder("store"),
+    folder("snapshots"),
     folder("vms"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],

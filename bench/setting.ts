@@ -3,6 +3,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { ImageLibrary } from "../src/daemon/boot-source.ts";
+import { createOverlayDrive } from "../src/images/ext4.ts";
 import { agentBinaryPath } from "../src/platform/package-files.ts";
 import { createPaths, resolvePaths } from "../src/platform/paths.ts";
 import { findProgram, spawnDetached } from "../src/platform/process.ts";
@@ -43,7 +44,7 @@ export async function openSetting(home: string): Promise<Setting> {
   let count = 0;
   const makeConfig = async (name: string): Promise<VmmConfig> => {
     const overlay = path.join(folder, `${name}-${count}.ext4`);
-    await library.createOverlay(overlay, 2048);
+    await createOverlayDrive(overlay, 2048);
     count++;
     return {
       vmId: `${name}-${count}`,
@@ -75,7 +76,10 @@ export async function bareBootMs(setting: Setting): Promise<number> {
   const control = path.join(setting.folder, `bare-${Date.now()}.sock`);
   const qemu = await findProgram("qemu-system-x86_64");
   const tscKhz = await setting.driver.hostTscKhz();
-  const args = buildQemuArgs({ config: { ...config, drives: [] }, fds: { kernel: 0, initrd: 0, drives: [] }, tscKhz });
+  const args = buildQemuArgs(
+    { kind: "boot", config: { ...config, drives: [] }, tscKhz },
+    { kernel: 0, initrd: 0, drives: [] },
+  );
   const withPaths = args
     .map((word) =>
       word

@@ -2,7 +2,18 @@ import { z } from "zod";
 
 /** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
 
-export const VM_STATES = ["created", "starting", "running", "stopping", "stopped", "crashed", "deleting"] as const;
+export const VM_STATES = [
+  "created",
+  "starting",
+  "running",
+  "paused",
+  "suspending",
+  "suspended",
+  "stopping",
+  "stopped",
+  "crashed",
+  "deleting",
+] as const;
 export type VmState = (typeof VM_STATES)[number];
 
 export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -14,6 +25,10 @@ export const MAX_MEMORY_MIB = 1024 * 1024;
 export const MIN_DISK_MIB = 64;
 export const MAX_DISK_MIB = 16 * 1024 * 1024;
 export const MAX_CPUS = 64;
+
+/** Shorter ones would suspend a VM between two commands of a script. */
+export const MIN_IDLE_TIMEOUT_MS = 1_000;
+export const MAX_IDLE_TIMEOUT_MS = 30 * 24 * 3600 * 1000;
 
 export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
 
@@ -43,9 +58,21 @@ export const vmCreateSchema = z.strictObject({
     .default(DEFAULTS.diskMib),
   accel: z.enum(["auto", "kvm", "tcg"], "auto, kvm or tcg").default("auto"),
   env: envSchema.default({}),
+  /** Boot it, which takes seconds, rather than fork it from the template of its kind. */
+  cold: z.boolean().default(false),
+  /** Save it and end its VMM when nobody has used it for this long; whoever uses it next brings it back. */
+  idleTimeoutMs: z
+    .number()
+    .int()
+    .min(MIN_IDLE_TIMEOUT_MS, "at least a second")
+    .max(MAX_IDLE_TIMEOUT_MS, "at most 30 days")
+    .optional(),
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;
 export type VmCreateParsed = z.output<typeof vmCreateSchema>;
+
+export const VM_ORIGINS = ["boot", "template", "snapshot", "suspension"] as const;
+export type VmOrigin = (typeof VM_ORIGINS)[number];
 
 export interface Vm {
   id: string;
@@ -63,6 +90,11 @@ export interface Vm {
   accel?: "kvm" | "tcg";
   /** Why the accelerator is not KVM. */
   accelReason?: string;
+  /** What its present life began with: a boot, a fork of a template, or a saved machine (a snapshot's, or its own). */
+  origin: VmOrigin;
+  /** The snapshot that it comes from, or was last saved as. */
+  snapshot?: string;
+  idleTimeoutMs?: number;
   /** True for the VM of `firebreak run`: deleted with its command. */
   ephemeral: boolean;
   pid?: number;

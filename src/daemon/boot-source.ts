@@ -1,11 +1,14 @@
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import type { ImageInfo } from "../contract/daemon.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage, listRecipes } from "../images/build.ts";
-import { createOverlayDrive } from "../images/ext4.ts";
 import { ensureInitrd } from "../images/initrd.ts";
 import { ensureKernel, getKernelById, type Kernel } from "../images/kernel.ts";
 import { findImage, getImage, type Image, listImages, verifyImage } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
+import type { Manifest } from "../snapshots/manifest.ts";
+import type { TemplateSpec } from "../snapshots/templates.ts";
 import type { BootSource, ImageRef, KernelRef, WorkOptions } from "../vms/ports.ts";
 import type { ImageDeps } from "./api/image-routes.ts";
 
@@ -13,6 +16,8 @@ import type { ImageDeps } from "./api/image-routes.ts";
 export class ImageLibrary implements BootSource {
   readonly #paths: FirebreakPaths;
   readonly #agentPath: string;
+  /** By kernel and state of the agent's file. */
+  readonly #initrds = new Map<string, string>();
 
   constructor(paths: FirebreakPaths, agentPath: string) {
     this.#paths = paths;
@@ -44,13 +49,26 @@ export class ImageLibrary implements BootSource {
     return this.#toRef(kernel);
   }
 
-  createOverlay(path: string, sizeMib: number): Promise<void> {
-    return createOverlayDrive(path, sizeMib);
+  /** What a template like this one would be made of today; undefined when its image is gone. */
+  async templateSpec(manifest: Manifest): Promise<TemplateSpec | undefined> {
+    const image = await this.resolveImage(manifest.imageDigest, {}).catch(() => undefined);
+    if (image === undefined) return undefined;
+    return { image, kernel: await this.resolveKernel({}), ...manifest.machine };
   }
 
   async #toRef(kernel: Kernel): Promise<KernelRef> {
-    const initrd = await ensureInitrd(this.#paths, kernel, this.#agentPath);
-    return { kernelId: kernel.id, kernelPath: kernel.vmlinuzPath, initrdPath: initrd.path };
+    return { kernelId: kernel.id, kernelPath: kernel.vmlinuzPath, initrdPath: await this.#initrdPath(kernel) };
+  }
+
+  /** Every VM asks, and making an initrd to see that it is the same takes 20 ms: it is made anew only when the agent's file is another. */
+  async #initrdPath(kernel: Kernel): Promise<string> {
+    const agent = await stat(this.#agentPath, { bigint: true }).catch(() => undefined);
+    const key = `${kernel.id} ${agent?.ino} ${agent?.size} ${agent?.mtimeNs}`;
+    const known = this.#initrds.get(key);
+    if (known !== undefined && existsSync(known)) return known;
+    const { path } = await ensureInitrd(this.#paths, kernel, this.#agentPath);
+    this.#initrds.set(key, path);
+    return path;
   }
 
   /** The API's view of the same. */

@@ -13,13 +13,17 @@ import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
 import { findProgram } from "../platform/process.ts";
+import { SavedFolder } from "../snapshots/saved-folder.ts";
+import { Templates } from "../snapshots/templates.ts";
 import { openDatabase } from "../store/database.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { FIRST_VM_UID, VmService } from "../vms/service.ts";
+import { VmSnapshots } from "../vms/snapshots.ts";
 import { createApi } from "./api/app.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
+import { HostDisk } from "./host-disk.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { listen } from "./listener.ts";
 import { findStrays, removeStrays } from "./strays.ts";
@@ -53,10 +57,25 @@ async function main(): Promise<void> {
     ...(process.env.FIREBREAK_QEMU ? { program: process.env.FIREBREAK_QEMU } : {}),
   });
   const source = new ImageLibrary(paths, agentPath);
-  const vms = new VmService({ paths, store, driver, source, log });
-  const vmIds = () => new Set(store.list().map((record) => record.id));
+  const disk = new HostDisk(agentPath);
+  const templateFolder = new SavedFolder(paths.templates, disk);
+  const snapshotFolder = new SavedFolder(paths.snapshots, disk);
+  const templates = new Templates({
+    folder: templateFolder,
+    driver,
+    disk,
+    runtimeDir: path.join(paths.runtime, "v"),
+    uid: FIRST_VM_UID - 2,
+    log,
+  });
+  const parts = { paths, store, driver, source, disk, log, snapshots: snapshotFolder };
+  const vms = new VmService({ ...parts, templates });
+  const snapshots = new VmSnapshots({ ...parts, vms });
+  const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
   await vms.recover();
+  await templateFolder.sweep();
+  await snapshotFolder.sweep();
   const strays = await removeStrays(paths, vmIds());
   if (strays.folders.length + strays.pids.length > 0) log("removed left-overs", { ...strays });
 
@@ -79,6 +98,12 @@ async function main(): Promise<void> {
   };
   const api = createApi({
     vms,
+    snapshots,
+    templates: {
+      list: () => templates.list((manifest) => source.templateSpec(manifest)),
+      delete: (id) => templates.delete(id),
+      prune: (all) => templates.prune(all, (manifest) => source.templateSpec(manifest)),
+    },
     images: source.api(),
     log,
     status: () => daemonStatus(paths, vms, startedAt, version),

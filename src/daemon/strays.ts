@@ -13,7 +13,7 @@ export async function findStrays(paths: FirebreakPaths, vmIds: ReadonlySet<strin
   const folders: string[] = [];
   for (const parent of [paths.vms, path.join(paths.runtime, "v")]) {
     const names = await readdir(parent).catch(() => [] as string[]);
-    for (const name of names) if (!vmIds.has(name.replace(/\.dev$/, ""))) folders.push(path.join(parent, name));
+    for (const name of names) if (!vmIds.has(name.replace(/\.(dev|rec)$/, ""))) folders.push(path.join(parent, name));
   }
   const processes = await findProcesses((argv) => isOurVmm(argv, paths) && !vmIds.has(vmIdOf(argv, paths) ?? ""));
   return { folders, pids: processes.map((identity) => identity.pid) };
@@ -37,5 +37,8 @@ function isOurVmm(argv: string[], paths: FirebreakPaths): boolean {
 function vmIdOf(argv: string[], paths: FirebreakPaths): string | undefined {
   const marker = `path=${paths.runtime}/v/`;
   const word = argv.find((candidate) => candidate.includes(marker));
-  return word?.slice(word.indexOf(marker) + marker.length).split("/")[0];
+  return word
+    ?.slice(word.indexOf(marker) + marker.length)
+    .split("/")[0]
+    ?.replace(/\.rec$/, "");
 }

@@ -49,6 +49,19 @@ export const ERROR_CODES = {
   KERNEL_CORRUPT: { class: "failed_precondition", about: "The kernel or initrd does not match its digest." },
   AGENT_NOT_BUILT: { class: "failed_precondition", about: "The guest agent binary has not been built." },
 
+  SNAPSHOT_NOT_FOUND: { class: "not_found", about: "No snapshot has that name or id." },
+  SNAPSHOT_ALREADY_EXISTS: { class: "already_exists", about: "Another snapshot has that name." },
+  SNAPSHOT_CORRUPT: {
+    class: "failed_precondition",
+    about: "A snapshot's or template's files are missing, truncated or altered.",
+  },
+  SNAPSHOT_INCOMPATIBLE: {
+    class: "failed_precondition",
+    about: "A snapshot was taken with another VMM version, accelerator or CPU than this host has.",
+  },
+  SNAPSHOT_FAILED: { class: "unavailable", about: "The VMM could not save the VM; the VM goes on." },
+  TEMPLATE_NOT_FOUND: { class: "not_found", about: "No template has that id." },
+
   VMM_NOT_FOUND: { class: "failed_precondition", about: "The VMM program (qemu-system-*) is not installed." },
   VMM_START_FAILED: { class: "unavailable", about: "The VMM ended at start; its last output is in the message." },
   VMM_PROTOCOL_ERROR: { class: "internal", about: "The VMM's control socket answered something unexpected." },

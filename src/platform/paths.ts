@@ -19,6 +19,8 @@ export interface FirebreakPaths {
   images: string;
   kernels: string;
   vms: string;
+  templates: string;
+  snapshots: string;
 }
 
 export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPaths {
@@ -34,6 +36,8 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPat
     images: path.join(home, "images"),
     kernels: path.join(home, "kernels"),
     vms: path.join(home, "vms"),
+    templates: path.join(home, "templates"),
+    snapshots: path.join(home, "snapshots"),
   };
 }
 
@@ -62,7 +66,8 @@ export function checkSocketPath(socketPath: string): string {
 /** Makes the folders. The runtime folders admit VMM users to their own sub-folders only (0711). */
 export function createPaths(paths: FirebreakPaths): void {
   makeOwnFolder(paths.home, 0o700);
-  for (const folder of [paths.images, paths.kernels, paths.vms]) mkdirSync(folder, { recursive: true });
+  for (const folder of [paths.images, paths.kernels, paths.vms, paths.templates, paths.snapshots])
+    mkdirSync(folder, { recursive: true });
   const base = path.dirname(paths.runtime);
   for (const folder of [base, paths.runtime, path.join(paths.runtime, "v")]) makeOwnFolder(folder, 0o711);
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { access, constants, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 export interface CommandResult {
@@ -129,18 +130,7 @@ export async function spawnDetached(
   if (options.env !== undefined) spawnOptions.env = options.env;
   const child = spawn(program, args, spawnOptions);
   const exited = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
-  await new Promise<void>((resolve, reject) => {
-    child.once("spawn", resolve);
-    child.once("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        new FirebreakError(
-          error.code === "ENOENT" ? "TOOL_NOT_FOUND" : "TOOL_FAILED",
-          `${program} could not be started: ${error.message}`,
-          { cause: error },
-        ),
-      ),
-    );
-  });
+  await awaitSpawn(child, program);
   child.unref();
   const pid = child.pid as number; // set: 'spawn' has been emitted
   const identity = (await identifyProcess(pid)) ?? { pid, startTicks: 0, bootId: await readBootId() };
@@ -215,4 +205,51 @@ async function isExecutable(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** A host program of ours that answers lines with lines and ends with us, since it ends with its input. */
+export interface Companion {
+  pid: number;
+  /** Its next line. Throws TOOL_FAILED with its last words when it has ended instead. */
+  readLine(): Promise<string>;
+  writeLine(line: string): void;
+  /** Ends its input, and so itself. */
+  end(): void;
+}
+
+/** Starts a companion. Throws TOOL_NOT_FOUND or TOOL_FAILED when it cannot be started. */
+export async function startCompanion(program: string, args: string[]): Promise<Companion> {
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+  const words = collectOutput(child.stderr);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  child.stdin.on("error", () => {}); // its end is heard by whoever reads its next line
+  await awaitSpawn(child, program);
+  return {
+    pid: child.pid as number, // set: 'spawn' has been emitted
+    readLine: async () => {
+      const next = await lines.next();
+      if (next.done !== true) return next.value;
+      throw new FirebreakError(
+        "TOOL_FAILED",
+        `${path.basename(program)} ended: ${words().trim() || "it printed nothing"}`,
+      );
+    },
+    writeLine: (line) => void child.stdin.write(`${line}\n`),
+    end: () => void child.stdin.end(),
+  };
+}
+
+function awaitSpawn(child: ChildProcess, program: string): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        new FirebreakError(
+          error.code === "ENOENT" ? "TOOL_NOT_FOUND" : "TOOL_FAILED",
+          `${program} could not be started: ${error.message}`,
+          { cause: error },
+        ),
+      ),
+    );
+  });
 }

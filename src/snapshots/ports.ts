@@ -3,7 +3,7 @@ export interface Disk {
   /** Copies a sparse file, sharing its blocks where the file system can. Throws HOST_DISK_FULL; then there is no copy. */
   copySparse(from: string, to: string): Promise<void>;
   /** The digest of a sparse file as `firebreak-agent digest-memory` defines it, and how much of it holds anything. */
-  digest(file: string): Promise<{ sha256: string; dataBytes: number }>;
+  digest(file: string): Promise<{ sha256: string; dataBytes: number; sizeBytes: number }>;
   /** A formatted drive. */
   createOverlay(file: string, sizeMib: number): Promise<void>;
 }

@@ -103,7 +103,10 @@ export class SavedFolder {
   /** The most recently used first; using is touching the folder. */
   async sortByUse(all: Saved[]): Promise<Saved[]> {
     const used = await Promise.all(all.map(async (saved) => (await stat(saved.folder)).mtimeMs));
-    return all.map((saved, index) => ({ saved, at: used[index] ?? 0 })).sort((a, b) => b.at - a.at).map(({ saved }) => saved);
+    return all
+      .map((saved, index) => ({ saved, at: used[index] ?? 0 }))
+      .sort((a, b) => b.at - a.at)
+      .map(({ saved }) => saved);
   }
 
   /** Compares the drive with its digest; memory and state are compared by the driver when they are loaded. Once for as long as nobody touches it. */

@@ -41,6 +41,9 @@ export interface TemplatesOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
+/** What a template like an existing one would be made of today; undefined when that is not possible any more. */
+export type SpecOf = (manifest: Manifest) => Promise<TemplateSpec | undefined>;
+
 interface WorkOptions {
   onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
@@ -98,10 +101,25 @@ export class Templates {
     await this.#options.folder.delete(saved.manifest.id);
   }
 
-  /** `isCurrent` tells whether a VM could still be forked from it. */
-  async list(isCurrent: (manifest: Manifest) => Promise<boolean>): Promise<Template[]> {
-    const all = await this.#options.folder.list((id, error) => this.#options.log("a template is corrupt", { id, error }));
-    return Promise.all(all.map(async (saved) => toTemplate(saved, !(await isCurrent(saved.manifest)))));
+  async list(specOf: SpecOf): Promise<Template[]> {
+    const all = await this.#options.folder.list((id, error) =>
+      this.#options.log("a template is corrupt", { id, error: error.message }),
+    );
+    return Promise.all(all.map(async (saved) => toTemplate(saved, await this.#isStale(saved.manifest, specOf))));
+  }
+
+  /** Deletes those that no VM is forked from any more, or all. VMs that run do not depend on them. */
+  async prune(isAll: boolean, specOf: SpecOf): Promise<Template[]> {
+    const pruned = (await this.list(specOf)).filter((template) => isAll || template.isStale);
+    for (const { id } of pruned) await this.delete(id);
+    return pruned;
+  }
+
+  async #isStale(manifest: Manifest, specOf: SpecOf): Promise<boolean> {
+    const spec = await specOf(manifest);
+    if (spec === undefined) return true;
+    const host = await this.#options.driver.describeHost(spec.accel);
+    return templateId(spec, host) !== manifest.id || findHostConflict(manifest.host, host) !== undefined;
   }
 
   /** Throws TEMPLATE_NOT_FOUND. */
@@ -170,7 +188,7 @@ export class Templates {
     const config = this.#configOf(id, spec, staged);
     const vmm = await driver.start(config);
     try {
-      const agent = await this.#awaitReady(vmm, config);
+      const agent = await this.#awaitReady(vmm);
       onProgress({ step: "template", message: "saving the template", fraction: 0.9 });
       const result = await driver.save(vmm, config, {
         memoryPath: staged.memoryPath,
@@ -178,7 +196,7 @@ export class Templates {
         scratchDir: staged.folder,
         onStopped: async () => {},
         // Its drive needs no copy: nobody writes to it any more.
-        then: "end",
+        afterwards: "end",
       });
       const overlay = await disk.digest(staged.overlayPath);
       return await folder.commit(staged, {
@@ -200,7 +218,7 @@ export class Templates {
         agent,
         memory: { sha256: result.memorySha256, dataBytes: result.memoryDataBytes },
         state: { sha256: result.stateSha256, sizeBytes: result.stateSizeBytes },
-        overlay: { ...overlay, sizeBytes: spec.diskMib * 1024 * 1024 },
+        overlay,
         policy: { network: "none" },
         stoppedMs: 0,
       });
@@ -228,7 +246,7 @@ export class Templates {
   }
 
   /** Waits for the guest agent, warms the guest up, and lets go of it: what is saved waits for a host. */
-  async #awaitReady(vmm: VmmRecord, config: VmmConfig): Promise<Manifest["agent"]> {
+  async #awaitReady(vmm: VmmRecord): Promise<Manifest["agent"]> {
     const { driver } = this.#options;
     const console = await driver.openConsole(vmm, AbortSignal.timeout(BOOT_DEADLINE_MS));
     // Nobody reads it, but somebody has to take it: a full console stops the guest.
@@ -241,7 +259,10 @@ export class Templates {
     const over = new AbortController();
     const exited = driver.waitForExit(vmm, over.signal).then(async () => {
       if (over.signal.aborted) return new Promise<never>(() => {});
-      throw new FirebreakError("VM_BOOT_FAILED", `the template's VM ended: ${(await driver.describeExit(vmm)).message}`);
+      throw new FirebreakError(
+        "VM_BOOT_FAILED",
+        `the template's VM ended: ${(await driver.describeExit(vmm)).message}`,
+      );
     });
     exited.catch(() => {}); // heard in the race, or too late to matter
     try {

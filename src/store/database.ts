@@ -33,6 +33,11 @@ const MIGRATIONS: readonly string[] = [
      data TEXT NOT NULL
    ) STRICT;
    CREATE INDEX events_by_vm ON events (vm_id, id);`,
+  `ALTER TABLE vms ADD COLUMN start_from TEXT NOT NULL DEFAULT '{"from":"boot"}';
+   ALTER TABLE vms ADD COLUMN origin TEXT NOT NULL DEFAULT 'boot';
+   ALTER TABLE vms ADD COLUMN snapshot TEXT;
+   ALTER TABLE vms ADD COLUMN idle_timeout_ms INTEGER;
+   ALTER TABLE vms ADD COLUMN agent TEXT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -34,6 +34,19 @@ const COLUMNS: Record<
     encode: JSON.stringify as (value: never) => string,
     decode: JSON.parse as (value: never) => unknown,
   },
+  startFrom: {
+    column: "start_from",
+    encode: JSON.stringify as (value: never) => string,
+    decode: JSON.parse as (value: never) => unknown,
+  },
+  origin: { column: "origin" },
+  snapshot: { column: "snapshot" },
+  agent: {
+    column: "agent",
+    encode: JSON.stringify as (value: never) => string,
+    decode: JSON.parse as (value: never) => unknown,
+  },
+  idleTimeoutMs: { column: "idle_timeout_ms" },
   bootMs: { column: "boot_ms" },
   createdAt: { column: "created_at" },
   startedAt: { column: "started_at" },
@@ -48,13 +61,16 @@ export class SqliteVmStore implements VmStore {
     this.#database = database;
   }
 
-  insert(record: VmRecord): void {
+  insert(record: VmRecord, data: Record<string, unknown>): void {
     const columns = KEYS.map((key) => COLUMNS[key].column).join(", ");
     const marks = KEYS.map(() => "?").join(", ");
     try {
-      this.#database
-        .prepare(`INSERT INTO vms (${columns}) VALUES (${marks})`)
-        .run(...KEYS.map((key) => encode(key, record[key])));
+      this.#atomically(() => {
+        this.#database
+          .prepare(`INSERT INTO vms (${columns}) VALUES (${marks})`)
+          .run(...KEYS.map((key) => encode(key, record[key])));
+        this.addEvent(record.id, "created", data);
+      });
     } catch (error) {
       if (!String((error as Error).message).includes("UNIQUE constraint failed: vms.name")) throw error;
       throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${record.name}' exists`, {
@@ -77,10 +93,10 @@ export class SqliteVmStore implements VmStore {
   }
 
   remove(id: string): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    this.#database.prepare("DELETE FROM events WHERE vm_id = ?").run(id);
-    this.#database.prepare("DELETE FROM vms WHERE id = ?").run(id);
-    this.#database.exec("COMMIT");
+    this.#atomically(() => {
+      this.#database.prepare("DELETE FROM events WHERE vm_id = ?").run(id);
+      this.#database.prepare("DELETE FROM vms WHERE id = ?").run(id);
+    });
   }
 
   get(id: string): VmRecord | undefined {
@@ -108,6 +124,26 @@ export class SqliteVmStore implements VmStore {
     let uid = base;
     while (taken.has(uid)) uid++;
     return uid;
+  }
+
+  note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord {
+    return this.#atomically(() => {
+      const record = this.update(id, changes);
+      this.addEvent(id, kind, data);
+      return record;
+    });
+  }
+
+  #atomically<T>(work: () => T): T {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      this.#database.exec("COMMIT");
+      return result;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void {

@@ -27,13 +27,12 @@ export interface VmmDrive {
   readOnly: boolean;
 }
 
-export interface VmmConfig extends BootFiles {
+/** What a VMM is made of, however its guest gets into it. A saved machine is restored only into an equal one. */
+export interface MachineConfig {
   vmId: string;
   memoryMib: number;
   cpus: number;
   accel: AccelName;
-  /** Kernel parameters besides the driver's own. */
-  kernelArgs: string[];
   drives: VmmDrive[];
   /** A folder for sockets, made and removed by the driver. Short: socket paths end at 107 bytes. */
   runtimeDir: string;
@@ -41,6 +40,45 @@ export interface VmmConfig extends BootFiles {
   logPath: string;
   /** Which unprivileged user the VMM runs as, where the daemon is root; ignored otherwise. */
   uid: number;
+}
+
+/** A machine that boots. */
+export interface VmmConfig extends MachineConfig, BootFiles {
+  /** Kernel parameters besides the driver's own. */
+  kernelArgs: string[];
+  /** It is booted to be saved once, and ends with that: saving it need not copy its memory twice. */
+  isTemplate?: boolean;
+}
+
+/** A saved machine's memory and devices, in files of the driver's own format. Drives are the caller's. */
+export interface SavedMachine {
+  memoryPath: string;
+  /** Digest of the memory as `firebreak-agent digest-memory` defines it: checked before anything runs. */
+  memorySha256: string;
+  statePath: string;
+  stateSha256: string;
+}
+
+export interface SaveTarget {
+  /** Files to be made; they exist, or not, when the call has failed. */
+  memoryPath: string;
+  statePath: string;
+  /** A folder that the driver may put scratch files in; the caller removes it. */
+  scratchDir: string;
+  /** Called while the guest stands still with its writes on the drives: they are copied here. */
+  onStopped: () => Promise<void>;
+  /** What becomes of the VM afterwards: a template's is always `end`. */
+  afterwards: "continue" | "stay_paused" | "end";
+}
+
+export interface SaveResult {
+  memorySha256: string;
+  /** Memory that holds anything, bytes. */
+  memoryDataBytes: number;
+  stateSha256: string;
+  stateSizeBytes: number;
+  /** How long the guest stood still, ms; all of its remaining life for one that ended. */
+  stoppedMs: number;
 }
 
 /** A running VMM as the store keeps it: enough to find it again from another daemon. */
@@ -69,6 +107,23 @@ export interface VmmDriver {
   chooseAccel(request: AccelRequest, boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict>;
   /** Starts a detached VMM. Throws VMM_START_FAILED with the VMM's last words. */
   start(config: VmmConfig, signal?: AbortSignal): Promise<VmmRecord>;
+  /**
+   * Starts a detached VMM that goes on where a saved machine stood, with a private copy of its memory. Resolves when the VMM loads it.
+   * Throws SNAPSHOT_CORRUPT before anything starts when the memory is not what was saved, VMM_START_FAILED otherwise.
+   */
+  restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord>;
+  /** Saves a running or paused machine, which goes on if the save fails. Throws SNAPSHOT_FAILED, VM_CRASHED, HOST_DISK_FULL. */
+  save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult>;
+  /** Lets go of what is kept in memory of a saved machine, so that its next restore is quick. */
+  release(memorySha256: string): void;
+  /** What a saved machine depends on besides its configuration: it is restored only where the words are equal and the numbers nearly. */
+  describeHost(accel: AccelName): Promise<Record<string, string | number>>;
+  pause(record: VmmRecord): Promise<void>;
+  resume(record: VmmRecord): Promise<void>;
+  /** Ends what a dead daemon left half done with a VMM (a save), so that its guest runs or is paused as wanted. */
+  settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void>;
+  /** Enlarges a drive; the guest hears of it a moment later. */
+  growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void>;
   /** Opens the byte stream of the channel anew. Throws VM_CRASHED when the VMM is gone. */
   openChannel(record: VmmRecord, signal: AbortSignal): Promise<Socket>;
   /** Opens the guest's console; what nobody reads is lost, and never blocks the guest. */

@@ -1,20 +1,38 @@
 import type { VmState } from "../contract/vm.ts";
+import type { StartFrom } from "./vm-store.ts";
 
 /** What is wanted of a VM. */
-export type VmTarget = { state: "running" } | { state: "stopped"; graceMs: number } | { state: "absent" };
+export type VmTarget =
+  | { state: "running" }
+  | { state: "paused" }
+  | { state: "suspended" }
+  | { state: "stopped"; graceMs: number }
+  | { state: "absent" };
 
 /** What is there now. */
 export interface VmFacts {
   state: VmState;
   hasDrive: boolean;
   isVmmAlive: boolean;
+  startFrom: StartFrom;
 }
+
+/** What a VM is brought up from when it is not booted. */
+export type SavedSource = Exclude<StartFrom, { from: "boot" }>;
 
 export type VmStep =
   | { kind: "create_drive" }
+  | { kind: "copy_drive"; source: SavedSource }
   | { kind: "start_vmm" }
+  | { kind: "restore_vmm"; source: SavedSource }
   | { kind: "await_guest" }
-  | { kind: "personalise" }
+  /** A new machine gets a name and ids of its own; the same one only the time and fresh randomness. */
+  | { kind: "personalise"; identity: "new" | "same" }
+  | { kind: "pause_vmm" }
+  | { kind: "resume_vmm" }
+  /** Memory and devices go to disk, and the VMM ends. */
+  | { kind: "suspend_vmm" }
+  | { kind: "discard_suspension" }
   | { kind: "stop_guest"; graceMs: number }
   | { kind: "end_vmm" }
   | { kind: "mark"; state: VmState }
@@ -25,27 +43,72 @@ export type VmStep =
 export function planVm(target: VmTarget, facts: VmFacts): VmStep[] {
   switch (target.state) {
     case "running":
-      if (facts.isVmmAlive && facts.state === "running") return [];
+      return planRunning(facts);
+    case "paused":
+      return facts.state === "paused" ? [] : [{ kind: "pause_vmm" }, { kind: "mark", state: "paused" }];
+    case "suspended":
+      if (facts.state === "suspended") return [];
       return [
-        { kind: "mark", state: "starting" },
-        ...(facts.hasDrive ? [] : [{ kind: "create_drive" } as const]),
-        // A VMM without a running VM is what a dead daemon left in the middle of a start.
-        ...(facts.isVmmAlive ? [{ kind: "end_vmm" } as const] : []),
-        { kind: "start_vmm" },
-        { kind: "await_guest" },
-        { kind: "personalise" },
-        { kind: "mark", state: "running" },
+        { kind: "mark", state: "suspending" },
+        { kind: "suspend_vmm" },
+        { kind: "end_vmm" },
+        { kind: "mark", state: "suspended" },
       ];
     case "stopped":
-      if (!facts.isVmmAlive)
-        return facts.state === "stopped" ? [] : [{ kind: "end_vmm" }, { kind: "mark", state: "stopped" }];
-      return [
-        { kind: "mark", state: "stopping" },
-        ...(target.graceMs > 0 ? [{ kind: "stop_guest", graceMs: target.graceMs } as const] : []),
-        { kind: "end_vmm" },
-        { kind: "mark", state: "stopped" },
-      ];
+      return planStopped(target.graceMs, facts);
     case "absent":
       return [{ kind: "mark", state: "deleting" }, { kind: "end_vmm" }, { kind: "remove_files" }, { kind: "forget" }];
   }
+}
+
+function planRunning(facts: VmFacts): VmStep[] {
+  if (facts.isVmmAlive && facts.state === "running") return [];
+  if (facts.isVmmAlive && facts.state === "paused") return [{ kind: "resume_vmm" }, { kind: "mark", state: "running" }];
+  return [
+    { kind: "mark", state: "starting" },
+    // A VMM without a running VM is what a dead daemon left in the middle of a start.
+    ...(facts.isVmmAlive ? [{ kind: "end_vmm" } as const] : []),
+    ...planBringUp(facts),
+    { kind: "mark", state: "running" },
+    ...(facts.startFrom.from === "suspension" ? [{ kind: "discard_suspension" } as const] : []),
+  ];
+}
+
+function planBringUp({ startFrom, hasDrive }: VmFacts): VmStep[] {
+  switch (startFrom.from) {
+    case "boot":
+      return [
+        ...(hasDrive ? [] : [{ kind: "create_drive" } as const]),
+        { kind: "start_vmm" },
+        { kind: "await_guest" },
+        { kind: "personalise", identity: "new" },
+      ];
+    case "suspension":
+      return [
+        { kind: "restore_vmm", source: startFrom },
+        { kind: "await_guest" },
+        { kind: "personalise", identity: "same" },
+      ];
+    case "template":
+    case "snapshot":
+      return [
+        // A drive that is there is of an earlier attempt, or of the state that is left behind.
+        { kind: "copy_drive", source: startFrom },
+        { kind: "restore_vmm", source: startFrom },
+        { kind: "await_guest" },
+        { kind: "personalise", identity: startFrom.from === "template" || startFrom.isFork ? "new" : "same" },
+      ];
+  }
+}
+
+function planStopped(graceMs: number, facts: VmFacts): VmStep[] {
+  const end: VmStep[] = [{ kind: "end_vmm" }, { kind: "mark", state: "stopped" }];
+  if (facts.state === "suspended") return [...end, { kind: "discard_suspension" }];
+  if (!facts.isVmmAlive) return facts.state === "stopped" ? [] : end;
+  return [
+    { kind: "mark", state: "stopping" },
+    ...(facts.state === "paused" && graceMs > 0 ? [{ kind: "resume_vmm" } as const] : []),
+    ...(graceMs > 0 ? [{ kind: "stop_guest", graceMs } as const] : []),
+    ...end,
+  ];
 }

@@ -27,6 +27,4 @@ export interface BootSource {
   resolveKernel(options: WorkOptions): Promise<KernelRef>;
   /** A kernel that a VM was created with. */
   getKernel(kernelId: string): Promise<KernelRef>;
-  /** A sparse, formatted drive for a VM's writes. */
-  createOverlay(path: string, sizeMib: number): Promise<void>;
 }

@@ -1,19 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import type { Vm, VmCreateParsed } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
+import type { Manifest } from "../snapshots/manifest.ts";
+import type { Disk } from "../snapshots/ports.ts";
+import type { SavedFolder } from "../snapshots/saved-folder.ts";
+import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
+import { IdleWatch } from "./idle.ts";
 import { LiveVm } from "./live-vm.ts";
+import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
 import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
+import { Sources } from "./sources.ts";
 import { consoleReason, type StepContext, VmSteps } from "./steps.ts";
-import type { VmEvent, VmRecord, VmStore } from "./vm-store.ts";
+import type { StartFrom, VmEvent, VmRecord, VmStore } from "./vm-store.ts";
 import { toVm } from "./vm-view.ts";
 
 /** VMMs of a root daemon run as users from here on: above what Debian, systemd and container runtimes hand out. */
@@ -25,6 +32,9 @@ export interface VmServiceOptions {
   store: VmStore;
   driver: VmmDriver;
   source: BootSource;
+  templates: Templates;
+  snapshots: SavedFolder;
+  disk: Disk;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -37,13 +47,16 @@ export class VmService {
   readonly #starting = new Map<string, AbortController>();
   /** Graceful stops under way, so that a forced one or a deletion does not wait for their grace. */
   readonly #stopping = new Map<string, AbortController>();
+  readonly #idle = new IdleWatch((id) => void this.#suspendIdle(id));
+  readonly #sources: Sources;
   readonly #steps: VmSteps;
 
   constructor(options: VmServiceOptions) {
     this.#options = options;
+    this.#sources = new Sources(options);
     this.#steps = new VmSteps({
       ...options,
-      vmDir: (record) => this.#vmDir(record),
+      sources: this.#sources,
       open: (record) => this.#open(record),
       close: (record) => this.#close(record),
       live: (record) => this.#live.get(record.id),
@@ -63,7 +76,7 @@ export class VmService {
   }
 
   consoleLogPath(nameOrId: string): string {
-    return path.join(this.#vmDir(this.#find(nameOrId)), "console.log");
+    return path.join(vmDir(this.#find(nameOrId), this.#options.paths), "console.log");
   }
 
   /** The live side of a running VM. Throws VM_STATE_CONFLICT when it does not run. */
@@ -71,12 +84,39 @@ export class VmService {
     const record = this.#find(nameOrId);
     const live = this.#live.get(record.id);
     if (live !== undefined && record.state === "running") return live;
-    const hint = record.state === "starting" ? "Wait until it runs." : `Start it: firebreak vm start ${record.name}`;
-    const why = record.reason === undefined ? "" : ` (${record.reason})`;
-    throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' is ${record.state}${why}`, {
-      hint,
-      details: { state: record.state },
-    });
+    throw notRunning(record);
+  }
+
+  /** A VM that `use` would not refuse right away. Throws VM_STATE_CONFLICT. */
+  requireUsable(nameOrId: string): Vm {
+    const record = this.#find(nameOrId);
+    if (record.state === "stopped" || record.state === "crashed" || record.state === "paused") throw notRunning(record);
+    return toVm(record);
+  }
+
+  /**
+   * Lends a VM's live side for as long as `work` takes: a VM that is starting is waited for, a suspended one is brought back.
+   * Throws VM_STATE_CONFLICT when it neither runs nor is about to.
+   */
+  async use<T>(nameOrId: string, options: WorkOptions, work: (live: LiveVm) => Promise<T>): Promise<T> {
+    const { id } = this.#find(nameOrId);
+    return this.#idle.during(id, async () => work(await this.#awaken(id, options)));
+  }
+
+  async #awaken(id: string, options: WorkOptions): Promise<LiveVm> {
+    let record = this.#find(id);
+    if (record.state === "created" || record.state === "starting" || record.state === "suspending") {
+      options.onProgress?.({ step: "wait", message: `waiting for the VM '${record.name}', which is ${record.state}` });
+      record = await orGiveUp(
+        this.#lock(id).run(async () => this.#find(id)),
+        options.signal,
+      );
+    }
+    if (record.state === "suspended") {
+      options.onProgress?.({ step: "restore", message: `bringing the VM '${record.name}' back` });
+      await this.start(id, options);
+    }
+    return this.live(id);
   }
 
   /** Why a request to a VM's guest broke: the VM's end when it has ended, the channel otherwise. */
@@ -106,16 +146,13 @@ export class VmService {
     request: VmCreateParsed,
     options: WorkOptions & { ephemeral?: boolean; start?: boolean } = {},
   ): Promise<Vm> {
-    const { store, driver, source } = this.#options;
+    const { driver, source } = this.#options;
     this.#admit(request.memoryMib);
-    if (request.name !== undefined && store.find(request.name) !== undefined) throw nameTaken(request.name);
+    if (request.name !== undefined) this.requireFreeName(request.name);
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
-    const id = randomBytes(6).toString("hex");
-    const record: VmRecord = {
-      id,
-      name: request.name ?? makeName((name) => store.find(name) !== undefined),
-      state: "created",
+    const record = this.#newRecord({
+      ...(request.name === undefined ? {} : { name: request.name }),
       image: image.name,
       imageDigest: image.digest,
       kernelId: kernel.kernelId,
@@ -124,43 +161,200 @@ export class VmService {
       diskMib: request.diskMib,
       driver: driver.name,
       accelRequest: request.accel,
-      uid: store.freeUid(FIRST_VM_UID),
       ephemeral: options.ephemeral ?? false,
       env: request.env,
+      startFrom: { from: request.cold ? "boot" : "template" },
+      ...(request.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: request.idleTimeoutMs }),
+    });
+    return this.#startNew(record, options, { image, kernel });
+  }
+
+  /** A new VM that goes on where a snapshot stands. `snapshot` is the one that it will be said to come from. */
+  async createFrom(
+    manifest: Manifest,
+    request: { name?: string | undefined; diskMib?: number | undefined; snapshot: string | undefined },
+    options: WorkOptions = {},
+  ): Promise<Vm> {
+    const { machine } = manifest;
+    this.#admit(machine.memoryMib);
+    if (request.diskMib !== undefined && request.diskMib < machine.diskMib) {
+      throw new FirebreakError("INVALID_ARGUMENT", `the snapshot's disk has ${machine.diskMib} MiB and cannot shrink`, {
+        details: { field: "diskMib" },
+      });
+    }
+    return this.#startNew(
+      this.#newRecord({ ...fromManifest(manifest), ...request, diskMib: request.diskMib ?? machine.diskMib }),
+      options,
+    );
+  }
+
+  /** The VM that a snapshot was taken of, as it was then; made again when it has been deleted. What it is now is lost. */
+  async restoreTo(manifest: Manifest, options: WorkOptions = {}): Promise<Vm> {
+    const { store } = this.#options;
+    const origin = manifest.vm as NonNullable<Manifest["vm"]>; // a snapshot has one
+    const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
+    const existing = store.get(origin.id);
+    if (existing === undefined) {
+      this.#admit(manifest.machine.memoryMib);
+      const record = this.#newRecord({
+        ...fromManifest(manifest),
+        name: origin.name,
+        startFrom,
+        snapshot: manifest.id,
+      });
+      return this.#startNew({ ...record, id: origin.id }, options);
+    }
+    return this.#lock(existing.id).run(async () => {
+      const current = this.#find(existing.id);
+      // Whole and of this host, before what is there is given up.
+      await this.#sources.check(manifest);
+      if (current.state !== "running" && current.state !== "paused") this.#admit(current.memoryMib);
+      await this.#steps.run({ kind: "end_vmm" }, { record: current, options });
+      const { diskMib } = manifest.machine;
+      const changes = { state: "created", startFrom, diskMib, snapshot: manifest.id, reason: undefined } as const;
+      const record = store.note(current.id, changes, "restored", { snapshot: manifest.name ?? manifest.id });
+      return this.#startLocked(record, options);
+    });
+  }
+
+  /** Throws VM_ALREADY_EXISTS before anything that takes time is begun. */
+  requireFreeName(name: string): void {
+    if (this.#options.store.find(name) === undefined) return;
+    throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${name}' exists`, {
+      hint: `Choose another name, or delete it: firebreak vm delete ${name}`,
+    });
+  }
+
+  #newRecord(
+    given: Omit<VmRecord, "id" | "name" | "state" | "uid" | "createdAt" | "origin"> & { name?: string | undefined },
+  ): VmRecord {
+    const { store } = this.#options;
+    if (given.name !== undefined) this.requireFreeName(given.name);
+    return {
+      ...given,
+      id: randomBytes(6).toString("hex"),
+      name: given.name ?? makeName((name) => store.find(name) !== undefined),
+      state: "created",
+      origin: given.startFrom.from,
+      uid: store.freeUid(FIRST_VM_UID),
       createdAt: new Date().toISOString(),
     };
-    store.insert(record);
-    store.addEvent(id, "created", { image: image.name, memoryMib: request.memoryMib, cpus: request.cpus });
-    if (options.start === false) return toVm(record);
+  }
+
+  async #startNew(
+    record: VmRecord,
+    options: WorkOptions,
+    known: Pick<StepContext, "image" | "kernel"> = {},
+  ): Promise<Vm> {
+    const { image, memoryMib, cpus, startFrom } = record;
+    this.#options.store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
     try {
-      return await this.start(id, options);
+      return await this.start(record.id, options, known);
     } catch (error) {
       // A VM that never ran is of no use to whoever asked for it; its console's end is in the error.
-      await this.delete(id).catch(() => {});
+      await this.delete(record.id).catch(() => {});
       throw error;
     }
   }
 
-  async start(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
-    const record = this.#find(nameOrId);
-    const aborter = new AbortController();
-    const signal = options.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, options.signal]);
-    return this.#lock(record.id).run(async () => {
-      const current = this.#find(record.id);
+  async start(
+    nameOrId: string,
+    options: WorkOptions = {},
+    known: Pick<StepContext, "image" | "kernel"> = {},
+  ): Promise<Vm> {
+    const { id } = this.#find(nameOrId);
+    return this.#lock(id).run(async () => {
+      const current = this.#find(id);
       if (current.state === "deleting")
         throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${current.name}' is being deleted`);
-      if (current.state !== "running") this.#admit(current.memoryMib);
-      this.#starting.set(record.id, aborter);
+      if (current.state !== "running" && current.state !== "paused") this.#admit(current.memoryMib);
+      return this.#startLocked(current, options, known);
+    });
+  }
+
+  async #startLocked(
+    record: VmRecord,
+    options: WorkOptions,
+    known: Pick<StepContext, "image" | "kernel"> = {},
+  ): Promise<Vm> {
+    const aborter = new AbortController();
+    const signal = options.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, options.signal]);
+    this.#starting.set(record.id, aborter);
+    try {
+      await this.#reach(record, { state: "running" }, { ...options, signal }, known);
+    } catch (error) {
+      await this.#afterFailedStart(record.id, error);
+      throw error;
+    } finally {
+      this.#starting.delete(record.id);
+    }
+    return toVm(this.#find(record.id));
+  }
+
+  async pause(nameOrId: string): Promise<Vm> {
+    return this.exclusively(nameOrId, async (record) => {
+      if (record.state !== "running" && record.state !== "paused") throw notRunning(record);
+      await this.#reach(record, { state: "paused" }, {});
+      return toVm(this.#find(record.id));
+    });
+  }
+
+  async resume(nameOrId: string): Promise<Vm> {
+    return this.exclusively(nameOrId, async (record) => {
+      if (record.state !== "running" && record.state !== "paused" && record.state !== "suspended")
+        throw notRunning(record);
+      if (record.state === "suspended") this.#admit(record.memoryMib);
+      return this.#startLocked(record, {});
+    });
+  }
+
+  /** Saves a VM and ends its VMM, until it is used again. */
+  async suspend(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
+    return this.exclusively(nameOrId, async (record) => {
+      if (record.state !== "running" && record.state !== "suspended") throw notRunning(record);
       try {
-        await this.#reach(current, { state: "running" }, { ...options, signal });
+        await this.#reach(record, { state: "suspended" }, options);
       } catch (error) {
-        await this.#afterFailedStart(record.id, error);
+        await this.#afterFailedSuspend(record.id, error);
         throw error;
-      } finally {
-        this.#starting.delete(record.id);
       }
       return toVm(this.#find(record.id));
     });
+  }
+
+  async #suspendIdle(id: string): Promise<void> {
+    try {
+      const isBusy = await this.#isBusy(id);
+      if (isBusy) this.#idle.postpone(id);
+      else await this.suspend(id);
+    } catch (error) {
+      this.#options.log("an idle VM could not be suspended", { id, error: toFirebreakError(error).message });
+      this.#idle.postpone(id);
+    }
+  }
+
+  /** A command that still runs is a use, also when nobody is attached to it. */
+  async #isBusy(id: string): Promise<boolean> {
+    const live = this.#live.get(id);
+    if (live === undefined || this.#options.store.get(id)?.state !== "running") return true;
+    return (await live.client.execList()).some((exec) => exec.state === "running");
+  }
+
+  /** A VM whose save failed goes on if its VMM still does. */
+  async #afterFailedSuspend(id: string, thrown: unknown): Promise<void> {
+    const record = this.#options.store.get(id);
+    if (record?.state !== "suspending") return;
+    const isAlive = record.vmm !== undefined && (await this.#options.driver.isAlive(record.vmm));
+    const reason = toFirebreakError(thrown).message;
+    if (!isAlive) await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
+    const changes = isAlive ? { state: "running" as const } : { state: "crashed" as const, reason };
+    this.#options.store.note(id, changes, "suspend_failed", { reason });
+  }
+
+  /** Runs `work` while nothing else changes the VM. */
+  exclusively<T>(nameOrId: string, work: (record: VmRecord, live: LiveVm | undefined) => Promise<T>): Promise<T> {
+    const { id } = this.#find(nameOrId);
+    return this.#lock(id).run(() => work(this.#find(id), this.#live.get(id)));
   }
 
   async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
@@ -187,6 +381,7 @@ export class VmService {
       if (current !== undefined) await this.#reach(current, { state: "absent" }, options);
     });
     this.#locks.delete(record.id);
+    this.#idle.forget(record.id);
   }
 
   /** Brings the store and the host to agree after a daemon's end: finds VMs again, finishes deletions, names what was lost. */
@@ -202,39 +397,65 @@ export class VmService {
     const { driver, store } = this.#options;
     // Nobody is left who could see an ephemeral VM's command end.
     if (record.state === "deleting" || record.ephemeral) return this.delete(record.id);
+    const suspension = this.#sources.suspension(record);
+    await suspension.sweep();
     const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
-    if (isAlive && record.state === "running") {
-      this.#open(record);
+    const mayGoOn = record.state === "running" || record.state === "paused" || record.state === "suspending";
+    if (isAlive && mayGoOn) {
+      const wanted = record.state === "paused" ? "paused" : "running";
+      await driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, wanted);
+      await suspension.delete(record.id);
+      this.#open(store.update(record.id, { state: wanted }));
       this.#note(record, "adopted", {});
       return;
     }
     if (record.state === "created" || record.state === "stopped" || record.state === "crashed") return;
+    if (record.state === "suspended") return;
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
+    if (record.state === "suspending" && (await suspension.get(record.id).catch(() => undefined)) !== undefined) {
+      store.update(record.id, { state: "suspended", startFrom: { from: "suspension" } });
+      this.#note(record, "suspended", {});
+      return;
+    }
     const state = record.state === "stopping" ? "stopped" : "crashed";
     const reason =
-      record.state === "running" ? "its VMM ended while no daemon ran" : "the daemon ended while it was starting";
+      record.state === "running" || record.state === "paused"
+        ? "its VMM ended while no daemon ran"
+        : `the daemon ended while it was ${record.state}`;
     store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
     this.#note(record, state, { reason });
   }
 
   /** Lets go of all VMs; they go on without this daemon. */
   close(): void {
+    this.#idle.close();
     for (const live of this.#live.values()) live.close();
     this.#live.clear();
   }
 
-  async #reach(record: VmRecord, target: VmTarget, options: WorkOptions): Promise<void> {
+  async #reach(
+    record: VmRecord,
+    target: VmTarget,
+    options: WorkOptions,
+    known: Pick<StepContext, "image" | "kernel"> = {},
+  ): Promise<void> {
+    const { paths, store, driver } = this.#options;
     const facts: VmFacts = {
       state: record.state,
-      hasDrive: existsSync(path.join(this.#vmDir(record), "overlay.ext4")),
-      isVmmAlive: record.vmm !== undefined && (await this.#options.driver.isAlive(record.vmm)),
+      hasDrive: existsSync(overlayPath(record, paths)),
+      isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
+      startFrom: record.startFrom,
     };
-    await mkdir(this.#vmDir(record), { recursive: true });
+    await mkdir(vmDir(record, paths), { recursive: true });
+    const context: StepContext = { record, options, ...known };
     for (const step of planVm(target, facts)) {
       if (target.state === "running") throwIfAborted(options.signal);
-      const context: StepContext = { record: this.#options.store.get(record.id) ?? record, options };
+      context.record = store.get(record.id) ?? record;
       await this.#steps.run(step, context);
     }
+    const { idleTimeoutMs } = record;
+    if (target.state === "running" && idleTimeoutMs !== undefined) this.#idle.watch(record.id, idleTimeoutMs);
+    else if (target.state !== "running") this.#idle.forget(record.id);
   }
 
   async #afterFailedStart(id: string, thrown: unknown): Promise<void> {
@@ -252,10 +473,11 @@ export class VmService {
     const live = new LiveVm({
       driver: this.#options.driver,
       vmm: record.vmm,
-      consoleLogPath: path.join(this.#vmDir(record), "console.log"),
+      consoleLogPath: path.join(vmDir(record, this.#options.paths), "console.log"),
       attachDeadlineMs: ATTACH_DEADLINE_MS,
     });
     this.#live.set(record.id, live);
+    if (record.idleTimeoutMs !== undefined) this.#idle.watch(record.id, record.idleTimeoutMs);
     void this.#watch(record, live);
     return live;
   }
@@ -274,13 +496,13 @@ export class VmService {
   async #afterExit(record: VmRecord, live: LiveVm): Promise<void> {
     await this.#lock(record.id).run(async () => {
       const current = this.#options.store.get(record.id);
-      if (live.signal.aborted || current?.state !== "running") return;
+      if (live.signal.aborted || (current?.state !== "running" && current?.state !== "paused")) return;
       const ending = await this.#options.driver.describeExit(live.vmm);
       const reason = ending.isGuestShutdown
         ? undefined
         : await consoleReason(
             live.hasPanicked ? "the guest kernel panicked" : ending.message,
-            path.join(this.#vmDir(record), "console.log"),
+            path.join(vmDir(record, this.#options.paths), "console.log"),
             live,
           );
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options: {} });
@@ -321,21 +543,48 @@ export class VmService {
     this.#locks.set(id, mutex);
     return mutex;
   }
-
-  #vmDir(record: VmRecord): string {
-    return path.join(this.#options.paths.vms, record.id);
-  }
-
-  /** Removes folders of VMs that the store does not know; returns their names. */
-  async removeStrays(names: string[]): Promise<void> {
-    for (const name of names) await rm(path.join(this.#options.paths.vms, name), { recursive: true, force: true });
-  }
 }
 
-function nameTaken(name: string): FirebreakError {
-  return new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${name}' exists`, {
-    hint: `Choose another name, or delete it: firebreak vm delete ${name}`,
+function notRunning(record: VmRecord): FirebreakError {
+  const why = record.reason === undefined ? "" : ` (${record.reason})`;
+  const hint =
+    record.state === "starting"
+      ? "Wait until it runs."
+      : record.state === "paused"
+        ? `Let it go on: firebreak vm resume ${record.name}`
+        : `Start it: firebreak vm start ${record.name}`;
+  return new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' is ${record.state}${why}`, {
+    hint,
+    details: { state: record.state },
   });
+}
+
+/** The part of a VM that its snapshot determines. */
+function fromManifest(manifest: Manifest) {
+  const { machine, image, imageDigest, kernelId } = manifest;
+  return {
+    image,
+    imageDigest,
+    kernelId,
+    memoryMib: machine.memoryMib,
+    cpus: machine.cpus,
+    diskMib: machine.diskMib,
+    driver: machine.driver,
+    accelRequest: machine.accel,
+    ephemeral: false,
+    env: manifest.vm?.env ?? {},
+    startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
+  };
+}
+
+/** What is waited for, unless the one who waits gives up. */
+async function orGiveUp<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "the caller is gone"));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", onAbort));
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

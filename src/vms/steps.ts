@@ -1,16 +1,23 @@
-import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { randomBytes, randomUUID } from "node:crypto";
+import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { VmState } from "../contract/vm.ts";
+import type { VmOrigin, VmState } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { stripControl } from "../platform/terminal-text.ts";
-import type { VmmDriver } from "../vmm/driver.ts";
+import type { Disk } from "../snapshots/ports.ts";
+import type { Saved } from "../snapshots/saved-folder.ts";
+import type { Templates } from "../snapshots/templates.ts";
+import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
 import type { LiveVm } from "./live-vm.ts";
-import type { VmStep } from "./plan.ts";
-import type { BootSource, WorkOptions } from "./ports.ts";
+import { machineOf, overlayPath, vmDir } from "./machine.ts";
+import type { SavedSource, VmStep } from "./plan.ts";
+import type { BootSource, ImageRef, KernelRef, WorkOptions } from "./ports.ts";
+import { describeAgent, saveVm } from "./save.ts";
+import type { Sources } from "./sources.ts";
 import type { VmRecord, VmStore } from "./vm-store.ts";
 
 /** A boot under TCG takes 2 s on a quiet machine; one that has not ended by then hangs. */
@@ -18,9 +25,15 @@ const BOOT_DEADLINE_MS = 30_000;
 /** Booting under TCG can hang in the guest kernel's clock calibration: it is tried once more. */
 const BOOT_ATTEMPTS = 2;
 
+/** What one way through a plan carries from step to step. */
 export interface StepContext {
+  /** As the store has it before each step. */
   record: VmRecord;
   options: WorkOptions;
+  image?: ImageRef;
+  kernel?: KernelRef;
+  /** What the VM is brought up from: found once, so that drive and memory are of the same machine. */
+  saved?: Saved;
 }
 
 export interface VmStepsOptions {
@@ -28,8 +41,10 @@ export interface VmStepsOptions {
   store: VmStore;
   driver: VmmDriver;
   source: BootSource;
+  sources: Sources;
+  templates: Templates;
+  disk: Disk;
   log: (message: string, fields: Record<string, unknown>) => void;
-  vmDir: (record: VmRecord) => string;
   open: (record: VmRecord) => LiveVm;
   close: (record: VmRecord) => void;
   live: (record: VmRecord) => LiveVm | undefined;
@@ -46,14 +61,20 @@ export class VmSteps {
     this.#options = options;
     this.#executors = {
       create_drive: (context) => this.#createDrive(context),
+      copy_drive: (context, step) => this.#copyDrive(context, step.source),
       start_vmm: (context) => this.#startVmm(context),
+      restore_vmm: (context, step) => this.#restoreVmm(context, step.source),
       await_guest: (context) => this.#awaitGuest(context),
-      personalise: (context) => this.#personalise(context),
+      personalise: (context, step) => this.#personalise(context, step.identity),
+      pause_vmm: ({ record }) => options.driver.pause(vmmOf(record)),
+      resume_vmm: (context) => this.#resumeVmm(context),
+      suspend_vmm: (context) => this.#suspendVmm(context),
+      discard_suspension: ({ record }) => options.sources.suspension(record).delete(record.id),
       stop_guest: (context, step) => this.#stopGuest(context, step.graceMs),
       end_vmm: (context) => this.#endVmm(context),
       mark: (context, step) => this.#mark(context, step.state),
       remove_files: async ({ record }) => {
-        await rm(options.vmDir(record), { recursive: true, force: true });
+        await rm(vmDir(record, options.paths), { recursive: true, force: true });
       },
       forget: async ({ record }) => options.store.remove(record.id),
     };
@@ -66,10 +87,17 @@ export class VmSteps {
 
   async #mark({ record }: StepContext, state: VmState): Promise<void> {
     const { store, log } = this.#options;
-    const startedAt = state === "running" ? { startedAt: new Date().toISOString() } : {};
+    // A VM that runs has left behind what it was brought up from; its next start is a boot of its own drive.
+    const changes =
+      state === "running" && record.state === "starting"
+        ? { startedAt: new Date().toISOString(), startFrom: { from: "boot" } as const, origin: originOf(record) }
+        : state === "stopped"
+          ? { startFrom: { from: "boot" } as const }
+          : state === "suspended"
+            ? { startFrom: { from: "suspension" } as const }
+            : {};
     try {
-      store.update(record.id, { state, reason: undefined, ...startedAt });
-      store.addEvent(record.id, state, {});
+      store.note(record.id, { state, reason: undefined, ...changes }, state, {});
     } catch (error) {
       // What frees space must go on when there is none for the note of it.
       const isFreeing = state === "deleting" || state === "stopping";
@@ -80,58 +108,88 @@ export class VmSteps {
 
   async #createDrive({ record, options }: StepContext): Promise<void> {
     options.onProgress?.({ step: "drive", message: `formatting a drive of ${record.diskMib} MiB` });
-    await this.#options.source.createOverlay(path.join(this.#options.vmDir(record), "overlay.ext4"), record.diskMib);
+    await this.#options.disk.createOverlay(overlayPath(record, this.#options.paths), record.diskMib);
   }
 
-  async #startVmm({ record, options }: StepContext): Promise<void> {
-    const { driver, source, store, paths } = this.#options;
-    const image = await source.resolveImage(record.imageDigest, options);
-    const kernel = await source.getKernel(record.kernelId);
-    options.onProgress?.({ step: "accel", message: "choosing the accelerator" });
-    const verdict = await driver.chooseAccel(record.accelRequest, kernel, options.signal);
+  /** The drive goes into its place as a whole: what a dead daemon leaves is the old one or the new one. */
+  async #copyDrive(context: StepContext, source: SavedSource): Promise<void> {
+    const { record, options } = context;
+    const target = overlayPath(record, this.#options.paths);
+    const { image, kernel } = await this.#resolve(context);
+    const verdict = await this.#chooseAccel(context, kernel);
+    context.saved = await this.#options.sources.find(record, source, { image, kernel, verdict }, options);
+    await this.#options.disk.copySparse(context.saved.overlayPath, `${target}.new`);
+    await rename(`${target}.new`, target);
+  }
+
+  async #resolve(context: StepContext): Promise<{ image: ImageRef; kernel: KernelRef }> {
+    const { source } = this.#options;
+    context.image ??= await source.resolveImage(context.record.imageDigest, context.options);
+    context.kernel ??= await source.getKernel(context.record.kernelId);
+    return { image: context.image, kernel: context.kernel };
+  }
+
+  async #chooseAccel({ record, options }: StepContext, kernel: KernelRef): Promise<AccelVerdict> {
+    const verdict = await this.#options.driver.chooseAccel(record.accelRequest, kernel, options.signal);
     if (verdict.isFresh && verdict.accel === "tcg") {
       options.onProgress?.({ step: "accel", message: `using emulation (TCG): ${verdict.reason}` });
     }
-    options.onProgress?.({ step: "boot", message: "booting the VM" });
-    const vmDir = this.#options.vmDir(record);
-    const vmm = await driver.start(
-      {
-        vmId: record.id,
-        memoryMib: record.memoryMib,
-        cpus: record.cpus,
-        accel: verdict.accel,
-        kernelPath: kernel.kernelPath,
-        initrdPath: kernel.initrdPath,
-        kernelArgs: [],
-        drives: [
-          { serial: "image", path: image.rootfsPath, readOnly: true },
-          { serial: "overlay", path: path.join(vmDir, "overlay.ext4"), readOnly: false },
-        ],
-        runtimeDir: path.join(paths.runtime, "v", record.id),
-        logPath: path.join(vmDir, "vmm.log"),
-        uid: record.uid,
-      },
-      options.signal,
-    );
-    store.update(record.id, { vmm, accelReason: verdict.reason });
+    return verdict;
   }
 
+  async #startVmm(context: StepContext): Promise<void> {
+    const { record, options } = context;
+    const { driver, store, paths } = this.#options;
+    const { image, kernel } = await this.#resolve(context);
+    const verdict = await this.#chooseAccel(context, kernel);
+    options.onProgress?.({ step: "boot", message: "booting the VM" });
+    const { kernelPath, initrdPath } = kernel;
+    const machine = machineOf(record, paths, image.rootfsPath, verdict.accel);
+    const vmm = await driver.start({ ...machine, kernelPath, initrdPath, kernelArgs: [] }, options.signal);
+    context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
+  }
+
+  async #restoreVmm(context: StepContext, source: SavedSource): Promise<void> {
+    const { driver, store, paths, sources, templates } = this.#options;
+    const { record, options } = context;
+    const { image, kernel } = await this.#resolve(context);
+    const verdict = await this.#chooseAccel(context, kernel);
+    context.saved ??= await sources.find(record, source, { image, kernel, verdict }, options);
+    const { accel } = context.saved.manifest.machine;
+    options.onProgress?.({ step: "restore", message: "restoring the VM" });
+    const machine = machineOf(record, paths, image.rootfsPath, accel);
+    const vmm = await driver.restore(machine, context.saved.machine, options.signal).catch(async (error: unknown) => {
+      const isCorrupt = error instanceof FirebreakError && error.code === "SNAPSHOT_CORRUPT";
+      if (source.from !== "template" || !isCorrupt) throw error;
+      this.#options.log("a template is corrupt and made anew", { error: error.message });
+      await templates.drop(context.saved as Saved);
+      delete context.saved;
+      await this.#copyDrive(context, source);
+      return driver.restore(machine, (context.saved as unknown as Saved).machine, options.signal);
+    });
+    context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
+  }
+
+  /** A restored guest is there or it is not: only a boot is tried twice. */
   async #awaitGuest(context: StepContext): Promise<void> {
     const startedAt = Date.now();
     for (let attempt = 1; ; attempt++) {
-      const record = this.#options.store.get(context.record.id) as VmRecord; // its row goes last of all
+      const { record } = context;
       const live = this.#options.open(record);
       try {
         await this.#firstAnswer(live, context);
-        this.#options.store.update(record.id, { bootMs: Date.now() - startedAt });
+        context.record = this.#options.store.update(record.id, { bootMs: Date.now() - startedAt });
         return;
       } catch (error) {
         const mayRetry =
-          error instanceof FirebreakError && error.code === "GUEST_UNREACHABLE" && attempt < BOOT_ATTEMPTS;
+          error instanceof FirebreakError &&
+          error.code === "GUEST_UNREACHABLE" &&
+          attempt < BOOT_ATTEMPTS &&
+          context.saved === undefined;
         if (!mayRetry) throw await this.#bootError(record, error);
         this.#options.log("a boot hung; starting again", { vm: record.name, attempt });
-        await this.#endVmm({ ...context, record });
-        await this.#startVmm({ ...context, record });
+        await this.#endVmm(context);
+        await this.#startVmm(context);
       }
     }
   }
@@ -161,24 +219,53 @@ export class VmSteps {
     if (!(error instanceof FirebreakError) || error.code === "OPERATION_CANCELED") return error;
     const message = await consoleReason(
       error.message,
-      path.join(this.#options.vmDir(record), "console.log"),
+      path.join(vmDir(record, this.#options.paths), "console.log"),
       this.#options.live(record),
     );
     return new FirebreakError("VM_BOOT_FAILED", message, { cause: error, hint: "Run 'firebreak doctor'." });
   }
 
-  async #personalise({ record, options }: StepContext): Promise<void> {
+  async #personalise(context: StepContext, identity: "new" | "same"): Promise<void> {
+    const { record, options, saved } = context;
     const live = this.#options.live(record) as LiveVm; // await_guest comes before in every plan
-    await live.client.personalise(
-      {
-        hostname: record.name,
-        wallClockMs: Date.now(),
-        entropyBase64: randomBytes(64).toString("base64"),
-        machineId: randomBytes(16).toString("hex"),
-        env: record.env,
-      },
-      { ...(options.signal === undefined ? {} : { signal: options.signal }) },
-    );
+    const agent = saved?.manifest.agent ?? (await describeAgent(live));
+    const { features } = agent;
+    const growMib = saved !== undefined && saved.manifest.machine.diskMib < record.diskMib ? record.diskMib : undefined;
+    if (growMib !== undefined) {
+      requireFeature(features, "grow-overlay", "its disk cannot be enlarged");
+      await this.#options.driver.growDrive(vmmOf(record), "overlay", growMib * MIB);
+    }
+    const values: PersonaliseValues = {
+      entropyBase64: randomBytes(64).toString("base64"),
+      ...(growMib === undefined ? {} : { overlayBytes: growMib * MIB }),
+      ...(identity === "same" ? {} : newIdentity(record, features, saved !== undefined)),
+      // Last: what comes before takes time.
+      wallClockMs: Date.now(),
+    };
+    await live.client.personalise(values, options.signal === undefined ? {} : { signal: options.signal });
+    context.record = this.#options.store.update(record.id, { agent });
+  }
+
+  async #resumeVmm({ record }: StepContext): Promise<void> {
+    await this.#options.driver.resume(vmmOf(record));
+    // Its clock stood still with it.
+    const live = this.#options.live(record) ?? this.#options.open(record);
+    await live.client.personalise({ wallClockMs: Date.now() });
+  }
+
+  async #suspendVmm({ record, options }: StepContext): Promise<void> {
+    const { sources } = this.#options;
+    options.onProgress?.({ step: "suspend", message: "saving the VM" });
+    const live = this.#options.live(record) ?? this.#options.open(record);
+    const folder = sources.suspension(record);
+    const staged = await folder.stage(record.id);
+    try {
+      const manifest = await saveVm(record, live, staged, { ...this.#options, afterwards: "end", id: record.id });
+      await folder.commit(staged, manifest);
+    } catch (error) {
+      await folder.discard(staged);
+      throw error;
+    }
   }
 
   /** Asks the guest to power off and waits until it has, at most a little longer than the grace. */
@@ -206,6 +293,36 @@ export class VmSteps {
       this.#options.store.update(record.id, { vmm: undefined });
     }
   }
+}
+
+const MIB = 1024 * 1024;
+
+function vmmOf(record: VmRecord) {
+  if (record.vmm !== undefined) return record.vmm;
+  throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' has no VMM`);
+}
+
+function originOf(record: VmRecord): VmOrigin {
+  return record.startFrom.from;
+}
+
+/** An agent restored from an old snapshot ignores what it does not know: what cannot be done without is asked for first. */
+function requireFeature(features: string[], name: string, consequence: string): void {
+  if (features.includes(name)) return;
+  throw new FirebreakError("SNAPSHOT_INCOMPATIBLE", `the snapshot's guest agent is too old: ${consequence}`, {
+    hint: "Fork it without --disk.",
+  });
+}
+
+/** What makes a guest a machine of its own; a fork also renews what its parent had made for itself. */
+function newIdentity(record: VmRecord, features: string[], isFork: boolean): PersonaliseValues {
+  return {
+    hostname: record.name,
+    machineId: randomBytes(16).toString("hex"),
+    env: record.env,
+    ...(isFork && features.includes("boot-id") ? { bootId: randomUUID() } : {}),
+    ...(isFork && features.includes("new-machine") ? { isNewMachine: true } : {}),
+  };
 }
 
 /** How long the end of a dead VM's console is waited for. */

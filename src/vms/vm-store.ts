@@ -1,5 +1,13 @@
-import type { VmState } from "../contract/vm.ts";
+import type { VmOrigin, VmState } from "../contract/vm.ts";
 import type { AccelRequest, VmmRecord } from "../vmm/driver.ts";
+
+/** Where a VM's next start takes it from. */
+export type StartFrom =
+  | { from: "boot" }
+  | { from: "template" }
+  /** A fork becomes a machine of its own; what is not a fork goes on as the machine that was saved. */
+  | { from: "snapshot"; id: string; isFork: boolean }
+  | { from: "suspension" };
 
 /** A VM as the store keeps it: what is wanted of it and how its VMM is found again. */
 export interface VmRecord {
@@ -21,6 +29,12 @@ export interface VmRecord {
   ephemeral: boolean;
   env: Record<string, string>;
   vmm?: VmmRecord;
+  startFrom: StartFrom;
+  origin: VmOrigin;
+  snapshot?: string;
+  idleTimeoutMs?: number;
+  /** What its guest agent can do, noted when it was last asked: a paused one cannot be asked. */
+  agent?: { generation: number; features: string[] };
   bootMs?: number;
   createdAt: string;
   startedAt?: string;
@@ -38,7 +52,8 @@ export type VmChanges = { [K in keyof Omit<VmRecord, "id">]?: VmRecord[K] | unde
 
 /** Where VMs are kept. A write is durable before it returns. */
 export interface VmStore {
-  insert(record: VmRecord): void;
+  /** A new VM, with the event that tells of it. Throws VM_ALREADY_EXISTS when its name is taken. */
+  insert(record: VmRecord, data: Record<string, unknown>): void;
   update(id: string, changes: VmChanges): VmRecord;
   remove(id: string): void;
   get(id: string): VmRecord | undefined;
@@ -47,6 +62,8 @@ export interface VmStore {
   list(): VmRecord[];
   /** The smallest user id from `base` on that no VM has. */
   freeUid(base: number): number;
+  /** A change and the event that tells of it, in one transaction. */
+  note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord;
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void;
   events(vmId: string): VmEvent[];
 }

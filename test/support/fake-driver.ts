@@ -6,7 +6,18 @@ import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { checkSocketPath } from "../../src/platform/paths.ts";
 import { findProcesses, isSameProcessAlive, signalProcess, spawnDetached } from "../../src/platform/process.ts";
-import type { AccelVerdict, VmmConfig, VmmDriver, VmmExit, VmmRecord } from "../../src/vmm/driver.ts";
+import type {
+  AccelVerdict,
+  MachineConfig,
+  SavedMachine,
+  SaveResult,
+  SaveTarget,
+  VmmConfig,
+  VmmDriver,
+  VmmExit,
+  VmmRecord,
+} from "../../src/vmm/driver.ts";
+import { checkFakeSave, fakeSave } from "./fake-saving.ts";
 
 /** A "VM" that is the real guest agent as a process of this host: the same channel and protocol, without a guest. */
 export class FakeDriver implements VmmDriver {
@@ -14,6 +25,11 @@ export class FakeDriver implements VmmDriver {
   /** Set to make the next starts fail. */
   startError: FirebreakError | undefined;
   readonly started: VmmConfig[] = [];
+  /** Machines that were restored rather than started. */
+  readonly restored: MachineConfig[] = [];
+  /** Set to make the next saves fail. */
+  saveError: FirebreakError | undefined;
+  traits: Record<string, string | number> = { vmm: "fake 1.0.0" };
 
   async version(): Promise<string> {
     return "1.0.0";
@@ -24,6 +40,46 @@ export class FakeDriver implements VmmDriver {
   }
 
   async start(config: VmmConfig): Promise<VmmRecord> {
+    const record = await this.#spawn(config);
+    this.started.push(config);
+    return record;
+  }
+
+  async restore(config: MachineConfig, saved: SavedMachine): Promise<VmmRecord> {
+    await checkFakeSave(saved);
+    const record = await this.#spawn(config);
+    this.restored.push(config);
+    return record;
+  }
+
+  async save(record: VmmRecord, config: MachineConfig, target: SaveTarget): Promise<SaveResult> {
+    if (this.saveError !== undefined) throw this.saveError;
+    const result = await fakeSave(config, target);
+    if (target.afterwards === "end") await signalProcess(record, "SIGKILL");
+    return result;
+  }
+
+  release(): void {}
+
+  async describeHost(): Promise<Record<string, string | number>> {
+    return this.traits;
+  }
+
+  async pause(record: VmmRecord): Promise<void> {
+    await signalProcess(record, "SIGSTOP");
+  }
+
+  async resume(record: VmmRecord): Promise<void> {
+    await signalProcess(record, "SIGCONT");
+  }
+
+  async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
+    if (wanted === "running") await this.resume(record);
+  }
+
+  async growDrive(): Promise<void> {}
+
+  async #spawn(config: MachineConfig): Promise<VmmRecord> {
     if (this.startError !== undefined) throw this.startError;
     const socket = checkSocketPath(`${config.runtimeDir}/control`);
     await rm(config.runtimeDir, { recursive: true, force: true });
@@ -33,7 +89,6 @@ export class FakeDriver implements VmmDriver {
       const { identity } = await spawnDetached(agentBinaryPath(), ["serve", "--socket", socket], {
         fds: ["ignore", log.fd, log.fd],
       });
-      this.started.push(config);
       while (!existsSync(socket)) await sleep(2);
       return {
         driver: this.name,

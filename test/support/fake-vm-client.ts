@@ -118,6 +118,7 @@ function fakeVm(name: string): Vm {
     cpus: 1,
     diskMib: 2048,
     driver: "fake",
+    origin: "template",
     ephemeral: false,
     createdAt: new Date(0).toISOString(),
   };

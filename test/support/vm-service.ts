@@ -1,12 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { vmCreateSchema } from "../../src/contract/vm.ts";
+import { type VmCreate, vmCreateSchema } from "../../src/contract/vm.ts";
 import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
+import { SavedFolder } from "../../src/snapshots/saved-folder.ts";
+import { Templates } from "../../src/snapshots/templates.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
 import type { BootSource } from "../../src/vms/ports.ts";
 import { VmService } from "../../src/vms/service.ts";
+import { VmSnapshots } from "../../src/vms/snapshots.ts";
+import { FakeDisk } from "./fake-disk.ts";
 import { FakeDriver } from "./fake-driver.ts";
 
 /** A VM service on real SQLite and the real guest agent as a process, without a VMM. `restart` is what a new daemon does. */
@@ -24,13 +28,26 @@ export function openVmService() {
     resolveImage: async (name) => ({ name, digest: "sha256:0", rootfsPath: rootfs }),
     resolveKernel: async () => files,
     getKernel: async () => files,
-    createOverlay: async (file) => writeFileSync(file, ""),
   };
   const driver = new FakeDriver();
   const database = openDatabase(paths.database);
   const store = new SqliteVmStore(database);
-  const open = () => new VmService({ paths, store, driver, source, log: () => {} });
-  let vms = open();
+  const disk = new FakeDisk();
+  const open = () => {
+    const snapshots = new SavedFolder(paths.snapshots, disk);
+    const templates = new Templates({
+      folder: new SavedFolder(paths.templates, disk),
+      driver,
+      disk,
+      runtimeDir: path.join(paths.runtime, "v"),
+      uid: 1,
+      log: () => {},
+    });
+    const parts = { paths, store, driver, source, disk, snapshots, log: () => {} };
+    const vms = new VmService({ ...parts, templates });
+    return { vms, templates, snapshots: new VmSnapshots({ ...parts, vms }) };
+  };
+  let { vms, templates, snapshots } = open();
   return {
     paths,
     driver,
@@ -38,11 +55,18 @@ export function openVmService() {
     get vms() {
       return vms;
     },
-    create: (name?: string) => vms.create(vmCreateSchema.parse(name === undefined ? {} : { name })),
+    get templates() {
+      return templates;
+    },
+    get snapshots() {
+      return snapshots;
+    },
+    create: (name?: string, more: VmCreate = {}) =>
+      vms.create(vmCreateSchema.parse({ ...(name === undefined ? {} : { name }), ...more })),
     /** The old service is dropped as it stands, as by kill -9; a new one recovers. */
     restart: async () => {
       vms.close();
-      vms = open();
+      ({ vms, templates, snapshots } = open());
       await vms.recover();
     },
     close: async () => {

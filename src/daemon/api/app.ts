@@ -5,9 +5,10 @@ import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
+import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, DaemonDeps {
+export interface ApiDeps extends VmDeps, ImageDeps, SnapshotDeps, DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -19,6 +20,7 @@ export function createApi(deps: ApiDeps): Api {
   addVmRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
+  addSnapshotRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
     return answerError(error);

@@ -1,6 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { encodeJsonFrame, FRAME, type Frame } from "../../contract/frames.ts";
-import { execSpecSchema, killSchema, resizeSchema, runSpecSchema, signalSchema } from "../../contract/vm.ts";
+import {
+  execSpecSchema,
+  killSchema,
+  type Progress,
+  resizeSchema,
+  runSpecSchema,
+  signalSchema,
+} from "../../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
 import { type ExecRelayOptions, readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
@@ -20,36 +27,42 @@ export function addExecRoutes(api: Api, { vms }: VmDeps): void {
     ),
   );
   api.post("/v1/vms/:vm/exec", (context) => {
-    const name = context.req.param("vm");
-    vms.live(name);
+    const { id: vm } = vms.requireUsable(context.req.param("vm"));
     return answerRaw(context, (incoming, outgoing) =>
       answerFrames(outgoing, async (signal) => {
         const frames = readFrames(incoming);
         const spec = parseRequest(execSpecSchema, await firstFrame(frames));
-        await relayExec(spec as ExecSpec, relayOptions(vms, name, frames, outgoing, signal, spec.killGraceMs));
+        await vms.use(vm, { signal, onProgress: progressTo(outgoing) }, () =>
+          relayExec(spec as ExecSpec, relayOptions(vms, vm, frames, outgoing, signal, spec.killGraceMs)),
+        );
       }),
     );
   });
   api.get("/v1/vms/:vm/execs", async (context) =>
-    context.json({ execs: await vms.live(context.req.param("vm")).client.execList() }),
+    context.json({ execs: await vms.use(context.req.param("vm"), {}, ({ client }) => client.execList()) }),
   );
-  api.get("/v1/vms/:vm/execs/:id", async (context) =>
-    context.json(await vms.live(context.req.param("vm")).client.execGet(context.req.param("id"))),
-  );
+  api.get("/v1/vms/:vm/execs/:id", async (context) => {
+    const { vm, id } = context.req.param();
+    return context.json(await vms.use(vm, {}, ({ client }) => client.execGet(id)));
+  });
   api.post("/v1/vms/:vm/execs/:id/attach", (context) => {
     const { vm: name, id } = context.req.param();
     const from = parseCount(context.req.query("from"), "from") ?? 0;
     const follow = context.req.query("follow") !== "false";
-    vms.live(name);
+    const { id: vm } = vms.requireUsable(name);
     return answerRaw(context, (incoming, outgoing) =>
       answerFrames(outgoing, async (signal) => {
-        await relayAttach(id, from, follow, relayOptions(vms, name, readFrames(incoming), outgoing, signal));
+        await vms.use(vm, { signal, onProgress: progressTo(outgoing) }, () =>
+          relayAttach(id, from, follow, relayOptions(vms, vm, readFrames(incoming), outgoing, signal)),
+        );
       }),
     );
   });
   const control = (action: string, act: (live: LiveVm, id: string, body: unknown) => Promise<void>) =>
     api.post(`/v1/vms/:vm/execs/:id/${action}`, async (context) => {
-      await act(vms.live(context.req.param("vm")), context.req.param("id"), await readJson(context));
+      const { vm, id } = context.req.param();
+      const body = await readJson(context);
+      await vms.use(vm, {}, (live) => act(live, id, body));
       return context.body(null, 204);
     });
   control("signal", (live, id, body) => live.client.execSignal(id, parseRequest(signalSchema, body).signal));
@@ -58,7 +71,8 @@ export function addExecRoutes(api: Api, { vms }: VmDeps): void {
     live.client.execKill(id, parseRequest(killSchema, body).graceMs ?? DEFAULT_KILL_GRACE_MS),
   );
   api.delete("/v1/vms/:vm/execs/:id", async (context) => {
-    await vms.live(context.req.param("vm")).client.execDelete(context.req.param("id"));
+    const { vm, id } = context.req.param();
+    await vms.use(vm, {}, ({ client }) => client.execDelete(id));
     return context.body(null, 204);
   });
 }
@@ -72,7 +86,7 @@ async function runEphemeral(
 ): Promise<void> {
   const frames = readFrames(incoming);
   const request = parseRequest(runSpecSchema, await firstFrame(frames));
-  const onProgress = (progress: unknown) => void outgoing.write(encodeJsonFrame(FRAME.progress, progress));
+  const onProgress = progressTo(outgoing);
   const vm = await vms.create(request.vm, { onProgress, signal, ephemeral: true });
   try {
     outgoing.write(encodeJsonFrame(FRAME.vm, vm));
@@ -83,6 +97,10 @@ async function runEphemeral(
   } finally {
     await vms.delete(vm.id);
   }
+}
+
+function progressTo(outgoing: ServerResponse): (progress: Progress) => void {
+  return (progress) => void outgoing.write(encodeJsonFrame(FRAME.progress, progress));
 }
 
 /** Answers 200 with frames; what goes wrong is the last frame. */

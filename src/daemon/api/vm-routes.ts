@@ -26,7 +26,9 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
   api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));
   api.get("/v1/vms/:vm/events", (context) => context.json({ events: vms.events(context.req.param("vm")) }));
   api.get("/v1/vms/:vm/stats", async (context) =>
-    context.json(await vms.live(context.req.param("vm")).client.stats({ deadlineMs: STATS_DEADLINE_MS })),
+    context.json(
+      await vms.use(context.req.param("vm"), {}, ({ client }) => client.stats({ deadlineMs: STATS_DEADLINE_MS })),
+    ),
   );
   api.post("/v1/vms/:vm/start", async (context) => {
     const name = context.req.param("vm");

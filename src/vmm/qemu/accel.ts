@@ -27,7 +27,7 @@ export interface AccelChooserOptions {
   agentPath: string;
   probeRuntimeDir: string;
   probeUid: number;
-  spawn: (config: VmmConfig, tscKhz: number | undefined, signal?: AbortSignal) => Promise<QemuProcess>;
+  spawn: (config: VmmConfig, signal?: AbortSignal) => Promise<QemuProcess>;
 }
 
 /** Decides between KVM and TCG by booting the real kernel in KVM: a /dev/kvm that opens proves nothing. */
@@ -107,7 +107,7 @@ export class AccelChooser {
     const startedAt = Date.now();
     let probe: QemuProcess;
     try {
-      probe = await this.#options.spawn(config, undefined, signal);
+      probe = await this.#options.spawn(config, signal);
     } catch (error) {
       if (signal?.aborted) throw error;
       return { works: false, reason: await describeFailure(config.logPath, error) };

@@ -20,11 +20,10 @@ const config: VmmConfig = {
   uid: 1,
 };
 const args = (changes: Partial<VmmConfig> = {}) =>
-  buildQemuArgs({
-    config: { ...config, ...changes },
-    fds: { kernel: 3, initrd: 4, drives: [5, 6] },
-    tscKhz: 2_596_000,
-  });
+  buildQemuArgs(
+    { kind: "boot", config: { ...config, ...changes }, tscKhz: 2_596_000 },
+    { kernel: 3, initrd: 4, drives: [5, 6] },
+  );
 const wordAfter = (list: string[], flag: string) => list[list.indexOf(flag) + 1] ?? "";
 
 test("the VMM is sandboxed: it may spawn nothing and gain nothing", () => {

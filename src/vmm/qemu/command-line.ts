@@ -1,21 +1,28 @@
-import type { AccelName, VmmConfig } from "../driver.ts";
+import type { AccelName, MachineConfig, VmmConfig } from "../driver.ts";
 
 /** Sockets in a VM's runtime folder. */
 export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console" } as const;
 
+/** How a guest gets into the machine, and where its memory is. */
+export type Launch =
+  /** A boot; its memory is anonymous. */
+  | { kind: "boot"; config: VmmConfig; tscKhz: number | undefined }
+  /** A boot whose memory is a file that outlives it. */
+  | { kind: "template"; config: VmmConfig; tscKhz: number | undefined }
+  /** A saved machine with a private copy of a file's memory. */
+  | { kind: "restore"; config: MachineConfig }
+  /** Takes a machine over from another QEMU, into a file's memory, and never runs it. */
+  | { kind: "record"; config: MachineConfig };
+
 /** Descriptors that the VMM inherits: its user may not reach the files by their paths. */
 export interface InheritedFds {
-  kernel: number;
-  initrd: number;
-  /** In the order of VmmConfig.drives. */
+  /** Of a boot. */
+  kernel?: number;
+  initrd?: number;
+  /** The file that holds the memory; none for a boot. */
+  memory?: number;
+  /** In the order of MachineConfig.drives. */
   drives: number[];
-}
-
-export interface CommandLineInput {
-  config: VmmConfig;
-  fds: InheritedFds;
-  /** Host TSC frequency; TCG shows the guest the host's TSC. */
-  tscKhz: number | undefined;
 }
 
 /**
@@ -23,14 +30,16 @@ export interface CommandLineInput {
  * Options and their traps are measured: `acpi=on` because the stock kernel has virtio-mmio as a module without command-line devices;
  * `tsc_early_khz` because calibration under TCG sometimes never ends.
  */
-export function buildQemuArgs({ config, fds, tscKhz }: CommandLineInput): string[] {
+export function buildQemuArgs(launch: Launch, fds: InheritedFds): string[] {
+  const { config } = launch;
   const socket = (name: string) => `path=${escapeComma(`${config.runtimeDir}/${name}`)},server=on,wait=off`;
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     // QEMU names the process after the VM, so that `ps` tells which is which.
     ...["-name", `firebreak-${config.vmId},process=firebreak-vm`],
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
-    ...["-M", "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on", ...accelArgs(config.accel)],
+    ...["-M", `${MACHINE},memory-backend=memory`, ...accelArgs(config.accel)],
+    ...["-object", memoryBackend(launch, fds)],
     ...["-smp", String(config.cpus), "-m", String(config.memoryMib)],
     ...["-chardev", `socket,id=qmp,${socket(SOCKET_NAMES.qmp)}`, "-mon", "chardev=qmp,mode=control"],
     ...["-device", "virtio-serial-device,max_ports=4"],
@@ -41,8 +50,31 @@ export function buildQemuArgs({ config, fds, tscKhz }: CommandLineInput): string
       driveArgs(drive.serial, drive.readOnly, fds.drives[index] as number, index),
     ),
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"],
+    ...guestArgs(launch, fds),
+  ];
+}
+
+/** Part of what a saved machine is bound to, with the devices above. */
+export const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
+
+/** The name of a drive for QEMU's control socket. */
+export function driveId(serial: string): string {
+  return `drive-${serial}`;
+}
+
+/** The memory has one name in every launch: a saved machine finds its own by it. */
+function memoryBackend({ kind, config }: Launch, fds: InheritedFds): string {
+  if (kind === "boot") return `memory-backend-ram,id=memory,size=${config.memoryMib}M`;
+  const share = kind === "restore" ? "off" : "on";
+  return `memory-backend-file,id=memory,size=${config.memoryMib}M,mem-path=/proc/self/fd/${fds.memory},share=${share}`;
+}
+
+function guestArgs(launch: Launch, fds: InheritedFds): string[] {
+  if (launch.kind === "restore") return ["-incoming", "defer"];
+  if (launch.kind === "record") return ["-incoming", "defer", "-S"];
+  return [
     ...["-kernel", `/proc/self/fd/${fds.kernel}`, "-initrd", `/proc/self/fd/${fds.initrd}`],
-    ...["-append", kernelCommandLine(config, tscKhz)],
+    ...["-append", kernelCommandLine(launch.config, launch.tscKhz)],
   ];
 }
 
@@ -50,7 +82,7 @@ export function buildQemuArgs({ config, fds, tscKhz }: CommandLineInput): string
  * Under TCG the guest must not believe in fast string instructions: QEMU emulates `rep movsb` byte by byte, and kernel and C library
  * would copy with it (bulk output through the channel is some three times faster without).
  */
-function accelArgs(accel: AccelName): string[] {
+export function accelArgs(accel: AccelName): string[] {
   return accel === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"];
 }
 
@@ -59,7 +91,7 @@ function driveArgs(serial: string, readOnly: boolean, fd: number, index: number)
   // werror=report: a full host disk is an I/O error in the guest; the default would stop the VM without a word.
   // Locks are off because descriptors are shared by dup; the store keeps two VMs from one drive.
   const options = [
-    `id=d${index}`,
+    `id=${driveId(serial)}`,
     "if=none",
     "format=raw",
     `file=/dev/fdset/${set}`,
@@ -70,7 +102,7 @@ function driveArgs(serial: string, readOnly: boolean, fd: number, index: number)
   ];
   return [
     ...["-add-fd", `fd=${fd},set=${set},opaque=${serial}`],
-    ...["-drive", options.join(","), "-device", `virtio-blk-device,drive=d${index},serial=${serial}`],
+    ...["-drive", options.join(","), "-device", `virtio-blk-device,drive=${driveId(serial)},serial=${serial}`],
   ];
 }
 

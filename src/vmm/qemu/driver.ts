@@ -1,15 +1,44 @@
+import { closeSync, openSync } from "node:fs";
 import net, { type Socket } from "node:net";
+import os from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { findProcesses, findProgram, isSameProcessAlive, runCommand } from "../../platform/process.ts";
-import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig, VmmDriver, VmmExit, VmmRecord } from "../driver.ts";
+import type {
+  AccelName,
+  AccelRequest,
+  AccelVerdict,
+  BootFiles,
+  MachineConfig,
+  SavedMachine,
+  SaveResult,
+  SaveTarget,
+  VmmConfig,
+  VmmDriver,
+  VmmExit,
+  VmmRecord,
+} from "../driver.ts";
 import { AccelChooser } from "./accel.ts";
-import { SOCKET_NAMES } from "./command-line.ts";
+import { accelArgs, driveId, type Launch, MACHINE, SOCKET_NAMES } from "./command-line.ts";
+import { GuestMemory, MemoryCache } from "./memory.ts";
+import { awaitMigration, setCapabilities } from "./migration.ts";
 import { QmpClient } from "./qmp.ts";
-import { killProcess, readLogTail, removeRuntimeDir, spawnQemu } from "./spawn.ts";
+import { digestState, saveByRecorder, saveTemplate } from "./save.ts";
+import {
+  killProcess,
+  type LentFds,
+  type QemuProcess,
+  readLogTail,
+  removeRuntimeDir,
+  spawnQemu,
+  stateUri,
+} from "./spawn.ts";
 
 /** How long a dead QEMU's last words may take to arrive. */
 const LAST_WORDS_MS = 500;
+/** The memory of a saved machine that nobody has restored for this long is given back: it cannot be swapped out to a file. */
+const MEMORY_IDLE_MS = 15 * 60_000;
+const MIB = 1024 * 1024;
 
 export interface QemuDriverOptions {
   /** Where the accelerator's verdict and the host's TSC frequency are cached. */
@@ -32,13 +61,18 @@ export class QemuDriver implements VmmDriver {
   readonly #controls = new Map<number, QmpClient>();
   /** Why VMMs ended, by pid, until they are cleaned up. */
   readonly #exitReasons = new Map<number, string>();
+  /** Memory of templates that have not been saved yet, by pid. */
+  readonly #templates = new Map<number, GuestMemory>();
+  readonly #memories = new MemoryCache(MEMORY_IDLE_MS);
+  /** Restores that have not loaded yet, by pid. */
+  readonly #loads = new Map<number, Promise<void>>();
   #program: { path: string; version: string } | undefined;
 
   constructor(options: QemuDriverOptions) {
     this.#options = options;
     this.#accel = new AccelChooser({
       ...options,
-      spawn: (config, tscKhz, signal) => this.#spawnProbe(config, tscKhz, signal),
+      spawn: (config, signal) => this.#spawn({ kind: "boot", config, tscKhz: undefined }, {}, signal),
     });
   }
 
@@ -71,23 +105,130 @@ export class QemuDriver implements VmmDriver {
     return this.#accel.hostTscKhz();
   }
 
-  async #spawnProbe(config: VmmConfig, tscKhz: number | undefined, signal?: AbortSignal) {
-    return spawnQemu((await this.#findProgram()).path, config, tscKhz, signal);
+  async #spawn(launch: Launch, lent: LentFds, signal?: AbortSignal): Promise<QemuProcess> {
+    return spawnQemu((await this.#findProgram()).path, launch, lent, signal);
   }
 
   async start(config: VmmConfig, signal?: AbortSignal): Promise<VmmRecord> {
-    const program = await this.#findProgram();
     const tscKhz = config.accel === "tcg" ? await this.hostTscKhz() : undefined;
-    const { identity, qmp } = await spawnQemu(program.path, config, tscKhz, signal);
+    if (config.isTemplate !== true) {
+      return this.#adopt(config, await this.#spawn({ kind: "boot", config, tscKhz }, {}, signal));
+    }
+    const memory = await GuestMemory.blank(this.#options.agentPath, config.memoryMib * MIB);
+    try {
+      const qemu = await this.#spawn({ kind: "template", config, tscKhz }, { memory: memory.fd }, signal);
+      this.#templates.set(qemu.identity.pid, memory);
+      return await this.#adopt(config, qemu);
+    } catch (error) {
+      memory.close();
+      throw error;
+    }
+  }
+
+  async #adopt(config: MachineConfig, { identity, qmp }: QemuProcess): Promise<VmmRecord> {
     this.#keepControl(identity.pid, qmp);
     return {
       driver: this.name,
-      driverVersion: program.version,
+      driverVersion: await this.version(),
       accel: config.accel,
       ...identity,
       runtimeDir: config.runtimeDir,
       logPath: config.logPath,
     };
+  }
+
+  async restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord> {
+    const { memoryPath, statePath } = saved;
+    const found = await digestState(statePath).catch(() => undefined);
+    if (found?.stateSha256 !== saved.stateSha256) {
+      throw new FirebreakError("SNAPSHOT_CORRUPT", `${statePath} is not the state that was saved`);
+    }
+    const load = () => GuestMemory.load(this.#options.agentPath, memoryPath, saved.memorySha256);
+    return this.#memories.lend(saved.memorySha256, load, async (memory) => {
+      const state = openSync(statePath, "r");
+      try {
+        const qemu = await this.#spawn({ kind: "restore", config }, { memory, state }, signal);
+        const record = await this.#adopt(config, qemu);
+        const loaded = this.#load(qemu).finally(() => this.#loads.delete(record.pid));
+        loaded.catch(() => {}); // QEMU ends with that, which whoever waits for the VM hears
+        this.#loads.set(record.pid, loaded);
+        return record;
+      } finally {
+        closeSync(state);
+      }
+    });
+  }
+
+  /** Loads the state and lets the guest go on: a recorded one would stand still. */
+  async #load({ qmp, fds }: QemuProcess): Promise<void> {
+    const loaded = awaitMigration(qmp);
+    loaded.catch(() => {}); // heard below, unless a command is refused first
+    await setCapabilities(qmp, true);
+    await qmp.execute("migrate-incoming", { uri: stateUri(fds) });
+    await loaded;
+    const { status } = (await qmp.execute("query-status")) as { status: string };
+    if (status !== "running") await qmp.execute("cont");
+  }
+
+  async save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult> {
+    const qmp = await this.#control(record);
+    const options = { record, config, target, qmp, signal };
+    const template = this.#templates.get(record.pid);
+    const memory = template ?? (await GuestMemory.blank(this.#options.agentPath, config.memoryMib * MIB));
+    try {
+      const result =
+        template === undefined
+          ? await saveByRecorder(options, memory, (launch, lent, abort) => this.#spawn(launch, lent, abort))
+          : await saveTemplate(options, memory);
+      // Sealed by now: whoever restores it next need not read the file again.
+      this.#memories.add(result.memorySha256, memory);
+      return result;
+    } catch (error) {
+      memory.close();
+      throw error;
+    } finally {
+      this.#templates.delete(record.pid);
+    }
+  }
+
+  release(memorySha256: string): void {
+    this.#memories.release(memorySha256);
+  }
+
+  async describeHost(accel: AccelName): Promise<Record<string, string | number>> {
+    const machine = [MACHINE, ...accelArgs(accel)].join(" ");
+    const traits = { vmm: `${this.name} ${await this.version()}`, machine };
+    // Under KVM the guest has seen the host's CPU, under TCG its clock.
+    if (accel === "kvm") return { ...traits, cpu: os.cpus()[0]?.model ?? "unknown" };
+    return { ...traits, tscKhz: (await this.hostTscKhz()) ?? 0 };
+  }
+
+  async pause(record: VmmRecord): Promise<void> {
+    await (await this.#control(record)).execute("stop");
+  }
+
+  async resume(record: VmmRecord): Promise<void> {
+    await (await this.#control(record)).execute("cont");
+  }
+
+  async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
+    await this.killUnrecorded(`${record.runtimeDir}.rec`);
+    const qmp = await this.#control(record);
+    await qmp.execute("migrate_cancel");
+    const { status } = (await qmp.execute("query-status")) as { status: string };
+    if (wanted === "running" && status !== "running") await qmp.execute("cont");
+  }
+
+  async growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void> {
+    await this.#loads.get(record.pid);
+    await (await this.#control(record)).execute("block_resize", { device: driveId(serial), size: sizeBytes });
+  }
+
+  /** The control connection, opened again when this daemon has none. */
+  async #control(record: VmmRecord): Promise<QmpClient> {
+    const qmp = this.#controls.get(record.pid) ?? (await this.#connectControl(record));
+    if (qmp !== undefined) return qmp;
+    throw new FirebreakError("VM_CRASHED", `QEMU does not answer: ${await this.readLogTail(record)}`);
   }
 
   openChannel(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
@@ -159,6 +300,8 @@ export class QemuDriver implements VmmDriver {
     await killProcess(record);
     this.#controls.get(record.pid)?.close();
     this.#exitReasons.delete(record.pid);
+    this.#templates.get(record.pid)?.close();
+    this.#templates.delete(record.pid);
     await removeRuntimeDir(record.runtimeDir);
   }
 
@@ -169,6 +312,7 @@ export class QemuDriver implements VmmDriver {
   /** Lets go of all control connections; the VMs go on. */
   close(): void {
     for (const qmp of this.#controls.values()) qmp.close();
+    this.#memories.close();
   }
 }
 

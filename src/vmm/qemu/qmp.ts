@@ -10,9 +10,12 @@ interface QmpMessage {
   return?: unknown;
   error?: { class: string; desc: string };
   event?: string;
-  data?: { reason?: string };
+  data?: { reason?: string; status?: string };
   id?: number;
 }
+
+/** Called with an event's name and, for MIGRATION, its status. */
+export type QmpListener = (event: string, status: string | undefined) => void;
 
 /** A client of QEMU's control socket (QEMU Machine Protocol: one JSON object a line). */
 export class QmpClient {
@@ -23,6 +26,7 @@ export class QmpClient {
   #partial = "";
   #onGreeting: () => void = () => {};
   #shutdownReason: string | undefined;
+  readonly #listeners = new Set<QmpListener>();
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -71,6 +75,12 @@ export class QmpClient {
     return this.#shutdownReason;
   }
 
+  /** Calls with each event from now on; returns what ends that. */
+  listen(listener: QmpListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   execute(command: string, args?: Record<string, unknown>): Promise<unknown> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -111,6 +121,10 @@ export class QmpClient {
       return;
     }
     if (message.event === "SHUTDOWN") this.#shutdownReason = String(message.data?.reason).slice(0, 64);
+    if (message.event !== undefined) {
+      const status = typeof message.data?.status === "string" ? message.data.status : undefined;
+      for (const listener of this.#listeners) listener(String(message.event), status);
+    }
     if (message.id === undefined) return;
     const waiter = this.#pending.get(message.id);
     this.#pending.delete(message.id);

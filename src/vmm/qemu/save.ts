@@ -62,7 +62,7 @@ export async function saveByRecorder(
     arrived.catch(() => {}); // heard below, unless the other end's failure is heard first
     await migrateTo(qmp, entrance, signal);
     await target.onStopped();
-    if (target.then === "continue") await qmp.execute("cont");
+    if (target.afterwards === "continue") await qmp.execute("cont");
     const stoppedMs = performance.now() - stoppedAt();
     await arrived;
     await setCapabilities(recorder.qmp, true);
@@ -77,7 +77,7 @@ export async function saveByRecorder(
     };
   } catch (error) {
     // A guest that stands still though nobody has its state goes on.
-    if (target.then !== "stay_paused") await qmp.execute("cont").catch(() => {});
+    if (target.afterwards !== "stay_paused") await qmp.execute("cont").catch(() => {});
     throw error;
   } finally {
     recorder.qmp.close();

@@ -11,8 +11,8 @@ import {
   spawnDetached,
 } from "../../platform/process.ts";
 import { stripControl } from "../../platform/terminal-text.ts";
-import type { VmmConfig } from "../driver.ts";
-import { buildQemuArgs, SOCKET_NAMES } from "./command-line.ts";
+import type { MachineConfig } from "../driver.ts";
+import { buildQemuArgs, type InheritedFds, type Launch, SOCKET_NAMES } from "./command-line.ts";
 import { QmpClient } from "./qmp.ts";
 
 /** From here on QEMU descriptors are ours: 0 to 2 are its standard ones. */
@@ -24,15 +24,30 @@ const QMP_DEADLINE_MS = 10_000;
 export interface QemuProcess {
   identity: ProcessIdentity;
   qmp: QmpClient;
+  /** The numbers that QEMU knows its descriptors by. */
+  fds: InheritedFds & { state?: number };
+}
+
+/** Open files of ours that QEMU inherits besides those that it is configured with. */
+export interface LentFds {
+  memory?: number;
+  /** The stream of a saved machine's devices. */
+  state?: number;
+}
+
+/** What QEMU calls the state that was lent. */
+export function stateUri(fds: { state?: number }): string {
+  return `fd:${fds.state}`;
 }
 
 /** Starts QEMU detached, as an unprivileged user when we are root, and waits for its control socket. */
 export async function spawnQemu(
   program: string,
-  config: VmmConfig,
-  tscKhz: number | undefined,
+  launch: Launch,
+  lent: LentFds = {},
   signal?: AbortSignal,
 ): Promise<QemuProcess> {
+  const { config } = launch;
   for (const name of Object.values(SOCKET_NAMES)) checkSocketPath(`${config.runtimeDir}/${name}`);
   const isRoot = process.getuid?.() === 0;
   await rm(config.runtimeDir, { recursive: true, force: true });
@@ -46,23 +61,23 @@ export async function spawnQemu(
   };
   try {
     const log = open(config.logPath, "a");
-    const files = [
-      open(config.kernelPath, "r"),
-      open(config.initrdPath, "r"),
-      ...config.drives.map((drive) => open(drive.path, drive.readOnly ? "r" : "r+")),
-    ];
-    const fds = {
-      kernel: FIRST_INHERITED_FD,
-      initrd: FIRST_INHERITED_FD + 1,
-      drives: config.drives.map((_, index) => FIRST_INHERITED_FD + 2 + index),
-    };
-    const command = [program, ...buildQemuArgs({ config, fds, tscKhz })];
-    const launch = isRoot ? await unprivilegedLaunch(command, config) : { command, user: {} };
-    const started = await spawnDetached(launch.command[0] as string, launch.command.slice(1), {
-      fds: ["ignore", log, log, ...files],
+    const inherited: number[] = [];
+    const inherit = (fd: number) => FIRST_INHERITED_FD + inherited.push(fd) - 1;
+    const fds: InheritedFds & { state?: number } = { drives: [] };
+    if (lent.state !== undefined) fds.state = inherit(lent.state);
+    if (lent.memory !== undefined) fds.memory = inherit(lent.memory);
+    if (launch.kind === "boot" || launch.kind === "template") {
+      fds.kernel = inherit(open(launch.config.kernelPath, "r"));
+      fds.initrd = inherit(open(launch.config.initrdPath, "r"));
+    }
+    fds.drives = config.drives.map((drive) => inherit(open(drive.path, drive.readOnly ? "r" : "r+")));
+    const command = [program, ...buildQemuArgs(launch, fds)];
+    const asUser = isRoot ? await unprivilegedLaunch(command, config) : { command, user: {} };
+    const started = await spawnDetached(asUser.command[0] as string, asUser.command.slice(1), {
+      fds: ["ignore", log, log, ...inherited],
       cwd: "/",
       env: { PATH: "/usr/bin:/bin", LANG: "C" },
-      ...launch.user,
+      ...asUser.user,
     });
     const qmp = await waitForControlSocket(config, started, signal);
     // The sockets are bound: from here on a VMM that its guest has taken over cannot put others in their place.
@@ -70,7 +85,7 @@ export async function spawnQemu(
       await chown(config.runtimeDir, 0, 0);
       await chmod(config.runtimeDir, 0o711);
     }
-    return { identity: started.identity, qmp };
+    return { identity: started.identity, qmp, fds };
   } finally {
     for (const fd of opened) closeSync(fd);
   }
@@ -82,7 +97,7 @@ export async function spawnQemu(
  */
 async function unprivilegedLaunch(
   command: string[],
-  config: VmmConfig,
+  config: MachineConfig,
 ): Promise<{ command: string[]; user: { uid?: number; gid?: number } }> {
   const id = String(config.uid);
   if (config.accel !== "kvm") return { command, user: { uid: config.uid, gid: config.uid } };
@@ -106,7 +121,7 @@ async function unprivilegedLaunch(
 }
 
 async function waitForControlSocket(
-  config: VmmConfig,
+  config: MachineConfig,
   started: { identity: ProcessIdentity; exited: Promise<number | null> },
   signal?: AbortSignal,
 ): Promise<QmpClient> {

@@ -1,0 +1,34 @@
+import path from "node:path";
+import type { FirebreakPaths } from "../platform/paths.ts";
+import type { AccelName, MachineConfig } from "../vmm/driver.ts";
+import type { VmRecord } from "./vm-store.ts";
+
+/** The machine of a VM. What was saved of one is restored only into an equal one. */
+export function machineOf(
+  record: VmRecord,
+  paths: FirebreakPaths,
+  rootfsPath: string,
+  accel: AccelName,
+): MachineConfig {
+  return {
+    vmId: record.id,
+    memoryMib: record.memoryMib,
+    cpus: record.cpus,
+    accel,
+    drives: [
+      { serial: "image", path: rootfsPath, readOnly: true },
+      { serial: "overlay", path: overlayPath(record, paths), readOnly: false },
+    ],
+    runtimeDir: path.join(paths.runtime, "v", record.id),
+    logPath: path.join(vmDir(record, paths), "vmm.log"),
+    uid: record.uid,
+  };
+}
+
+export function vmDir(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {
+  return path.join(paths.vms, record.id);
+}
+
+export function overlayPath(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {
+  return path.join(vmDir(record, paths), "overlay.ext4");
+}

@@ -1,0 +1,192 @@
+import { randomBytes } from "node:crypto";
+import type { Snapshot } from "../contract/snapshot.ts";
+import type { Vm } from "../contract/vm.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { FirebreakPaths } from "../platform/paths.ts";
+import type { Disk } from "../snapshots/ports.ts";
+import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
+import type { VmmDriver } from "../vmm/driver.ts";
+import type { BootSource, WorkOptions } from "./ports.ts";
+import { saveVm } from "./save.ts";
+import type { VmService } from "./service.ts";
+import type { VmStore } from "./vm-store.ts";
+
+export interface VmSnapshotsOptions {
+  paths: FirebreakPaths;
+  vms: VmService;
+  store: VmStore;
+  driver: VmmDriver;
+  source: BootSource;
+  disk: Disk;
+  snapshots: SavedFolder;
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Snapshots that users take of their VMs. */
+export class VmSnapshots {
+  readonly #options: VmSnapshotsOptions;
+  /** Names of snapshots under way: two at once cannot have one name. */
+  readonly #taking = new Set<string>();
+
+  constructor(options: VmSnapshotsOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<Snapshot[]> {
+    return (await this.#all()).filter(({ manifest }) => manifest.name !== undefined).map(toSnapshot);
+  }
+
+  async get(nameOrId: string): Promise<Snapshot> {
+    return toSnapshot(await this.#find(nameOrId));
+  }
+
+  /** The snapshot and those that it descends from, the nearest first, as far as they have not been deleted. */
+  async ancestors(nameOrId: string): Promise<Snapshot[]> {
+    const byId = new Map((await this.#all()).map((saved) => [saved.manifest.id, saved]));
+    const chain: Snapshot[] = [];
+    for (let next = (await this.#find(nameOrId)).manifest.parent; next !== undefined; ) {
+      const saved = byId.get(next);
+      // A chain that a hand-made manifest closes to a ring ends where it has been already.
+      if (saved === undefined || chain.some(({ id }) => id === next)) break;
+      chain.push(toSnapshot(saved));
+      next = saved.manifest.parent;
+    }
+    return chain;
+  }
+
+  /** Saves a running or paused VM, which goes on. Throws SNAPSHOT_ALREADY_EXISTS, VM_STATE_CONFLICT, SNAPSHOT_FAILED. */
+  async create(vm: string, name: string | undefined, options: WorkOptions = {}): Promise<Snapshot> {
+    const chosen =
+      name ?? `${this.#options.vms.get(vm).name}-${randomBytes(3).toString("hex")}`.slice(-63).replace(/^-/, "");
+    return this.#reserving(chosen, async () => {
+      const saved = await this.#take(vm, { name: chosen, ...options });
+      return toSnapshot(saved);
+    });
+  }
+
+  /** A new VM that goes on where a snapshot stands. */
+  async fork(
+    nameOrId: string,
+    request: { name?: string | undefined; diskMib?: number | undefined },
+    options: WorkOptions = {},
+  ): Promise<Vm> {
+    const { manifest } = await this.#find(nameOrId);
+    return this.#options.vms.createFrom(manifest, { ...request, snapshot: manifest.id }, options);
+  }
+
+  /** The snapshot's VM, as it was then. */
+  async restore(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
+    const saved = await this.#find(nameOrId);
+    // Before what is there is given up.
+    await this.#options.snapshots.verifyOverlay(saved);
+    return this.#options.vms.restoreTo(saved.manifest, options);
+  }
+
+  /** A second VM that goes on where a running one stands, by a snapshot that is gone afterwards. */
+  async forkVm(
+    vm: string,
+    request: { name?: string | undefined; diskMib?: number | undefined },
+    options: WorkOptions = {},
+  ): Promise<Vm> {
+    const { vms, snapshots, driver } = this.#options;
+    if (request.name !== undefined) vms.requireFreeName(request.name);
+    options.onProgress?.({ step: "snapshot", message: `saving the VM '${vm}'` });
+    const { manifest } = await this.#take(vm, options);
+    try {
+      return await vms.createFrom(manifest, { ...request, snapshot: manifest.parent }, options);
+    } finally {
+      driver.release(manifest.memory.sha256);
+      await snapshots.delete(manifest.id);
+    }
+  }
+
+  async delete(nameOrId: string): Promise<Snapshot> {
+    const { snapshots, driver } = this.#options;
+    const saved = await this.#find(nameOrId).catch(async (error: unknown) => {
+      // One that is not whole can still be deleted, by its id.
+      if (!(error instanceof FirebreakError) || error.code !== "SNAPSHOT_CORRUPT") throw error;
+      await snapshots.delete(nameOrId);
+      throw error;
+    });
+    driver.release(saved.manifest.memory.sha256);
+    await snapshots.delete(saved.manifest.id);
+    return toSnapshot(saved);
+  }
+
+  async #take(vm: string, options: WorkOptions & { name?: string }): Promise<Saved> {
+    const { vms, snapshots, store } = this.#options;
+    const id = randomBytes(6).toString("hex");
+    const take = () =>
+      vms.exclusively(vm, async (record, live) => {
+        if (live === undefined || (record.state !== "running" && record.state !== "paused")) {
+          throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' is ${record.state}`, {
+            hint: `Only a running or paused VM has a state to save. Start it: firebreak vm start ${record.name}`,
+          });
+        }
+        options.onProgress?.({ step: "snapshot", message: `saving the VM '${record.name}'` });
+        const staged = await snapshots.stage(id);
+        try {
+          const afterwards = record.state === "paused" ? "stay_paused" : "continue";
+          const manifest = await saveVm(record, live, staged, { ...this.#options, ...options, id, afterwards });
+          const saved = await snapshots.commit(staged, manifest);
+          if (options.name !== undefined)
+            store.note(record.id, { snapshot: id }, "snapshot", { name: options.name, id });
+          return saved;
+        } catch (error) {
+          await snapshots.discard(staged);
+          throw error;
+        }
+      });
+    // A paused VM cannot be used, but has a state to save.
+    return vms.get(vm).state === "paused" ? take() : vms.use(vm, options, take);
+  }
+
+  async #reserving<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const isTaken = this.#taking.has(name) || (await this.#all()).some(({ manifest }) => manifest.name === name);
+    if (isTaken || this.#taking.has(name)) {
+      throw new FirebreakError("SNAPSHOT_ALREADY_EXISTS", `a snapshot named '${name}' exists`, {
+        hint: `Choose another name, or delete it: firebreak snapshot delete ${name}`,
+      });
+    }
+    this.#taking.add(name);
+    try {
+      return await work();
+    } finally {
+      this.#taking.delete(name);
+    }
+  }
+
+  #all(): Promise<Saved[]> {
+    return this.#options.snapshots.list((id, error) =>
+      this.#options.log("a snapshot is corrupt", { id, error: error.message }),
+    );
+  }
+
+  async #find(nameOrId: string): Promise<Saved> {
+    const found = (await this.#all()).find(({ manifest }) => manifest.name === nameOrId || manifest.id === nameOrId);
+    // An id names one that is not whole, too; what is wrong with it is said then.
+    const saved = found ?? (/^[0-9a-f]{12}$/.test(nameOrId) ? await this.#options.snapshots.get(nameOrId) : undefined);
+    if (saved !== undefined) return saved;
+    throw new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${nameOrId}'`, {
+      hint: "List them: firebreak snapshot list",
+    });
+  }
+}
+
+function toSnapshot({ manifest }: Saved): Snapshot {
+  const { machine, overlay } = manifest;
+  return {
+    id: manifest.id,
+    name: manifest.name ?? manifest.id,
+    createdAt: manifest.createdAt,
+    vm: { id: manifest.vm?.id ?? "", name: manifest.vm?.name ?? "" },
+    ...(manifest.parent === undefined ? {} : { parent: manifest.parent }),
+    image: manifest.image,
+    imageDigest: manifest.imageDigest,
+    kernelId: manifest.kernelId,
+    ...machine,
+    policy: manifest.policy,
+    sizeBytes: manifest.memory.dataBytes + manifest.state.sizeBytes + (overlay?.dataBytes ?? 0),
+    stoppedMs: manifest.stoppedMs,
+  };
+}

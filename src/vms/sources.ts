@@ -1,0 +1,79 @@
+import path from "node:path";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { FirebreakPaths } from "../platform/paths.ts";
+import { findHostConflict, type Manifest } from "../snapshots/manifest.ts";
+import type { Disk } from "../snapshots/ports.ts";
+import { type Saved, SavedFolder } from "../snapshots/saved-folder.ts";
+import type { Templates } from "../snapshots/templates.ts";
+import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
+import { vmDir } from "./machine.ts";
+import type { SavedSource } from "./plan.ts";
+import type { BootSource, ImageRef, KernelRef, WorkOptions } from "./ports.ts";
+import type { VmRecord } from "./vm-store.ts";
+
+export interface SourcesOptions {
+  paths: FirebreakPaths;
+  driver: VmmDriver;
+  source: BootSource;
+  templates: Templates;
+  snapshots: SavedFolder;
+  disk: Disk;
+}
+
+/** Finds the saved machines that VMs are brought up from. */
+export class Sources {
+  readonly #options: SourcesOptions;
+
+  constructor(options: SourcesOptions) {
+    this.#options = options;
+  }
+
+  /** The saved machine, whole and of this host. Throws SNAPSHOT_NOT_FOUND, SNAPSHOT_CORRUPT or SNAPSHOT_INCOMPATIBLE. */
+  async find(
+    record: VmRecord,
+    source: SavedSource,
+    machine: { image: ImageRef; kernel: KernelRef; verdict: AccelVerdict },
+    options: WorkOptions,
+  ): Promise<Saved> {
+    const { templates, snapshots } = this.#options;
+    if (source.from === "template") {
+      const { image, kernel, verdict } = machine;
+      const { memoryMib, cpus, diskMib } = record;
+      return templates.ensure({ image, kernel, memoryMib, cpus, diskMib, accel: verdict.accel }, options);
+    }
+    const saved =
+      source.from === "snapshot" ? await snapshots.get(source.id) : await this.suspension(record).get(record.id);
+    if (saved === undefined) {
+      throw source.from === "snapshot"
+        ? new FirebreakError("SNAPSHOT_NOT_FOUND", `the snapshot ${source.id} is gone`)
+        : new FirebreakError("SNAPSHOT_CORRUPT", `what the VM '${record.name}' was suspended to is gone`, {
+            hint: `Start it anew from its disk: firebreak vm stop ${record.name} && firebreak vm start ${record.name}`,
+          });
+    }
+    await this.check(saved.manifest);
+    if (source.from === "snapshot") await snapshots.verifyOverlay(saved);
+    return saved;
+  }
+
+  /** Throws SNAPSHOT_INCOMPATIBLE when a saved machine cannot go on on this host. */
+  async check(manifest: Manifest): Promise<void> {
+    const { driver } = this.#options;
+    const conflict =
+      manifest.machine.driver === driver.name
+        ? findHostConflict(manifest.host, await driver.describeHost(manifest.machine.accel))
+        : `it was taken with the driver ${manifest.machine.driver}`;
+    if (conflict === undefined) return;
+    throw new FirebreakError(
+      "SNAPSHOT_INCOMPATIBLE",
+      `${manifest.name ?? manifest.id} cannot be used here: ${conflict}`,
+      {
+        hint: "A snapshot goes on only with the VMM version, accelerator and kind of CPU that it was taken with.",
+      },
+    );
+  }
+
+  /** Where a VM's own saved machine is while it is suspended. */
+  suspension(record: Pick<VmRecord, "id">): SavedFolder {
+    return new SavedFolder(path.join(vmDir(record, this.#options.paths), "suspension"), this.#options.disk);
+  }
+}

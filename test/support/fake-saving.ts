@@ -1,0 +1,27 @@
+import { createHash } from "node:crypto";
+import { readFile, truncate, writeFile } from "node:fs/promises";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../../src/vmm/driver.ts";
+
+const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
+
+/** What a fake machine's save leaves: files of the right sizes whose digests are right. */
+export async function fakeSave(config: MachineConfig, target: SaveTarget): Promise<SaveResult> {
+  const startedMs = performance.now();
+  await target.onStopped();
+  await writeFile(target.memoryPath, "memory");
+  await truncate(target.memoryPath, config.memoryMib * 1024 * 1024);
+  await writeFile(target.statePath, `state of ${config.vmId}`);
+  return {
+    memorySha256: sha256("memory"),
+    memoryDataBytes: 6,
+    stateSha256: sha256(await readFile(target.statePath)),
+    stateSizeBytes: (await readFile(target.statePath)).length,
+    stoppedMs: performance.now() - startedMs,
+  };
+}
+
+export async function checkFakeSave(saved: SavedMachine): Promise<void> {
+  if (sha256(await readFile(saved.statePath)) !== saved.stateSha256)
+    throw new FirebreakError("SNAPSHOT_CORRUPT", "the fake state is another");
+}
