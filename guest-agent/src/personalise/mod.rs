@@ -4,6 +4,7 @@ mod boot_id;
 mod new_machine;
 
 use std::fs;
+use std::io::Write;
 use std::rc::Rc;
 
 use base64::Engine;
@@ -73,7 +74,7 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
             set_hostname(name)?;
         }
         if let Some(id) = &body.machine_id {
-            fs::write("/etc/machine-id", format!("{id}\n")).context("/etc/machine-id")?;
+            write_in_place("/etc/machine-id", &format!("{id}\n"))?;
         }
         if let Some(id) = &body.boot_id {
             boot_id::set(id)?;
@@ -170,15 +171,48 @@ fn set_clock(millis: u64) -> Result<()> {
 }
 
 fn set_hostname(name: &str) -> Result<()> {
+    let old = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     rustix::system::sethostname(name.as_bytes()).context("set the host name")?;
-    fs::write("/etc/hostname", format!("{name}\n")).context("/etc/hostname")?;
+    write_in_place("/etc/hostname", &format!("{name}\n"))?;
     let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    match hosts_with(name, &old, &hosts) {
+        Some(hosts) => write_in_place("/etc/hosts", &hosts),
+        None => Ok(()),
+    }
+}
+
+/// Programs look up their own name; without a line in /etc/hosts that would be a DNS request. The line of the
+/// name before goes: it is another machine's now. `None`: there is a line already.
+fn hosts_with(name: &str, old: &str, hosts: &str) -> Option<String> {
     let knows = hosts
         .lines()
         .any(|line| line.split_whitespace().skip(1).any(|word| word == name));
-    if !knows {
-        // Programs look up their own name; without a line here that would be a DNS request.
-        fs::write("/etc/hosts", format!("127.0.1.1 {name}\n{hosts}")).context("/etc/hosts")?;
+    if knows {
+        return None;
+    }
+    let rest: String = hosts
+        .split_inclusive('\n')
+        .filter(|line| !line.split_whitespace().eq(["127.0.1.1", old]))
+        .collect();
+    Some(format!("127.0.1.1 {name}\n{rest}"))
+}
+
+/// Over the old bytes, not by truncation: ext4 writes a file that was truncated to the disk when it is closed,
+/// which takes an emulated guest some 20 ms.
+fn write_in_place(path: &str, text: &str) -> Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .context(path)?;
+    file.write_all(text.as_bytes()).context(path)?;
+    let size = text.len() as u64;
+    if file.metadata().context(path)?.len() != size {
+        file.set_len(size).context(path)?;
     }
     Ok(())
 }
@@ -186,6 +220,28 @@ fn set_hostname(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_file_names_the_machine_once_and_not_its_template() {
+        let template = "127.0.0.1 localhost\n127.0.1.1 template\n127.0.1.1 template other\n";
+        let fork = hosts_with("fork", "template", template).unwrap();
+        let want = "127.0.1.1 fork\n127.0.0.1 localhost\n127.0.1.1 template other\n";
+        assert_eq!(fork, want);
+        assert_eq!(hosts_with("fork", "fork", &fork), None);
+        assert_eq!(hosts_with("localhost", "fork", &fork), None);
+        assert_eq!(hosts_with("one", "", "").unwrap(), "127.0.1.1 one\n");
+    }
+
+    #[test]
+    fn a_file_written_in_place_holds_nothing_of_the_old() {
+        let path = std::env::temp_dir().join(format!("firebreak-place-{}", std::process::id()));
+        let path = path.to_str().unwrap();
+        for text in ["first and long\n", "x\n", "longer\n"] {
+            write_in_place(path, text).unwrap();
+            assert_eq!(fs::read_to_string(path).unwrap(), text);
+        }
+        fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn names_and_entropy_are_checked() {
