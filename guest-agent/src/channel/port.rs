@@ -2,8 +2,8 @@
 //!
 //! The port is never closed: the host comes and goes. `read() == 0` and EPOLLHUP mean that it is away.
 //! tokio never forgets a hang-up of a registered descriptor, so each attachment registers a duplicate of its
-//! own, and any hang-up ends the attachment. The wait for the host is an edge-triggered epoll of a blocking
-//! thread, because a hang-up that lasts would wake a level-triggered wait for ever.
+//! own, and any hang-up ends the attachment. The wait for the host is an edge-triggered epoll that the runtime
+//! watches: tokio would report the hang-up that lasts for ever, the inner epoll reports it once.
 
 use std::fs;
 use std::io;
@@ -54,15 +54,23 @@ impl Port {
         }
     }
 
-    /// Returns once a host is there.
+    /// Returns once a host is there. Ready for a snapshot meanwhile: no thread waits, and no timer runs.
     pub async fn wait_for_host(&self) -> io::Result<()> {
         if !is_hung_up(self.fd.as_fd())? {
             return Ok(());
         }
-        let fd = self.fd.try_clone()?;
-        tokio::task::spawn_blocking(move || block_until_host(fd.as_fd()))
-            .await
-            .map_err(io::Error::other)?
+        let edges = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Registered before the check below: an arrival in between is an edge that the wait returns. An arrival
+        // by itself is no event; what it changes is that the port can be written to.
+        let events = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        epoll::add(&edges, &self.fd, epoll::EventData::new_u64(0), events)?;
+        let edges = watch(edges, Interest::READABLE)?;
+        while is_hung_up(self.fd.as_fd())? {
+            let mut ready = edges.readable().await?;
+            take_edges(edges.get_ref().as_fd())?;
+            ready.clear_ready();
+        }
+        Ok(())
     }
 
     /// A fresh registration for one attachment.
@@ -91,21 +99,17 @@ fn is_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(fds[0].revents().contains(PollFlags::HUP))
 }
 
-fn block_until_host(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let waiter = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    // Registered before the check: an arrival in between is an edge that the wait below returns. An arrival by
-    // itself is no event; what it changes is that the port can be written to.
-    let events = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
-    epoll::add(&waiter, fd, epoll::EventData::new_u64(0), events)?;
+fn take_edges(edges: BorrowedFd<'_>) -> io::Result<()> {
     let mut events = Vec::with_capacity(4);
-    while is_hung_up(fd)? {
-        events.clear();
-        match epoll::wait(&waiter, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+    let at_once = rustix::time::Timespec::default();
+    match epoll::wait(
+        edges,
+        rustix::buffer::spare_capacity(&mut events),
+        Some(&at_once),
+    ) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 pub struct PortStream {
