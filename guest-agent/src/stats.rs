@@ -15,6 +15,7 @@ const FEATURES: &[&str] = &[
     "archive",
     "stats",
     "personalise",
+    "knock",
     "grow-overlay",
     "boot-id",
     "new-machine",

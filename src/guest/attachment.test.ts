@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import { Duplex, PassThrough } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
-import { AttachmentScanner } from "./attachment.ts";
+import { AttachmentScanner, attachToGuest, KNOCK_LINE } from "./attachment.ts";
 
 const HOST = "0123456789abcdef0123456789abcdef";
 const GUEST = "fedcba9876543210fedcba9876543210";
@@ -83,4 +85,31 @@ test("a line longer than a line may be is dropped whole", () => {
     feed(Buffer.from(`${"x".repeat(200)}firebreak-agent 1 ${GUEST}\n${confirmation}`), []).generation,
     undefined,
   );
+});
+
+/** The stream to a guest that does not see its host come, and what it has been told. */
+function silentGuest(onLine: (line: string, say: (text: string) => void) => void) {
+  const fromGuest = new PassThrough();
+  const stream = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      for (const line of chunk.toString().split("\n").filter(Boolean)) onLine(line, (text) => fromGuest.write(text));
+      done();
+    },
+  });
+  fromGuest.on("data", (chunk) => stream.push(chunk));
+  return stream as unknown as Socket;
+}
+
+test("a guest that is silent is knocked at, and attached when it greets then", async () => {
+  const told: string[] = [];
+  const socket = silentGuest((line, say) => {
+    told.push(line);
+    if (line === KNOCK_LINE.trim()) say(greeting);
+    else say(`\nattached ${line.split(" ")[2]}\n`);
+  });
+  const { generation } = await attachToGuest({ open: async () => socket, deadlineMs: 1_000 });
+  assert.equal(generation, 1);
+  assert.equal(told.filter((line) => line === KNOCK_LINE.trim()).length, 1);
+  assert.match(told[1] ?? "", new RegExp(`^attach ${GUEST} `));
 });

@@ -83,6 +83,14 @@ const SILENCE_MS = 1500;
 /** A guest may miss a gap between two connections that is shorter than this. */
 const GAP_MS = 150;
 
+/**
+ * Said while the guest is silent, see "Attachment" in docs/guest-protocol.md: a guest that missed the gap since the last connection
+ * still waits on that one, or is in its HTTP/2.
+ */
+export const KNOCK_LINE = `\nattach ${"0".repeat(32)} ${"0".repeat(32)}\n`;
+/** After how much silence the host knocks, ms: a guest that sees a host arrive greets well within the first. */
+const KNOCKS_MS = [60, 300];
+
 export interface AttachOptions {
   /** Opens the byte stream anew. */
   open: (signal: AbortSignal) => Promise<Socket>;
@@ -136,11 +144,15 @@ function scanSocket(socket: Socket, signal: AbortSignal): Promise<ScanOutcome> {
   return new Promise((resolve) => {
     const scanner = new AttachmentScanner(randomBytes(16).toString("hex"));
     const silence = setTimeout(() => finish({ bytesSeen: scanner.bytesSeen }), SILENCE_MS);
+    const knocks = KNOCKS_MS.map((afterMs) => setTimeout(() => socket.write(KNOCK_LINE), afterMs));
     const onGone = () => finish({ bytesSeen: scanner.bytesSeen });
     const onReadable = () => {
       for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
         const step = scanner.push(chunk);
-        if (step.reply !== "") socket.write(step.reply);
+        if (step.reply !== "") {
+          socket.write(step.reply);
+          knocks.forEach(clearTimeout);
+        }
         if (step.attached === undefined) continue;
         const { generation, rest } = step.attached;
         finish({ generation });
@@ -151,6 +163,7 @@ function scanSocket(socket: Socket, signal: AbortSignal): Promise<ScanOutcome> {
     };
     const finish = (outcome: ScanOutcome) => {
       clearTimeout(silence);
+      knocks.forEach(clearTimeout);
       socket.off("readable", onReadable);
       socket.off("end", onGone);
       socket.off("close", onGone);

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub const GENERATION: u32 = 1;
 const MAX_LINE_BYTES: usize = 128;
 const NONCE_DIGITS: usize = 32;
+/// In the place of the guest's nonce: a host that has heard no greeting.
+const KNOCK: &str = "00000000000000000000000000000000";
 
 /// A line of either side that means something.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,9 +104,7 @@ fn fresh_nonce() -> io::Result<String> {
 
 /// Greets the host and drops input until it answers. `Ok(false)`: the host went away first.
 pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<bool> {
-    let nonce = fresh_nonce()?;
-    let greeting = format!("\nfirebreak-agent {GENERATION} {nonce}\n");
-    write_all(stream, greeting.as_bytes()).await?;
+    let mut nonce = say_greeting(stream).await?;
     let mut scanner = LineScanner::default();
     loop {
         // Byte by byte only here: whatever follows the attach line belongs to HTTP/2. The stream reads
@@ -125,7 +125,19 @@ pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Res
             write_all(stream, answer.as_bytes()).await?;
             return Ok(true);
         }
+        if guest_nonce == KNOCK {
+            // The greeting went to an earlier host, whose leaving and this one's arrival were too close to be
+            // seen. A fresh nonce: were the first answered too, its answer must not run into HTTP/2.
+            nonce = say_greeting(stream).await?;
+        }
     }
+}
+
+async fn say_greeting<S: AsyncWrite + Unpin>(stream: &mut S) -> io::Result<String> {
+    let nonce = fresh_nonce()?;
+    let greeting = format!("\nfirebreak-agent {GENERATION} {nonce}\n");
+    write_all(stream, greeting.as_bytes()).await?;
+    Ok(nonce)
 }
 
 async fn read_some<S: AsyncRead + Unpin>(stream: &mut S, into: &mut [u8]) -> io::Result<usize> {
@@ -201,6 +213,34 @@ mod tests {
                 case["name"]
             );
         }
+    }
+
+    async fn next_nonce(host: &mut tokio::io::DuplexStream) -> String {
+        use tokio::io::AsyncReadExt;
+        let mut greeting = [0u8; "\nfirebreak-agent 1 \n".len() + NONCE_DIGITS];
+        host.read_exact(&mut greeting).await.unwrap();
+        match scan(&greeting).pop() {
+            Some(Line::Greeting { guest_nonce, .. }) => guest_nonce,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_knock_is_answered_with_another_greeting_and_only_the_last_one_counts() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut host, mut guest) = tokio::io::duplex(4096);
+        let greeting = tokio::spawn(async move { greet(&mut guest).await });
+        let first = next_nonce(&mut host).await;
+        let lines = format!("\nattach {KNOCK} {KNOCK}\n\nattach {first} {first}\n");
+        host.write_all(lines.as_bytes()).await.unwrap();
+        let second = next_nonce(&mut host).await;
+        assert_ne!(first, second);
+        let line = format!("\nattach {second} {first}\n");
+        host.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        host.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, format!("\nattached {first}\n"));
+        assert!(greeting.await.unwrap().unwrap());
     }
 
     proptest! {
