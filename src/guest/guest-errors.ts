@@ -19,10 +19,12 @@ const CODES: Record<string, ErrorCode> = {
   USER_NOT_FOUND: "USER_NOT_FOUND",
 };
 
-/** Codes mean something else where the request is about an exec rather than a file; a start may still miss its working directory. */
-function findExecCode(code: string, requestPath: string): ErrorCode | undefined {
+/** Codes mean something else by what the request is about; a start of a command may still miss its working directory. */
+function findCodeByRequest(code: string, requestPath: string): ErrorCode | undefined {
   if (code === "ALREADY_EXISTS" && requestPath.startsWith("/v1/exec")) return "EXEC_ALREADY_EXISTS";
   if (code === "NOT_FOUND" && requestPath.startsWith("/v1/execs")) return "EXEC_NOT_FOUND";
+  // The drive did not get the size that the host announced.
+  if (code === "CONFLICT" && requestPath.startsWith("/v1/personalise")) return "GUEST_AGENT_FAILED";
   return undefined;
 }
 
@@ -35,7 +37,9 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 /** Translates the guest agent's error once, at this adapter. The message is the guest's: control characters are taken out. */
 export function translateGuestError(code: string, message: string, requestPath: string): FirebreakError {
   const ours =
-    findExecCode(code, requestPath) ?? (Object.hasOwn(CODES, code) ? CODES[code] : undefined) ?? "GUEST_AGENT_FAILED";
+    findCodeByRequest(code, requestPath) ??
+    (Object.hasOwn(CODES, code) ? CODES[code] : undefined) ??
+    "GUEST_AGENT_FAILED";
   const hint = HINTS[ours];
   return new FirebreakError(ours, stripControl(message), hint === undefined ? {} : { hint });
 }

@@ -75,7 +75,7 @@ test("a drive that the host enlarges grows in the guest, once, and never shrinks
 
 test("a drive that does not get the size is an error, and nothing has changed", async () => {
   const request = client.personalise({ overlayBytes: 1000 * GIB, hostname: "too-large" });
-  await assert.rejects(request, /has 10737418240 bytes/);
+  await assert.rejects(request, { code: "GUEST_AGENT_FAILED", message: /has 10737418240 bytes/ });
   assert.notEqual(await output("hostname"), "too-large");
 });
 
