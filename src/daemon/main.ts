@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { statfs } from "node:fs/promises";
+import { mkdir, rm, statfs } from "node:fs/promises";
 import type { Server } from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -74,6 +74,8 @@ async function main(): Promise<void> {
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
   await vms.recover();
+  await rm(paths.trash, { recursive: true, force: true });
+  await mkdir(paths.trash);
   await templateFolder.sweep();
   await snapshotFolder.sweep();
   const strays = await removeStrays(paths, vmIds());

@@ -53,6 +53,8 @@ function formatArguments(file: string, sizeMib: number): string[] {
     "-q",
     "-F",
     ...["-L", LABEL],
+    // mkfs takes smaller blocks for a small disk, and such a one could not be grown far.
+    ...["-b", "4096"],
     // Blocks that only root may use make no sense where everything runs as root.
     ...["-m", "0"],
     ...["-J", `size=${journalMib}`],

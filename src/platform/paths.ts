@@ -21,6 +21,8 @@ export interface FirebreakPaths {
   vms: string;
   templates: string;
   snapshots: string;
+  /** What is deleted already, until its blocks have been given back. */
+  trash: string;
 }
 
 export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPaths {
@@ -38,6 +40,7 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPat
     vms: path.join(home, "vms"),
     templates: path.join(home, "templates"),
     snapshots: path.join(home, "snapshots"),
+    trash: path.join(home, "trash"),
   };
 }
 
@@ -66,7 +69,7 @@ export function checkSocketPath(socketPath: string): string {
 /** Makes the folders. The runtime folders admit VMM users to their own sub-folders only (0711). */
 export function createPaths(paths: FirebreakPaths): void {
   makeOwnFolder(paths.home, 0o700);
-  for (const folder of [paths.images, paths.kernels, paths.vms, paths.templates, paths.snapshots])
+  for (const folder of [paths.images, paths.kernels, paths.vms, paths.templates, paths.snapshots, paths.trash])
     mkdirSync(folder, { recursive: true });
   const base = path.dirname(paths.runtime);
   for (const folder of [base, paths.runtime, path.join(paths.runtime, "v")]) makeOwnFolder(folder, 0o711);

@@ -143,7 +143,9 @@ export async function identifyProcess(pid: number): Promise<ProcessIdentity | un
   if (stat === undefined) return undefined;
   // The name in field 2 may hold spaces and brackets: fields are counted from its last bracket.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  if (fields[0] === "Z" || fields[0] === "X") return undefined;
+  // The first thread of a process that ends may be a zombie while others still have its memory: those are counted in field 20.
+  const isGone = fields[0] === "X" || (fields[0] === "Z" && Number(fields[17]) <= 1);
+  if (isGone) return undefined;
   return { pid, startTicks: Number(fields[19]), bootId: await readBootId() };
 }
 

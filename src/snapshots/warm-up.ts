@@ -2,10 +2,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { encodeJsonFrame, FRAME } from "../contract/frames.ts";
 import type { GuestClient } from "../guest/client.ts";
 import type { GuestConnection } from "../guest/connection.ts";
+import type { PersonaliseValues } from "../guest/protocol.ts";
 import type { Manifest } from "./manifest.ts";
 
 /** What every VM's first command needs is read into the template's memory once: a shell and the C library. */
 const WARM_COMMAND = ["/bin/sh", "-c", "/bin/true"];
+/** An identity that no VM keeps: each fork's own takes its place before any command runs. */
+function placeholderIdentity(): PersonaliseValues {
+  return {
+    hostname: "firebreak-template",
+    machineId: "0".repeat(32),
+    bootId: "00000000-0000-4000-8000-000000000000",
+    wallClockMs: Date.now(),
+    isNewMachine: true,
+  };
+}
+
 /** For the guest to notice that its host has gone; one that has not by then notices after its restore. */
 const SETTLE_MS = 100;
 
@@ -19,6 +31,8 @@ export async function warmUp(client: GuestClient, connection: GuestConnection): 
   await new Promise((resolve) => stream.once("close", resolve));
   // No fork is to find a command that it did not run.
   await client.execDelete("warm-up").catch(() => {});
+  // The files of the image that a fork's personalising changes are copied to the overlay now, once for all forks.
+  await client.personalise(placeholderIdentity());
   await client.sync();
   const generation = connection.generation;
   connection.close();

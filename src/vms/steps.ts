@@ -73,9 +73,7 @@ export class VmSteps {
       stop_guest: (context, step) => this.#stopGuest(context, step.graceMs),
       end_vmm: (context) => this.#endVmm(context),
       mark: (context, step) => this.#mark(context, step.state),
-      remove_files: async ({ record }) => {
-        await rm(vmDir(record, options.paths), { recursive: true, force: true });
-      },
+      remove_files: ({ record }) => this.#removeFiles(record),
       forget: async ({ record }) => options.store.remove(record.id),
     };
   }
@@ -104,6 +102,20 @@ export class VmSteps {
       if (!isFreeing || toFirebreakError(error).code !== "HOST_DISK_FULL") throw error;
       log("no space for a note", { vm: record.name, state });
     }
+  }
+
+  /** Gone at once for everybody; giving the blocks back takes longer, and nobody has to wait for it. */
+  async #removeFiles(record: VmRecord): Promise<void> {
+    const { paths, log } = this.#options;
+    const leaving = path.join(paths.trash, record.id);
+    await rm(leaving, { recursive: true, force: true }); // a deletion that was cut off between here and the end
+    await rename(vmDir(record, paths), leaving).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
+    void rm(leaving, { recursive: true, force: true }).catch((error: unknown) =>
+      // The next daemon empties the folder.
+      log("a deleted VM's files are left", { vm: record.name, error: String(error) }),
+    );
   }
 
   async #createDrive({ record, options }: StepContext): Promise<void> {

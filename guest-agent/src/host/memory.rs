@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
 use serde::Serialize;
@@ -22,6 +23,9 @@ const BLOCK_BYTES: usize = 64 << 10;
 const CHUNK_BYTES: usize = 8 * BLOCK_BYTES;
 /// How many chunks may be under way between the two threads.
 const CHUNKS: usize = 4;
+
+/// How long an ended machine may take to give its memory back.
+const UNMAP_PATIENCE: Duration = Duration::from_secs(5);
 
 const MEMFD_NAME: &str = "firebreak-memory";
 
@@ -128,9 +132,18 @@ fn make_memory(size: u64) -> Result<OwnedFd> {
     Ok(memory)
 }
 
+/// A machine that has just been ended may have the memory mapped a moment longer: that is waited for.
 fn seal(memory: &OwnedFd) -> Result<()> {
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(memory, seals).context("seal the memory")
+    let deadline = Instant::now() + UNMAP_PATIENCE;
+    loop {
+        match rustix::fs::fcntl_add_seals(memory, seals) {
+            Err(rustix::io::Errno::BUSY) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            sealed => return sealed.context("seal the memory"),
+        }
+    }
 }
 
 fn say(report: &impl Serialize) -> Result<()> {

@@ -163,8 +163,8 @@ export class QemuDriver implements VmmDriver {
   async #load({ qmp, fds }: QemuProcess): Promise<void> {
     const loaded = awaitMigration(qmp);
     loaded.catch(() => {}); // heard below, unless a command is refused first
-    await setCapabilities(qmp, true);
-    await qmp.execute("migrate-incoming", { uri: stateUri(fds) });
+    // In one go: each answer that is waited for would cost a round trip of its own.
+    await Promise.all([setCapabilities(qmp, true), qmp.execute("migrate-incoming", { uri: stateUri(fds) })]);
     await loaded;
     const { status } = (await qmp.execute("query-status")) as { status: string };
     if (status !== "running") await qmp.execute("cont");

@@ -20,8 +20,8 @@ const DOWNTIME_LIMITS = [
 const MAX_STATE_BYTES = 16 * 1024 * 1024;
 
 /** Which of QEMU's switches both ends of a migration have to set alike. */
-export async function setCapabilities(qmp: QmpClient, isSharedIgnored: boolean): Promise<void> {
-  await qmp.execute("migrate-set-capabilities", {
+export function setCapabilities(qmp: QmpClient, isSharedIgnored: boolean): Promise<unknown> {
+  return qmp.execute("migrate-set-capabilities", {
     capabilities: [
       // Memory in a shared file is left where it is.
       { capability: "x-ignore-shared", state: isSharedIgnored },

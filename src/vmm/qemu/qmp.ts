@@ -53,7 +53,8 @@ export class QmpClient {
         Promise.all([once(socket, "connect"), greeting]),
         client.#closed.then(() => Promise.reject(lost())),
       ]);
-      await client.execute("qmp_capabilities");
+      // Not waited for: what is sent next stands behind it.
+      client.execute("qmp_capabilities").catch(() => socket.destroy());
       return client;
     } catch (error) {
       socket.destroy();

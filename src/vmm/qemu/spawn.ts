@@ -134,7 +134,7 @@ async function waitForControlSocket(
   while (!hasExited && Date.now() < deadline && !signal?.aborted) {
     const qmp = await QmpClient.connect(path, QMP_DEADLINE_MS).catch(() => undefined);
     if (qmp !== undefined) return qmp;
-    await sleep(3);
+    await sleep(1);
   }
   await signalProcess(started.identity, "SIGKILL");
   await removeRuntimeDir(config.runtimeDir);
@@ -175,5 +175,5 @@ async function readTail(path: string, bytes: number): Promise<string> {
 /** Ends a process for certain and waits until it is gone. */
 export async function killProcess(identity: ProcessIdentity): Promise<void> {
   if (!(await signalProcess(identity, "SIGKILL"))) return;
-  while (await isSameProcessAlive(identity)) await sleep(5);
+  while (await isSameProcessAlive(identity)) await sleep(2);
 }
