@@ -256,7 +256,13 @@ export class DaemonClient {
     });
     if (spec === undefined) request.flushHeaders();
     else stream.sendSpec(spec);
-    stream.setResponse(await response);
+    try {
+      stream.setResponse(await response);
+    } catch (error) {
+      // Refused: the request's body has no end yet, and its connection would keep this process for as long as the daemon keeps it.
+      request.destroy();
+      throw error;
+    }
     return stream;
   }
 
