@@ -69,9 +69,16 @@ function memoryBackend({ kind, config }: Launch, fds: InheritedFds): string {
   return `memory-backend-file,id=memory,size=${config.memoryMib}M,mem-path=/proc/self/fd/${fds.memory},share=${share}`;
 }
 
+/**
+ * Where a recorder takes a machine over. It opens the socket at its start: later its folder is not its own any more.
+ */
+export function recorderUri(runtimeDir: string): string {
+  return `unix:${runtimeDir}/in`;
+}
+
 function guestArgs(launch: Launch, fds: InheritedFds): string[] {
   if (launch.kind === "restore") return ["-incoming", "defer"];
-  if (launch.kind === "record") return ["-incoming", "defer", "-S"];
+  if (launch.kind === "record") return ["-incoming", recorderUri(launch.config.runtimeDir), "-S"];
   return [
     ...["-kernel", `/proc/self/fd/${fds.kernel}`, "-initrd", `/proc/self/fd/${fds.initrd}`],
     ...["-append", kernelCommandLine(launch.config, launch.tscKhz)],

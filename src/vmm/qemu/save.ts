@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { chown, mkdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { readFile, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { checkSocketPath } from "../../platform/paths.ts";
 import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver.ts";
-import type { Launch } from "./command-line.ts";
+import { type Launch, recorderUri } from "./command-line.ts";
 import type { GuestMemory } from "./memory.ts";
 import { awaitMigration, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
 import type { QmpClient } from "./qmp.ts";
@@ -53,19 +52,13 @@ export async function saveByRecorder(
   const runtimeDir = `${config.runtimeDir}.rec`;
   const recorderConfig = { ...config, runtimeDir, drives: await blankDrives(config, target.scratchDir) };
   const recorder = await spawn({ kind: "record", config: recorderConfig }, { memory: memory.fd }, signal);
-  // The runtime folder is ours; the recorder binds its socket in one of its own, where the VM's QEMU, the same user, finds it.
-  const entranceDir = `${runtimeDir}/in`;
-  const entrance = `unix:${checkSocketPath(`${entranceDir}/s`)}`;
   try {
-    await mkdir(entranceDir, { mode: 0o700 });
-    if (process.getuid?.() === 0) await chown(entranceDir, config.uid, config.uid);
     await setCapabilities(recorder.qmp, false);
-    await recorder.qmp.execute("migrate-incoming", { uri: entrance });
     await setCapabilities(qmp, false);
     const stoppedAt = watchStop(qmp);
     const arrived = awaitMigration(recorder.qmp);
     arrived.catch(() => {}); // heard below, unless the other end's failure is heard first
-    await migrateTo(qmp, entrance, signal);
+    await migrateTo(qmp, recorderUri(runtimeDir), signal);
     await target.onStopped();
     if (target.afterwards === "continue") await qmp.execute("cont");
     const stoppedMs = performance.now() - stoppedAt();
