@@ -1,15 +1,29 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { mkdir, open, rm, stat, truncate } from "node:fs/promises";
+import path from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { attachToGuest } from "../guest/attachment.ts";
-import type { VmmConfig, VmmDriver, VmmRecord } from "./driver.ts";
+import { GuestClient } from "../guest/client.ts";
+import { GuestConnection } from "../guest/connection.ts";
+import type { MachineConfig, SavedMachine, SaveResult, SaveTarget, VmmConfig, VmmDriver, VmmRecord } from "./driver.ts";
 
 /** What the suite needs of whoever runs it: a driver, and configurations for VMs that boot. */
 export interface DriverFixture {
   driver: VmmDriver;
   /** A fresh configuration; each call another VM. */
   makeConfig: () => Promise<VmmConfig>;
+  /** Copies a drive that a VM stands still with. */
+  copyDrive: (from: string, to: string) => Promise<void>;
+  /** Its guests are guests, with memory and drives; a fake's are not. */
+  hasGuests: boolean;
 }
+
+/** A guest that stands still answers nobody: it is not waited for any longer, ms. */
+const STILL_MS = 1_500;
 
 const never = () => new AbortController().signal;
 
@@ -19,13 +33,91 @@ async function attach(driver: VmmDriver, record: VmmRecord) {
   return attached.generation;
 }
 
+async function assertStandsStill(driver: VmmDriver, record: VmmRecord): Promise<void> {
+  await assert.rejects(attachToGuest({ open: (signal) => driver.openChannel(record, signal), deadlineMs: STILL_MS }), {
+    code: "GUEST_UNREACHABLE",
+  });
+}
+
+/** Lends the guest's client for as long as `work` takes. */
+async function withGuest<T>(
+  driver: VmmDriver,
+  record: VmmRecord,
+  work: (client: GuestClient) => Promise<T>,
+): Promise<T> {
+  const connection = new GuestConnection({
+    open: (signal) => driver.openChannel(record, signal),
+    attachDeadlineMs: 60_000,
+  });
+  try {
+    return await work(new GuestClient(connection));
+  } finally {
+    connection.close();
+  }
+}
+
+const read = async (client: GuestClient, file: string, length?: number) =>
+  text((await client.readFile(file, length === undefined ? {} : { length })).body);
+const write = (client: GuestClient, file: string, words: string) =>
+  client.writeFile(file, Readable.from([Buffer.from(words)]), {});
+
+/** A save into a fresh folder beside the VM's log. */
+async function save(
+  { driver, copyDrive }: DriverFixture,
+  record: VmmRecord,
+  config: MachineConfig,
+  changes: Partial<SaveTarget> = {},
+): Promise<{ result: SaveResult; saved: SavedMachine; copies: string[] }> {
+  const folder = `${config.runtimeDir.replaceAll("/", "_").slice(-24)}.saved`;
+  const scratchDir = path.join(path.dirname(config.logPath), folder);
+  await rm(scratchDir, { recursive: true, force: true });
+  await mkdir(scratchDir);
+  const memoryPath = path.join(scratchDir, "memory");
+  const statePath = path.join(scratchDir, "state");
+  const copies: string[] = [];
+  const onStopped = async () => {
+    for (const drive of (config.drives ?? []).filter((candidate) => !candidate.readOnly)) {
+      const copy = path.join(scratchDir, drive.serial);
+      await copyDrive(drive.path, copy);
+      copies.push(copy);
+    }
+  };
+  const target = { memoryPath, statePath, scratchDir, onStopped, afterwards: "continue" as const, ...changes };
+  const result = await driver.save(record, config, target);
+  const { memorySha256, stateSha256 } = result;
+  return { result, saved: { memoryPath, memorySha256, statePath, stateSha256 }, copies };
+}
+
+/** Another VM, on copies of a saved one's drives. */
+async function twinOf(fixture: DriverFixture, copies: string[]): Promise<MachineConfig> {
+  const config = await fixture.makeConfig();
+  const drives = (config.drives ?? []).filter((drive) => !drive.readOnly);
+  for (const [index, drive] of drives.entries()) await fixture.copyDrive(copies[index] as string, drive.path);
+  return config;
+}
+
+async function flipByte(file: string, offset: number): Promise<void> {
+  const handle = await open(file, "r+");
+  try {
+    const byte = Buffer.alloc(1);
+    await handle.read(byte, 0, 1, offset);
+    await handle.write(Buffer.from([(byte[0] as number) ^ 0xff]), 0, 1, offset);
+  } finally {
+    await handle.close();
+  }
+}
+
 /** The promises of the VMM port; every driver and fake passes them. */
 export function testDriverContract(name: string, openFixture: () => Promise<DriverFixture>): void {
-  const withVm = async (work: (fixture: DriverFixture, record: VmmRecord) => Promise<void>) => {
+  const withVm = async (
+    work: (fixture: DriverFixture, record: VmmRecord, config: VmmConfig) => Promise<void>,
+    changes: Partial<VmmConfig> = {},
+  ) => {
     const fixture = await openFixture();
-    const record = await fixture.driver.start(await fixture.makeConfig());
+    const config = { ...(await fixture.makeConfig()), ...changes };
+    const record = await fixture.driver.start(config);
     try {
-      await work(fixture, record);
+      await work(fixture, record, config);
     } finally {
       await fixture.driver.kill(record);
     }
@@ -107,6 +199,164 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
       const console = await driver.openConsole(record, never());
       console.destroy();
       assert.equal(await attach(driver, record), 1);
+    });
+  });
+
+  test(`${name}: a paused VM answers nobody, and goes on when it is resumed`, async () => {
+    await withVm(async ({ driver }, record) => {
+      await attach(driver, record);
+      await driver.pause(record);
+      assert.equal(await driver.isAlive(record), true);
+      await assertStandsStill(driver, record);
+      await driver.resume(record);
+      assert.equal(await attach(driver, record), 1);
+    });
+  });
+
+  test(`${name}: what a dead daemon left paused is settled as it is wanted`, async () => {
+    await withVm(async ({ driver }, record) => {
+      await attach(driver, record);
+      await driver.pause(record);
+      await driver.settle(record, "paused");
+      await assertStandsStill(driver, record);
+      await driver.settle(record, "running");
+      assert.equal(await attach(driver, record), 1);
+      await driver.settle(record, "running");
+      assert.equal(await attach(driver, record), 1);
+    });
+  });
+
+  test(`${name}: a save leaves its VM running, and the same machine is restored from it, more than once`, async () => {
+    await withVm(async (fixture, record, config) => {
+      const { driver, hasGuests } = fixture;
+      if (hasGuests) await withGuest(driver, record, (client) => write(client, "/dev/shm/note", "kept"));
+      else await attach(driver, record);
+      let stops = 0;
+      const onStopped = async () => {
+        stops++;
+      };
+      await save(fixture, record, config, { onStopped });
+      assert.equal(stops, 1, "the drives are copied once");
+      const { result, saved, copies } = await save(fixture, record, config);
+      assert.ok(result.memoryDataBytes > 0 && result.stateSizeBytes === (await stat(saved.statePath)).size);
+      assert.equal(await attach(driver, record), 1);
+      for (const twin of [await twinOf(fixture, copies), await twinOf(fixture, copies)]) {
+        const restored = await driver.restore(twin, saved);
+        try {
+          assert.notEqual(restored.pid, record.pid);
+          assert.equal(await attach(driver, restored), 1);
+          if (!hasGuests) continue;
+          await withGuest(driver, restored, async (client) => {
+            assert.equal(await read(client, "/dev/shm/note"), "kept");
+            await write(client, "/dev/shm/note", "of the twin");
+          });
+        } finally {
+          await driver.kill(restored);
+        }
+      }
+      if (!hasGuests) return;
+      await withGuest(driver, record, async (client) => assert.equal(await read(client, "/dev/shm/note"), "kept"));
+    });
+  });
+
+  test(`${name}: a save that fails leaves its VM running`, async () => {
+    await withVm(async (fixture, record, config) => {
+      const { driver } = fixture;
+      await attach(driver, record);
+      const onStopped = async () => {
+        throw new Error("the drive cannot be copied");
+      };
+      await assert.rejects(save(fixture, record, config, { onStopped }), /the drive cannot be copied/);
+      assert.equal(await attach(driver, record), 1);
+      assert.equal(existsSync(`${config.runtimeDir}.rec`), false);
+      // And it can be saved after that.
+      await save(fixture, record, config);
+    });
+  });
+
+  test(`${name}: a paused VM is saved as it stands, and stays paused`, async () => {
+    await withVm(async (fixture, record, config) => {
+      const { driver } = fixture;
+      await attach(driver, record);
+      await driver.pause(record);
+      const { saved, copies } = await save(fixture, record, config, { afterwards: "stay_paused" });
+      await assertStandsStill(driver, record);
+      const restored = await driver.restore(await twinOf(fixture, copies), saved);
+      try {
+        assert.equal(await attach(driver, restored), 1, "what is restored runs");
+      } finally {
+        await driver.kill(restored);
+      }
+      await driver.resume(record);
+      assert.equal(await attach(driver, record), 1);
+    });
+  });
+
+  test(`${name}: a template is saved once and ends; what is not what was saved is refused before anything starts`, async () => {
+    await withVm(
+      async (fixture, record, config) => {
+        const { driver } = fixture;
+        await attach(driver, record);
+        const { saved } = await save(fixture, record, config, { afterwards: "end", onStopped: async () => {} });
+        await driver.kill(record);
+        const machine: MachineConfig = config;
+        const restored = await driver.restore(machine, saved);
+        assert.equal(await attach(driver, restored), 1);
+        await driver.kill(restored);
+        const refuse = async () => {
+          // What it holds in memory is not the file, which is what is looked at.
+          driver.release(saved.memorySha256);
+          await assert.rejects(driver.restore(machine, saved), { code: "SNAPSHOT_CORRUPT" });
+          assert.equal(existsSync(machine.runtimeDir), false, "nothing was started");
+        };
+        await flipByte(saved.statePath, 3);
+        await refuse();
+        await flipByte(saved.statePath, 3);
+        await flipByte(saved.memoryPath, 3);
+        await refuse();
+        await flipByte(saved.memoryPath, 3);
+        await assert.rejects(driver.restore(machine, { ...saved, memorySha256: "0".repeat(64) }), {
+          code: "SNAPSHOT_CORRUPT",
+        });
+        const again = await driver.restore(machine, saved);
+        assert.equal(await attach(driver, again), 1, "whole again");
+        await driver.kill(again);
+        await truncate(saved.memoryPath, 4);
+        await refuse();
+        await rm(saved.memoryPath);
+        await refuse();
+        await rm(saved.statePath);
+        await refuse();
+      },
+      { isTemplate: true },
+    );
+  });
+
+  test(`${name}: letting go of memory that nobody holds is nothing`, async () => {
+    const { driver } = await openFixture();
+    driver.release("0".repeat(64));
+  });
+
+  test(`${name}: says the same of its host each time`, async () => {
+    const { driver } = await openFixture();
+    assert.deepEqual(await driver.describeHost("tcg"), await driver.describeHost("tcg"));
+    assert.match(String((await driver.describeHost("tcg")).vmm), /\d+\.\d+/);
+  });
+
+  test(`${name}: a drive grows while its VM runs, and the guest sees it`, async () => {
+    await withVm(async ({ driver, hasGuests }, record) => {
+      await attach(driver, record);
+      await driver.growDrive(record, "overlay", 3 * 1024 ** 3);
+      if (!hasGuests) return;
+      await withGuest(driver, record, async (client) => {
+        const grown = String((3 * 1024 ** 3) / 512);
+        const sizes = async () =>
+          Promise.all(["vda", "vdb"].map((disk) => read(client, `/sys/block/${disk}/size`, grown.length)));
+        for (let tries = 0; !(await sizes()).some((size) => size.trim() === grown); tries++) {
+          assert.ok(tries < 100, "the guest does not see it");
+          await sleep(50);
+        }
+      });
     });
   });
 }

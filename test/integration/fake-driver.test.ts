@@ -12,8 +12,11 @@ let count = 0;
 
 testDriverContract("fake", async () => ({
   driver: new FakeDriver(),
+  copyDrive: async () => {},
+  hasGuests: false,
   makeConfig: async () => {
     count++;
-    return { runtimeDir: path.join(folder, `v${count}`), logPath: path.join(folder, "log") } as VmmConfig;
+    const runtimeDir = path.join(folder, `v${count}`);
+    return { vmId: `v${count}`, memoryMib: 16, runtimeDir, logPath: path.join(folder, "log") } as VmmConfig;
   },
 }));

@@ -3,6 +3,8 @@ import os from "node:os";
 import path from "node:path";
 import { after, before } from "node:test";
 import { openSetting, type Setting } from "../../bench/setting.ts";
+import { HostDisk } from "../../src/daemon/host-disk.ts";
+import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { testDriverContract } from "../../src/vmm/driver.contract.ts";
 
 let setting: Setting;
@@ -17,4 +19,9 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-testDriverContract("qemu", async () => ({ driver: setting.driver, makeConfig: () => setting.makeConfig("contract") }));
+testDriverContract("qemu", async () => ({
+  driver: setting.driver,
+  makeConfig: () => setting.makeConfig("contract"),
+  copyDrive: (from, to) => new HostDisk(agentBinaryPath()).copySparse(from, to),
+  hasGuests: true,
+}));

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, truncate, writeFile } from "node:fs/promises";
+import { open, readFile, truncate, writeFile } from "node:fs/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../../src/vmm/driver.ts";
 
@@ -22,6 +22,24 @@ export async function fakeSave(config: MachineConfig, target: SaveTarget): Promi
 }
 
 export async function checkFakeSave(saved: SavedMachine): Promise<void> {
-  if (sha256(await readFile(saved.statePath)) !== saved.stateSha256)
+  const [state, memory] = await Promise.all([
+    readFile(saved.statePath).catch(() => undefined),
+    readStart(saved.memoryPath).catch(() => undefined),
+  ]);
+  if (state === undefined || sha256(state) !== saved.stateSha256)
     throw new FirebreakError("SNAPSHOT_CORRUPT", "the fake state is another");
+  if (memory === undefined || sha256(memory) !== saved.memorySha256)
+    throw new FirebreakError("SNAPSHOT_CORRUPT", "the fake memory is another");
+}
+
+/** What a fake memory holds: the rest is a hole. */
+async function readStart(file: string): Promise<Buffer> {
+  const handle = await open(file, "r");
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(64), 0, 64, 0);
+    const end = buffer.indexOf(0);
+    return buffer.subarray(0, end === -1 ? bytesRead : end);
+  } finally {
+    await handle.close();
+  }
 }
