@@ -22,6 +22,7 @@ const FLAGS: Record<string, string> = {
   diskMib: "--disk",
   cpus: "--cpus",
   accel: "--accel",
+  idleTimeoutMs: "--idle-timeout",
   cwd: "--cwd",
   user: "--user",
 };
@@ -31,6 +32,13 @@ function withFlag(error: FirebreakError): string {
   if (typeof field !== "string") return error.message;
   const flag = FLAGS[field.split(".").at(-1) ?? ""];
   return flag === undefined ? error.message : error.message.replace(`${field}:`, `${flag}:`);
+}
+
+/** Facts about one thing, a line each; those that are not known are left out. */
+export function printFacts(facts: [label: string, value: string | undefined][]): void {
+  const known = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
+  const width = Math.max(12, ...known.map(([label]) => label.length));
+  for (const [label, value] of known) process.stdout.write(`${label.padEnd(width)} ${stripControl(value)}\n`);
 }
 
 /** Rows in columns; the first row is the head. */
@@ -54,6 +62,19 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** How long, in one unit: `12 ms`, `3.4 s`, `90 s`, `10 min`, `2 h`, `3 d`. What a unit would round away shows in a smaller one. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  const units: [number, string][] = [
+    [86_400_000, "d"],
+    [3_600_000, "h"],
+    [60_000, "min"],
+  ];
+  const [unitMs, unit] = units.find(([size]) => ms >= size && ms % size === 0) ?? [1000, "s"];
+  return `${Math.round(ms / unitMs)} ${unit}`;
 }
 
 /** How long ago, in one unit: `12 s`, `3 min`, `2 h`, `5 d`. */

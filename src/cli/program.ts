@@ -8,6 +8,8 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addImageCommands } from "./commands/image/index.ts";
 import { addRun } from "./commands/run.ts";
 import { addServeCommands } from "./commands/serve/index.ts";
+import { addSnapshotCommands } from "./commands/snapshot/index.ts";
+import { addTemplateCommands } from "./commands/template/index.ts";
 import { addVmCommands } from "./commands/vm/index.ts";
 import { EXAMPLES, formatExamples } from "./examples.ts";
 import { printError } from "./output.ts";
@@ -19,6 +21,8 @@ Examples:
   $ firebreak vm exec web -- python3 -V
   $ firebreak vm shell web
   $ firebreak vm cp ./src web:/workspace
+  $ firebreak snapshot create web ready         what it is now, to come back to
+  $ firebreak snapshot fork ready attempt-1     a second VM that goes on from there
   $ claude mcp add firebreak -- firebreak serve mcp
 
 State is kept in $FIREBREAK_HOME (default ~/.firebreak). 'firebreak COMMAND --help' tells more.`;
@@ -35,6 +39,8 @@ export function createProgram(hasSeparator = false): Command {
     .enablePositionalOptions();
   addRun(program, hasSeparator);
   addVmCommands(program, hasSeparator);
+  addSnapshotCommands(program);
+  addTemplateCommands(program);
   addImageCommands(program);
   addServeCommands(program);
   addDaemonCommands(program);

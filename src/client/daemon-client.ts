@@ -1,39 +1,24 @@
-import http, { type IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import {
-  API_VERSION,
-  type DaemonStatus,
-  type DoctorCheck,
-  type ImageInfo,
-  type StreamLine,
-} from "../contract/daemon.ts";
-import type { ExecRequest, Progress, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
+import { API_VERSION, type DaemonStatus, type DoctorCheck, type ImageInfo } from "../contract/daemon.ts";
+import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
+import type { ExecRequest, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat, GuestStats } from "../guest/protocol.ts";
-import { ExecStream } from "./exec-stream.ts";
+import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
+import type { ExecStream } from "./exec-stream.ts";
 
-export interface CallOptions {
-  signal?: AbortSignal;
-  onProgress?: (progress: Progress) => void;
-}
-
-interface RawOptions {
-  query?: Record<string, string | number | boolean | undefined>;
-  body?: Readable | string;
-  contentType?: string;
-  signal?: AbortSignal;
-}
+export type { CallOptions } from "./daemon-http.ts";
 
 /** The daemon's API over its UNIX socket, for the CLI, the MCP server and tests. */
 export class DaemonClient {
-  readonly #socketPath: string;
+  readonly #http: DaemonHttp;
 
   constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+    this.#http = new DaemonHttp(socketPath);
   }
 
   status(options: CallOptions = {}): Promise<DaemonStatus> {
-    return this.#json("GET", "/v1/status", options);
+    return this.#http.json("GET", "/v1/status", options);
   }
 
   async checkVersion(): Promise<DaemonStatus> {
@@ -49,15 +34,15 @@ export class DaemonClient {
   }
 
   shutdown(): Promise<{ pid: number }> {
-    return this.#json("POST", "/v1/shutdown");
+    return this.#http.json("POST", "/v1/shutdown");
   }
 
   async doctor(): Promise<DoctorCheck[]> {
-    return (await this.#json<{ checks: DoctorCheck[] }>("GET", "/v1/doctor")).checks;
+    return (await this.#http.json<{ checks: DoctorCheck[] }>("GET", "/v1/doctor")).checks;
   }
 
   async imageList(): Promise<ImageInfo[]> {
-    return (await this.#json<{ images: ImageInfo[] }>("GET", "/v1/images")).images;
+    return (await this.#http.json<{ images: ImageInfo[] }>("GET", "/v1/images")).images;
   }
 
   imageBuild(
@@ -65,49 +50,106 @@ export class DaemonClient {
     force: boolean,
     options: CallOptions = {},
   ): Promise<{ image: ImageInfo; isUpToDate: boolean }> {
-    return this.#lines("POST", `/v1/images/${encodeURIComponent(name)}/build`, { force }, options);
+    return this.#http.lines("POST", `/v1/images/${encodeURIComponent(name)}/build`, { force }, options);
   }
 
   async vmList(options: CallOptions = {}): Promise<Vm[]> {
-    return (await this.#json<{ vms: Vm[] }>("GET", "/v1/vms", options)).vms;
+    return (await this.#http.json<{ vms: Vm[] }>("GET", "/v1/vms", options)).vms;
   }
 
   vmGet(vm: string, options: CallOptions = {}): Promise<Vm> {
-    return this.#json("GET", vmPath(vm), options);
+    return this.#http.json("GET", vmPath(vm), options);
   }
 
   vmCreate(request: VmCreate, options: CallOptions = {}): Promise<Vm> {
-    return this.#lines("POST", "/v1/vms", request, options);
+    return this.#http.lines("POST", "/v1/vms", request, options);
   }
 
   vmStart(vm: string, options: CallOptions = {}): Promise<Vm> {
-    return this.#lines("POST", `${vmPath(vm)}/start`, {}, options);
+    return this.#http.lines("POST", `${vmPath(vm)}/start`, {}, options);
   }
 
   vmStop(vm: string, settings: { graceMs?: number; force?: boolean }, options: CallOptions = {}): Promise<Vm> {
-    return this.#lines("POST", `${vmPath(vm)}/stop`, settings, options);
+    return this.#http.lines("POST", `${vmPath(vm)}/stop`, settings, options);
   }
 
   vmDelete(vm: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
-    return this.#json("DELETE", vmPath(vm), options);
+    return this.#http.json("DELETE", vmPath(vm), options);
+  }
+
+  vmPause(vm: string, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.json("POST", `${vmPath(vm)}/pause`, options, {});
+  }
+
+  /** Lets a paused VM go on, and brings a suspended one back. */
+  vmResume(vm: string, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.json("POST", `${vmPath(vm)}/resume`, options, {});
+  }
+
+  /** Saves a VM and ends its VMM; whatever is asked of it next brings it back. */
+  vmSuspend(vm: string, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.lines("POST", `${vmPath(vm)}/suspend`, {}, options);
+  }
+
+  /** A second VM that goes on where this one stands. */
+  vmFork(vm: string, request: ForkRequest, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.lines("POST", `${vmPath(vm)}/fork`, request, options);
+  }
+
+  snapshotCreate(vm: string, name: string | undefined, options: CallOptions = {}): Promise<Snapshot> {
+    return this.#http.lines("POST", `${vmPath(vm)}/snapshots`, { name }, options);
+  }
+
+  async snapshotList(options: CallOptions = {}): Promise<Snapshot[]> {
+    return (await this.#http.json<{ snapshots: Snapshot[] }>("GET", "/v1/snapshots", options)).snapshots;
+  }
+
+  snapshotGet(snapshot: string, options: CallOptions = {}): Promise<SnapshotDetails> {
+    return this.#http.json("GET", snapshotPath(snapshot), options);
+  }
+
+  /** The snapshot's VM as it was then; what the VM is now is lost. */
+  snapshotRestore(snapshot: string, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.lines("POST", `${snapshotPath(snapshot)}/restore`, {}, options);
+  }
+
+  snapshotFork(snapshot: string, request: ForkRequest, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.lines("POST", `${snapshotPath(snapshot)}/fork`, request, options);
+  }
+
+  snapshotDelete(snapshot: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
+    return this.#http.json("DELETE", snapshotPath(snapshot), options);
+  }
+
+  async templateList(options: CallOptions = {}): Promise<Template[]> {
+    return (await this.#http.json<{ templates: Template[] }>("GET", "/v1/templates", options)).templates;
+  }
+
+  /** Deletes the templates that are of no use any more, or all. */
+  async templatePrune(all: boolean, options: CallOptions = {}): Promise<Template[]> {
+    return (await this.#http.json<{ pruned: Template[] }>("POST", "/v1/templates/prune", options, { all })).pruned;
+  }
+
+  templateDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", `/v1/templates/${encodeURIComponent(id)}`, options);
   }
 
   vmStats(vm: string): Promise<GuestStats> {
-    return this.#json("GET", `${vmPath(vm)}/stats`);
+    return this.#http.json("GET", `${vmPath(vm)}/stats`);
   }
 
   vmLogs(vm: string, follow: boolean, options: CallOptions = {}): Promise<Readable> {
-    return this.#raw("GET", `${vmPath(vm)}/logs`, { query: { follow }, ...signalOf(options) });
+    return this.#http.raw("GET", `${vmPath(vm)}/logs`, { query: { follow }, ...signalOf(options) });
   }
 
   /** Starts a command in a VM; its streams are in the answer. */
   async exec(vm: string, spec: ExecRequest, options: CallOptions = {}): Promise<ExecStream> {
-    return this.#execStream(`${vmPath(vm)}/exec`, spec, options, vm);
+    return this.#http.execStream(this, `${vmPath(vm)}/exec`, spec, options, vm);
   }
 
   /** Runs a command in a VM made for it. */
   async run(request: RunRequest, options: CallOptions = {}): Promise<ExecStream> {
-    return this.#execStream("/v1/run", request, options, undefined);
+    return this.#http.execStream(this, "/v1/run", request, options, undefined);
   }
 
   async execAttach(
@@ -117,27 +159,33 @@ export class DaemonClient {
     follow: boolean,
     options: CallOptions = {},
   ): Promise<ExecStream> {
-    return this.#execStream(`${execPath(vm, id)}/attach?from=${from}&follow=${follow}`, undefined, options, vm);
+    return this.#http.execStream(
+      this,
+      `${execPath(vm, id)}/attach?from=${from}&follow=${follow}`,
+      undefined,
+      options,
+      vm,
+    );
   }
 
   async execList(vm: string): Promise<ExecInfo[]> {
-    return (await this.#json<{ execs: ExecInfo[] }>("GET", `${vmPath(vm)}/execs`)).execs;
+    return (await this.#http.json<{ execs: ExecInfo[] }>("GET", `${vmPath(vm)}/execs`)).execs;
   }
 
   async execSignal(vm: string, id: string, signal: string): Promise<void> {
-    await this.#json("POST", `${execPath(vm, id)}/signal`, {}, { signal });
+    await this.#http.json("POST", `${execPath(vm, id)}/signal`, {}, { signal });
   }
 
   async execResize(vm: string, id: string, size: { cols: number; rows: number }): Promise<void> {
-    await this.#json("POST", `${execPath(vm, id)}/resize`, {}, size);
+    await this.#http.json("POST", `${execPath(vm, id)}/resize`, {}, size);
   }
 
   async execKill(vm: string, id: string, graceMs?: number): Promise<void> {
-    await this.#json("POST", `${execPath(vm, id)}/kill`, {}, graceMs === undefined ? {} : { graceMs });
+    await this.#http.json("POST", `${execPath(vm, id)}/kill`, {}, graceMs === undefined ? {} : { graceMs });
   }
 
   fileStat(vm: string, path: string, options: CallOptions = {}): Promise<FileStat> {
-    return this.#json("GET", `${vmPath(vm)}/stat`, options, undefined, { path });
+    return this.#http.json("GET", `${vmPath(vm)}/stat`, options, undefined, { path });
   }
 
   fileList(
@@ -146,19 +194,19 @@ export class DaemonClient {
     page: { limit?: number; after?: string } = {},
     options: CallOptions = {},
   ): Promise<Directory> {
-    return this.#json("GET", `${vmPath(vm)}/dir`, options, undefined, { path, ...page });
+    return this.#http.json("GET", `${vmPath(vm)}/dir`, options, undefined, { path, ...page });
   }
 
   makeDirectory(vm: string, path: string, parents: boolean, options: CallOptions = {}): Promise<FileStat> {
-    return this.#json("POST", `${vmPath(vm)}/dir`, options, {}, { path, parents });
+    return this.#http.json("POST", `${vmPath(vm)}/dir`, options, {}, { path, parents });
   }
 
   async fileMove(vm: string, from: string, to: string, overwrite: boolean, options: CallOptions = {}): Promise<void> {
-    await this.#json("POST", `${vmPath(vm)}/move`, options, { from, to, overwrite });
+    await this.#http.json("POST", `${vmPath(vm)}/move`, options, { from, to, overwrite });
   }
 
   async fileDelete(vm: string, path: string, recursive: boolean, options: CallOptions = {}): Promise<void> {
-    await this.#json("DELETE", `${vmPath(vm)}/file`, options, undefined, { path, recursive });
+    await this.#http.json("DELETE", `${vmPath(vm)}/file`, options, undefined, { path, recursive });
   }
 
   async fileRead(
@@ -167,7 +215,10 @@ export class DaemonClient {
     range: { offset?: number; length?: number } = {},
     options: CallOptions = {},
   ): Promise<{ stat: FileStat; body: Readable }> {
-    const response = await this.#raw("GET", `${vmPath(vm)}/file`, { query: { path, ...range }, ...signalOf(options) });
+    const response = await this.#http.raw("GET", `${vmPath(vm)}/file`, {
+      query: { path, ...range },
+      ...signalOf(options),
+    });
     return {
       stat: JSON.parse(decodeURIComponent(String(response.headers["firebreak-stat"]))) as FileStat,
       body: response,
@@ -181,7 +232,7 @@ export class DaemonClient {
     settings: { mode?: string; parents?: boolean } = {},
     options: CallOptions = {},
   ): Promise<FileStat> {
-    const response = await this.#raw("PUT", `${vmPath(vm)}/file`, {
+    const response = await this.#http.raw("PUT", `${vmPath(vm)}/file`, {
       query: { path, ...settings },
       body,
       contentType: "application/octet-stream",
@@ -191,11 +242,11 @@ export class DaemonClient {
   }
 
   archiveRead(vm: string, path: string, options: CallOptions = {}): Promise<Readable> {
-    return this.#raw("GET", `${vmPath(vm)}/archive`, { query: { path }, ...signalOf(options) });
+    return this.#http.raw("GET", `${vmPath(vm)}/archive`, { query: { path }, ...signalOf(options) });
   }
 
   async archiveWrite(vm: string, path: string, body: Readable, options: CallOptions = {}): Promise<ArchiveResult> {
-    const response = await this.#raw("PUT", `${vmPath(vm)}/archive`, {
+    const response = await this.#http.raw("PUT", `${vmPath(vm)}/archive`, {
       query: { path },
       body,
       contentType: "application/x-tar",
@@ -203,178 +254,16 @@ export class DaemonClient {
     });
     return JSON.parse(await readText(response)) as ArchiveResult;
   }
-
-  async #json<T>(
-    method: string,
-    path: string,
-    options: CallOptions = {},
-    body?: unknown,
-    query: RawOptions["query"] = {},
-  ): Promise<T> {
-    const raw: RawOptions = { query, ...signalOf(options) };
-    if (body !== undefined) Object.assign(raw, { body: JSON.stringify(body), contentType: "application/json" });
-    const text = await readText(await this.#raw(method, path, raw));
-    return (text === "" ? undefined : JSON.parse(text)) as T;
-  }
-
-  async #lines<T>(method: string, path: string, body: unknown, options: CallOptions): Promise<T> {
-    const response = await this.#raw(method, path, {
-      body: JSON.stringify(body),
-      contentType: "application/json",
-      ...signalOf(options),
-    });
-    response.setEncoding("utf8");
-    let partial = "";
-    for await (const text of translated(response as AsyncIterable<string>)) {
-      const lines = (partial + text).split("\n");
-      partial = lines.pop() ?? "";
-      for (const line of lines) {
-        const parsed = JSON.parse(line) as StreamLine<T>;
-        if ("result" in parsed) return parsed.result;
-        if ("error" in parsed) throw FirebreakError.fromBody(parsed.error);
-        options.onProgress?.(parsed.progress);
-      }
-    }
-    throw daemonGone();
-  }
-
-  async #execStream(
-    path: string,
-    spec: ExecRequest | RunRequest | undefined,
-    options: CallOptions,
-    vm: string | undefined,
-  ): Promise<ExecStream> {
-    const { request, response } = this.#request("POST", path, {
-      contentType: "application/x-firebreak-frames",
-      ...signalOf(options),
-    });
-    const stream = new ExecStream({
-      client: this,
-      request,
-      ...(vm === undefined ? {} : { vm }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-    });
-    if (spec === undefined) request.flushHeaders();
-    else stream.sendSpec(spec);
-    try {
-      stream.setResponse(await response);
-    } catch (error) {
-      // Refused: the request's body has no end yet, and its connection would keep this process for as long as the daemon keeps it.
-      request.destroy();
-      throw error;
-    }
-    return stream;
-  }
-
-  async #raw(method: string, path: string, options: RawOptions = {}): Promise<IncomingMessage> {
-    const { request, response } = this.#request(method, path, options);
-    if (options.body === undefined || typeof options.body === "string") request.end(options.body);
-    else {
-      // A refusal (full disk, unknown VM) comes before the body's end: the answer counts, and the rest need not be sent.
-      const body = options.body;
-      let isAnswered = false;
-      const stop = () => {
-        isAnswered = true;
-        if (!request.writableEnded) body.unpipe(request);
-        body.destroy();
-      };
-      response.then(stop, stop);
-      body.once("error", (error) => isAnswered || request.destroy(error));
-      body.pipe(request);
-    }
-    return response;
-  }
-
-  #request(
-    method: string,
-    path: string,
-    options: RawOptions,
-  ): { request: http.ClientRequest; response: Promise<IncomingMessage> } {
-    const pairs = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined);
-    const search = pairs.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join("&");
-    const request = http.request({
-      socketPath: this.#socketPath,
-      // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
-      agent: false,
-      method,
-      path: search === "" ? path : `${path}?${search}`,
-      headers: {
-        // The daemon must not close after its answer: what we still send then would take the unread answer with it.
-        connection: "keep-alive",
-        ...(options.contentType === undefined ? {} : { "content-type": options.contentType }),
-      },
-      ...signalOf(options),
-    });
-    const response = new Promise<IncomingMessage>((resolve, reject) => {
-      request.once("response", (incoming) => {
-        if ((incoming.statusCode ?? 500) < 400) return resolve(incoming);
-        readText(incoming).then((text) => reject(errorOf(text, incoming.statusCode)), reject);
-      });
-      request.on("error", (error: NodeJS.ErrnoException) => reject(translateRequestError(error)));
-    });
-    response.catch(() => {}); // whoever awaits it hears it
-    return { request, response };
-  }
 }
 
 function vmPath(vm: string): string {
   return `/v1/vms/${encodeURIComponent(vm)}`;
 }
 
+function snapshotPath(snapshot: string): string {
+  return `/v1/snapshots/${encodeURIComponent(snapshot)}`;
+}
+
 function execPath(vm: string, id: string): string {
   return `${vmPath(vm)}/execs/${encodeURIComponent(id)}`;
-}
-
-function signalOf(options: { signal?: AbortSignal }): { signal?: AbortSignal } {
-  return options.signal === undefined ? {} : { signal: options.signal };
-}
-
-function errorOf(text: string, status: number | undefined): FirebreakError {
-  try {
-    const { error } = JSON.parse(text) as { error: { code: string; message: string } };
-    return FirebreakError.fromBody(error);
-  } catch {
-    return new FirebreakError("DAEMON_UNAVAILABLE", `the daemon answered ${status} without an error body`);
-  }
-}
-
-function daemonGone(): FirebreakError {
-  return new FirebreakError("DAEMON_UNAVAILABLE", "the daemon ended during the request", {
-    hint: "Its log: firebreak daemon status",
-  });
-}
-
-function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
-  if (error.name === "AbortError")
-    return new FirebreakError("OPERATION_CANCELED", "the request was cancelled", { cause: error });
-  if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
-    return new FirebreakError("DAEMON_UNAVAILABLE", "no daemon is running", {
-      cause: error,
-      hint: "Start it: firebreak daemon start",
-    });
-  }
-  return new FirebreakError(
-    "DAEMON_UNAVAILABLE",
-    `the daemon broke the connection off (${error.code ?? error.message})`,
-    { cause: error },
-  );
-}
-
-/** A stream whose breaking off is the daemon's end, not a defect. */
-async function* translated<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* source;
-  } catch (error) {
-    throw translateRequestError(error as NodeJS.ErrnoException);
-  }
-}
-
-async function readText(stream: Readable): Promise<string> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of stream) chunks.push(chunk as Buffer);
-  } catch (error) {
-    throw translateRequestError(error as NodeJS.ErrnoException);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }

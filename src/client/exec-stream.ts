@@ -11,7 +11,7 @@ export type ExecOutput =
   | { type: "skipped"; bytes: number };
 
 /** What a stream needs of the client that opened it. */
-interface ExecControl {
+export interface ExecControl {
   execSignal(vm: string, id: string, signal: string): Promise<void>;
   execResize(vm: string, id: string, size: { cols: number; rows: number }): Promise<void>;
 }

@@ -32,6 +32,12 @@ export interface Snapshot {
   stoppedMs: number;
 }
 
+/** Answer of GET /v1/snapshots/NAME. */
+export interface SnapshotDetails extends Snapshot {
+  /** Those that it descends from, the nearest first, as far as they have not been deleted. */
+  ancestors: Snapshot[];
+}
+
 export interface Template {
   id: string;
   createdAt: string;
@@ -61,6 +67,6 @@ export const forkSchema = z.strictObject({
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
     .optional(),
 });
-export type ForkRequest = z.output<typeof forkSchema>;
+export type ForkRequest = z.input<typeof forkSchema>;
 
 export const pruneSchema = z.strictObject({ all: z.boolean().optional() });

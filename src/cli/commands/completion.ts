@@ -39,8 +39,21 @@ function collectWords(command: Command, path: string[], words: Map<string, strin
   for (const child of command.commands) collectWords(child, [...path, child.name()], words);
 }
 
-/** Commands whose first argument is a VM. */
-const TAKES_VM = /^vm (get|start|stop|delete|exec|shell|execs|attach|kill|cp|logs)$/;
+/** What a command's first argument names, and the sed expression that finds such names in the JSON of a listing. */
+const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
+  {
+    commands:
+      /^(vm (get|start|stop|pause|resume|suspend|fork|delete|exec|shell|execs|attach|kill|cp|logs)|snapshot create)$/,
+    listing: "vm list",
+    expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
+  {
+    commands: /^snapshot (get|restore|fork|delete)$/,
+    listing: "snapshot list",
+    expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
+  { commands: /^template delete$/, listing: "template list", expression: 's/^      "id": "\\(.*\\)",*$/\\1/p' },
+];
 
 function bashScript(words: Map<string, string[]>): string {
   const cases = [...words].map(
@@ -49,8 +62,14 @@ function bashScript(words: Map<string, string[]>): string {
   const values = Object.entries(VALUES).map(
     ([flag, next]) => `    ${flag}) words=${JSON.stringify(next.join(" "))} ;;`,
   );
-  const vmPaths = [...words.keys()].filter((path) => TAKES_VM.test(path)).map((path) => JSON.stringify(path));
-  // VM names are asked of a daemon that runs; completion starts none.
+  // Names are asked of a daemon that runs; completion starts none.
+  const names = NAMED.map(({ commands, listing, expression }) => {
+    const paths = [...words.keys()].filter((path) => commands.test(path)).map((path) => JSON.stringify(path));
+    return `    ${paths.join("|")})
+      if "\${COMP_WORDS[0]}" daemon status >/dev/null 2>&1; then
+        words="$words $("\${COMP_WORDS[0]}" ${listing} --json 2>/dev/null | sed -n '${expression}')"
+      fi ;;`;
+  });
   return `_firebreak() {
   local path="" words="" word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -60,10 +79,7 @@ function bashScript(words: Map<string, string[]>): string {
 ${cases.join("\n")}
   esac
   case $path in
-    ${vmPaths.join("|")})
-      if "\${COMP_WORDS[0]}" daemon status >/dev/null 2>&1; then
-        words="$words $("\${COMP_WORDS[0]}" vm list --json 2>/dev/null | sed -n 's/^ *"name": "\\(.*\\)",*$/\\1/p')"
-      fi ;;
+${names.join("\n")}
   esac
   case \${COMP_WORDS[COMP_CWORD-1]} in
 ${values.join("\n")}

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { VmCreate } from "../../contract/vm.ts";
-import { parseCount, parseEnv, parseMib } from "../parse.ts";
+import { parseCount, parseDurationMs, parseEnv, parseMib } from "../parse.ts";
 
 export interface VmOptionValues {
   image?: string;
@@ -9,6 +9,8 @@ export interface VmOptionValues {
   disk?: string;
   accel?: string;
   env?: string[];
+  cold?: boolean;
+  idleTimeout?: string;
 }
 
 /** The options that say what a VM is made of. */
@@ -24,7 +26,8 @@ export function addVmOptions(command: Command): Command {
       "environment of every command; NAME alone passes this shell's value on (repeatable)",
       collect,
       [],
-    );
+    )
+    .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind");
 }
 
 export function toVmCreate(options: VmOptionValues): VmCreate {
@@ -34,6 +37,10 @@ export function toVmCreate(options: VmOptionValues): VmCreate {
     ...(options.cpus === undefined ? {} : { cpus: parseCount("--cpus", options.cpus) }),
     ...(options.disk === undefined ? {} : { diskMib: parseMib("--disk", options.disk) }),
     ...(options.accel === undefined ? {} : { accel: options.accel as "auto" }),
+    ...(options.cold === undefined ? {} : { cold: options.cold }),
+    ...(options.idleTimeout === undefined
+      ? {}
+      : { idleTimeoutMs: parseDurationMs("--idle-timeout", options.idleTimeout) }),
     env: parseEnv(options.env ?? []),
   };
 }

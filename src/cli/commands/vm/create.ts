@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
+import { printNewVm } from "../vm-facts.ts";
 import { addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
 
 export function addVmCreate(parent: Command): void {
@@ -10,22 +11,24 @@ export function addVmCreate(parent: Command): void {
     .description("Create a VM and start it. It stays, with its disk, until it is deleted.")
     .argument("[name]", "a-z, 0-9 and '-'; made up when absent");
   addVmOptions(command)
+    .option(
+      "--idle-timeout <time>",
+      "suspend it when nobody has used it for this long, such as 10m; the next use brings it back",
+    )
     .addHelpText(
       "after",
       `
 Examples:
   $ firebreak vm create
-  $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1`,
+  $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1
+  $ firebreak vm create web --idle-timeout 10m`,
     )
     .action(async (name: string | undefined, options: VmOptionValues) => {
       const { client, asJson, progress } = await openContext(command);
       const request = { ...(name === undefined ? {} : { name }), ...toVmCreate(options) };
+      const startedMs = performance.now();
       const vm = await client.vmCreate(request, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) return printJson(vm);
-      process.stdout.write(`${vm.name}\n`);
-      if (process.stderr.isTTY)
-        process.stderr.write(
-          `The VM runs (${vm.accel}, ready after ${vm.bootMs} ms). Work in it: firebreak vm shell ${vm.name}\n`,
-        );
+      printNewVm(vm, performance.now() - startedMs);
     });
 }

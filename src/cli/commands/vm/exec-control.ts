@@ -43,7 +43,7 @@ export function addExecControl(parent: Command): void {
     .option("--no-follow", "only what it has said so far")
     .action(async (vm: string, id: string, options: { follow: boolean }) => {
       const { client, progress } = await openContext(attach);
-      const stream = await client.execAttach(vm, id, 0, options.follow);
+      const stream = await client.execAttach(vm, id, 0, options.follow, { onProgress: progress.update });
       if (options.follow)
         process.exitCode = await runSession(stream, {
           hasTty: false,
@@ -51,8 +51,10 @@ export function addExecControl(parent: Command): void {
           forwardsSignals: false,
           progress,
         });
-      else
+      else {
+        stream.onStarted = () => progress.clear();
         for await (const output of stream.output()) if (output.type !== "skipped") process.stdout.write(output.bytes);
+      }
     });
   const kill = parent
     .command("kill")

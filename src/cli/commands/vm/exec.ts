@@ -74,9 +74,13 @@ async function runExec(command: Command, name: string, words: string[], options:
     ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
     ...(options.detach ? { detach: true } : {}),
   };
-  const stream = await client.exec(name, spec);
+  const stream = await client.exec(name, spec, { onProgress: progress.update });
   if (options.detach) {
-    for await (const _ of stream.output()) break;
+    try {
+      for await (const _ of stream.output()) break;
+    } finally {
+      progress.clear();
+    }
     if (asJson) printJson({ vm: name, ...stream.started });
     else process.stdout.write(`${stream.started?.id}\n`);
     return;

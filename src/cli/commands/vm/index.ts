@@ -4,15 +4,20 @@ import { addVmCreate } from "./create.ts";
 import { addVmDelete } from "./delete.ts";
 import { addVmExec } from "./exec.ts";
 import { addExecControl } from "./exec-control.ts";
+import { addVmFork } from "./fork.ts";
 import { addVmGet } from "./get.ts";
 import { addVmList } from "./list.ts";
 import { addVmLogs } from "./logs.ts";
+import { addVmPause } from "./pause.ts";
+import { addVmResume } from "./resume.ts";
 import { addVmStart } from "./start.ts";
 import { addVmStop } from "./stop.ts";
+import { addVmSuspend } from "./suspend.ts";
 
 export function addVmCommands(program: Command, hasSeparator: boolean): void {
-  const vm = program.command("vm").description("create, use and delete VMs");
+  const vm = program.command("vm").description("create, use, fork and delete VMs");
   for (const add of [addVmCreate, addVmList, addVmGet, addVmStart, addVmStop, addVmDelete]) add(vm);
+  for (const add of [addVmPause, addVmResume, addVmSuspend, addVmFork]) add(vm);
   addVmExec(vm, hasSeparator);
   addExecControl(vm);
   for (const add of [addVmCp, addVmLogs]) add(vm);

@@ -13,7 +13,7 @@ export function addVmList(parent: Command): void {
       if (asJson) return printJson({ vms });
       if (vms.length === 0) return void process.stdout.write("No VMs. Create one: firebreak vm create\n");
       printTable(
-        ["NAME", "STATE", "IMAGE", "MEMORY", "CPUS", "DISK", "ACCEL", "AGE"],
+        ["NAME", "STATE", "IMAGE", "MEMORY", "CPUS", "DISK", "ACCEL", "FROM", "AGE"],
         vms.map((vm) => [
           vm.name,
           vm.state,
@@ -22,6 +22,7 @@ export function addVmList(parent: Command): void {
           String(vm.cpus),
           `${vm.diskMib} MiB`,
           vm.accel ?? "-",
+          vm.origin,
           formatAge(vm.createdAt),
         ]),
       );

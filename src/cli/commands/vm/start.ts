@@ -5,7 +5,9 @@ import { printJson } from "../../output.ts";
 export function addVmStart(parent: Command): void {
   const command = parent
     .command("start")
-    .description("Start a stopped or crashed VM on the disk that it has.")
+    .description(
+      "Start a stopped or crashed VM on the disk that it has. A paused or suspended one goes on where it was.",
+    )
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson, progress } = await openContext(command);

@@ -1,0 +1,11 @@
+import type { Command } from "commander";
+import { addTemplateDelete } from "./delete.ts";
+import { addTemplateList } from "./list.ts";
+import { addTemplatePrune } from "./prune.ts";
+
+export function addTemplateCommands(program: Command): void {
+  const template = program
+    .command("template")
+    .description("what VMs are forked from: made by itself at the first VM of a kind, and again when it is gone");
+  for (const add of [addTemplateList, addTemplatePrune, addTemplateDelete]) add(template);
+}

@@ -1,0 +1,62 @@
+import type { Snapshot } from "../../contract/snapshot.ts";
+import type { Vm } from "../../contract/vm.ts";
+import type { GuestStats } from "../../guest/protocol.ts";
+import { formatAge, formatBytes, formatDuration } from "../output.ts";
+
+/** What `vm get` says of a VM. */
+export function vmFacts(
+  vm: Vm,
+  snapshots: Snapshot[],
+  stats: GuestStats | undefined,
+): [label: string, value: string | undefined][] {
+  const used = ({ totalBytes, availableBytes }: GuestStats["memory" | "disk"]) =>
+    `${formatBytes(totalBytes - availableBytes)} of ${formatBytes(totalBytes)}`;
+  return [
+    ["name", vm.name],
+    ["id", vm.id],
+    ["state", describeState(vm)],
+    ["image", `${vm.image} (${vm.imageDigest.slice(0, 19)})`],
+    ["memory", `${vm.memoryMib} MiB`],
+    ["cpus", String(vm.cpus)],
+    ["disk", `${vm.diskMib} MiB`],
+    ["driver", vm.pid === undefined ? vm.driver : `${vm.driver}, process ${vm.pid}`],
+    ["accel", vm.accelReason === undefined ? vm.accel : `${vm.accel} (${vm.accelReason})`],
+    ["created", `${vm.createdAt} (${formatAge(vm.createdAt)} ago)`],
+    ["origin", ORIGINS[vm.origin]],
+    ["snapshot", vm.snapshot === undefined ? undefined : describeSnapshot(vm.snapshot, snapshots)],
+    ["ready after", vm.bootMs === undefined ? undefined : formatDuration(vm.bootMs)],
+    ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
+    ["memory used", stats && used(stats.memory)],
+    ["disk used", stats && used(stats.disk)],
+    ["processes", stats && String(stats.processes)],
+  ];
+}
+
+const ORIGINS: Record<Vm["origin"], string> = {
+  boot: "booted",
+  template: "forked from the template of its kind",
+  snapshot: "brought up from a snapshot",
+  suspension: "brought back from its own suspension",
+};
+
+/** What a state means for whoever wants to use the VM, where that is not plain. */
+function describeState(vm: Vm): string {
+  if (vm.reason !== undefined) return `${vm.state}: ${vm.reason}`;
+  if (vm.state === "paused") return `paused (goes on with: firebreak vm resume ${vm.name})`;
+  return vm.state === "suspended" ? "suspended (the next use brings it back)" : vm.state;
+}
+
+function describeSnapshot(id: string, snapshots: Snapshot[]): string {
+  const snapshot = snapshots.find((candidate) => candidate.id === id);
+  return snapshot === undefined ? `${id} (deleted)` : snapshot.name;
+}
+
+/** A new VM's name for programs; on a terminal, what it is and what to do with it. */
+export function printNewVm(vm: Vm, tookMs: number): void {
+  process.stdout.write(`${vm.name}\n`);
+  if (!process.stderr.isTTY) return;
+  const how = vm.origin === "boot" ? "booted" : `forked from a ${vm.origin}`;
+  process.stderr.write(
+    `The VM runs (${vm.accel}, ${how} in ${formatDuration(tookMs)}). Work in it: firebreak vm shell ${vm.name}\n`,
+  );
+}

@@ -1,0 +1,197 @@
+import http, { type IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import type { StreamLine } from "../contract/daemon.ts";
+import type { ExecRequest, Progress, RunRequest } from "../contract/vm.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { type ExecControl, ExecStream } from "./exec-stream.ts";
+
+export interface CallOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface RawOptions {
+  query?: Record<string, string | number | boolean | undefined>;
+  body?: Readable | string;
+  contentType?: string;
+  signal?: AbortSignal;
+}
+
+/** Requests to the daemon's UNIX socket, in the forms that its answers have. */
+export class DaemonHttp {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  async json<T>(
+    method: string,
+    path: string,
+    options: CallOptions = {},
+    body?: unknown,
+    query: RawOptions["query"] = {},
+  ): Promise<T> {
+    const raw: RawOptions = { query, ...signalOf(options) };
+    if (body !== undefined) Object.assign(raw, { body: JSON.stringify(body), contentType: "application/json" });
+    const text = await readText(await this.raw(method, path, raw));
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  async lines<T>(method: string, path: string, body: unknown, options: CallOptions): Promise<T> {
+    const response = await this.raw(method, path, {
+      body: JSON.stringify(body),
+      contentType: "application/json",
+      ...signalOf(options),
+    });
+    response.setEncoding("utf8");
+    let partial = "";
+    for await (const text of translated(response as AsyncIterable<string>)) {
+      const lines = (partial + text).split("\n");
+      partial = lines.pop() ?? "";
+      for (const line of lines) {
+        const parsed = JSON.parse(line) as StreamLine<T>;
+        if ("result" in parsed) return parsed.result;
+        if ("error" in parsed) throw FirebreakError.fromBody(parsed.error);
+        options.onProgress?.(parsed.progress);
+      }
+    }
+    throw daemonGone();
+  }
+
+  /** A command's streams. `vm` is unknown where the daemon makes the VM for it. */
+  async execStream(
+    client: ExecControl,
+    path: string,
+    spec: ExecRequest | RunRequest | undefined,
+    options: CallOptions,
+    vm: string | undefined,
+  ): Promise<ExecStream> {
+    const { request, response } = this.#request("POST", path, {
+      contentType: "application/x-firebreak-frames",
+      ...signalOf(options),
+    });
+    const stream = new ExecStream({
+      client,
+      request,
+      ...(vm === undefined ? {} : { vm }),
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    });
+    if (spec === undefined) request.flushHeaders();
+    else stream.sendSpec(spec);
+    try {
+      stream.setResponse(await response);
+    } catch (error) {
+      // Refused: the request's body has no end yet, and its connection would keep this process for as long as the daemon keeps it.
+      request.destroy();
+      throw error;
+    }
+    return stream;
+  }
+
+  async raw(method: string, path: string, options: RawOptions = {}): Promise<IncomingMessage> {
+    const { request, response } = this.#request(method, path, options);
+    if (options.body === undefined || typeof options.body === "string") request.end(options.body);
+    else {
+      // A refusal (full disk, unknown VM) comes before the body's end: the answer counts, and the rest need not be sent.
+      const body = options.body;
+      let isAnswered = false;
+      const stop = () => {
+        isAnswered = true;
+        if (!request.writableEnded) body.unpipe(request);
+        body.destroy();
+      };
+      response.then(stop, stop);
+      body.once("error", (error) => isAnswered || request.destroy(error));
+      body.pipe(request);
+    }
+    return response;
+  }
+
+  #request(
+    method: string,
+    path: string,
+    options: RawOptions,
+  ): { request: http.ClientRequest; response: Promise<IncomingMessage> } {
+    const pairs = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined);
+    const search = pairs.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join("&");
+    const request = http.request({
+      socketPath: this.#socketPath,
+      // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
+      agent: false,
+      method,
+      path: search === "" ? path : `${path}?${search}`,
+      headers: {
+        // The daemon must not close after its answer: what we still send then would take the unread answer with it.
+        connection: "keep-alive",
+        ...(options.contentType === undefined ? {} : { "content-type": options.contentType }),
+      },
+      ...signalOf(options),
+    });
+    const response = new Promise<IncomingMessage>((resolve, reject) => {
+      request.once("response", (incoming) => {
+        if ((incoming.statusCode ?? 500) < 400) return resolve(incoming);
+        // A request that is refused before its end would keep the connection, and us with it, until the daemon's patience ends.
+        const refused = readText(incoming).finally(() => request.destroy());
+        refused.then((text) => reject(errorOf(text, incoming.statusCode)), reject);
+      });
+      request.on("error", (error: NodeJS.ErrnoException) => reject(translateRequestError(error)));
+    });
+    response.catch(() => {}); // whoever awaits it hears it
+    return { request, response };
+  }
+}
+
+export function signalOf(options: { signal?: AbortSignal }): { signal?: AbortSignal } {
+  return options.signal === undefined ? {} : { signal: options.signal };
+}
+
+function errorOf(text: string, status: number | undefined): FirebreakError {
+  try {
+    const { error } = JSON.parse(text) as { error: { code: string; message: string } };
+    return FirebreakError.fromBody(error);
+  } catch {
+    return new FirebreakError("DAEMON_UNAVAILABLE", `the daemon answered ${status} without an error body`);
+  }
+}
+
+function daemonGone(): FirebreakError {
+  return new FirebreakError("DAEMON_UNAVAILABLE", "the daemon ended during the request", {
+    hint: "Its log: firebreak daemon status",
+  });
+}
+
+function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
+  if (error.name === "AbortError")
+    return new FirebreakError("OPERATION_CANCELED", "the request was cancelled", { cause: error });
+  if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
+    return new FirebreakError("DAEMON_UNAVAILABLE", "no daemon is running", {
+      cause: error,
+      hint: "Start it: firebreak daemon start",
+    });
+  }
+  return new FirebreakError(
+    "DAEMON_UNAVAILABLE",
+    `the daemon broke the connection off (${error.code ?? error.message})`,
+    { cause: error },
+  );
+}
+
+/** A stream whose breaking off is the daemon's end, not a defect. */
+async function* translated<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw translateRequestError(error as NodeJS.ErrnoException);
+  }
+}
+
+export async function readText(stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+  } catch (error) {
+    throw translateRequestError(error as NodeJS.ErrnoException);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
