@@ -76,7 +76,7 @@ export class SavedFolder {
       throw corrupt(folder, "it has no manifest");
     }
     const manifest = parseManifest(folder, text);
-    if (manifest.id !== id) throw corrupt(folder, `its manifest is that of ${manifest.id}`);
+    if (manifest.id !== id) throw corrupt(folder, `its manifest is that of ${manifest.id}`, { name: manifest.name });
     const saved = toSaved(folder, manifest);
     await checkSize(saved, saved.machine.memoryPath, manifest.machine.memoryMib * 1024 * 1024);
     await checkSize(saved, saved.machine.statePath, manifest.state.sizeBytes);
@@ -116,7 +116,7 @@ export class SavedFolder {
     const before = await look(saved.overlayPath);
     if (this.#verified.get(saved.overlayPath) === before) return;
     const { sha256 } = await this.#disk.digest(saved.overlayPath);
-    if (sha256 !== expected.sha256) throw corrupt(saved.folder, "its drive is not what was saved");
+    if (sha256 !== expected.sha256) throw corrupt(saved.folder, "its drive is not what was saved", saved.manifest);
     this.#verified.set(saved.overlayPath, before);
   }
 
@@ -168,22 +168,31 @@ function parseManifest(folder: string, text: string): Manifest {
   try {
     return manifestSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw corrupt(folder, "its manifest is not one that this firebreak knows", error);
+    throw corrupt(folder, "its manifest is not one that this firebreak knows", {}, error);
   }
 }
 
 async function checkSize(saved: Saved, file: string, sizeBytes: number): Promise<void> {
   const found = await stat(file).catch(() => undefined);
   if (found?.isFile() === true && found.size === sizeBytes) return;
-  throw corrupt(saved.folder, `${path.basename(file)} has ${found?.size ?? "no"} bytes instead of ${sizeBytes}`);
+  const why = `its ${path.basename(file)} has ${found?.size ?? "no"} bytes instead of ${sizeBytes}`;
+  throw corrupt(saved.folder, why, saved.manifest);
 }
 
-function corrupt(folder: string, why: string, cause?: unknown): FirebreakError {
-  return new FirebreakError("SNAPSHOT_CORRUPT", `${path.basename(folder)} cannot be used: ${why}`, {
-    hint: "Delete it; a template is made anew by itself.",
-    details: { folder },
-    ...(cause === undefined ? {} : { cause }),
-  });
+function corrupt(folder: string, why: string, { name }: { name?: string | undefined } = {}, cause?: unknown) {
+  const id = path.basename(folder);
+  return new FirebreakError(
+    "SNAPSHOT_CORRUPT",
+    `${name === undefined ? id : `the snapshot '${name}'`} cannot be used: ${why}`,
+    {
+      hint:
+        name === undefined
+          ? "Delete it; a template is made anew by itself."
+          : `Delete it: firebreak snapshot delete ${name}`,
+      details: { folder, ...(name === undefined ? {} : { name }) },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }
 
 async function look(file: string): Promise<string> {

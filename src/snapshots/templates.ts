@@ -124,9 +124,11 @@ export class Templates {
 
   /** Throws TEMPLATE_NOT_FOUND. */
   async delete(id: string): Promise<void> {
-    const saved = await this.#options.folder.get(id).catch(() => undefined);
-    if (saved !== undefined) return this.drop(saved);
     if (!/^[0-9a-f]{12,64}$/.test(id)) throw notFound(id);
+    const saved = await this.#options.folder.get(id).catch(() => "corrupt" as const);
+    if (saved === undefined) throw notFound(id);
+    if (saved !== "corrupt") return this.drop(saved);
+    this.#known.delete(id);
     await this.#options.folder.delete(id);
   }
 

@@ -112,6 +112,8 @@ export interface VmmDriver {
    * Throws SNAPSHOT_CORRUPT before anything starts when the memory is not what was saved, VMM_START_FAILED otherwise.
    */
   restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord>;
+  /** Has a saved machine ready for its restore, and with that compares it with its digests. Throws SNAPSHOT_CORRUPT. */
+  prepare(saved: SavedMachine): Promise<void>;
   /** Saves a running or paused machine, which goes on if the save fails. Throws SNAPSHOT_FAILED, VM_CRASHED, HOST_DISK_FULL. */
   save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult>;
   /** Lets go of what is kept in memory of a saved machine, so that its next restore is quick. */

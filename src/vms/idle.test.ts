@@ -33,6 +33,19 @@ test("the timeout begins when the last of several uses ends", async (context) =>
   assert.deepEqual(idle, ["a"]);
 });
 
+test("a use that began before a VM was watched keeps it from being idle", async (context) => {
+  const { idle, watch: watcher } = watch(context as never);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const use = watcher.during("a", () => promise);
+  watcher.watch("a", 1000);
+  context.mock.timers.tick(5000);
+  assert.deepEqual(idle, []);
+  resolve();
+  await use;
+  context.mock.timers.tick(1000);
+  assert.deepEqual(idle, ["a"]);
+});
+
 test("a VM that is forgotten is never idle", (context) => {
   const { idle, watch: watcher } = watch(context as never);
   watcher.watch("a", 1000);

@@ -1,7 +1,10 @@
 /** Tells when a VM has not been used for its idle timeout. A use is anything that somebody waits for. */
 export class IdleWatch {
   readonly #onIdle: (id: string) => void;
-  readonly #watched = new Map<string, { timeoutMs: number; users: number; timer: NodeJS.Timeout | undefined }>();
+  readonly #watched = new Map<string, { timeoutMs: number; timer: NodeJS.Timeout | undefined }>();
+
+  /** Also of those that are not watched yet: a use may be what brings a VM back. */
+  readonly #users = new Map<string, number>();
 
   constructor(onIdle: (id: string) => void) {
     this.#onIdle = onIdle;
@@ -9,9 +12,8 @@ export class IdleWatch {
 
   /** From now on; the timeout begins to run at once. */
   watch(id: string, timeoutMs: number): void {
-    const users = this.#watched.get(id)?.users ?? 0;
     this.forget(id);
-    this.#watched.set(id, { timeoutMs, users, timer: undefined });
+    this.#watched.set(id, { timeoutMs, timer: undefined });
     this.#arm(id);
   }
 
@@ -36,9 +38,9 @@ export class IdleWatch {
   }
 
   #count(id: string, change: number): void {
-    const entry = this.#watched.get(id);
-    if (entry === undefined) return;
-    entry.users = Math.max(0, entry.users + change);
+    const users = (this.#users.get(id) ?? 0) + change;
+    if (users > 0) this.#users.set(id, users);
+    else this.#users.delete(id);
     this.#arm(id);
   }
 
@@ -47,7 +49,7 @@ export class IdleWatch {
     if (entry === undefined) return;
     clearTimeout(entry.timer);
     entry.timer = undefined;
-    if (entry.users > 0) return;
+    if (this.#users.has(id)) return;
     entry.timer = setTimeout(() => this.#onIdle(id), entry.timeoutMs);
     entry.timer.unref();
   }

@@ -8,7 +8,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
-import type { SavedFolder } from "../snapshots/saved-folder.ts";
+import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import { IdleWatch } from "./idle.ts";
@@ -189,8 +189,9 @@ export class VmService {
   }
 
   /** The VM that a snapshot was taken of, as it was then; made again when it has been deleted. What it is now is lost. */
-  async restoreTo(manifest: Manifest, options: WorkOptions = {}): Promise<Vm> {
+  async restoreTo(saved: Saved, options: WorkOptions = {}): Promise<Vm> {
     const { store } = this.#options;
+    const { manifest } = saved;
     const origin = manifest.vm as NonNullable<Manifest["vm"]>; // a snapshot has one
     const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
     const existing = store.get(origin.id);
@@ -207,9 +208,11 @@ export class VmService {
     return this.#lock(existing.id).run(async () => {
       const current = this.#find(existing.id);
       // Whole and of this host, before what is there is given up.
-      await this.#sources.check(manifest);
+      await this.#sources.verify(saved);
       if (current.state !== "running" && current.state !== "paused") this.#admit(current.memoryMib);
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options });
+      // Of a machine that is given up: with the restored drive it would be no machine.
+      await this.#steps.run({ kind: "discard_suspension" }, { record: current, options });
       const { diskMib } = manifest.machine;
       const changes = { state: "created", startFrom, diskMib, snapshot: manifest.id, reason: undefined } as const;
       const record = store.note(current.id, changes, "restored", { snapshot: manifest.name ?? manifest.id });

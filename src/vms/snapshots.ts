@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import path from "node:path";
 import type { Snapshot } from "../contract/snapshot.ts";
 import type { Vm } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -76,10 +77,7 @@ export class VmSnapshots {
 
   /** The snapshot's VM, as it was then. */
   async restore(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
-    const saved = await this.#find(nameOrId);
-    // Before what is there is given up.
-    await this.#options.snapshots.verifyOverlay(saved);
-    return this.#options.vms.restoreTo(saved.manifest, options);
+    return this.#options.vms.restoreTo(await this.#find(nameOrId), options);
   }
 
   /** A second VM that goes on where a running one stands, by a snapshot that is gone afterwards. */
@@ -100,17 +98,19 @@ export class VmSnapshots {
     }
   }
 
-  async delete(nameOrId: string): Promise<Snapshot> {
+  async delete(nameOrId: string): Promise<Pick<Snapshot, "id" | "name">> {
     const { snapshots, driver } = this.#options;
-    const saved = await this.#find(nameOrId).catch(async (error: unknown) => {
-      // One that is not whole can still be deleted, by its id.
-      if (!(error instanceof FirebreakError) || error.code !== "SNAPSHOT_CORRUPT") throw error;
-      await snapshots.delete(nameOrId);
-      throw error;
-    });
-    driver.release(saved.manifest.memory.sha256);
-    await snapshots.delete(saved.manifest.id);
-    return toSnapshot(saved);
+    const found = await this.#look(nameOrId);
+    if (found instanceof FirebreakError) {
+      // One that is not whole can still be deleted.
+      const { folder, name } = found.details as { folder: string; name?: string };
+      const id = path.basename(folder);
+      await snapshots.delete(id);
+      return { id, name: name ?? id };
+    }
+    driver.release(found.manifest.memory.sha256);
+    await snapshots.delete(found.manifest.id);
+    return toSnapshot(found);
   }
 
   async #take(vm: string, options: WorkOptions & { name?: string }): Promise<Saved> {
@@ -142,8 +142,11 @@ export class VmSnapshots {
   }
 
   async #reserving<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const isTaken = this.#taking.has(name) || (await this.#all()).some(({ manifest }) => manifest.name === name);
-    if (isTaken || this.#taking.has(name)) {
+    const isFree = await this.#look(name).then(
+      () => false,
+      (error: unknown) => error instanceof FirebreakError && error.code === "SNAPSHOT_NOT_FOUND",
+    );
+    if (!isFree || this.#taking.has(name)) {
       throw new FirebreakError("SNAPSHOT_ALREADY_EXISTS", `a snapshot named '${name}' exists`, {
         hint: `Choose another name, or delete it: firebreak snapshot delete ${name}`,
       });
@@ -163,10 +166,20 @@ export class VmSnapshots {
   }
 
   async #find(nameOrId: string): Promise<Saved> {
-    const found = (await this.#all()).find(({ manifest }) => manifest.name === nameOrId || manifest.id === nameOrId);
-    // An id names one that is not whole, too; what is wrong with it is said then.
-    const saved = found ?? (/^[0-9a-f]{12}$/.test(nameOrId) ? await this.#options.snapshots.get(nameOrId) : undefined);
+    const found = await this.#look(nameOrId);
+    if (found instanceof FirebreakError) throw found;
+    return found;
+  }
+
+  /** The snapshot of a name or id, or what is wrong with it. Throws SNAPSHOT_NOT_FOUND. */
+  async #look(nameOrId: string): Promise<Saved | FirebreakError> {
+    let fault: FirebreakError | undefined;
+    const all = await this.#options.snapshots.list((id, error) => {
+      if (id === nameOrId || error.details?.name === nameOrId) fault = error;
+    });
+    const saved = all.find(({ manifest }) => manifest.name === nameOrId || manifest.id === nameOrId);
     if (saved !== undefined) return saved;
+    if (fault !== undefined) return fault;
     throw new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${nameOrId}'`, {
       hint: "List them: firebreak snapshot list",
     });

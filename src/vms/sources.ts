@@ -1,5 +1,5 @@
 import path from "node:path";
-import { FirebreakError } from "../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { findHostConflict, type Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
@@ -41,18 +41,36 @@ export class Sources {
       const { memoryMib, cpus, diskMib } = record;
       return templates.ensure({ image, kernel, memoryMib, cpus, diskMib, accel: verdict.accel }, options);
     }
-    const saved =
-      source.from === "snapshot" ? await snapshots.get(source.id) : await this.suspension(record).get(record.id);
-    if (saved === undefined) {
-      throw source.from === "snapshot"
-        ? new FirebreakError("SNAPSHOT_NOT_FOUND", `the snapshot ${source.id} is gone`)
-        : new FirebreakError("SNAPSHOT_CORRUPT", `what the VM '${record.name}' was suspended to is gone`, {
-            hint: `Start it anew from its disk: firebreak vm stop ${record.name} && firebreak vm start ${record.name}`,
-          });
-    }
-    await this.check(saved.manifest);
-    if (source.from === "snapshot") await snapshots.verifyOverlay(saved);
+    if (source.from === "suspension") return this.#findSuspension(record);
+    const saved = await snapshots.get(source.id);
+    if (saved === undefined) throw new FirebreakError("SNAPSHOT_NOT_FOUND", `the snapshot ${source.id} is gone`);
+    await this.verify(saved);
     return saved;
+  }
+
+  /** Throws SNAPSHOT_INCOMPATIBLE or SNAPSHOT_CORRUPT unless a snapshot is whole and of this host. Nothing has been changed then. */
+  async verify(saved: Saved): Promise<void> {
+    const { snapshots, driver } = this.#options;
+    await this.check(saved.manifest);
+    await snapshots.verifyOverlay(saved);
+    await driver.prepare(saved.machine);
+  }
+
+  async #findSuspension(record: VmRecord): Promise<Saved> {
+    try {
+      const saved = await this.suspension(record).get(record.id);
+      if (saved === undefined) throw new FirebreakError("SNAPSHOT_CORRUPT", "it is gone");
+      await this.check(saved.manifest);
+      await this.#options.driver.prepare(saved.machine);
+      return saved;
+    } catch (error) {
+      const { code, message } = toFirebreakError(error);
+      if (code !== "SNAPSHOT_CORRUPT" && code !== "SNAPSHOT_INCOMPATIBLE") throw error;
+      throw new FirebreakError(code, `the VM '${record.name}' cannot go on where it was suspended: ${message}`, {
+        cause: error,
+        hint: `Start it anew from its disk: firebreak vm stop ${record.name} && firebreak vm start ${record.name}`,
+      });
+    }
   }
 
   /** Throws SNAPSHOT_INCOMPATIBLE when a saved machine cannot go on on this host. */

@@ -45,6 +45,10 @@ export class FakeDriver implements VmmDriver {
     return record;
   }
 
+  prepare(saved: SavedMachine): Promise<void> {
+    return checkFakeSave(saved);
+  }
+
   async restore(config: MachineConfig, saved: SavedMachine): Promise<VmmRecord> {
     await checkFakeSave(saved);
     const record = await this.#spawn(config);

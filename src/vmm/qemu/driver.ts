@@ -137,14 +137,24 @@ export class QemuDriver implements VmmDriver {
     };
   }
 
-  async restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord> {
+  prepare(saved: SavedMachine): Promise<void> {
+    return this.#lend(saved, async () => {});
+  }
+
+  /** Lends a saved machine's memory; memory and state are what was saved. */
+  async #lend<T>(saved: SavedMachine, use: (memory: number) => Promise<T>): Promise<T> {
     const { memoryPath, statePath } = saved;
     const found = await digestState(statePath).catch(() => undefined);
     if (found?.stateSha256 !== saved.stateSha256) {
       throw new FirebreakError("SNAPSHOT_CORRUPT", `${statePath} is not the state that was saved`);
     }
     const load = () => GuestMemory.load(this.#options.agentPath, memoryPath, saved.memorySha256);
-    return this.#memories.lend(saved.memorySha256, load, async (memory) => {
+    return this.#memories.lend(saved.memorySha256, load, use);
+  }
+
+  async restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord> {
+    return this.#lend(saved, async (memory) => {
+      const { statePath } = saved;
       const state = openSync(statePath, "r");
       try {
         const qemu = await this.#spawn({ kind: "restore", config }, { memory, state }, signal);
