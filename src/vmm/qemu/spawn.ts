@@ -80,6 +80,8 @@ export async function spawnQemu(
       ...asUser.user,
     });
     const qmp = await waitForControlSocket(config, started, signal);
+    // A recorder opens one more socket than it has when it greets us; once it obeys, that is done.
+    if (launch.kind === "record") await qmp.execute("query-status");
     // The sockets are bound: from here on a VMM that its guest has taken over cannot put others in their place.
     if (isRoot) {
       await chown(config.runtimeDir, 0, 0);
