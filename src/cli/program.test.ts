@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { EXAMPLES } from "./examples.ts";
 import { allCommands, createProgram } from "./program.ts";
 
-test("every command that does something has a description and examples", () => {
-  for (const command of allCommands(createProgram())) {
+test("every command that does something has a description and examples", async () => {
+  for (const command of allCommands(await createProgram())) {
     if (command.commands.length > 0 && command.parent !== null) continue;
     let text = "";
     command.configureOutput({
@@ -18,8 +18,8 @@ test("every command that does something has a description and examples", () => {
   }
 });
 
-test("every example is of a command that is there", () => {
-  const program = createProgram();
+test("every example is of a command that is there", async () => {
+  const program = await createProgram();
   for (const path of Object.keys(EXAMPLES)) {
     let command = program;
     for (const word of path.split(" ")) {

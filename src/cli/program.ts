@@ -2,15 +2,6 @@ import { Command, CommanderError, Option } from "commander";
 import { ERROR_CODES, type ErrorCode } from "../errors/catalogue.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { readVersion } from "../platform/package-files.ts";
-import { addCompletion } from "./commands/completion.ts";
-import { addDaemonCommands } from "./commands/daemon/index.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addImageCommands } from "./commands/image/index.ts";
-import { addRun } from "./commands/run.ts";
-import { addServeCommands } from "./commands/serve/index.ts";
-import { addSnapshotCommands } from "./commands/snapshot/index.ts";
-import { addTemplateCommands } from "./commands/template/index.ts";
-import { addVmCommands } from "./commands/vm/index.ts";
 import { EXAMPLES, formatExamples } from "./examples.ts";
 import { printError } from "./output.ts";
 
@@ -27,8 +18,24 @@ Examples:
 
 State is kept in $FIREBREAK_HOME (default ~/.firebreak). 'firebreak COMMAND --help' tells more.`;
 
-/** `hasSeparator`: the words hold `--`, so that options may also stand behind a command's own arguments. */
-export function createProgram(hasSeparator = false): Command {
+/** Adds a command to the program. `hasSeparator`: the words hold `--`, so that options may also stand behind a command's own arguments. */
+type Add = (program: Command, hasSeparator: boolean) => void;
+
+/** By first word, in the order of the help. Each is loaded when it is needed: loading all takes longer than a VM's start. */
+const COMMANDS: Record<string, () => Promise<Add>> = {
+  run: async () => (await import("./commands/run.ts")).addRun,
+  vm: async () => (await import("./commands/vm/index.ts")).addVmCommands,
+  snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
+  template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
+  image: async () => (await import("./commands/image/index.ts")).addImageCommands,
+  serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
+  daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
+  doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
+  completion: async () => (await import("./commands/completion.ts")).addCompletion,
+};
+
+/** The program with the command that `args` begin with; with all where they begin with none, or with one that needs to know them. */
+export async function createProgram(args: string[] = []): Promise<Command> {
   const program = new Command("firebreak")
     .description("Real machines for AI agents: microVMs that are reached over MCP. What runs in them has no network.")
     .version(readVersion(), "-V, --version", "print the version")
@@ -37,15 +44,10 @@ export function createProgram(hasSeparator = false): Command {
     .addHelpText("after", EPILOGUE)
     .showSuggestionAfterError(true)
     .enablePositionalOptions();
-  addRun(program, hasSeparator);
-  addVmCommands(program, hasSeparator);
-  addSnapshotCommands(program);
-  addTemplateCommands(program);
-  addImageCommands(program);
-  addServeCommands(program);
-  addDaemonCommands(program);
-  addDoctor(program);
-  addCompletion(program);
+  const first = args[0] ?? "";
+  const isOne = Object.hasOwn(COMMANDS, first) && first !== "completion";
+  for (const name of isOne ? [first] : Object.keys(COMMANDS))
+    (await COMMANDS[name]?.())?.(program, args.includes("--"));
   for (const command of allCommands(program)) {
     const examples = EXAMPLES[wordsOf(command).slice(1).join(" ")];
     if (examples !== undefined) command.addHelpText("after", formatExamples(examples));
@@ -68,7 +70,7 @@ export function* allCommands(command: Command): Generator<Command> {
 
 /** Runs the command line; returns the exit code. */
 export async function runCli(args: string[]): Promise<number> {
-  const program = createProgram(args.includes("--"));
+  const program = await createProgram(args);
   const asJson = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length).includes("--json");
   try {
     await program.parseAsync(args, { from: "user" });

@@ -1,8 +1,7 @@
 import type { Readable } from "node:stream";
-import { API_VERSION, type DaemonStatus, type DoctorCheck, type ImageInfo } from "../contract/daemon.ts";
+import type { DaemonStatus, DoctorCheck, ImageInfo } from "../contract/daemon.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
 import type { ExecRequest, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
-import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat, GuestStats } from "../guest/protocol.ts";
 import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
 import type { ExecStream } from "./exec-stream.ts";
@@ -19,18 +18,6 @@ export class DaemonClient {
 
   status(options: CallOptions = {}): Promise<DaemonStatus> {
     return this.#http.json("GET", "/v1/status", options);
-  }
-
-  async checkVersion(): Promise<DaemonStatus> {
-    const status = await this.status();
-    if (status.apiVersion === API_VERSION) return status;
-    throw new FirebreakError(
-      "DAEMON_UNAVAILABLE",
-      `the running daemon speaks API ${status.apiVersion}, this program ${API_VERSION}`,
-      {
-        hint: "Restart it: firebreak daemon stop (VMs go on), then run this again.",
-      },
-    );
   }
 
   shutdown(): Promise<{ pid: number }> {

@@ -1,6 +1,6 @@
 import http, { type IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import type { StreamLine } from "../contract/daemon.ts";
+import { API_VERSION, API_VERSION_HEADER, type StreamLine } from "../contract/daemon.ts";
 import type { ExecRequest, Progress, RunRequest } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { type ExecControl, ExecStream } from "./exec-stream.ts";
@@ -79,13 +79,7 @@ export class DaemonHttp {
     });
     if (spec === undefined) request.flushHeaders();
     else stream.sendSpec(spec);
-    try {
-      stream.setResponse(await response);
-    } catch (error) {
-      // Refused: the request's body has no end yet, and its connection would keep this process for as long as the daemon keeps it.
-      request.destroy();
-      throw error;
-    }
+    stream.setResponse(await response);
     return stream;
   }
 
@@ -130,6 +124,11 @@ export class DaemonHttp {
     });
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", (incoming) => {
+        const mismatch = findVersionMismatch(path, incoming.headers[API_VERSION_HEADER]);
+        if (mismatch !== undefined) {
+          request.destroy();
+          return reject(mismatch);
+        }
         if ((incoming.statusCode ?? 500) < 400) return resolve(incoming);
         // A request that is refused before its end would keep the connection, and us with it, until the daemon's patience ends.
         const refused = readText(incoming).finally(() => request.destroy());
@@ -194,4 +193,19 @@ export async function readText(stream: Readable): Promise<string> {
     throw translateRequestError(error as NodeJS.ErrnoException);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+/** What a daemon of another version is asked, to be told to end. */
+const SAME_IN_ALL_VERSIONS: ReadonlySet<string> = new Set(["/v1/status", "/v1/shutdown"]);
+
+/** A daemon that was started by another version of this program goes on until it is told to end. */
+function findVersionMismatch(path: string, version: unknown): FirebreakError | undefined {
+  if (version === String(API_VERSION) || SAME_IN_ALL_VERSIONS.has(path)) return undefined;
+  return new FirebreakError(
+    "DAEMON_UNAVAILABLE",
+    version === undefined
+      ? "the running daemon is older than this program"
+      : `the running daemon speaks API ${version}, this program ${API_VERSION}`,
+    { hint: "Restart it: firebreak daemon stop (VMs go on), then run this again." },
+  );
 }

@@ -6,7 +6,6 @@ import { compileCachePath } from "../platform/compile-cache.ts";
 import { entryPath } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths } from "../platform/paths.ts";
 import { spawnDetached } from "../platform/process.ts";
-import { DaemonClient } from "./daemon-client.ts";
 
 /** The daemon allocates little and lives long: a small young generation and one V8 worker save it some 7 MiB. */
 const MEMORY_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1"];
@@ -17,19 +16,13 @@ const START_DEADLINE_MS = 20_000;
 
 /** Resolves when a daemon answers; starts one when none does. Returns whether this call started it. */
 export async function ensureDaemon(paths: FirebreakPaths): Promise<boolean> {
-  if (await canConnect(paths.socket)) {
-    await new DaemonClient(paths.socket).checkVersion();
-    return false;
-  }
+  if (await canConnect(paths.socket)) return false;
   createPaths(paths);
   const outputPath = `${paths.home}/daemon-start.log`;
   const deadline = Date.now() + START_DEADLINE_MS;
   let daemon = await spawnDaemon(outputPath);
   while (Date.now() < deadline) {
-    if (await canConnect(paths.socket)) {
-      await new DaemonClient(paths.socket).checkVersion();
-      return true;
-    }
+    if (await canConnect(paths.socket)) return true;
     const exitCode = daemon.exitCode();
     if (exitCode === LOCK_IS_HELD) {
       // Another command was quicker, and its daemon will answer; or an ending daemon holds the lock a little longer.

@@ -2,7 +2,9 @@ import type { ErrorBody } from "../errors/firebreak-error.ts";
 import type { Progress } from "./vm.ts";
 
 /** The version of the HTTP API: a CLI and a daemon that differ in it do not talk. */
-export const API_VERSION = 1;
+export const API_VERSION = 2;
+/** Header of every answer: what the daemon speaks, so that no request has to ask first. */
+export const API_VERSION_HEADER = "firebreak-api-version";
 
 export interface DaemonStatus {
   version: string;

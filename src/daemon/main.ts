@@ -5,7 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
-import { API_VERSION, type DaemonStatus } from "../contract/daemon.ts";
+import { API_VERSION, API_VERSION_HEADER, type DaemonStatus } from "../contract/daemon.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
@@ -131,10 +131,11 @@ async function main(): Promise<void> {
       }),
     shutdown: () => setImmediate(() => void end("asked over the API")),
   });
-  server = await listen(
-    paths.socket,
-    getRequestListener(api.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false }),
-  );
+  const answer = getRequestListener(api.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
+  server = await listen(paths.socket, (incoming, outgoing) => {
+    outgoing.setHeader(API_VERSION_HEADER, API_VERSION);
+    return answer(incoming, outgoing);
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),

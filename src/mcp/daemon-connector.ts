@@ -8,15 +8,11 @@ import type { VmClient } from "./vm-client.ts";
  * looked at before the first call, so that a server can say what it offers where no daemon can run.
  */
 export function createDaemonConnector(resolve: () => FirebreakPaths): () => Promise<VmClient> {
-  let isVersionChecked = false;
   let underWay: Promise<VmClient> | undefined;
   const reach = async () => {
     const paths = resolve();
-    const client = new DaemonClient(paths.socket);
-    const hasStarted = await ensureDaemon(paths);
-    if (!hasStarted && !isVersionChecked) await client.checkVersion();
-    isVersionChecked = true;
-    return client;
+    await ensureDaemon(paths);
+    return new DaemonClient(paths.socket);
   };
   return () => {
     underWay ??= reach().finally(() => {
