@@ -216,6 +216,8 @@ export class VmService {
       const { diskMib } = manifest.machine;
       const changes = { state: "created", startFrom, diskMib, snapshot: manifest.id, reason: undefined } as const;
       const record = store.note(current.id, changes, "restored", { snapshot: manifest.name ?? manifest.id });
+      // Its memory fits only the drive that is replaced now.
+      await this.#sources.suspension(record).delete(record.id);
       return this.#startLocked(record, options);
     });
   }
@@ -412,8 +414,12 @@ export class VmService {
       this.#note(record, "adopted", {});
       return;
     }
-    if (record.state === "created" || record.state === "stopped" || record.state === "crashed") return;
     if (record.state === "suspended") return;
+    if (record.state === "created" || record.state === "stopped" || record.state === "crashed") {
+      // A drive that has gone on without the memory of a suspension must never meet it again.
+      if (record.startFrom.from !== "suspension") await suspension.delete(record.id);
+      return;
+    }
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
     if (record.state === "suspending" && (await suspension.get(record.id).catch(() => undefined)) !== undefined) {
       store.update(record.id, { state: "suspended", startFrom: { from: "suspension" } });
