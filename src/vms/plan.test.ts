@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { planVm } from "./plan.ts";
+import { planVm, type VmStep } from "./plan.ts";
+import type { StartFrom } from "./vm-store.ts";
 
 const boot = { from: "boot" } as const;
 const kinds = (steps: { kind: string }[]) => steps.map((step) => step.kind);
@@ -52,4 +53,89 @@ test("a deletion is marked before anything is removed, so that a dead daemon's d
   const steps = planVm({ state: "absent" }, { state: "running", hasDrive: true, isVmmAlive: true, startFrom: boot });
   assert.deepEqual(steps[0], { kind: "mark", state: "deleting" });
   assert.deepEqual(kinds(steps).slice(1), ["end_vmm", "remove_files", "forget"]);
+});
+
+const template = { from: "template" } as const;
+const suspension = { from: "suspension" } as const;
+const fork = { from: "snapshot", id: "0123456789ab", isFork: true } as const;
+const restored = { from: "snapshot", id: "0123456789ab", isFork: false } as const;
+const identityIn = (steps: VmStep[]) => steps.find((step) => step.kind === "personalise")?.identity;
+
+test("a VM from a template or a snapshot gets a copy of its drive before its memory, also when a drive is there", () => {
+  for (const startFrom of [template, fork, restored]) {
+    for (const hasDrive of [false, true]) {
+      const steps = planVm({ state: "running" }, { state: "created", hasDrive, isVmmAlive: false, startFrom });
+      assert.deepEqual(kinds(steps), ["mark", "copy_drive", "restore_vmm", "await_guest", "personalise", "mark"]);
+      for (const step of steps) if ("source" in step) assert.deepEqual(step.source, startFrom);
+    }
+  }
+});
+
+test("a fork becomes a machine of its own; a VM that is restored or was suspended stays the one that it is", () => {
+  const facts = { state: "created", hasDrive: false, isVmmAlive: false } as const;
+  const plan = (startFrom: StartFrom) => planVm({ state: "running" }, { ...facts, startFrom });
+  assert.deepEqual([boot, template, fork].map(plan).map(identityIn), ["new", "new", "new"]);
+  assert.deepEqual([restored, suspension].map(plan).map(identityIn), ["same", "same"]);
+});
+
+test("a suspended VM comes back on the drive that it has, and what it was saved to goes once it runs", () => {
+  const facts = { state: "suspended", hasDrive: true, isVmmAlive: false, startFrom: suspension } as const;
+  const steps = kinds(planVm({ state: "running" }, facts));
+  assert.deepEqual(steps, ["mark", "restore_vmm", "await_guest", "personalise", "mark", "discard_suspension"]);
+});
+
+test("a pause and a resume are one step each, and nothing where nothing is to be done", () => {
+  const running = { state: "running", hasDrive: true, isVmmAlive: true, startFrom: boot } as const;
+  const paused = { ...running, state: "paused" } as const;
+  assert.deepEqual(planVm({ state: "paused" }, running), [{ kind: "pause_vmm" }, { kind: "mark", state: "paused" }]);
+  assert.deepEqual(planVm({ state: "paused" }, paused), []);
+  assert.deepEqual(planVm({ state: "running" }, paused), [{ kind: "resume_vmm" }, { kind: "mark", state: "running" }]);
+});
+
+test("a paused VM whose VMM has gone is brought up, not resumed", () => {
+  const facts = { state: "paused", hasDrive: true, isVmmAlive: false, startFrom: boot } as const;
+  assert.ok(kinds(planVm({ state: "running" }, facts)).includes("start_vmm"));
+});
+
+test("a suspension is marked before it is begun, and done only once the VMM has ended", () => {
+  const facts = { state: "running", hasDrive: true, isVmmAlive: true, startFrom: boot } as const;
+  assert.deepEqual(planVm({ state: "suspended" }, facts), [
+    { kind: "mark", state: "suspending" },
+    { kind: "suspend_vmm" },
+    { kind: "end_vmm" },
+    { kind: "mark", state: "suspended" },
+  ]);
+  const suspended = { ...facts, state: "suspended", isVmmAlive: false, startFrom: suspension } as const;
+  assert.deepEqual(planVm({ state: "suspended" }, suspended), []);
+});
+
+test("a paused VM that is stopped goes on for its shutdown, unless it is forced", () => {
+  const facts = { state: "paused", hasDrive: true, isVmmAlive: true, startFrom: boot } as const;
+  const stop = (graceMs: number) => kinds(planVm({ state: "stopped", graceMs }, facts));
+  assert.deepEqual(stop(1000), ["mark", "resume_vmm", "stop_guest", "end_vmm", "mark"]);
+  assert.deepEqual(stop(0), ["mark", "end_vmm", "mark"]);
+});
+
+test("a suspended VM that is stopped keeps its drive and gives up its memory", () => {
+  const facts = { state: "suspended", hasDrive: true, isVmmAlive: false, startFrom: suspension } as const;
+  const steps = kinds(planVm({ state: "stopped", graceMs: 1000 }, facts));
+  assert.deepEqual(steps, ["end_vmm", "mark", "discard_suspension"]);
+});
+
+test("whatever a VM is and comes from, a plan for it ends in what is wanted, and one of a VM that is there is empty", () => {
+  const targets = [
+    { state: "running" },
+    { state: "paused" },
+    { state: "suspended" },
+    { state: "stopped", graceMs: 1 },
+  ] as const;
+  for (const startFrom of [boot, template, fork, restored, suspension]) {
+    for (const target of targets) {
+      const alive = { state: "running", hasDrive: true, isVmmAlive: true, startFrom } as const;
+      const marks = planVm(target, alive).filter((step) => step.kind === "mark");
+      if (target.state !== "running") assert.equal(marks.at(-1)?.state, target.state);
+      const isVmmAlive = target.state === "running" || target.state === "paused";
+      assert.deepEqual(planVm(target, { ...alive, state: target.state, isVmmAlive }), []);
+    }
+  }
 });

@@ -29,6 +29,8 @@ export class FakeDriver implements VmmDriver {
   readonly restored: MachineConfig[] = [];
   /** Set to make the next saves fail. */
   saveError: FirebreakError | undefined;
+  /** Saves take until this resolves. */
+  saveGate: Promise<void> = Promise.resolve();
   traits: Record<string, string | number> = { vmm: "fake 1.0.0" };
 
   async version(): Promise<string> {
@@ -57,6 +59,7 @@ export class FakeDriver implements VmmDriver {
   }
 
   async save(record: VmmRecord, config: MachineConfig, target: SaveTarget): Promise<SaveResult> {
+    await this.saveGate;
     if (this.saveError !== undefined) throw this.saveError;
     const result = await fakeSave(config, target);
     if (target.afterwards === "end") await signalProcess(record, "SIGKILL");

@@ -1,0 +1,645 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { VmState } from "../../src/contract/vm.ts";
+import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import type { VmRecord } from "../../src/vms/vm-store.ts";
+import { openVmService } from "../support/vm-service.ts";
+
+let service: ReturnType<typeof openVmService>;
+beforeEach(() => {
+  service = openVmService();
+});
+afterEach(() => service.close());
+
+const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
+async function waitFor(condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    assert.ok(tries < 500, "it did not come about");
+    await sleep(10);
+  }
+}
+const record = (name: string) => service.store.find(name) as VmRecord;
+const drive = (name: string) => path.join(service.paths.vms, record(name).id, "overlay.ext4");
+const suspension = (name: string) => path.join(service.paths.vms, record(name).id, "suspension");
+const hello = (name: string) => service.vms.use(name, {}, ({ client }) => client.hello());
+const kinds = (name: string) => service.vms.events(name).map((event) => event.kind);
+const entries = (folder: string) => (existsSync(folder) ? readdirSync(folder) : []);
+const saveFailure = new FirebreakError("SNAPSHOT_FAILED", "the VMM does not want to");
+
+// --- pause and resume ---
+
+test("a paused VM is not used, and goes on when it is resumed", async () => {
+  await service.create("one");
+  assert.equal((await service.vms.pause("one")).state, "paused");
+  await assert.rejects(hello("one"), hasCode("VM_STATE_CONFLICT"));
+  assert.throws(() => service.vms.requireUsable("one"), hasCode("VM_STATE_CONFLICT"));
+  assert.equal((await service.vms.resume("one")).state, "running");
+  assert.equal((await hello("one")).generation, 1);
+});
+
+test("to pause what is paused, and to resume or start what runs, is no mistake", async () => {
+  const { pid } = await service.create("one");
+  await service.vms.pause("one");
+  assert.equal((await service.vms.pause("one")).state, "paused");
+  assert.equal((await service.vms.start("one")).state, "running", "a start resumes");
+  assert.equal((await service.vms.resume("one")).pid, pid);
+});
+
+test("what does not run cannot be paused, resumed or suspended", async () => {
+  await service.create("one");
+  await service.vms.stop("one", 0);
+  for (const act of ["pause", "resume", "suspend"] as const)
+    await assert.rejects(service.vms[act]("one"), hasCode("VM_STATE_CONFLICT"), act);
+  assert.equal(service.vms.get("one").state, "stopped");
+});
+
+test("a paused VM is not suspended: nobody uses it, but somebody wants it to stand still", async () => {
+  await service.create("one");
+  await service.vms.pause("one");
+  await assert.rejects(service.vms.suspend("one"), hasCode("VM_STATE_CONFLICT"));
+  assert.equal(service.vms.get("one").state, "paused");
+});
+
+test("a paused VM is stopped and deleted like any other", async () => {
+  await service.create("one");
+  await service.vms.pause("one");
+  assert.equal((await service.vms.stop("one", 0)).state, "stopped");
+  await service.create("two");
+  await service.vms.pause("two");
+  await service.vms.delete("two");
+  assert.deepEqual(
+    service.vms.list().map((vm) => vm.name),
+    ["one"],
+  );
+});
+
+test("a VMM that dies while its VM is paused makes it crashed", async () => {
+  const vm = await service.create("one");
+  await service.vms.pause("one");
+  process.kill(vm.pid as number, "SIGKILL");
+  await waitFor(() => service.vms.get("one").state === "crashed");
+  assert.equal((await service.vms.start("one")).state, "running");
+});
+
+// --- suspend and wake ---
+
+test("a suspended VM has no VMM, and whoever uses it brings it back where it stood", async () => {
+  const { pid } = await service.create("one");
+  writeFileSync(drive("one"), "what it wrote");
+  const suspended = await service.vms.suspend("one");
+  assert.deepEqual([suspended.state, suspended.pid], ["suspended", undefined]);
+  assert.throws(() => process.kill(pid as number, 0), { code: "ESRCH" });
+  assert.equal(service.vms.requireUsable("one").state, "suspended");
+  assert.equal((await hello("one")).generation, 1);
+  const woken = service.vms.get("one");
+  assert.deepEqual([woken.state, woken.origin], ["running", "suspension"]);
+  assert.equal(readFileSync(drive("one"), "utf8"), "what it wrote", "its drive is its own, not a copy of a template's");
+  assert.deepEqual(entries(suspension("one")), [], "what it was saved to is used up");
+  assert.deepEqual(kinds("one").slice(-4), ["suspending", "suspended", "starting", "running"]);
+});
+
+test("many uses at once bring a suspended VM back once", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const restores = service.driver.restored.length;
+  const answers = await Promise.all(Array.from({ length: 8 }, () => hello("one")));
+  assert.equal(answers.length, 8);
+  assert.equal(service.driver.restored.length, restores + 1);
+});
+
+test("to suspend what is suspended is no mistake; resume and start bring it back", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  assert.equal((await service.vms.suspend("one")).state, "suspended");
+  assert.equal((await service.vms.resume("one")).state, "running");
+  await service.vms.suspend("one");
+  assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a suspended VM that is stopped boots from its drive next, and gives up its memory", async () => {
+  await service.create("one");
+  writeFileSync(drive("one"), "what it wrote");
+  await service.vms.suspend("one");
+  assert.equal((await service.vms.stop("one", 1000)).state, "stopped");
+  assert.deepEqual(entries(suspension("one")), []);
+  assert.deepEqual([(await service.vms.start("one")).origin], ["boot"]);
+  assert.equal(readFileSync(drive("one"), "utf8"), "what it wrote");
+});
+
+test("a suspended VM that is deleted leaves nothing", async () => {
+  const { id } = await service.create("one");
+  await service.vms.suspend("one");
+  await service.vms.delete("one");
+  assert.equal(existsSync(path.join(service.paths.vms, id)), false);
+});
+
+test("a VM whose suspension fails goes on, as does whoever uses it", async () => {
+  const { pid } = await service.create("one");
+  service.driver.saveError = saveFailure;
+  await assert.rejects(service.vms.suspend("one"), hasCode("SNAPSHOT_FAILED"));
+  const vm = service.vms.get("one");
+  assert.deepEqual([vm.state, vm.pid], ["running", pid]);
+  assert.equal((await hello("one")).generation, 1);
+  assert.deepEqual(entries(suspension("one")), [], "nothing half made is left");
+  assert.equal(kinds("one").at(-1), "suspend_failed");
+  service.driver.saveError = undefined;
+  assert.equal((await service.vms.suspend("one")).state, "suspended");
+});
+
+test("a VM that cannot be brought back says why, and keeps what it was saved to", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  await assert.rejects(hello("one"), hasCode("VMM_START_FAILED"));
+  const vm = service.vms.get("one");
+  assert.deepEqual([vm.state, vm.reason], ["crashed", "no"]);
+  service.driver.startError = undefined;
+  assert.deepEqual([(await service.vms.start("one")).origin], ["suspension"]);
+});
+
+test("a suspension that is not what was saved is refused; a stop gives it up", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const file = path.join(suspension("one"), record("one").id, "state");
+  const state = readFileSync(file);
+  state[0] = (state[0] as number) ^ 1;
+  writeFileSync(file, state);
+  await assert.rejects(hello("one"), hasCode("SNAPSHOT_CORRUPT"));
+  await service.vms.stop("one", 0);
+  assert.deepEqual([(await service.vms.start("one")).origin], ["boot"]);
+});
+
+test("a suspension that is gone is named, with what to do", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  rmSync(suspension("one"), { recursive: true });
+  await assert.rejects(
+    hello("one"),
+    (error: unknown) => hasCode("SNAPSHOT_CORRUPT")(error) && /vm stop one/.test((error as FirebreakError).hint ?? ""),
+  );
+});
+
+// --- idle ---
+
+test("a VM that nobody uses is suspended after its timeout, and each use begins it anew", async () => {
+  await service.create("one", { idleTimeoutMs: 1000 });
+  await sleep(600);
+  await hello("one");
+  await sleep(600);
+  assert.equal(service.vms.get("one").state, "running");
+  await waitFor(() => service.vms.get("one").state === "suspended");
+  await hello("one");
+  assert.equal(service.vms.get("one").state, "running");
+  await waitFor(() => service.vms.get("one").state === "suspended");
+});
+
+test("a use that lasts keeps a VM from being idle", async () => {
+  await service.create("one", { idleTimeoutMs: 1000 });
+  await service.vms.use("one", {}, () => sleep(1500));
+  assert.equal(service.vms.get("one").state, "running");
+});
+
+test("a VM without a timeout, and a paused one, stay as they are", async () => {
+  await service.create("one");
+  await service.create("two", { idleTimeoutMs: 1000 });
+  await service.vms.pause("two");
+  await sleep(1300);
+  assert.deepEqual(
+    service.vms.list().map((vm) => vm.state),
+    ["running", "paused"],
+  );
+});
+
+test("an adopted VM is idle, too", async () => {
+  await service.create("one", { idleTimeoutMs: 1000 });
+  await service.restart();
+  await waitFor(() => service.vms.get("one").state === "suspended");
+});
+
+// --- use of a VM that is not there yet ---
+
+test("a use waits for a VM that is starting", async () => {
+  const created = service.create("one");
+  await waitFor(() => service.store.find("one")?.state === "starting");
+  const answer = await hello("one");
+  assert.equal(answer.generation, 1);
+  await created;
+});
+
+test("a use waits for a VM that is being suspended, and brings it back", async () => {
+  await service.create("one");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  service.driver.saveGate = promise;
+  const suspended = service.vms.suspend("one");
+  await waitFor(() => record("one").state === "suspending");
+  const used = hello("one");
+  resolve();
+  assert.equal((await used).generation, 1);
+  assert.equal((await suspended).state, "suspended", "as it was when it was done");
+  assert.equal(service.vms.get("one").state, "running");
+});
+
+test("whoever gives up waiting for a VM that is starting is let go, and the start goes on", async () => {
+  const created = service.create("one");
+  await waitFor(() => service.store.find("one")?.state === "starting");
+  const used = service.vms.use("one", { signal: AbortSignal.abort() }, async () => assert.fail("nobody waits"));
+  await assert.rejects(used, hasCode("OPERATION_CANCELED"));
+  assert.equal((await created).state, "running");
+});
+
+test("a use of a VM whose start fails fails with it", async () => {
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  const created = service.create("one");
+  created.catch(() => {});
+  await waitFor(() => service.store.find("one") !== undefined);
+  await assert.rejects(hello("one"), (error: unknown) => error instanceof FirebreakError);
+  await assert.rejects(created, hasCode("VMM_START_FAILED"));
+});
+
+// --- templates ---
+
+test("VMs of one kind share a template, made by the first; the second waits for it", async () => {
+  const vms = await Promise.all([service.create("one"), service.create("two"), service.create("three")]);
+  assert.deepEqual(
+    vms.map((vm) => vm.origin),
+    ["template", "template", "template"],
+  );
+  assert.equal(service.driver.started.length, 1, "one boot");
+  assert.equal(service.driver.restored.length, 3);
+  assert.equal(entries(service.paths.templates).length, 1);
+});
+
+test("another memory, disk or number of vCPUs is another template; a larger disk is the same", async () => {
+  await service.create("one");
+  await service.create("two", { diskMib: 4096 });
+  assert.equal(entries(service.paths.templates).length, 1);
+  await service.create("three", { memoryMib: 256 });
+  await service.create("four", { cpus: 2 });
+  await service.create("five", { diskMib: 512 });
+  assert.equal(entries(service.paths.templates).length, 4);
+});
+
+test("a template that cannot be made fails all who wait for it, and the next who asks tries again", async () => {
+  service.driver.saveError = saveFailure;
+  const outcomes = await Promise.allSettled([service.create("one"), service.create("two")]);
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome.status === "rejected" && hasCode("SNAPSHOT_FAILED")(outcome.reason)),
+    [true, true],
+  );
+  assert.deepEqual([service.vms.list(), entries(service.paths.templates)], [[], []]);
+  service.driver.saveError = undefined;
+  assert.equal((await service.create("one")).state, "running");
+});
+
+test("a template whose drive, state or memory is not what was saved is made anew", async () => {
+  for (const [file, isNoticedBy] of [
+    ["overlay.ext4", "another daemon"],
+    ["state", "the driver"],
+    ["memory", "the driver"],
+  ] as const) {
+    const starts = service.driver.started.length;
+    await service.create(`before-${starts}`);
+    const template = path.join(service.paths.templates, entries(service.paths.templates)[0] as string);
+    const bytes = readFileSync(path.join(template, file));
+    bytes[0] = (bytes[0] as number) ^ 1;
+    writeFileSync(path.join(template, file), bytes);
+    if (isNoticedBy === "another daemon") await service.restart();
+    const made = service.driver.started.length;
+    const vm = await service.create(`after-${starts}`);
+    assert.equal(vm.state, "running", file);
+    assert.equal(service.driver.started.length, made + 1, `${file}: one boot`);
+    assert.equal(entries(service.paths.templates).length, 1, file);
+  }
+});
+
+test("a boot that is asked for needs no template", async () => {
+  assert.deepEqual([(await service.create("one", { cold: true })).origin], ["boot"]);
+  assert.deepEqual(entries(service.paths.templates), []);
+});
+
+test("a template of another host is not used, and is stale", async () => {
+  await service.create("one");
+  const specOf = async () => undefined;
+  assert.deepEqual(
+    (await service.templates.list(specOf)).map((template) => template.isStale),
+    [true],
+    "its image is gone",
+  );
+  service.driver.traits = { vmm: "fake 2.0.0" };
+  await service.create("two");
+  assert.equal(entries(service.paths.templates).length, 2);
+  assert.equal(service.driver.started.length, 2);
+});
+
+test("a pruned template is gone from the disk; VMs that came from it go on", async () => {
+  await service.create("one");
+  assert.equal((await service.templates.prune(false, async () => undefined)).length, 1);
+  assert.deepEqual(entries(service.paths.templates), []);
+  assert.equal((await hello("one")).generation, 1);
+  await service.vms.suspend("one");
+  await hello("one");
+});
+
+// --- snapshots ---
+
+test("a snapshot leaves its VM running and is found by name and id", async () => {
+  const { pid, id } = await service.create("one");
+  const taken = await service.snapshots.create("one", "warm");
+  assert.deepEqual([taken.name, taken.vm], ["warm", { id, name: "one" }]);
+  assert.deepEqual(await service.snapshots.get("warm"), await service.snapshots.get(taken.id));
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").pid], ["running", pid]);
+  assert.equal((await hello("one")).generation, 1);
+});
+
+test("a snapshot without a name gets one of its VM's, however long that is", async () => {
+  const name = "x".repeat(63);
+  await service.create(name);
+  const first = await service.snapshots.create(name, undefined);
+  const second = await service.snapshots.create(name, undefined);
+  assert.notEqual(first.name, second.name);
+  for (const taken of [first, second]) {
+    assert.match(taken.name, /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/);
+    assert.equal((await service.snapshots.get(taken.name)).id, taken.id);
+  }
+});
+
+test("a name is taken once, also by two at once, and is free again after a deletion or a failure", async () => {
+  await service.create("one");
+  const outcomes = await Promise.allSettled([
+    service.snapshots.create("one", "warm"),
+    service.snapshots.create("one", "warm"),
+  ]);
+  assert.deepEqual(outcomes.map((outcome) => outcome.status).sort(), ["fulfilled", "rejected"]);
+  await assert.rejects(service.snapshots.create("one", "warm"), hasCode("SNAPSHOT_ALREADY_EXISTS"));
+  await service.snapshots.delete("warm");
+  service.driver.saveError = saveFailure;
+  await assert.rejects(service.snapshots.create("one", "warm"), hasCode("SNAPSHOT_FAILED"));
+  service.driver.saveError = undefined;
+  await service.snapshots.create("one", "warm");
+  assert.equal((await service.snapshots.list()).length, 1);
+});
+
+test("a snapshot that fails leaves its VM running and nothing on the disk", async () => {
+  await service.create("one");
+  service.driver.saveError = saveFailure;
+  await assert.rejects(service.snapshots.create("one", "warm"), hasCode("SNAPSHOT_FAILED"));
+  assert.equal((await hello("one")).generation, 1);
+  assert.deepEqual(entries(service.paths.snapshots), []);
+  assert.equal(service.vms.get("one").snapshot, undefined);
+});
+
+test("only what runs, is paused or is brought back has a state to save", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  await service.snapshots.create("one", "of-a-suspended-one");
+  assert.equal(service.vms.get("one").state, "running");
+  await service.vms.pause("one");
+  await service.snapshots.create("one", "of-a-paused-one");
+  assert.equal(service.vms.get("one").state, "paused");
+  await service.vms.stop("one", 0);
+  await assert.rejects(service.snapshots.create("one", "x"), hasCode("VM_STATE_CONFLICT"));
+  await assert.rejects(service.snapshots.create("none", "x"), hasCode("VM_NOT_FOUND"));
+});
+
+test("the chain of parents follows restores and forks, and ends where one was deleted", async () => {
+  await service.create("one");
+  const first = await service.snapshots.create("one", "first");
+  const second = await service.snapshots.create("one", "second");
+  assert.equal(second.parent, first.id);
+  await service.snapshots.restore("first");
+  const branch = await service.snapshots.create("one", "branch");
+  assert.equal(branch.parent, first.id);
+  await service.snapshots.fork("second", { name: "two" });
+  const third = await service.snapshots.create("two", "third");
+  const chain = async () => (await service.snapshots.ancestors("third")).map((snapshot) => snapshot.name);
+  assert.equal(third.parent, second.id);
+  assert.deepEqual(await chain(), ["second", "first"]);
+  await service.snapshots.delete("second");
+  assert.deepEqual(await chain(), []);
+});
+
+test("a chain that a hand-made manifest closes to a ring ends", async () => {
+  await service.create("one");
+  const first = await service.snapshots.create("one", "first");
+  const second = await service.snapshots.create("one", "second");
+  const file = path.join(service.paths.snapshots, first.id, "manifest.json");
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), parent: second.id }));
+  assert.deepEqual(
+    (await service.snapshots.ancestors("second")).map((snapshot) => snapshot.name),
+    ["first", "second"],
+  );
+});
+
+test("a fork has the drive as it was, a new name and id, and the environment of its origin", async () => {
+  const one = await service.create("one", { env: { COLOUR: "blue" } });
+  writeFileSync(drive("one"), "then");
+  await service.snapshots.create("one", "warm");
+  writeFileSync(drive("one"), "later");
+  const two = await service.snapshots.fork("warm", { name: "two" });
+  assert.notEqual(two.id, one.id);
+  assert.deepEqual([two.origin, readFileSync(drive("two"), "utf8")], ["snapshot", "then"]);
+  assert.deepEqual(record("two").env, { COLOUR: "blue" });
+  assert.notEqual(record("two").uid, record("one").uid);
+  await assert.rejects(service.snapshots.fork("warm", { name: "two" }), hasCode("VM_ALREADY_EXISTS"));
+});
+
+test("a fork with a smaller disk is refused", async () => {
+  await service.create("one", { diskMib: 1024 });
+  await service.snapshots.create("one", "warm");
+  await assert.rejects(service.snapshots.fork("warm", { diskMib: 512 }), hasCode("INVALID_ARGUMENT"));
+  await assert.rejects(service.snapshots.forkVm("one", { diskMib: 512 }), hasCode("INVALID_ARGUMENT"));
+  assert.deepEqual(entries(service.paths.snapshots).length, 1, "nothing of the fork that was refused is left");
+  assert.equal(service.vms.list().length, 1);
+});
+
+test("a fork of a running VM takes a snapshot that is gone afterwards, also when the fork fails", async () => {
+  await service.create("one");
+  writeFileSync(drive("one"), "now");
+  const two = await service.snapshots.forkVm("one", { name: "two" });
+  assert.equal(readFileSync(drive("two"), "utf8"), "now");
+  assert.deepEqual(entries(service.paths.snapshots), []);
+  assert.deepEqual([two.snapshot, service.vms.get("one").snapshot], [undefined, undefined]);
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  await assert.rejects(service.snapshots.forkVm("one", { name: "three" }), hasCode("VMM_START_FAILED"));
+  await assert.rejects(service.snapshots.forkVm("one", { name: "two" }), hasCode("VM_ALREADY_EXISTS"));
+  assert.deepEqual(entries(service.paths.snapshots), []);
+  assert.equal(service.vms.list().length, 2);
+});
+
+test("a restore brings the VM back as it was then, whatever it is now", async () => {
+  const { id } = await service.create("one");
+  writeFileSync(drive("one"), "then");
+  await service.snapshots.create("one", "warm");
+  const states: [VmState, () => Promise<unknown>][] = [
+    ["running", async () => {}],
+    ["paused", () => service.vms.pause("one")],
+    ["suspended", () => service.vms.suspend("one")],
+    ["stopped", () => service.vms.stop("one", 0)],
+  ];
+  for (const [state, reach] of states) {
+    await reach();
+    assert.equal(service.vms.get("one").state, state);
+    writeFileSync(drive("one"), `of the ${state} one`);
+    const vm = await service.snapshots.restore("warm");
+    assert.deepEqual([vm.id, vm.state, vm.origin], [id, "running", "snapshot"], state);
+    assert.equal(readFileSync(drive("one"), "utf8"), "then", state);
+    assert.equal((await hello("one")).generation, 1);
+    assert.deepEqual(entries(suspension("one")), [], "nothing of an older state is left");
+  }
+});
+
+test("a VM that has been deleted is made again, under its name and id", async () => {
+  const { id } = await service.create("one", { env: { A: "b" } });
+  writeFileSync(drive("one"), "then");
+  const taken = await service.snapshots.create("one", "warm");
+  await service.vms.delete("one");
+  const vm = await service.snapshots.restore("warm");
+  assert.deepEqual([vm.id, vm.name, vm.snapshot], [id, "one", taken.id]);
+  assert.equal(readFileSync(drive("one"), "utf8"), "then");
+  assert.deepEqual(record("one").env, { A: "b" });
+});
+
+test("a VM that has been deleted is not made again over another of its name", async () => {
+  await service.create("one");
+  await service.snapshots.create("one", "warm");
+  await service.vms.delete("one");
+  await service.create("one");
+  await assert.rejects(service.snapshots.restore("warm"), hasCode("VM_ALREADY_EXISTS"));
+  assert.equal((await hello("one")).generation, 1);
+});
+
+test("a snapshot that is not whole, or of another host, is refused before the VM is given up", async () => {
+  const { pid } = await service.create("one");
+  const { id } = await service.snapshots.create("one", "warm");
+  const untouched = async () => {
+    assert.deepEqual([service.vms.get("one").state, service.vms.get("one").pid], ["running", pid]);
+    assert.equal((await hello("one")).generation, 1);
+  };
+  service.driver.traits = { vmm: "fake 2.0.0" };
+  await assert.rejects(service.snapshots.restore("warm"), hasCode("SNAPSHOT_INCOMPATIBLE"));
+  await assert.rejects(service.snapshots.fork("warm", { name: "two" }), hasCode("SNAPSHOT_INCOMPATIBLE"));
+  await untouched();
+  service.driver.traits = { vmm: "fake 1.0.0" };
+  for (const file of ["overlay.ext4", "state", "memory"]) {
+    const whole = readFileSync(path.join(service.paths.snapshots, id, file));
+    const harmed = Buffer.from(whole);
+    harmed[0] = (harmed[0] as number) ^ 1;
+    writeFileSync(path.join(service.paths.snapshots, id, file), harmed);
+    await assert.rejects(service.snapshots.fork("warm", { name: "two" }), hasCode("SNAPSHOT_CORRUPT"), file);
+    assert.equal(service.vms.list().length, 1);
+    if (file === "overlay.ext4") await assert.rejects(service.snapshots.restore("warm"), hasCode("SNAPSHOT_CORRUPT"));
+    await untouched();
+    writeFileSync(path.join(service.paths.snapshots, id, file), whole);
+  }
+  await service.snapshots.fork("warm", { name: "two" });
+});
+
+test("a restore that fails leaves a VM that says why, and can be tried again", async () => {
+  await service.create("one");
+  await service.snapshots.create("one", "warm");
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  await assert.rejects(service.snapshots.restore("warm"), hasCode("VMM_START_FAILED"));
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").reason], ["crashed", "no"]);
+  service.driver.startError = undefined;
+  assert.equal((await service.snapshots.restore("warm")).state, "running");
+});
+
+test("one that is not whole is listed nowhere, and deleted by its id", async () => {
+  await service.create("one");
+  const { id } = await service.snapshots.create("one", "warm");
+  rmSync(path.join(service.paths.snapshots, id, "memory"));
+  assert.deepEqual(await service.snapshots.list(), []);
+  await assert.rejects(service.snapshots.get("warm"), hasCode("SNAPSHOT_NOT_FOUND"));
+  await assert.rejects(service.snapshots.get(id), hasCode("SNAPSHOT_CORRUPT"));
+  await service.snapshots.delete(id).catch(() => {});
+  assert.deepEqual(entries(service.paths.snapshots), []);
+});
+
+test("a snapshot that is deleted while VMs run from it takes nothing from them", async () => {
+  await service.create("one");
+  await service.snapshots.create("one", "warm");
+  await service.snapshots.fork("warm", { name: "two" });
+  await service.snapshots.delete("warm");
+  assert.equal((await hello("two")).generation, 1);
+  await service.vms.stop("two", 0);
+  assert.equal((await service.vms.start("two")).state, "running");
+});
+
+// --- what a new daemon finds ---
+
+test("a new daemon finds a suspended VM suspended, and wakes it", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  await service.restart();
+  assert.equal(service.vms.get("one").state, "suspended");
+  assert.equal((await hello("one")).generation, 1);
+});
+
+test("a new daemon adopts a paused VM paused", async () => {
+  const { pid } = await service.create("one");
+  await service.vms.pause("one");
+  await service.restart();
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").pid], ["paused", pid]);
+  await service.vms.resume("one");
+  assert.equal((await hello("one")).generation, 1);
+});
+
+test("a suspension that was cut off before its end: the VM goes on if it is there", async () => {
+  const { pid, id } = await service.create("one");
+  service.store.update(id, { state: "suspending" });
+  await service.restart();
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").pid], ["running", pid]);
+});
+
+test("a suspension that was cut off after its save: the VM is suspended", async () => {
+  const { id } = await service.create("one");
+  await service.vms.suspend("one");
+  service.store.update(id, { state: "suspending", startFrom: { from: "boot" } });
+  await service.restart();
+  assert.equal(service.vms.get("one").state, "suspended");
+  assert.deepEqual([(await service.vms.start("one")).origin], ["suspension"]);
+});
+
+test("a suspension that was cut off and whose VM is gone is a crash that says so", async () => {
+  const { pid, id } = await service.create("one");
+  service.vms.close();
+  process.kill(pid as number, "SIGKILL");
+  await sleep(50);
+  service.store.update(id, { state: "suspending" });
+  await service.restart();
+  assert.deepEqual(
+    [service.vms.get("one").state, service.vms.get("one").reason],
+    ["crashed", "the daemon ended while it was suspending"],
+  );
+  assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a wake that was cut off leaves what it wakes from", async () => {
+  const { id } = await service.create("one");
+  await service.vms.suspend("one");
+  service.store.update(id, { state: "starting" });
+  await service.restart();
+  assert.equal(service.vms.get("one").state, "crashed");
+  assert.deepEqual([(await service.vms.start("one")).origin], ["suspension"]);
+});
+
+test("what a VM was woken from or stopped out of is removed, if the daemon ended before it could", async () => {
+  for (const state of ["running", "stopped"] as const) {
+    const name = `was-${state}`;
+    const { id } = await service.create(name);
+    await service.vms.suspend(name);
+    const { cpSync } = await import("node:fs");
+    const kept = path.join(service.paths.home, "kept");
+    cpSync(suspension(name), kept, { recursive: true });
+    await (state === "running" ? service.vms.start(name) : service.vms.stop(name, 0));
+    cpSync(kept, suspension(name), { recursive: true });
+    assert.deepEqual(entries(suspension(name)), [id]);
+    await service.restart();
+    assert.equal(service.vms.get(name).state, state);
+    assert.deepEqual(entries(suspension(name)), [], state);
+    rmSync(kept, { recursive: true });
+  }
+});
