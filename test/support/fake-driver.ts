@@ -110,14 +110,15 @@ export class FakeDriver implements VmmDriver {
     }
   }
 
-  async openChannel(record: VmmRecord): Promise<Socket> {
-    const socket = net.connect(`${record.runtimeDir}/control`);
-    return new Promise((resolve, reject) => {
-      socket.once("connect", () => resolve(socket));
-      socket.once("error", (error) =>
-        reject(new FirebreakError("VM_CRASHED", "the fake VMM is gone", { cause: error })),
-      );
-    });
+  /** The agent's socket is there a moment before anybody listens on it. */
+  async openChannel(record: VmmRecord, signal?: AbortSignal): Promise<Socket> {
+    for (;;) {
+      const socket = await connect(`${record.runtimeDir}/control`);
+      if (socket !== undefined) return socket;
+      if (signal?.aborted || !(await this.isAlive(record)))
+        throw new FirebreakError("VM_CRASHED", "the fake VMM is gone");
+      await sleep(5);
+    }
   }
 
   /** A fake has no console: a connection that says nothing. */
@@ -153,4 +154,15 @@ export class FakeDriver implements VmmDriver {
   async readLogTail(): Promise<string> {
     return "";
   }
+}
+
+function connect(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = net.connect(path);
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+    socket.once("error", () => resolve(undefined));
+  });
 }
