@@ -7,13 +7,25 @@ import { fileRead } from "./guest/file-read.ts";
 import { fileWrite } from "./guest/file-write.ts";
 import { runCommand } from "./guest/run-command.ts";
 import { toFailure, toResult } from "./result.ts";
+import { snapshotCreate } from "./snapshot/snapshot-create.ts";
+import { snapshotDelete } from "./snapshot/snapshot-delete.ts";
+import { snapshotFork } from "./snapshot/snapshot-fork.ts";
+import { snapshotGet } from "./snapshot/snapshot-get.ts";
+import { snapshotList } from "./snapshot/snapshot-list.ts";
+import { snapshotRestore } from "./snapshot/snapshot-restore.ts";
+import { templateList } from "./template/template-list.ts";
+import { templatePrune } from "./template/template-prune.ts";
 import type { AnyTool, ToolContext } from "./tool.ts";
 import { vmCreate } from "./vm/vm-create.ts";
 import { vmDelete } from "./vm/vm-delete.ts";
+import { vmFork } from "./vm/vm-fork.ts";
 import { vmGet } from "./vm/vm-get.ts";
 import { vmList } from "./vm/vm-list.ts";
+import { vmPause } from "./vm/vm-pause.ts";
+import { vmResume } from "./vm/vm-resume.ts";
 import { vmStart } from "./vm/vm-start.ts";
 import { vmStop } from "./vm/vm-stop.ts";
+import { vmSuspend } from "./vm/vm-suspend.ts";
 import type { VmClient } from "./vm-client.ts";
 
 /** All tools, in the order in which clients list them. */
@@ -29,6 +41,18 @@ export const TOOLS: readonly AnyTool[] = [
   vmStart,
   vmStop,
   vmDelete,
+  vmPause,
+  vmResume,
+  vmSuspend,
+  vmFork,
+  snapshotCreate,
+  snapshotList,
+  snapshotGet,
+  snapshotRestore,
+  snapshotFork,
+  snapshotDelete,
+  templateList,
+  templatePrune,
 ];
 
 export interface CallOptions extends Omit<ToolContext, "client"> {
@@ -90,10 +114,23 @@ async function explain(
   client: VmClient | undefined,
   signal: AbortSignal,
 ): Promise<FirebreakError> {
-  if (error.code !== "VM_NOT_FOUND" || client === undefined) return error;
-  const vms = await client.vmList({ signal }).catch(() => undefined);
-  if (vms === undefined) return error;
-  const names = vms.map(({ name }) => name).slice(0, 50);
-  const hint = names.length === 0 ? "There is no VM yet; vm_create makes one." : `Existing VMs: ${names.join(", ")}.`;
-  return new FirebreakError(error.code, error.message, { hint, cause: error });
+  if (client === undefined) return error;
+  const hint =
+    error.code === "VM_NOT_FOUND"
+      ? await tellNames(client.vmList({ signal }), "VMs", "There is no VM yet; vm_create makes one.")
+      : error.code === "SNAPSHOT_NOT_FOUND"
+        ? await tellNames(
+            client.snapshotList({ signal }),
+            "snapshots",
+            "There is no snapshot; snapshot_create takes one.",
+          )
+        : undefined;
+  return hint === undefined ? error : new FirebreakError(error.code, error.message, { hint, cause: error });
+}
+
+async function tellNames(list: Promise<{ name: string }[]>, what: string, none: string): Promise<string | undefined> {
+  const found = await list.catch(() => undefined);
+  if (found === undefined) return undefined;
+  const names = found.map(({ name }) => name).slice(0, 50);
+  return names.length === 0 ? none : `Existing ${what}: ${names.join(", ")}.`;
 }

@@ -26,14 +26,14 @@ test("a failure is a result with code, class, message, hint and whether to try a
   assert.deepEqual(result.content, [
     {
       type: "text",
-      text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nvm_get tells its state and why; vm_start starts it.",
+      text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nvm_get tells its state and why; vm_start starts a stopped VM, vm_resume lets a paused one go on.",
     },
   ]);
   assert.deepEqual(result.structuredContent, {
     code: "VM_STATE_CONFLICT",
     class: "failed_precondition",
     message: "it is stopped",
-    hint: "vm_get tells its state and why; vm_start starts it.",
+    hint: "vm_get tells its state and why; vm_start starts a stopped VM, vm_resume lets a paused one go on.",
     retryable: false,
     vm: "web",
   });

@@ -18,10 +18,13 @@ const RETRYABLE: ReadonlySet<ErrorClass> = new Set(["unavailable", "aborted", "d
 
 /** The next step in terms of these tools. */
 const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
-  VM_STATE_CONFLICT: "vm_get tells its state and why; vm_start starts it.",
+  VM_STATE_CONFLICT: "vm_get tells its state and why; vm_start starts a stopped VM, vm_resume lets a paused one go on.",
   VM_ALREADY_EXISTS: "Choose another name, or use the VM that has it.",
   VM_CRASHED: "vm_get tells why; vm_start starts it again on its disk.",
   VM_MEMORY_EXHAUSTED: "Ask for less memory_mib, or stop a VM that is not needed: vm_list.",
+  SNAPSHOT_ALREADY_EXISTS: "Choose another name, or delete the snapshot that has it: snapshot_delete.",
+  SNAPSHOT_CORRUPT:
+    "A damaged snapshot can only be deleted (snapshot_delete); a VM that cannot go on from its suspension starts anew from its disk (vm_stop, then vm_start).",
   FILE_NOT_FOUND: "file_list shows what a directory of the VM holds.",
   FILE_IS_A_DIRECTORY: "file_list shows what the directory holds.",
   FILE_NOT_A_DIRECTORY: "file_read reads a file.",

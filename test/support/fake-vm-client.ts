@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { ExecExit, FileStat } from "../../src/guest/protocol.ts";
@@ -15,6 +16,8 @@ export interface FakeRun {
 export interface FakeVmClient extends VmClient {
   files: Map<string, Buffer>;
   vms: Vm[];
+  snapshots: Snapshot[];
+  templates: Template[];
   /** Specs of the commands that were run. */
   specs: unknown[];
   closedExecs: number;
@@ -37,9 +40,15 @@ const EXIT: ExecExit = {
 /** A daemon with VMs in memory, for tests of what talks to it. */
 export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {}): FakeVmClient {
   const missing = (path: string) => new FirebreakError("FILE_NOT_FOUND", `${path}: no such file or directory`);
+  const changeState = async (name: string, state: Vm["state"]) => Object.assign(await fake.vmGet(name), { state });
+  const findSnapshot = (name: string) =>
+    fake.snapshots.find((snapshot) => snapshot.name === name) ??
+    fail(new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${name}'`));
   const fake: FakeVmClient = {
     files: new Map(),
     vms: names.map(fakeVm),
+    snapshots: [],
+    templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     specs: [],
     closedExecs: 0,
     diskBytes: Number.POSITIVE_INFINITY,
@@ -60,6 +69,36 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       const vm = await fake.vmGet(name);
       fake.vms = fake.vms.filter((other) => other !== vm);
       return { deleted: vm.name, id: vm.id };
+    },
+    vmPause: (name) => changeState(name, "paused"),
+    vmResume: (name) => changeState(name, "running"),
+    vmSuspend: (name) => changeState(name, "suspended"),
+    vmFork: async (name, request) => {
+      await fake.vmGet(name);
+      return fake.vmCreate(request);
+    },
+    snapshotCreate: async (name, wanted) => {
+      const snapshot = fakeSnapshot(await fake.vmGet(name), wanted ?? "made-up");
+      fake.snapshots.push(snapshot);
+      return snapshot;
+    },
+    snapshotList: async () => fake.snapshots,
+    snapshotGet: async (name) => ({ ...findSnapshot(name), ancestors: fake.snapshots.slice(0, -1) }),
+    snapshotRestore: async (name) => fake.vmGet(findSnapshot(name).vm.name),
+    snapshotFork: async (name, request) => {
+      findSnapshot(name);
+      return fake.vmCreate(request);
+    },
+    snapshotDelete: async (name) => {
+      const snapshot = findSnapshot(name);
+      fake.snapshots = fake.snapshots.filter((other) => other !== snapshot);
+      return { deleted: snapshot.name, id: snapshot.id };
+    },
+    templateList: async () => fake.templates,
+    templatePrune: async (all) => {
+      const pruned = fake.templates.filter((template) => all || template.isStale);
+      fake.templates = fake.templates.filter((template) => !pruned.includes(template));
+      return pruned;
     },
     exec: async (_vm, spec) => {
       fake.specs.push(spec);
@@ -122,6 +161,29 @@ function fakeVm(name: string): Vm {
     ephemeral: false,
     createdAt: new Date(0).toISOString(),
   };
+}
+
+const MACHINE = {
+  image: "debian",
+  imageDigest: "0".repeat(64),
+  kernelId: "k",
+  memoryMib: 512,
+  cpus: 1,
+  diskMib: 2048,
+  driver: "fake",
+  driverVersion: "1.0.0",
+  accel: "tcg",
+  createdAt: new Date(0).toISOString(),
+} as const;
+
+function fakeSnapshot(vm: Vm, name: string): Snapshot {
+  const { id } = vm;
+  const policy = { network: "none" } as const;
+  return { ...MACHINE, id: `id-${name}`, name, vm: { id, name: vm.name }, policy, sizeBytes: 1000, stoppedMs: 7 };
+}
+
+function fakeTemplate(id: string, isStale: boolean): Template {
+  return { ...MACHINE, id, sizeBytes: 1000, isStale };
 }
 
 function statOf(path: string, bytes: Buffer): FileStat {

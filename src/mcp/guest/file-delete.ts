@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defineTool } from "../tool.ts";
 import { pathArgument, vmArgument } from "../vm-argument.ts";
+import { resolveVm } from "./resolve-vm.ts";
 
 export const fileDelete = defineTool({
   name: "file_delete",
@@ -14,8 +15,9 @@ export const fileDelete = defineTool({
     recursive: z.boolean().default(false).describe("Delete a directory with all it holds."),
   }),
   outputSchema: z.strictObject({ vm: z.string(), path: z.string(), deleted: z.boolean() }),
-  handler: async (args, { client, signal }) => {
-    const vm = (await client.vmGet(args.vm, { signal })).name;
+  handler: async (args, context) => {
+    const { client, signal } = context;
+    const vm = await resolveVm(args.vm, context);
     await client.fileDelete(vm, args.path, args.recursive, { signal });
     return { structured: { vm, path: args.path, deleted: true }, vm, facts: ["deleted"], text: args.path };
   },

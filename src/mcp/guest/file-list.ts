@@ -3,6 +3,7 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { DirectoryEntry } from "../../guest/protocol.ts";
 import { defineTool } from "../tool.ts";
 import { pathArgument, vmArgument } from "../vm-argument.ts";
+import { resolveVm } from "./resolve-vm.ts";
 
 const DEFAULT_LIMIT = 200;
 const MAX_LIMIT = 1000;
@@ -38,9 +39,10 @@ export const fileList = defineTool({
     entries: z.array(entrySchema),
     next_cursor: z.string().optional(),
   }),
-  handler: async (args, { client, signal }) => {
+  handler: async (args, context) => {
+    const { client, signal } = context;
     const after = args.cursor === undefined ? undefined : decodeCursor(args.cursor);
-    const vm = (await client.vmGet(args.vm, { signal })).name;
+    const vm = await resolveVm(args.vm, context);
     const page = { limit: args.limit, ...(after === undefined ? {} : { after }) };
     const { entries, more } = await client.fileList(vm, args.path, page, { signal });
     const last = entries.at(-1);

@@ -5,6 +5,7 @@ import { pathArgument, vmArgument } from "../vm-argument.ts";
 import type { VmClient } from "../vm-client.ts";
 import { countLeadingPart, countTrailingPart, decodeText, detectImage, type EncodedBytes, toBase64 } from "./bytes.ts";
 import { readRange } from "./read-range.ts";
+import { resolveVm } from "./resolve-vm.ts";
 
 const DEFAULT_LENGTH = 64 * 1024;
 const MAX_LENGTH = 1024 * 1024;
@@ -43,8 +44,9 @@ export const fileRead = defineTool({
     next_offset: z.int().optional().describe("Where the next page begins; absent at the end of the file."),
     mode: z.string(),
   }),
-  handler: async (args, { client, signal }) => {
-    const vm = (await client.vmGet(args.vm, { signal })).name;
+  handler: async (args, context) => {
+    const { client, signal } = context;
+    const vm = await resolveVm(args.vm, context);
     const range = await readRange(client, vm, args.path, { offset: args.offset, length: args.length }, signal);
     const { stat } = range;
     const facts = [`${stat.sizeBytes} bytes`];

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool } from "../tool.ts";
 import { pathArgument, vmArgument } from "../vm-argument.ts";
+import { resolveVm } from "./resolve-vm.ts";
 
 const inputSchema = z.strictObject({
   vm: vmArgument,
@@ -25,9 +26,10 @@ export const fileWrite = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema,
   outputSchema: z.strictObject({ vm: z.string(), path: z.string(), size_bytes: z.int(), mode: z.string() }),
-  handler: async (args, { client, signal }) => {
+  handler: async (args, context) => {
+    const { client, signal } = context;
     const bytes = args.encoding === "base64" ? decodeBase64(args.content) : Buffer.from(args.content, "utf8");
-    const vm = (await client.vmGet(args.vm, { signal })).name;
+    const vm = await resolveVm(args.vm, context);
     const settings = { parents: args.create_parents, ...(args.mode === undefined ? {} : { mode: args.mode }) };
     const stat = await client.fileWrite(vm, args.path, Readable.from(bytes.length === 0 ? [] : [bytes]), settings, {
       signal,

@@ -79,7 +79,7 @@ export const runCommand = defineTool({
     const vm = await client.vmGet(args.vm, { signal });
     if (signal.aborted) throw canceled(signal.reason);
     // Without the signal: endOnAbort knows when hanging up is of use.
-    const exec = await client.exec(vm.name, spec);
+    const exec = await client.exec(vm.name, spec, { onProgress: context.onProgress });
     const release = endOnAbort(exec, signal, () => void sendStdin(exec, args.stdin));
     try {
       const run = await collect(vm.name, exec, args, context);

@@ -4,8 +4,10 @@ import {
   envSchema,
   MAX_CPUS,
   MAX_DISK_MIB,
+  MAX_IDLE_TIMEOUT_MS,
   MAX_MEMORY_MIB,
   MIN_DISK_MIB,
+  MIN_IDLE_TIMEOUT_MS,
   MIN_MEMORY_MIB,
   nameSchema,
   type VmCreate,
@@ -30,6 +32,16 @@ const inputSchema = z.strictObject({
     .optional()
     .describe(`Writable disk, MiB (default: ${DEFAULTS.diskMib}).`),
   env: envSchema.optional().describe("Environment of every command in the VM."),
+  idle_timeout_seconds: z
+    .int()
+    .min(MIN_IDLE_TIMEOUT_MS / 1000)
+    .max(MAX_IDLE_TIMEOUT_MS / 1000)
+    .optional()
+    .describe("Suspend it when unused for this long; the next use brings it back (default: never)."),
+  cold: z
+    .boolean()
+    .optional()
+    .describe("Boot it, which takes seconds, instead of forking a template (default: false)."),
 });
 
 export const vmCreate = defineTool({
@@ -38,7 +50,7 @@ export const vmCreate = defineTool({
   description: [
     "Creates a Linux VM and starts it; returns when commands can run in it.",
     "It stays, with its disk, until vm_delete. It shares no files with this machine and has no network.",
-    "With hardware virtualisation this takes about a second, under emulation up to a minute; the first use of an image may build it first, which takes minutes.",
+    "This takes a fraction of a second, and some seconds for the first VM of its kind (image, memory, CPUs); the first use of an image may build it first, which takes minutes.",
   ].join(" "),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
   isLong: true,
@@ -58,5 +70,7 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.cpus === undefined ? {} : { cpus: args.cpus }),
     ...(args.disk_mib === undefined ? {} : { diskMib: args.disk_mib }),
     ...(args.env === undefined ? {} : { env: args.env }),
+    ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
+    ...(args.cold === undefined ? {} : { cold: args.cold }),
   };
 }

@@ -1,18 +1,19 @@
 import { z } from "zod";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
+import { toVmState, vmStateSchema } from "./vm-view.ts";
 
 export const vmStart = defineTool({
   name: "vm_start",
   title: "Start a VM",
   description:
-    "Starts a stopped or crashed VM on the disk that it has; returns when commands can run in it. A running VM is left as it is.",
+    "Starts a stopped or crashed VM on the disk that it has; returns when commands can run in it. A running VM is left as it is; a paused or suspended one goes on where it was.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   isLong: true,
   inputSchema: z.strictObject({ vm: vmArgument }),
-  outputSchema: z.strictObject({ vm: z.string(), state: z.string() }),
+  outputSchema: vmStateSchema,
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
     const vm = await client.vmStart(nameOrId, { signal, onProgress });
-    return { structured: { vm: vm.name, state: vm.state }, vm: vm.name, facts: [vm.state] };
+    return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
+import { toVmState, vmStateSchema } from "./vm-view.ts";
 
 export const vmStop = defineTool({
   name: "vm_stop",
@@ -8,9 +9,9 @@ export const vmStop = defineTool({
   description: "Shuts a VM down in order: its processes end, its disk and files stay for vm_start.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ vm: vmArgument }),
-  outputSchema: z.strictObject({ vm: z.string(), state: z.string() }),
+  outputSchema: vmStateSchema,
   handler: async ({ vm: nameOrId }, { client, signal }) => {
     const vm = await client.vmStop(nameOrId, {}, { signal });
-    return { structured: { vm: vm.name, state: vm.state }, vm: vm.name, facts: [vm.state] };
+    return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

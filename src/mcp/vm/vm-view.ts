@@ -1,11 +1,13 @@
 import { z } from "zod";
-import { VM_STATES, type Vm } from "../../contract/vm.ts";
+import { VM_ORIGINS, VM_STATES, type Vm } from "../../contract/vm.ts";
 
 /** A VM as tools show it. */
 export const vmViewSchema = z.strictObject({
   vm: z.string().describe("Name; pass it as 'vm' to the other tools."),
   id: z.string(),
-  state: z.enum(VM_STATES).describe("Commands and files need 'running'."),
+  state: z
+    .enum(VM_STATES)
+    .describe("Commands and files need 'running'; they bring a suspended VM back, and a paused one needs vm_resume."),
   reason: z.string().optional().describe("Why it is crashed, or why its last start failed."),
   image: z.string(),
   memory_mib: z.int(),
@@ -13,6 +15,9 @@ export const vmViewSchema = z.strictObject({
   disk_mib: z.int(),
   accel: z.string().optional().describe("'kvm', or 'tcg' (emulation: many times slower)."),
   accel_reason: z.string().optional().describe("Why the accelerator is not KVM."),
+  origin: z.enum(VM_ORIGINS),
+  snapshot: z.string().optional().describe("Id of the snapshot that it comes from, or was last saved as."),
+  idle_timeout_seconds: z.number().optional().describe("Unused for this long, it is suspended."),
   ephemeral: z.boolean().describe("True when the VM goes with the one command it was made for."),
   created_at: z.string(),
   started_at: z.string().optional(),
@@ -32,11 +37,21 @@ export function toVmView(vm: Vm): VmView {
     disk_mib: vm.diskMib,
     ...(vm.accel === undefined ? {} : { accel: vm.accel }),
     ...(vm.accelReason === undefined ? {} : { accel_reason: vm.accelReason }),
+    origin: vm.origin,
+    ...(vm.snapshot === undefined ? {} : { snapshot: vm.snapshot }),
+    ...(vm.idleTimeoutMs === undefined ? {} : { idle_timeout_seconds: vm.idleTimeoutMs / 1000 }),
     ephemeral: vm.ephemeral,
     created_at: vm.createdAt,
     ...(vm.startedAt === undefined ? {} : { started_at: vm.startedAt }),
     ...(vm.bootMs === undefined ? {} : { boot_ms: vm.bootMs }),
   };
+}
+
+/** What tools answer that change a VM's state or make a VM: the rest is vm_get's. */
+export const vmStateSchema = z.strictObject({ vm: z.string(), state: z.string() });
+
+export function toVmState(vm: Vm): z.infer<typeof vmStateSchema> {
+  return { vm: vm.name, state: vm.state };
 }
 
 /** One line a VM: what tells it from the others. */

@@ -1,0 +1,16 @@
+import { z } from "zod";
+import { defineTool } from "../tool.ts";
+import { snapshotArgument } from "./snapshot-view.ts";
+
+export const snapshotDelete = defineTool({
+  name: "snapshot_delete",
+  title: "Delete a snapshot",
+  description: "Deletes a snapshot; there is no way back. VMs that came from it are not touched.",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  inputSchema: z.strictObject({ snapshot: snapshotArgument }),
+  outputSchema: z.strictObject({ snapshot: z.string(), id: z.string(), deleted: z.boolean() }),
+  handler: async (args, { client, signal }) => {
+    const { deleted, id } = await client.snapshotDelete(args.snapshot, { signal });
+    return { structured: { snapshot: deleted, id, deleted: true }, facts: [`snapshot ${deleted}`, "deleted"] };
+  },
+});

@@ -1,0 +1,18 @@
+import { z } from "zod";
+import { defineTool } from "../tool.ts";
+import { describeVm, toVmState, vmStateSchema } from "../vm/vm-view.ts";
+import { snapshotArgument } from "./snapshot-view.ts";
+
+export const snapshotRestore = defineTool({
+  name: "snapshot_restore",
+  title: "Restore a snapshot",
+  description:
+    "Brings the VM that a snapshot was taken of back as it was then, with its files, memory and processes. What the VM is now is lost; snapshot_fork makes a new VM instead. A deleted VM is made again.",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  inputSchema: z.strictObject({ snapshot: snapshotArgument }),
+  outputSchema: vmStateSchema,
+  handler: async (args, { client, signal, onProgress }) => {
+    const vm = await client.snapshotRestore(args.snapshot, { signal, onProgress });
+    return { structured: toVmState(vm), vm: vm.name, facts: ["restored", vm.state], text: describeVm(vm) };
+  },
+});
