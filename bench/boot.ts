@@ -1,5 +1,9 @@
+import net from "node:net";
+import path from "node:path";
+import { findProgram, spawnDetached } from "../src/platform/process.ts";
+import { buildQemuArgs } from "../src/vmm/qemu/command-line.ts";
+import type { Setting } from "../test/support/vmm-setting.ts";
 import { withGuest } from "./guest.ts";
-import { bareBootMs, type Setting } from "./setting.ts";
 import { median, type Row, round } from "./stats.ts";
 
 const BOOTS = 7;
@@ -34,4 +38,43 @@ async function bootMs(setting: Setting): Promise<number> {
   const config = await setting.makeConfig("boot");
   const startedMs = performance.now();
   return withGuest(setting, config, async () => performance.now() - startedMs);
+}
+
+/** The raw floor of a boot: QEMU itself, the same kernel and initrd, a static program that says one line on the port. */
+async function bareBootMs(setting: Setting): Promise<number> {
+  const config = { ...(await setting.makeConfig("bare")), kernelArgs: ["firebreak.probe"] };
+  const control = path.join(setting.folder, `bare-${Date.now()}.sock`);
+  const qemu = await findProgram("qemu-system-x86_64");
+  const tscKhz = await setting.driver.hostTscKhz();
+  const args = buildQemuArgs(
+    { kind: "boot", config: { ...config, drives: [] }, tscKhz },
+    { kernel: 0, initrd: 0, drives: [] },
+  );
+  const withPaths = args
+    .map((word) =>
+      word
+        .replace(`${config.runtimeDir}/control,`, `${control},`)
+        .replace(/path=\S*\/(qmp|console),/, `path=${control}.$1,`),
+    )
+    .map((word, index) =>
+      args[index - 1] === "-kernel" ? config.kernelPath : args[index - 1] === "-initrd" ? config.initrdPath : word,
+    );
+  const startedMs = performance.now();
+  const { identity } = await spawnDetached(qemu ?? "qemu-system-x86_64", withPaths, { fds: ["ignore", "ignore", 2] });
+  await new Promise<void>((resolve) => connectUntil(control, resolve));
+  const ms = performance.now() - startedMs;
+  process.kill(identity.pid, "SIGKILL");
+  return ms;
+}
+
+function connectUntil(socketPath: string, onLine: () => void): void {
+  const socket = net.connect(socketPath);
+  let text = "";
+  socket.on("error", () => setTimeout(() => connectUntil(socketPath, onLine), 3));
+  socket.on("data", (bytes) => {
+    text += bytes.toString("latin1");
+    if (!text.includes("firebreak-agent")) return;
+    socket.destroy();
+    onLine();
+  });
 }

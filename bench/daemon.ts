@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DaemonClient } from "../src/client/daemon-client.ts";
 import { ensureDaemon } from "../src/client/ensure-daemon.ts";
 import { resolvePaths } from "../src/platform/paths.ts";
-import type { Setting } from "./setting.ts";
+import type { Setting } from "../test/support/vmm-setting.ts";
 import { type Row, round } from "./stats.ts";
 
 const MAX_RSS_MIB = 90;

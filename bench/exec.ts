@@ -1,5 +1,5 @@
+import type { Setting } from "../test/support/vmm-setting.ts";
 import { runInGuest, withGuest } from "./guest.ts";
-import type { Setting } from "./setting.ts";
 import { median, type Row, round, sample } from "./stats.ts";
 
 const ROUNDS = 12;

@@ -2,7 +2,7 @@ import { encodeJsonFrame, FRAME, FrameDecoder } from "../src/contract/frames.ts"
 import { GuestClient } from "../src/guest/client.ts";
 import { GuestConnection } from "../src/guest/connection.ts";
 import type { VmmConfig } from "../src/vmm/driver.ts";
-import type { Setting } from "./setting.ts";
+import type { Setting } from "../test/support/vmm-setting.ts";
 
 /** Boots a VM for a measurement and ends it afterwards. */
 export async function withGuest<T>(

@@ -1,11 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchDaemon } from "./daemon.ts";
 import { benchExec } from "./exec.ts";
 import { writePerformancePage } from "./page.ts";
-import { openSetting } from "./setting.ts";
 import type { Row } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
 

@@ -3,8 +3,8 @@ import net from "node:net";
 import path from "node:path";
 import { agentBinaryPath } from "../src/platform/package-files.ts";
 import { QemuDriver } from "../src/vmm/qemu/driver.ts";
+import type { Setting } from "../test/support/vmm-setting.ts";
 import { runInGuest, withGuest } from "./guest.ts";
-import type { Setting } from "./setting.ts";
 import { median, type Row, round } from "./stats.ts";
 
 const MIB = 1024 * 1024;

@@ -3,11 +3,11 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { openSetting, type Setting } from "../../bench/setting.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { findProcesses } from "../../src/platform/process.ts";
 import type { BootFiles } from "../../src/vmm/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
+import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
 let setting: Setting;
 let boot: BootFiles;

@@ -3,13 +3,13 @@ import { randomBytes, randomUUID } from "node:crypto";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { openSetting, type Setting } from "../../bench/setting.ts";
 import { exec, sh } from "../../src/guest/client.contract.ts";
 import { GuestClient } from "../../src/guest/client.ts";
 import { GuestConnection } from "../../src/guest/connection.ts";
 import type { VmmRecord } from "../../src/vmm/driver.ts";
 import { SOCKET_NAMES } from "../../src/vmm/qemu/command-line.ts";
 import { QmpClient } from "../../src/vmm/qemu/qmp.ts";
+import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
 const GIB = 2 ** 30;
 

@@ -2,10 +2,10 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before } from "node:test";
-import { openSetting, type Setting } from "../../bench/setting.ts";
 import { HostDisk } from "../../src/daemon/host-disk.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { testDriverContract } from "../../src/vmm/driver.contract.ts";
+import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
 let setting: Setting;
 let folder: string;

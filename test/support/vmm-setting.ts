@@ -1,0 +1,68 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { ImageLibrary } from "../../src/daemon/boot-source.ts";
+import { createOverlayDrive } from "../../src/images/ext4.ts";
+import { agentBinaryPath } from "../../src/platform/package-files.ts";
+import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
+import type { VmmConfig } from "../../src/vmm/driver.ts";
+import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
+
+/** What tests and benches of a bare VMM share: kernel, image, driver, a folder of its own. */
+export interface Setting {
+  folder: string;
+  home: string;
+  driver: QemuDriver;
+  library: ImageLibrary;
+  makeConfig: (name: string) => Promise<VmmConfig>;
+  close: () => void;
+}
+
+export const MEMORY_MIB = 512;
+const SETTING_UID = 960_000_000;
+
+export async function openSetting(home: string): Promise<Setting> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-vmm-"));
+  // QEMU runs as a user of its own and has to pass.
+  chmodSync(folder, 0o711);
+  const paths = resolvePaths({ ...process.env, FIREBREAK_HOME: home, FIREBREAK_RUNTIME_DIR: path.join(folder, "run") });
+  createPaths(paths);
+  const agentPath = agentBinaryPath();
+  const library = new ImageLibrary(paths, agentPath);
+  const driver = new QemuDriver({
+    cachePath: path.join(folder, "accel.json"),
+    agentPath,
+    probeRuntimeDir: path.join(paths.runtime, "probe"),
+    probeUid: SETTING_UID,
+  });
+  const onProgress = (progress: { message: string }) => process.stderr.write(`${progress.message}\n`);
+  const kernel = await library.resolveKernel({ onProgress });
+  const image = await library.resolveImage("debian", { onProgress });
+  let count = 0;
+  const makeConfig = async (name: string): Promise<VmmConfig> => {
+    const overlay = path.join(folder, `${name}-${count}.ext4`);
+    await createOverlayDrive(overlay, 2048);
+    count++;
+    return {
+      vmId: `${name}-${count}`,
+      memoryMib: MEMORY_MIB,
+      cpus: 1,
+      accel: "tcg",
+      kernelPath: kernel.kernelPath,
+      initrdPath: kernel.initrdPath,
+      kernelArgs: [],
+      drives: [
+        { serial: "image", path: image.rootfsPath, readOnly: true },
+        { serial: "overlay", path: overlay, readOnly: false },
+      ],
+      runtimeDir: path.join(paths.runtime, "v", `${name}-${count}`),
+      logPath: path.join(folder, `${name}.log`),
+      uid: SETTING_UID + count,
+    };
+  };
+  const close = () => {
+    driver.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { folder, home, driver, library, makeConfig, close };
+}
