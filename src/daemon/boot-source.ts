@@ -4,7 +4,8 @@ import type { ImageInfo } from "../contract/daemon.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage, listRecipes } from "../images/build.ts";
 import { ensureInitrd } from "../images/initrd.ts";
-import { ensureKernel, getKernelById, type Kernel } from "../images/kernel.ts";
+import { ensureKernel } from "../images/kernel.ts";
+import { getKernelById, type Kernel } from "../images/kernel-store.ts";
 import { findImage, getImage, type Image, listImages, verifyImage } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
@@ -57,7 +58,12 @@ export class ImageLibrary implements BootSource {
   }
 
   async #toRef(kernel: Kernel): Promise<KernelRef> {
-    return { kernelId: kernel.id, kernelPath: kernel.vmlinuzPath, initrdPath: await this.#initrdPath(kernel) };
+    return {
+      kernelId: kernel.id,
+      kernelPath: kernel.imagePath,
+      initrdPath: await this.#initrdPath(kernel),
+      kernelArgs: kernel.kernelArgs,
+    };
   }
 
   /** Every VM asks, and making an initrd to see that it is the same takes 20 ms: it is made anew only when the agent's file is another. */

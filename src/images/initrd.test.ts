@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
 import { ensureInitrd } from "./initrd.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel } from "./kernel-store.ts";
 
 let home: string;
 let paths: FirebreakPaths;
@@ -27,6 +27,7 @@ before(async () => {
   kernel = {
     ...{
       id: "k1",
+      kind: "stock",
       arch: "x86_64",
       release: "6",
       package: "p",
@@ -34,8 +35,10 @@ before(async () => {
       source: "s",
       packageSha256: "",
       createdAt: "",
+      image: "vmlinuz",
+      kernelArgs: [],
     },
-    ...{ folder, modulesFolder, vmlinuzPath: path.join(folder, "vmlinuz"), files },
+    ...{ folder, modulesFolder, imagePath: path.join(folder, "vmlinuz"), files },
     bootModules: ["virtio.ko", "overlay.ko"],
     optionalModules: { fuse: ["virtio.ko", "fuse.ko"] },
   };
@@ -61,6 +64,14 @@ test("another agent or more modules make another initrd; no module comes twice",
   assert.deepEqual(more.modules, ["virtio.ko", "overlay.ko", "fuse.ko"]);
   assert.notEqual(more.path, plain.path);
   await assert.rejects(ensureInitrd(paths, kernel, agent, { modules: ["nope"] }), { code: "INVALID_ARGUMENT" });
+});
+
+test("a kernel with all built in has an initrd without a list of modules", async () => {
+  const plain = await ensureInitrd(paths, { ...kernel, bootModules: [] }, agent);
+  assert.deepEqual(plain.modules, []);
+  const content = await readFile(plain.path);
+  assert.ok(!content.includes("modules"));
+  assert.ok(content.includes("init\0"));
 });
 
 test("a file cut short by a crash is written again", async () => {

@@ -4,7 +4,7 @@ import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
-import type { Kernel } from "./kernel.ts";
+import { type Kernel, repairHint } from "./kernel-store.ts";
 import { writeFileAtomic } from "./work-dir.ts";
 
 export interface InitrdOptions {
@@ -68,7 +68,9 @@ async function readAgent(file: string): Promise<Buffer> {
 }
 
 async function listEntries(kernel: Kernel, agent: Buffer, modules: string[]): Promise<CpioEntry[]> {
-  const entries: CpioEntry[] = ["dev", "modules", "proc", "sys"].map((name) => ({
+  // A kernel that has all built in gets no list of modules, and the agent looks for none.
+  const folders = modules.length > 0 ? ["dev", "modules", "proc", "sys"] : ["dev", "proc", "sys"];
+  const entries: CpioEntry[] = folders.map((name) => ({
     type: "directory",
     path: name,
     mode: 0o755,
@@ -76,6 +78,7 @@ async function listEntries(kernel: Kernel, agent: Buffer, modules: string[]): Pr
   // Without it the kernel starts /init with no stdin, stdout and stderr, and its messages are lost.
   entries.push({ type: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 });
   entries.push({ type: "file", path: "init", mode: 0o755, content: agent });
+  if (modules.length === 0) return entries;
   entries.push({ type: "file", path: "modules.list", mode: 0o644, content: Buffer.from(`${modules.join("\n")}\n`) });
   for (const name of modules) {
     const content = await readModule(kernel, name);
@@ -89,6 +92,6 @@ async function readModule(kernel: Kernel, name: string): Promise<Buffer> {
   const expected = kernel.files[`modules/${name}`]?.sha256;
   if (content !== undefined && createHash("sha256").update(content).digest("hex") === expected) return content;
   throw new FirebreakError("KERNEL_CORRUPT", `module ${name} of kernel ${kernel.id} is missing or altered`, {
-    hint: "Run 'make setup' to fetch the kernel again.",
+    hint: repairHint(kernel),
   });
 }

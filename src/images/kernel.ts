@@ -1,17 +1,35 @@
-import { copyFile, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import { type AptPackage, type AptSandbox, createAptSandbox, downloadPackage, showPackage, updateApt } from "./apt.ts";
 import { GUEST_ARCH } from "./arch.ts";
-import { hashFile } from "./digest.ts";
+import {
+  asFetch,
+  FETCH_TOOLS,
+  fetchFailed,
+  fetchTree,
+  openKernelArchive,
+  resolveMetaPackage,
+} from "./kernel-package.ts";
+import {
+  describeFiles,
+  findKernel,
+  getKernel,
+  isIntact,
+  type Kernel,
+  type KernelManifest,
+  listKernels,
+  readCurrentKernelId,
+  readKernel,
+  setCurrentKernel,
+  verifyKernel,
+} from "./kernel-store.ts";
 import { withLock } from "./lock.ts";
 import { moduleName, orderModules, readModuleInfo } from "./modules.ts";
 import type { ImageOptions } from "./progress.ts";
 import { DEBIAN_KEYRING } from "./requirements.ts";
-import { findDebianArchive } from "./sources.ts";
-import { requireTools, runTool } from "./tools.ts";
-import { removeTree, withWorkDir, writeFileAtomic } from "./work-dir.ts";
+import { requireTools } from "./tools.ts";
+import { removeTree, withWorkDir } from "./work-dir.ts";
 
 /** Inserted at boot, in this order with what they need before them; ext4, tmpfs and devtmpfs are built in. */
 const BOOT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng", "squashfs", "overlay"];
@@ -19,196 +37,109 @@ const BOOT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng
 /** In the kernel's folder but not inserted by default: another VMM's channel, another image format, ballooning, FUSE. */
 const OPTIONAL_MODULES = ["vmw_vsock_virtio_transport", "erofs", "virtio_balloon", "virtio_net", "fuse"];
 
-/** Names the kernel in use, so that having one needs no network. */
-const CURRENT_FILE = "current";
-
-/** kernel.json: what a kernel folder holds and where it came from. */
-export interface KernelManifest {
-  id: string;
-  arch: string;
-  /** `uname -r` of the guest. */
-  release: string;
-  package: string;
-  version: string;
-  /** URI of the archive it was fetched from, without user name and password. */
-  source: string;
-  packageSha256: string;
-  createdAt: string;
-  /** File names in modules/, in the order of insertion at boot. */
-  bootModules: string[];
-  /** File names in modules/ by module name, each list with what it needs first. */
-  optionalModules: Record<string, string[]>;
-  /** By path inside the folder. */
-  files: Record<string, { sha256: string; sizeBytes: number }>;
-}
-
-export interface Kernel extends KernelManifest {
-  folder: string;
-  vmlinuzPath: string;
-  modulesFolder: string;
-}
-
 export interface KernelOptions extends ImageOptions {
   /** Ask the archive for a newer kernel even when there is one. */
   refresh?: boolean;
 }
 
 /**
- * The guest kernel: Debian's stock cloud kernel, unpacked from its signed package and not installed. One that is there
- * and whole is used, without the network. Throws KERNEL_FETCH_FAILED (also for an archive or package that is not signed
- * by Debian), TOOL_NOT_FOUND, HOST_DISK_FULL or OPERATION_CANCELED; then nothing has changed.
+ * The guest kernel: the one in use, or when there is none Debian's stock cloud kernel, unpacked from its signed package and
+ * not installed. One that is there and whole is used, without the network. Throws KERNEL_FETCH_FAILED (also for an archive
+ * or package that is not signed by Debian), KERNEL_CORRUPT for a built kernel, TOOL_NOT_FOUND, HOST_DISK_FULL or
+ * OPERATION_CANCELED; then nothing has changed.
  */
 export async function ensureKernel(paths: FirebreakPaths, options: KernelOptions = {}): Promise<Kernel> {
-  const current = options.refresh === true ? undefined : await getWholeKernel(paths);
-  if (current !== undefined) return current;
+  const find = () => (options.refresh === true ? undefined : getWholeKernel(paths));
+  return (await find()) ?? (await fetchStockOnce(paths, options, find));
+}
+
+/**
+ * Makes a kernel the one that new VMs get: an id, or "stock" for the newest of Debian's, which is fetched when there is none.
+ * Throws as ensureKernel, or KERNEL_NOT_FOUND.
+ */
+export async function useKernel(paths: FirebreakPaths, name: string, options: ImageOptions = {}): Promise<Kernel> {
+  const kernel = name === "stock" ? await ensureStock(paths, options) : await findKernel(paths, name);
+  // An altered one would be noticed only by the next VM.
+  await verifyKernel(kernel, { deep: true });
+  await setCurrentKernel(paths, kernel.id);
+  return kernel;
+}
+
+async function ensureStock(paths: FirebreakPaths, options: ImageOptions): Promise<Kernel> {
+  const find = async () => {
+    const stock = (await listKernels(paths)).find((kernel) => kernel.kind === "stock");
+    return stock !== undefined && (await isIntact(stock)) ? stock : undefined;
+  };
+  return (await find()) ?? (await fetchStockOnce(paths, options, find));
+}
+
+async function fetchStockOnce(
+  paths: FirebreakPaths,
+  options: KernelOptions,
+  find: () => Promise<Kernel | undefined> | undefined,
+): Promise<Kernel> {
   const lock = path.join(paths.kernels, ".lock");
   const onWait = (pid: number) =>
     options.onProgress?.({ step: "kernel-wait", message: `waiting for process ${pid}, which fetches the kernel` });
   return withLock(lock, { onWait, ...(options.signal && { signal: options.signal }) }, async () => {
-    const other = options.refresh === true ? undefined : await getWholeKernel(paths);
-    return other ?? (await fetchKernel(paths, options));
+    const other = await find();
+    return other ?? (await asFetch(() => withWorkDir(paths.kernels, (work) => fetchStock(paths, work, options))));
   });
 }
 
-/** The kernel in use, or undefined when there is none. Throws KERNEL_CORRUPT when a file is missing or has another size. */
-export async function getKernel(paths: FirebreakPaths): Promise<Kernel | undefined> {
-  const id = (await readFile(path.join(paths.kernels, CURRENT_FILE), "utf8").catch(() => "")).trim();
-  if (!/^[a-z0-9][A-Za-z0-9._-]*$/.test(id)) return undefined;
-  const kernel = await readKernel(path.join(paths.kernels, id));
-  if (kernel !== undefined) await verifyKernel(kernel, { deep: false });
-  return kernel;
-}
-
-/** As getKernel, but a corrupt kernel counts as none: it is fetched again. */
+/** As getKernel, but a corrupt stock kernel counts as none: it is fetched again. */
 async function getWholeKernel(paths: FirebreakPaths): Promise<Kernel | undefined> {
-  return getKernel(paths).catch((error: unknown) => {
-    if (error instanceof FirebreakError && error.code === "KERNEL_CORRUPT") return undefined;
-    throw error;
-  });
-}
-
-/** The kernel of that id, also when it is not the current one any more; undefined when it is gone. */
-export async function getKernelById(paths: FirebreakPaths, id: string): Promise<Kernel | undefined> {
-  const kernel = await readKernel(path.join(paths.kernels, path.basename(id)));
-  if (kernel !== undefined) await verifyKernel(kernel, { deep: false });
-  return kernel;
-}
-
-/** Compares a kernel's files with kernel.json: their sizes, and with `deep` their content. Throws KERNEL_CORRUPT. */
-export async function verifyKernel(kernel: Kernel, options: { deep: boolean }): Promise<void> {
-  for (const [name, expected] of Object.entries(kernel.files)) {
-    const file = path.join(kernel.folder, name);
-    const found = await stat(file).catch(() => undefined);
-    const isSame = found?.size === expected.sizeBytes && (!options.deep || (await hashFile(file)) === expected.sha256);
-    if (isSame) continue;
-    throw new FirebreakError("KERNEL_CORRUPT", `${name} of kernel ${kernel.id} is missing or altered`, {
-      hint: "Run 'make setup' to fetch the kernel again.",
-      details: { file },
-    });
-  }
-}
-
-async function readKernel(folder: string): Promise<Kernel | undefined> {
-  const text = await readFile(path.join(folder, "kernel.json"), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const manifest = parseManifest(text);
-  if (manifest === undefined) return undefined;
-  return {
-    ...manifest,
-    folder,
-    vmlinuzPath: path.join(folder, "vmlinuz"),
-    modulesFolder: path.join(folder, "modules"),
-  };
-}
-
-function parseManifest(text: string): KernelManifest | undefined {
   try {
-    const value = JSON.parse(text) as Partial<KernelManifest>;
-    const isManifest = typeof value.id === "string" && Array.isArray(value.bootModules) && value.files !== undefined;
-    return isManifest ? (value as KernelManifest) : undefined;
-  } catch {
+    return await getKernel(paths);
+  } catch (error) {
+    if (!hasCode(error, "KERNEL_CORRUPT")) throw error;
+    // Somebody chose a built one: another must not take its place in silence.
+    if ((await findKernel(paths, "current")).kind === "built") throw error;
     return undefined;
   }
 }
 
-async function fetchKernel(paths: FirebreakPaths, options: KernelOptions): Promise<Kernel> {
-  try {
-    return await withWorkDir(paths.kernels, (work) => fetchKernelInto(paths, work, options));
-  } catch (thrown) {
-    const error = toFirebreakError(thrown);
-    if (error.code !== "TOOL_FAILED") throw error;
-    throw new FirebreakError("KERNEL_FETCH_FAILED", `the guest kernel could not be fetched: ${error.message}`, {
-      cause: error,
-      hint: "Check that the Debian mirror can be reached; FIREBREAK_DEBIAN_MIRROR names another one.",
-    });
-  }
-}
-
-async function fetchKernelInto(paths: FirebreakPaths, work: string, options: KernelOptions): Promise<Kernel> {
+async function fetchStock(paths: FirebreakPaths, work: string, options: KernelOptions): Promise<Kernel> {
   const { signal } = options;
-  const env = options.env ?? process.env;
-  const report = (step: string, message: string, fraction?: number) =>
-    options.onProgress?.(fraction === undefined ? { step, message } : { step, message, fraction });
-
-  const keyring = options.keyring ?? DEBIAN_KEYRING.path;
-  await requireTools(["apt-get", "gpgv", "dpkg-deb"], keyring);
-  report("kernel-index", "reading the Debian archive's index");
-  const archive = await findDebianArchive(env);
-  const apt = await createAptSandbox(path.join(work, "apt"), archive, keyring, GUEST_ARCH.debArch, env);
-  await updateApt(apt, signal);
-  const wanted = await resolveKernelPackage(apt, signal);
+  await requireTools(FETCH_TOOLS, options.keyring ?? DEBIAN_KEYRING.path);
+  const archive = await openKernelArchive(work, options);
+  const wanted = await resolveMetaPackage(archive, GUEST_ARCH.kernelMetaPackage, "linux-image-", signal);
 
   const id = `debian-${wanted.version}-${GUEST_ARCH.debArch}`.replace(/[^A-Za-z0-9._-]/g, "_");
   const folder = path.join(paths.kernels, id);
+  const finish = async (kernel: Kernel, message: string) => {
+    if (!(await isBuiltInUse(paths))) await setCurrentKernel(paths, id);
+    options.onProgress?.({ step: "kernel", message, fraction: 1 });
+    return kernel;
+  };
   const existing = await readKernel(folder);
-  if (existing !== undefined && (await isIntact(existing))) {
-    await writeFileAtomic(path.join(paths.kernels, CURRENT_FILE), `${id}\n`);
-    report("kernel", `${wanted.name} ${wanted.version} is up to date`, 1);
-    return existing;
-  }
+  if (existing !== undefined && (await isIntact(existing)))
+    return finish(existing, `${wanted.name} ${wanted.version} is up to date`);
 
-  const message = `fetching ${wanted.name} ${wanted.version}`;
-  report("kernel-fetch", message, 0);
-  const download = path.join(work, "download");
-  await mkdir(download);
-  await downloadPackage(apt, wanted, download, (fraction) => report("kernel-fetch", message, fraction), signal);
-  const debFile = (await readdir(download)).find((name) => name.endsWith(".deb"));
-  if (debFile === undefined) throw fetchFailed(`apt-get downloaded no package file for ${wanted.name}`);
-  const deb = path.join(download, debFile);
-  // apt has compared it already; this keeps the promise in our own hands should apt's options ever be weakened.
-  if ((await hashFile(deb)) !== wanted.sha256) throw fetchFailed(`${debFile} does not match the signed index`);
-
-  report("kernel-unpack", "unpacking the kernel");
-  const tree = path.join(work, "tree");
-  await runTool("dpkg-deb", ["-x", deb, tree], { ...(signal && { signal }) });
+  const tree = await fetchTree(work, archive, wanted, options);
   const made = path.join(work, "kernel");
   const manifest = await collectKernel(tree, made, {
     id,
+    kind: "stock",
     arch: GUEST_ARCH.name,
     package: wanted.name,
     version: wanted.version,
-    source: withoutCredentials(archive.security ?? archive.main),
+    source: archive.source,
     packageSha256: wanted.sha256,
     createdAt: new Date().toISOString(),
+    image: "vmlinuz",
+    kernelArgs: [],
   });
   await writeFile(path.join(made, "kernel.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   await removeTree(folder);
   await rename(made, folder);
-  await writeFileAtomic(path.join(paths.kernels, CURRENT_FILE), `${id}\n`);
-  report("kernel", `${wanted.name} ${wanted.version} is ready`, 1);
-  return (await readKernel(folder)) as Kernel;
+  return finish((await readKernel(folder)) as Kernel, `${wanted.name} ${wanted.version} is ready`);
 }
 
-/** The metapackage names the package that holds the kernel itself. */
-async function resolveKernelPackage(apt: AptSandbox, signal?: AbortSignal): Promise<AptPackage> {
-  const meta = await showPackage(apt, GUEST_ARCH.kernelMetaPackage, signal);
-  const name = meta?.depends
-    .map((part) => part.split(" ")[0] as string)
-    .find((part) => part.startsWith("linux-image-"));
-  if (name === undefined) throw fetchFailed(`the archive has no usable package ${GUEST_ARCH.kernelMetaPackage}`);
-  const found = await showPackage(apt, name, signal);
-  if (found === undefined) throw fetchFailed(`the archive has no package ${name}`);
-  return found;
+/** A newer stock kernel takes the place of an older one, not of a built one that somebody chose. */
+async function isBuiltInUse(paths: FirebreakPaths): Promise<boolean> {
+  const id = await readCurrentKernelId(paths);
+  return id !== undefined && (await readKernel(path.join(paths.kernels, id)))?.kind === "built";
 }
 
 /** Copies what a guest needs out of the unpacked package. */
@@ -254,7 +185,7 @@ async function collectKernel(
     release,
     bootModules: order(BOOT_MODULES),
     optionalModules: Object.fromEntries(present.map((name) => [name, order([name])])),
-    files: await describeFiles(target),
+    files: await describeFiles(target, "vmlinuz"),
   };
 }
 
@@ -265,27 +196,6 @@ async function indexModules(folder: string): Promise<Map<string, string>> {
   return new Map(modules.map((entry) => [moduleName(entry), path.join(folder, entry)]));
 }
 
-async function describeFiles(folder: string): Promise<KernelManifest["files"]> {
-  const names = ["vmlinuz", ...(await readdir(path.join(folder, "modules"))).sort().map((name) => `modules/${name}`)];
-  const files: KernelManifest["files"] = {};
-  for (const name of names) {
-    const file = path.join(folder, name);
-    files[name] = { sha256: await hashFile(file), sizeBytes: (await stat(file)).size };
-  }
-  return files;
-}
-
-async function isIntact(kernel: Kernel): Promise<boolean> {
-  return verifyKernel(kernel, { deep: true }).then(
-    () => true,
-    () => false,
-  );
-}
-
-function withoutCredentials(uri: string): string {
-  return uri.replace(/\/\/[^/@]*@/, "//");
-}
-
-function fetchFailed(message: string): FirebreakError {
-  return new FirebreakError("KERNEL_FETCH_FAILED", message);
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof FirebreakError && error.code === code;
 }

@@ -18,6 +18,8 @@ export interface BootFiles {
   /** Host paths, readable by the VMM's user through an inherited descriptor. */
   kernelPath: string;
   initrdPath: string;
+  /** Kernel parameters besides the driver's own. */
+  kernelArgs: string[];
 }
 
 export interface VmmDrive {

@@ -155,9 +155,9 @@ export class VmSteps {
     const { image, kernel } = await this.#resolve(context);
     const verdict = await this.#chooseAccel(context, kernel);
     options.onProgress?.({ step: "boot", message: "booting the VM" });
-    const { kernelPath, initrdPath } = kernel;
+    const { kernelPath, initrdPath, kernelArgs } = kernel;
     const machine = machineOf(record, paths, image.rootfsPath, verdict.accel);
-    const vmm = await driver.start({ ...machine, kernelPath, initrdPath, kernelArgs: [] }, options.signal);
+    const vmm = await driver.start({ ...machine, kernelPath, initrdPath, kernelArgs }, options.signal);
     context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
   }
 

@@ -23,7 +23,7 @@ export function openVmService() {
   createPaths(paths);
   const rootfs = path.join(folder, "rootfs");
   writeFileSync(rootfs, "");
-  const files = { kernelId: "k", kernelPath: rootfs, initrdPath: rootfs };
+  const files = { kernelId: "k", kernelPath: rootfs, initrdPath: rootfs, kernelArgs: [] };
   const source: BootSource = {
     resolveImage: async (name) => ({ name, digest: "sha256:0", rootfsPath: rootfs }),
     resolveKernel: async () => files,

@@ -97,7 +97,7 @@ export class AccelChooser {
       memoryMib: 128,
       cpus: 1,
       accel: "kvm",
-      kernelArgs: ["firebreak.probe"],
+      kernelArgs: [...boot.kernelArgs, "firebreak.probe"],
       drives: [],
       runtimeDir,
       logPath: path.join(path.dirname(this.#options.cachePath), "probe.log"),
