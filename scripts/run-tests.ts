@@ -17,9 +17,11 @@ if (files.length === 0) {
   process.stderr.write(`no test file matches ${patterns.join(" ")}\n`);
   process.exit(1);
 }
+/** A file's time, ms: one of them builds a kernel when the test home has none. */
+const TIMEOUT_MS = 20 * 60_000;
 const counts = { passed: 0, failed: 0 };
 const skipped: string[] = [];
-const stream = run({ files, concurrency, timeout: 10 * 60_000 });
+const stream = run({ files, concurrency, timeout: TIMEOUT_MS });
 stream.on("test:pass", (event) => {
   if (event.details.type === "suite") return;
   if (event.skip !== undefined || event.todo !== undefined) skipped.push(`${event.name}: ${event.skip ?? event.todo}`);

@@ -18,6 +18,12 @@ need mkfs.ext4 e2fsprogs
 need dpkg-deb dpkg
 need unshare util-linux
 need cc gcc
+# For 'firebreak kernel build'.
+need bc bc
+need bison bison
+need flex flex
+need xz xz-utils
+[ -e /usr/include/gelf.h ] || missing="$missing libelf-dev"
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
 if [ "$(id -u)" != 0 ]; then need newuidmap uidmap; fi
 if [ -n "$missing" ]; then

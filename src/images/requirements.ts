@@ -20,6 +20,25 @@ export const IMAGE_REQUIREMENTS: readonly HostRequirement[] = [
   { program: "mkfs.ext4", debianPackage: "e2fsprogs", why: "formats the overlay drive of a VM" },
 ];
 
+/** What `kernel build` runs besides; nothing else needs it. */
+export const KERNEL_BUILD_REQUIREMENTS: readonly HostRequirement[] = [
+  { program: "make", debianPackage: "make", why: "builds the kernel" },
+  { program: "gcc", debianPackage: "gcc", why: "compiles the kernel" },
+  { program: "ld", debianPackage: "binutils", why: "links the kernel" },
+  { program: "strip", debianPackage: "binutils", why: "takes the symbols out of the kernel's file" },
+  { program: "flex", debianPackage: "flex", why: "the kernel's configuration is parsed with it" },
+  { program: "bison", debianPackage: "bison", why: "the kernel's configuration is parsed with it" },
+  { program: "bc", debianPackage: "bc", why: "computes constants of the kernel's clock" },
+  { program: "xz", debianPackage: "xz-utils", why: "unpacks the kernel's source" },
+  { program: "nice", debianPackage: "coreutils", why: "lets VMs go before the kernel's build" },
+];
+
+/** Headers that programs of the kernel's build are compiled with. */
+export const KERNEL_BUILD_HEADERS: readonly { path: string; debianPackage: string }[] = [
+  { path: "/usr/include/stdio.h", debianPackage: "libc6-dev" },
+  { path: "/usr/include/gelf.h", debianPackage: "libelf-dev" },
+];
+
 /** Needed by builds that do not run as root: newuidmap maps the ids of the root filesystem's files. */
 export const ROOTLESS_IMAGE_REQUIREMENTS: readonly HostRequirement[] = [
   { program: "newuidmap", debianPackage: "uidmap", why: "lets mmdebstrap build without root" },

@@ -1,7 +1,12 @@
 import { access, statfs } from "node:fs/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { type CommandOptions, type CommandResult, findProgram, runCommand } from "../platform/process.ts";
-import { DEBIAN_KEYRING, IMAGE_REQUIREMENTS, ROOTLESS_IMAGE_REQUIREMENTS } from "./requirements.ts";
+import {
+  DEBIAN_KEYRING,
+  IMAGE_REQUIREMENTS,
+  KERNEL_BUILD_REQUIREMENTS,
+  ROOTLESS_IMAGE_REQUIREMENTS,
+} from "./requirements.ts";
 
 const DISK_FULL = /No space left on device|ENOSPC|not enough free (disk )?space|Disk quota exceeded/i;
 
@@ -34,8 +39,9 @@ export async function runTool(
   } catch (error) {
     if (!(error instanceof FirebreakError) || error.code !== "TOOL_FAILED") throw error;
     if (isDiskFull) throw diskFull(name, error);
-    if (complaints.length === 0) throw error;
-    throw new FirebreakError("TOOL_FAILED", `${name} failed: ${complaints.join(" | ")}`, {
+    if (complaints.length === 0 && name === program) throw error;
+    const why = complaints.length > 0 ? `failed: ${complaints.join(" | ")}` : error.message.slice(program.length + 1);
+    throw new FirebreakError("TOOL_FAILED", `${name} ${why}`, {
       cause: error,
       details: { ...error.details, program: name },
     });
@@ -43,8 +49,12 @@ export async function runTool(
 }
 
 /** Throws TOOL_NOT_FOUND, naming all that is missing and the packages that have it, before anything is begun. */
-export async function requireTools(programs: readonly string[], keyring: string): Promise<void> {
-  const known = [...IMAGE_REQUIREMENTS, ...ROOTLESS_IMAGE_REQUIREMENTS];
+export async function requireTools(
+  programs: readonly string[],
+  keyring: string,
+  headers: readonly { path: string; debianPackage: string }[] = [],
+): Promise<void> {
+  const known = [...IMAGE_REQUIREMENTS, ...ROOTLESS_IMAGE_REQUIREMENTS, ...KERNEL_BUILD_REQUIREMENTS];
   const missing: { program: string; debianPackage: string }[] = [];
   for (const program of programs) {
     if ((await findProgram(program)) !== undefined) continue;
@@ -53,18 +63,20 @@ export async function requireTools(programs: readonly string[], keyring: string)
       debianPackage: known.find((entry) => entry.program === program)?.debianPackage ?? program,
     });
   }
-  const hasKeyring = await access(keyring).then(
-    () => true,
-    () => false,
-  );
-  if (!hasKeyring) missing.push({ program: keyring, debianPackage: DEBIAN_KEYRING.debianPackage });
+  for (const file of [{ path: keyring, debianPackage: DEBIAN_KEYRING.debianPackage }, ...headers]) {
+    const isThere = await access(file.path).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) missing.push({ program: file.path, debianPackage: file.debianPackage });
+  }
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((entry) => entry.debianPackage))].join(" ");
   throw new FirebreakError(
     "TOOL_NOT_FOUND",
     `missing on this host: ${missing.map((entry) => entry.program).join(", ")}`,
     {
-      hint: `'make setup' installs it; on Debian also 'apt install ${packages}'.`,
+      hint: `'make setup' installs it; on Debian also 'apt-get install ${packages}'.`,
       details: { programs: missing.map((entry) => entry.program) },
     },
   );

@@ -20,6 +20,11 @@ export function agentBinaryPath(env: NodeJS.ProcessEnv = process.env): string {
   return existsSync(built) ? built : packaged;
 }
 
+/** The configuration that `firebreak kernel build` builds with. */
+export function kernelConfigPath(): string {
+  return path.join(PACKAGE_ROOT, "kernel", "minimal.config");
+}
+
 /** The file that Node runs for an entry such as `daemon/main`: TypeScript in a checkout, JavaScript in the package. */
 export function entryPath(entry: string): string {
   const source = path.join(PACKAGE_ROOT, "src", `${entry}.ts`);
