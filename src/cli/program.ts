@@ -28,6 +28,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
+  kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,

@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { DaemonStatus, DoctorCheck, ImageInfo } from "../contract/daemon.ts";
+import type { DaemonStatus, DoctorCheck, ImageInfo, KernelInfo } from "../contract/daemon.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
 import type { ExecRequest, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat, GuestStats } from "../guest/protocol.ts";
@@ -38,6 +38,25 @@ export class DaemonClient {
     options: CallOptions = {},
   ): Promise<{ image: ImageInfo; isUpToDate: boolean }> {
     return this.#http.lines("POST", `/v1/images/${encodeURIComponent(name)}/build`, { force }, options);
+  }
+
+  async kernelList(): Promise<KernelInfo[]> {
+    return (await this.#http.json<{ kernels: KernelInfo[] }>("GET", "/v1/kernels")).kernels;
+  }
+
+  kernelBuild(
+    request: { force?: boolean; use?: boolean },
+    options: CallOptions = {},
+  ): Promise<{ kernel: KernelInfo; isUpToDate: boolean }> {
+    return this.#http.lines("POST", "/v1/kernels/build", request, options);
+  }
+
+  kernelUse(id: string, options: CallOptions = {}): Promise<KernelInfo> {
+    return this.#http.lines("POST", `${kernelPath(id)}/use`, {}, options);
+  }
+
+  kernelVerify(id: string): Promise<KernelInfo> {
+    return this.#http.json("POST", `${kernelPath(id)}/verify`);
   }
 
   async vmList(options: CallOptions = {}): Promise<Vm[]> {
@@ -249,6 +268,10 @@ function vmPath(vm: string): string {
 
 function snapshotPath(snapshot: string): string {
   return `/v1/snapshots/${encodeURIComponent(snapshot)}`;
+}
+
+function kernelPath(id: string): string {
+  return `/v1/kernels/${encodeURIComponent(id)}`;
 }
 
 function execPath(vm: string, id: string): string {

@@ -26,6 +26,22 @@ export interface ImageInfo {
   recipe?: string;
 }
 
+export interface KernelInfo {
+  id: string;
+  /** `uname -r` of a guest. */
+  release: string;
+  /** Debian's as it is, or built from Debian's source with our configuration. */
+  kind: "stock" | "built";
+  /** New VMs get it. */
+  isCurrent: boolean;
+  /** Of all its files. */
+  sizeBytes: number;
+  /** The Debian package that it came from, and that package's version. */
+  package: string;
+  version: string;
+  createdAt: string;
+}
+
 export interface DoctorCheck {
   name: string;
   ok: boolean;

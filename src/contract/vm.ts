@@ -155,3 +155,5 @@ export const stopSchema = z.strictObject({
 });
 export const moveSchema = z.strictObject({ from: z.string(), to: z.string(), overwrite: z.boolean().optional() });
 export const buildSchema = z.strictObject({ force: z.boolean().optional() });
+/** `use`: new VMs get it. */
+export const kernelBuildSchema = z.strictObject({ force: z.boolean().optional(), use: z.boolean().optional() });

@@ -25,6 +25,7 @@ import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
 import { HostDisk } from "./host-disk.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
+import { KernelLibrary } from "./kernel-library.ts";
 import { listen } from "./listener.ts";
 import { findStrays, removeStrays } from "./strays.ts";
 
@@ -107,6 +108,7 @@ async function main(): Promise<void> {
       prune: (all) => templates.prune(all, (manifest) => source.templateSpec(manifest)),
     },
     images: source.api(),
+    kernels: new KernelLibrary(paths),
     log,
     status: () => daemonStatus(paths, vms, startedAt, version),
     doctor: () =>

@@ -29,7 +29,12 @@ const VALUES: Record<string, string[]> = {
   "--image": ["debian"],
   "-i": ["debian"],
 };
-const ARGUMENTS: Record<string, string[]> = { completion: ["bash", "zsh", "fish"], "image build": ["debian"] };
+const ARGUMENTS: Record<string, string[]> = {
+  completion: ["bash", "zsh", "fish"],
+  "image build": ["debian"],
+  "kernel use": ["stock"],
+  "kernel verify": ["stock"],
+};
 
 /** Per command path ("vm create") the words that may follow it. */
 function collectWords(command: Command, path: string[], words: Map<string, string[]>): void {

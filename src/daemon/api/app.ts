@@ -5,10 +5,11 @@ import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
+import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, SnapshotDeps, DaemonDeps {
+export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -17,6 +18,7 @@ export function createApi(deps: ApiDeps): Api {
   const api: Api = new Hono<ApiEnv>();
   addDaemonRoutes(api, deps);
   addImageRoutes(api, deps);
+  addKernelRoutes(api, deps);
   addVmRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);

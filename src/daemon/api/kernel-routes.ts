@@ -1,0 +1,39 @@
+import type { KernelInfo } from "../../contract/daemon.ts";
+import { kernelBuildSchema } from "../../contract/vm.ts";
+import type { WorkOptions } from "../../vms/ports.ts";
+import { type Api, answerRaw, readJson } from "./context.ts";
+import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+
+export interface KernelDeps {
+  kernels: {
+    list(): Promise<KernelInfo[]>;
+    /** `isUpToDate` when there was nothing to build. */
+    build(
+      request: { force: boolean; use: boolean },
+      options: WorkOptions,
+    ): Promise<{ kernel: KernelInfo; isUpToDate: boolean }>;
+    /** By id, or "stock". */
+    use(id: string, options: WorkOptions): Promise<KernelInfo>;
+    /** By id, "current" or "stock"; reads every file. Throws KERNEL_CORRUPT. */
+    verify(id: string): Promise<KernelInfo>;
+  };
+}
+
+export function addKernelRoutes(api: Api, { kernels }: KernelDeps): void {
+  api.get("/v1/kernels", async (context) => context.json({ kernels: await kernels.list() }));
+  api.post("/v1/kernels/build", async (context) => {
+    const { force = false, use = false } = parseRequest(kernelBuildSchema, await readJson(context));
+    return answerRaw(context, (_incoming, outgoing) => {
+      const signal = signalOfCaller(outgoing);
+      return answerLines(outgoing, (onProgress) => kernels.build({ force, use }, { onProgress, signal }));
+    });
+  });
+  // The stock kernel may have to be fetched.
+  api.post("/v1/kernels/:id/use", (context) =>
+    answerRaw(context, (_incoming, outgoing) => {
+      const signal = signalOfCaller(outgoing);
+      return answerLines(outgoing, (onProgress) => kernels.use(context.req.param("id"), { onProgress, signal }));
+    }),
+  );
+  api.post("/v1/kernels/:id/verify", async (context) => context.json(await kernels.verify(context.req.param("id"))));
+}
