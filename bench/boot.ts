@@ -2,6 +2,7 @@ import net from "node:net";
 import path from "node:path";
 import { findProgram, spawnDetached } from "../src/platform/process.ts";
 import { buildQemuArgs } from "../src/vmm/qemu/command-line.ts";
+import type { KernelRef } from "../src/vms/ports.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 import { withGuest } from "./guest.ts";
 import { median, type Row, round } from "./stats.ts";
@@ -41,8 +42,9 @@ async function bootMs(setting: Setting): Promise<number> {
 }
 
 /** The raw floor of a boot: QEMU itself, the same kernel and initrd, a static program that says one line on the port. */
-async function bareBootMs(setting: Setting): Promise<number> {
-  const config = { ...(await setting.makeConfig("bare")), kernelArgs: ["firebreak.probe"] };
+export async function bareBootMs(setting: Setting, kernel?: KernelRef): Promise<number> {
+  const made = await setting.makeConfig("bare", kernel);
+  const config = { ...made, kernelArgs: [...made.kernelArgs, "firebreak.probe"] };
   const control = path.join(setting.folder, `bare-${Date.now()}.sock`);
   const qemu = await findProgram("qemu-system-x86_64");
   const tscKhz = await setting.driver.hostTscKhz();

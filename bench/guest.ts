@@ -1,14 +1,14 @@
 import { encodeJsonFrame, FRAME, FrameDecoder } from "../src/contract/frames.ts";
 import { GuestClient } from "../src/guest/client.ts";
 import { GuestConnection } from "../src/guest/connection.ts";
-import type { VmmConfig } from "../src/vmm/driver.ts";
+import type { VmmConfig, VmmRecord } from "../src/vmm/driver.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 
 /** Boots a VM for a measurement and ends it afterwards. */
 export async function withGuest<T>(
   setting: Setting,
   config: VmmConfig,
-  work: (client: GuestClient) => Promise<T>,
+  work: (client: GuestClient, record: VmmRecord) => Promise<T>,
 ): Promise<T> {
   const record = await setting.driver.start(config);
   const connection = new GuestConnection({
@@ -17,7 +17,7 @@ export async function withGuest<T>(
   });
   try {
     await connection.session();
-    return await work(new GuestClient(connection));
+    return await work(new GuestClient(connection), record);
   } finally {
     connection.close();
     await setting.driver.kill(record);

@@ -5,6 +5,7 @@ import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchDaemon } from "./daemon.ts";
 import { benchExec } from "./exec.ts";
+import { benchKernel } from "./kernel.ts";
 import { writePerformancePage } from "./page.ts";
 import type { Row } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
@@ -14,7 +15,7 @@ const home = process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache"
 const setting = await openSetting(home);
 const rows: Row[] = [];
 try {
-  for (const bench of [benchBoot, benchExec, benchThroughput, benchDaemon]) {
+  for (const bench of [benchBoot, benchKernel, benchExec, benchThroughput, benchDaemon]) {
     const measured = await bench(setting);
     for (const row of measured) process.stdout.write(`${formatRow(row)}\n`);
     rows.push(...measured);

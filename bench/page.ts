@@ -13,7 +13,7 @@ Written by \`make bench-page\`; \`make bench\` measures the same without touchin
 same run measured. Compare ratios, not milliseconds: the host was a shared one.
 
 Host: ${host.cpu}, ${host.cores} cores, ${host.memoryMib} MiB, Linux ${String(host.kernel).split(".").slice(0, 2).join(".")}, QEMU ${host.qemu} under TCG (no hardware virtualisation), guests of 512 MiB and one
-vCPU on the stock kernel.
+vCPU on the stock kernel, save where a row says otherwise.
 
 | what | measured | floor | bar | met |
 | --- | --- | --- | --- | --- |

@@ -4,9 +4,10 @@ import path from "node:path";
 import { ImageLibrary } from "../../src/daemon/boot-source.ts";
 import { createOverlayDrive } from "../../src/images/ext4.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
-import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
+import { createPaths, type FirebreakPaths, resolvePaths } from "../../src/platform/paths.ts";
 import type { VmmConfig } from "../../src/vmm/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
+import type { KernelRef } from "../../src/vms/ports.ts";
 
 /** What tests and benches of a bare VMM share: kernel, image, driver, a folder of its own. */
 export interface Setting {
@@ -14,7 +15,9 @@ export interface Setting {
   home: string;
   driver: QemuDriver;
   library: ImageLibrary;
-  makeConfig: (name: string) => Promise<VmmConfig>;
+  paths: FirebreakPaths;
+  /** A fresh VM; with the kernel in use unless another is given. */
+  makeConfig: (name: string, kernel?: KernelRef) => Promise<VmmConfig>;
   close: () => void;
 }
 
@@ -36,10 +39,10 @@ export async function openSetting(home: string): Promise<Setting> {
     probeUid: SETTING_UID,
   });
   const onProgress = (progress: { message: string }) => process.stderr.write(`${progress.message}\n`);
-  const kernel = await library.resolveKernel({ onProgress });
+  const current = await library.resolveKernel({ onProgress });
   const image = await library.resolveImage("debian", { onProgress });
   let count = 0;
-  const makeConfig = async (name: string): Promise<VmmConfig> => {
+  const makeConfig = async (name: string, kernel = current): Promise<VmmConfig> => {
     const overlay = path.join(folder, `${name}-${count}.ext4`);
     await createOverlayDrive(overlay, 2048);
     count++;
@@ -50,7 +53,7 @@ export async function openSetting(home: string): Promise<Setting> {
       accel: "tcg",
       kernelPath: kernel.kernelPath,
       initrdPath: kernel.initrdPath,
-      kernelArgs: [],
+      kernelArgs: kernel.kernelArgs,
       drives: [
         { serial: "image", path: image.rootfsPath, readOnly: true },
         { serial: "overlay", path: overlay, readOnly: false },
@@ -64,5 +67,5 @@ export async function openSetting(home: string): Promise<Setting> {
     driver.close();
     rmSync(folder, { recursive: true, force: true });
   };
-  return { folder, home, driver, library, makeConfig, close };
+  return { folder, home, driver, library, paths, makeConfig, close };
 }
