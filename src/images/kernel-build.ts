@@ -5,8 +5,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { kernelConfigPath } from "../platform/package-files.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { GUEST_ARCH } from "./arch.ts";
-import { hashText } from "./digest.ts";
-import { listUntaken, parseKernelConfig } from "./kernel-config.ts";
+import { digestKernelConfig, type KernelConfig, listUntaken, parseKernelConfig } from "./kernel-config.ts";
 import { createMakeCounter } from "./kernel-make-progress.ts";
 import { FETCH_TOOLS } from "./kernel-package.ts";
 import { fetchKernelSource, type KernelSource } from "./kernel-source.ts";
@@ -48,8 +47,8 @@ export interface KernelBuildResult {
  */
 export async function buildKernel(paths: FirebreakPaths, options: KernelBuildOptions = {}): Promise<KernelBuildResult> {
   const startedMs = Date.now();
-  const config = await readFile(options.configPath ?? kernelConfigPath(), "utf8");
-  const configSha256 = hashText(config);
+  const config = await readConfig(options.configPath ?? kernelConfigPath());
+  const configSha256 = digestKernelConfig(config.settings);
   const done = (kernel: Kernel, built: boolean): KernelBuildResult => {
     const message = `kernel ${kernel.release} is ${built ? "ready" : "up to date"}`;
     options.onProgress?.({ step: "done", message, fraction: 1 });
@@ -83,8 +82,22 @@ async function findBuilt(paths: FirebreakPaths, configSha256: string): Promise<K
   return undefined;
 }
 
+interface ConfigFile {
+  text: string;
+  settings: KernelConfig;
+}
+
+async function readConfig(file: string): Promise<ConfigFile> {
+  const text = await readFile(file, "utf8");
+  try {
+    return { text, settings: parseKernelConfig(text) };
+  } catch (error) {
+    throw new FirebreakError("KERNEL_BUILD_FAILED", `${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 interface BuildInput {
-  config: string;
+  config: ConfigFile;
   configSha256: string;
 }
 
@@ -177,14 +190,13 @@ async function prepareMake(source: KernelSource, options: ImageOptions): Promise
 }
 
 /** Everything off, then what the fragment names; what of it Kconfig did not take is an error, not a kernel that lacks it. */
-async function configure(source: KernelSource, make: Make, fragment: string): Promise<void> {
-  const wanted = parseKernelConfig(fragment);
+async function configure(source: KernelSource, make: Make, config: ConfigFile): Promise<void> {
   const file = path.join(source.folder, "firebreak.config");
-  await writeFile(file, fragment);
+  await writeFile(file, config.text);
   await make([`KCONFIG_ALLCONFIG=${file}`, "allnoconfig"]);
   await make(["olddefconfig"]);
   const taken = parseKernelConfig(await readFile(path.join(source.folder, ".config"), "utf8"));
-  const untaken = listUntaken(wanted, taken);
+  const untaken = listUntaken(config.settings, taken);
   if (untaken.length === 0) return;
   const { name, version } = source.package;
   throw new FirebreakError(
@@ -198,10 +210,6 @@ async function configure(source: KernelSource, make: Make, fragment: string): Pr
 }
 
 function translate(thrown: unknown): FirebreakError {
-  if (thrown instanceof RangeError)
-    return new FirebreakError("KERNEL_BUILD_FAILED", `the kernel's configuration: ${thrown.message}`, {
-      cause: thrown,
-    });
   const error = toFirebreakError(thrown);
   if (error.code !== "TOOL_FAILED") return error;
   return new FirebreakError("KERNEL_BUILD_FAILED", `the kernel could not be built: ${error.message}`, {

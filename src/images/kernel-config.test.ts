@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { kernelConfigPath } from "../platform/package-files.ts";
-import { listUntaken, parseKernelConfig } from "./kernel-config.ts";
+import { digestKernelConfig, listUntaken, parseKernelConfig } from "./kernel-config.ts";
 
 test("values are as .config writes them, and what is not set is n", () => {
   const config = parseKernelConfig('# head\n\nCONFIG_A=y\nCONFIG_B="x=y"\n# CONFIG_C is not set\nCONFIG_D=0x10\n');
@@ -30,6 +30,12 @@ test("what Kconfig dropped or changed is named; what it was to leave off may be 
   const config = parseKernelConfig("CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=8\nCONFIG_E=y\n");
   assert.deepEqual(listUntaken(fragment, config), ["CONFIG_B=y (is n)", "CONFIG_C=64 (is 8)", "CONFIG_E=n (is y)"]);
   assert.deepEqual(listUntaken(fragment, fragment), []);
+});
+
+test("the digest is of what is set, not of comments or order", () => {
+  const digest = (text: string) => digestKernelConfig(parseKernelConfig(text));
+  assert.equal(digest("# why\nCONFIG_A=y\nCONFIG_B=1\n"), digest("CONFIG_B=1\n\nCONFIG_A=y\n"));
+  assert.notEqual(digest("CONFIG_A=y\n"), digest("# CONFIG_A is not set\n"));
 });
 
 test("our own configuration is well formed and has no modules", () => {

@@ -1,3 +1,5 @@
+import { hashText } from "./digest.ts";
+
 /** Kconfig symbols without their CONFIG_ and their values as .config writes them: y, m, a number, a quoted string; n for "not set". */
 export type KernelConfig = Map<string, string>;
 
@@ -29,4 +31,10 @@ export function listUntaken(fragment: KernelConfig, config: KernelConfig): strin
     if (found !== wanted) untaken.push(`CONFIG_${symbol}=${wanted} (is ${found})`);
   }
   return untaken;
+}
+
+/** Digest of what a configuration sets; its comments and the order of its lines do not count. */
+export function digestKernelConfig(config: KernelConfig): string {
+  const lines = [...config].map(([symbol, value]) => `CONFIG_${symbol}=${value}\n`);
+  return hashText(lines.sort().join(""));
 }

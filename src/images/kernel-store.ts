@@ -27,7 +27,7 @@ export interface KernelManifest {
   image: "vmlinuz" | "vmlinux";
   /** What this kernel wants on its command line besides the driver's own. */
   kernelArgs: string[];
-  /** Of the configuration that it was built with. */
+  /** Of the settings that it was built with (digestKernelConfig). */
   configSha256?: string;
   /** File names in modules/, in the order of insertion at boot. */
   bootModules: string[];
