@@ -196,8 +196,8 @@ export class Templates {
         memoryPath: staged.memoryPath,
         statePath: staged.statePath,
         scratchDir: staged.folder,
-        onStopped: async () => {},
-        // Its drive needs no copy: nobody writes to it any more.
+        // Its drive needs none: nobody writes to it any more.
+        copies: [],
         afterwards: "end",
       });
       const overlay = await disk.digest(staged.overlayPath);

@@ -40,6 +40,8 @@ export interface MachineConfig {
   runtimeDir: string;
   /** The VMM's own output goes here. */
   logPath: string;
+  /** A folder of the driver's own beside the drives, in which copies of them are made; without one they cannot be copied as they run. */
+  exchangeDir?: string;
   /** Which unprivileged user the VMM runs as, where the daemon is root; ignored otherwise. */
   uid: number;
 }
@@ -61,14 +63,20 @@ export interface SavedMachine {
   stateSha256: string;
 }
 
+/** A copy of one of a machine's drives, to be made. */
+export interface DriveCopy {
+  serial: string;
+  path: string;
+}
+
 export interface SaveTarget {
   /** Files to be made; they exist, or not, when the call has failed. */
   memoryPath: string;
   statePath: string;
   /** A folder that the driver may put scratch files in; the caller removes it. */
   scratchDir: string;
-  /** Called while the guest stands still with its writes on the drives: they are copied here. */
-  onStopped: () => Promise<void>;
+  /** Drives to be copied as they are at the moment that is saved. */
+  copies: DriveCopy[];
   /** What becomes of the VM afterwards: a template's is always `end`. */
   afterwards: "continue" | "stay_paused" | "end";
 }

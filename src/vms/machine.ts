@@ -20,6 +20,7 @@ export function machineOf(
       { serial: "overlay", path: overlayPath(record, paths), readOnly: false },
     ],
     runtimeDir: path.join(paths.runtime, "v", record.id),
+    exchangeDir: path.join(vmDir(record, paths), "exchange"),
     logPath: path.join(vmDir(record, paths), "vmm.log"),
     uid: record.uid,
   };

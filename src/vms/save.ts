@@ -4,7 +4,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { Staged } from "../snapshots/saved-folder.ts";
 import type { SaveTarget, VmmDriver } from "../vmm/driver.ts";
 import type { LiveVm } from "./live-vm.ts";
-import { machineOf, overlayPath } from "./machine.ts";
+import { machineOf } from "./machine.ts";
 import type { BootSource } from "./ports.ts";
 import type { VmRecord } from "./vm-store.ts";
 
@@ -39,13 +39,11 @@ export async function saveVm(
   const host = await driver.describeHost(live.vmm.accel);
   const agent = record.agent ?? (await describeAgent(live));
   const isCopied = afterwards !== "end";
-  const onStopped = () =>
-    isCopied ? disk.copySparse(overlayPath(record, paths), staged.overlayPath) : Promise.resolve();
   const target: SaveTarget = {
     memoryPath: staged.memoryPath,
     statePath: staged.statePath,
     scratchDir: staged.folder,
-    onStopped,
+    copies: isCopied ? [{ serial: "overlay", path: staged.overlayPath }] : [],
     afterwards,
   };
   const result = await driver.save(live.vmm, machine, target, options.signal);

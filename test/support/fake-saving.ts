@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { open, readFile, truncate, writeFile } from "node:fs/promises";
+import { copyFile, open, readFile, truncate, writeFile } from "node:fs/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../../src/vmm/driver.ts";
 
@@ -8,7 +8,10 @@ const sha256 = (text: string | Buffer) => createHash("sha256").update(text).dige
 /** What a fake machine's save leaves: files of the right sizes whose digests are right. */
 export async function fakeSave(config: MachineConfig, target: SaveTarget): Promise<SaveResult> {
   const startedMs = performance.now();
-  await target.onStopped();
+  for (const copy of target.copies) {
+    const drive = config.drives.find(({ serial }) => serial === copy.serial);
+    await copyFile(drive?.path ?? "", copy.path);
+  }
   await writeFile(target.memoryPath, "memory");
   await truncate(target.memoryPath, config.memoryMib * 1024 * 1024);
   await writeFile(target.statePath, `state of ${config.vmId}`);

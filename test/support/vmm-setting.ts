@@ -59,6 +59,7 @@ export async function openSetting(home: string): Promise<Setting> {
         { serial: "overlay", path: overlay, readOnly: false },
       ],
       runtimeDir: path.join(paths.runtime, "v", `${name}-${count}`),
+      exchangeDir: path.join(folder, `${name}-${count}.exchange`),
       logPath: path.join(folder, `${name}.log`),
       uid: SETTING_UID + count,
     };

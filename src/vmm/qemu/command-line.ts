@@ -3,6 +3,9 @@ import type { AccelName, MachineConfig, VmmConfig } from "../driver.ts";
 /** Sockets in a VM's runtime folder. */
 export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console" } as const;
 
+/** The descriptor of the exchange folder, in every QEMU that has one. */
+export const EXCHANGE_FD = 3;
+
 /** How a guest gets into the machine, and where its memory is. */
 export type Launch =
   /** A boot; its memory is anonymous. */

@@ -20,6 +20,7 @@ import type {
 } from "../driver.ts";
 import { AccelChooser } from "./accel.ts";
 import { accelArgs, driveId, type Launch, MACHINE, SOCKET_NAMES } from "./command-line.ts";
+import { abandonCopies } from "./drive-copies.ts";
 import { GuestMemory, MemoryCache } from "./memory.ts";
 import { awaitMigration, setCapabilities } from "./migration.ts";
 import { QmpClient } from "./qmp.ts";
@@ -224,6 +225,7 @@ export class QemuDriver implements VmmDriver {
   async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
     await this.killUnrecorded(`${record.runtimeDir}.rec`);
     const qmp = await this.#control(record);
+    await abandonCopies(qmp);
     await qmp.execute("migrate_cancel");
     const { status } = (await qmp.execute("query-status")) as { status: string };
     if (wanted === "running" && status !== "running") await qmp.execute("cont");

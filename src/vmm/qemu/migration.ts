@@ -20,12 +20,18 @@ const DOWNTIME_LIMITS = [
 const MAX_STATE_BYTES = 16 * 1024 * 1024;
 
 /** Which of QEMU's switches both ends of a migration have to set alike. */
-export function setCapabilities(qmp: QmpClient, isSharedIgnored: boolean): Promise<unknown> {
+export function setCapabilities(
+  qmp: QmpClient,
+  isSharedIgnored: boolean,
+  /** The guest stands still, with its drives still in use, until it is told to go on. */
+  pausesBeforeEnd = false,
+): Promise<unknown> {
   return qmp.execute("migrate-set-capabilities", {
     capabilities: [
       // Memory in a shared file is left where it is.
       { capability: "x-ignore-shared", state: isSharedIgnored },
       { capability: "events", state: true },
+      { capability: "pause-before-switchover", state: pausesBeforeEnd },
     ],
   });
 }
@@ -33,7 +39,7 @@ export function setCapabilities(qmp: QmpClient, isSharedIgnored: boolean): Promi
 /** Resolves when a migration, either way, has come to its end. Throws SNAPSHOT_FAILED, or VM_CRASHED when QEMU has gone. */
 export function awaitMigration(qmp: QmpClient): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stop = qmp.listen((event, status) => {
+    const stop = qmp.listen((event, { status }) => {
       if (event !== "MIGRATION" || (status !== "completed" && status !== "failed" && status !== "cancelled")) return;
       stop();
       if (status === "completed") resolve();
@@ -46,8 +52,26 @@ export function awaitMigration(qmp: QmpClient): Promise<void> {
   });
 }
 
-/** Sends a machine to `uri`. The guest runs nearly to the end and stands still from then on. */
-export async function migrateTo(qmp: QmpClient, uri: string, signal?: AbortSignal): Promise<void> {
+function awaitStop(qmp: QmpClient): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = qmp.listen((event, { status }) => {
+      if (event !== "MIGRATION" || status !== "pre-switchover") return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+/**
+ * Sends a machine to `uri`. The guest runs nearly to the end and stands still from then on; where that has been asked for,
+ * `onStopped` is called then, and the migration ends with it.
+ */
+export async function migrateTo(
+  qmp: QmpClient,
+  uri: string,
+  options: { onStopped?: () => Promise<void>; signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const { signal } = options;
   await qmp.execute("migrate-set-parameters", { "max-bandwidth": BANDWIDTH_BYTES_PER_S });
   const ended = awaitMigration(qmp);
   ended.catch(() => {}); // also when `migrate` itself is refused
@@ -57,8 +81,14 @@ export async function migrateTo(qmp: QmpClient, uri: string, signal?: AbortSigna
   const onAbort = () => void qmp.execute("migrate_cancel").catch(() => {});
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
+    const stopped = options.onStopped === undefined ? undefined : awaitStop(qmp);
     await qmp.execute("migrate", { uri });
     if (signal?.aborted) onAbort();
+    if (options.onStopped !== undefined) {
+      await Promise.race([stopped, ended]);
+      await options.onStopped();
+      await qmp.execute("migrate-continue", { state: "pre-switchover" });
+    }
     await ended;
   } catch (error) {
     if (signal?.aborted)

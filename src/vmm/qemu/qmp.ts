@@ -10,12 +10,12 @@ interface QmpMessage {
   return?: unknown;
   error?: { class: string; desc: string };
   event?: string;
-  data?: { reason?: string; status?: string };
+  data?: Record<string, unknown>;
   id?: number;
 }
 
-/** Called with an event's name and, for MIGRATION, its status. */
-export type QmpListener = (event: string, status: string | undefined) => void;
+/** Called with an event's name and what it says. A VMM that its guest has taken over may say anything. */
+export type QmpListener = (event: string, data: Record<string, unknown>) => void;
 
 /** A client of QEMU's control socket (QEMU Machine Protocol: one JSON object a line). */
 export class QmpClient {
@@ -123,8 +123,7 @@ export class QmpClient {
     }
     if (message.event === "SHUTDOWN") this.#shutdownReason = String(message.data?.reason).slice(0, 64);
     if (message.event !== undefined) {
-      const status = typeof message.data?.status === "string" ? message.data.status : undefined;
-      for (const listener of this.#listeners) listener(String(message.event), status);
+      for (const listener of this.#listeners) listener(String(message.event), message.data ?? {});
     }
     if (message.id === undefined) return;
     const waiter = this.#pending.get(message.id);

@@ -3,6 +3,7 @@ import { readFile, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver.ts";
 import { type Launch, recorderUri } from "./command-line.ts";
+import { DriveCopies } from "./drive-copies.ts";
 import type { GuestMemory } from "./memory.ts";
 import { awaitMigration, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
 import type { QmpClient } from "./qmp.ts";
@@ -28,7 +29,6 @@ export async function saveTemplate(options: SaveOptions, memory: GuestMemory): P
   await setCapabilities(qmp, true);
   const stoppedAt = watchStop(qmp);
   await saveDevices(qmp, record.runtimeDir, config.uid, target.statePath);
-  await target.onStopped();
   await killProcess(record);
   const saved = await memory.save(target.memoryPath);
   return {
@@ -52,14 +52,16 @@ export async function saveByRecorder(
   const runtimeDir = `${config.runtimeDir}.rec`;
   const recorderConfig = { ...config, runtimeDir, drives: await blankDrives(config, target.scratchDir) };
   const recorder = await spawn({ kind: "record", config: recorderConfig }, { memory: memory.fd }, signal);
+  let copies: DriveCopies | undefined;
   try {
+    copies = await DriveCopies.start(qmp, config, target.copies, signal);
     await setCapabilities(recorder.qmp, false);
-    await setCapabilities(qmp, false);
+    await setCapabilities(qmp, false, target.copies.length > 0);
     const stoppedAt = watchStop(qmp);
     const arrived = awaitMigration(recorder.qmp);
     arrived.catch(() => {}); // heard below, unless the other end's failure is heard first
-    await migrateTo(qmp, recorderUri(runtimeDir), signal);
-    await target.onStopped();
+    const onStopped = () => (copies as DriveCopies).finish();
+    await migrateTo(qmp, recorderUri(runtimeDir), { signal, ...(target.copies.length > 0 ? { onStopped } : {}) });
     if (target.afterwards === "continue") await qmp.execute("cont");
     const stoppedMs = performance.now() - stoppedAt();
     await arrived;
@@ -74,6 +76,8 @@ export async function saveByRecorder(
       stoppedMs,
     };
   } catch (error) {
+    await copies?.abandon();
+    await qmp.execute("migrate_cancel").catch(() => {});
     // A guest that stands still though nobody has its state goes on.
     if (target.afterwards !== "stay_paused") await qmp.execute("cont").catch(() => {});
     throw error;

@@ -12,11 +12,11 @@ import {
 } from "../../platform/process.ts";
 import { stripControl } from "../../platform/terminal-text.ts";
 import type { MachineConfig } from "../driver.ts";
-import { buildQemuArgs, type InheritedFds, type Launch, SOCKET_NAMES } from "./command-line.ts";
+import { buildQemuArgs, EXCHANGE_FD, type InheritedFds, type Launch, SOCKET_NAMES } from "./command-line.ts";
 import { QmpClient } from "./qmp.ts";
 
-/** From here on QEMU descriptors are ours: 0 to 2 are its standard ones. */
-const FIRST_INHERITED_FD = 3;
+/** From here on QEMU's descriptors are ours: 0 to 2 are its standard ones. The exchange folder comes first. */
+const FIRST_INHERITED_FD = EXCHANGE_FD;
 /** Of the VMM's own output, what an error tells of. */
 const LOG_TAIL_BYTES = 4096;
 const QMP_DEADLINE_MS = 10_000;
@@ -64,6 +64,10 @@ export async function spawnQemu(
     const inherited: number[] = [];
     const inherit = (fd: number) => FIRST_INHERITED_FD + inherited.push(fd) - 1;
     const fds: InheritedFds & { state?: number } = { drives: [] };
+    if (config.exchangeDir !== undefined) {
+      await mkdir(config.exchangeDir, { recursive: true, mode: 0o700 });
+      inherit(open(config.exchangeDir, "r"));
+    }
     if (lent.state !== undefined) fds.state = inherit(lent.state);
     if (lent.memory !== undefined) fds.memory = inherit(lent.memory);
     if (launch.kind === "boot" || launch.kind === "template") {
