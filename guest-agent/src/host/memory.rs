@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, SealFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, SeekFrom};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -69,6 +69,8 @@ pub fn hold(size: &str) -> ExitCode {
             .parse()
             .map_err(|_| Error::invalid(format!("{size} is not a number of bytes")))?;
         let memory = make_memory(size)?;
+        // All at once now: page by page would take longer, and that while a guest stands still.
+        rustix::fs::fallocate(&memory, FallocateFlags::empty(), 0, size).context("allocate the memory")?;
         say(&Held {
             fd: memory.as_raw_fd(),
             size_bytes: size,
@@ -78,12 +80,29 @@ pub fn hold(size: &str) -> ExitCode {
             let path = line
                 .strip_prefix("save ")
                 .ok_or_else(|| Error::invalid(format!("unknown command {line}")))?;
+            give_back_zeros(&memory, size)?;
             // First: what is written is what will be lent. Refused while a machine still has it mapped.
             seal(&memory)?;
             say(&save(&memory, size, path)?.report(None))?;
         }
         Ok(())
     })
+}
+
+/// Blocks without data need no memory.
+fn give_back_zeros(memory: &OwnedFd, size: u64) -> Result<()> {
+    let file = File::from(memory.try_clone().context("read the memory")?);
+    let mut block = vec![0; BLOCK_BYTES];
+    for offset in (0..size).step_by(BLOCK_BYTES) {
+        let length = (size - offset).min(BLOCK_BYTES as u64);
+        let block = &mut block[..length as usize];
+        file.read_exact_at(block, offset).context("read the memory")?;
+        if is_zero(block) {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(memory, hole, offset, length).context("give memory back")?;
+        }
+    }
+    Ok(())
 }
 
 fn save(memory: &OwnedFd, size: u64, path: &str) -> Result<Scanned> {
