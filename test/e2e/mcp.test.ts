@@ -408,7 +408,8 @@ for (const { era, vm, options } of ERAS) {
       assert.match(notes.join("\n"), /bringing the VM '.*' back/);
       await call("vm_suspend", { vm });
       notes.length = 0;
-      assert.equal((await call("file_read", { vm, path: "/root/state" }, { onprogress })).data.content, "good\n");
+      const read = await call("file_read", { vm, path: "/root/state" }, { onprogress });
+      assert.equal(read.data.content, "good\n", read.text);
       assert.match(notes.join("\n"), /bringing back the VM/);
     });
 
