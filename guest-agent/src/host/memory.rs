@@ -70,7 +70,8 @@ pub fn hold(size: &str) -> ExitCode {
             .map_err(|_| Error::invalid(format!("{size} is not a number of bytes")))?;
         let memory = make_memory(size)?;
         // All at once now: page by page would take longer, and that while a guest stands still.
-        rustix::fs::fallocate(&memory, FallocateFlags::empty(), 0, size).context("allocate the memory")?;
+        rustix::fs::fallocate(&memory, FallocateFlags::empty(), 0, size)
+            .context("allocate the memory")?;
         say(&Held {
             fd: memory.as_raw_fd(),
             size_bytes: size,
@@ -96,7 +97,8 @@ fn give_back_zeros(memory: &OwnedFd, size: u64) -> Result<()> {
     for offset in (0..size).step_by(BLOCK_BYTES) {
         let length = (size - offset).min(BLOCK_BYTES as u64);
         let block = &mut block[..length as usize];
-        file.read_exact_at(block, offset).context("read the memory")?;
+        file.read_exact_at(block, offset)
+            .context("read the memory")?;
         if is_zero(block) {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             rustix::fs::fallocate(memory, hole, offset, length).context("give memory back")?;
