@@ -2,7 +2,7 @@
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
 # make check    what every commit passes: format, lint, types, imports
-# make bench    figures, each beside its floor
+# make bench    figures, each beside its floor; some of them: make bench BENCHES='forks exec'
 
 SHELL := /bin/sh
 NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
@@ -43,7 +43,7 @@ e2e: setup
 test: check unit agent-test integration e2e
 
 bench: setup
-	@$(NODE) bench/main.ts
+	@$(NODE) bench/main.ts $(BENCHES)
 
 bench-page: setup
 	@$(NODE) bench/main.ts --page

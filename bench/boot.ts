@@ -5,7 +5,7 @@ import { buildQemuArgs } from "../src/vmm/qemu/command-line.ts";
 import type { KernelRef } from "../src/vms/ports.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 import { withGuest } from "./guest.ts";
-import { median, type Row, round } from "./stats.ts";
+import { type Row, ratioRow } from "./stats.ts";
 
 const BOOTS = 7;
 const MAX_RATIO = 1.3;
@@ -19,19 +19,14 @@ export async function benchBoot(setting: Setting): Promise<Row[]> {
     bare.push(await bareBootMs(setting));
     ours.push(await bootMs(setting));
   }
-  const value = round(median(ours), 0);
-  const floor = round(median(bare), 0);
   return [
-    {
+    ratioRow({
       what: "cold boot to agent ready, p50",
-      unit: "ms",
-      value,
-      floor,
+      samples: ours,
+      floorSamples: bare,
       floorIs: "bare QEMU, same kernel and initrd, to a static program's line",
-      bar: `at most ${MAX_RATIO} x the floor (is ${round(value / floor, 2)} x)`,
-      holds: value <= floor * MAX_RATIO,
-      samples: ours.map((ms) => round(ms, 0)),
-    },
+      maxRatio: MAX_RATIO,
+    }),
   ];
 }
 

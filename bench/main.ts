@@ -1,21 +1,37 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { parseArgs } from "node:util";
 import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchDaemon } from "./daemon.ts";
 import { benchExec } from "./exec.ts";
+import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
 import { writePerformancePage } from "./page.ts";
 import type { Row } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
 
+const BENCHES = {
+  forks: benchForks,
+  boot: benchBoot,
+  kernel: benchKernel,
+  exec: benchExec,
+  throughput: benchThroughput,
+  daemon: benchDaemon,
+};
+
 /** Measures what the project promises, each figure beside its floor from the same run. Exit code 1 when a bar is not met. */
-const home = process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache", "firebreak-test");
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { page: { type: "boolean" } } });
+const unknown = positionals.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(", ")}, only ${Object.keys(BENCHES)}`);
+if (values.page && positionals.length > 0) throw new Error("the page shows all benches");
+const home = process.env.FIREBREAK_TEST_HOME || path.join(os.homedir(), ".cache", "firebreak-test");
 const setting = await openSetting(home);
 const rows: Row[] = [];
 try {
-  for (const bench of [benchBoot, benchKernel, benchExec, benchThroughput, benchDaemon]) {
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (positionals.length > 0 && !positionals.includes(name)) continue;
     const measured = await bench(setting);
     for (const row of measured) process.stdout.write(`${formatRow(row)}\n`);
     rows.push(...measured);
@@ -23,20 +39,23 @@ try {
 } finally {
   setting.close();
 }
-const results = path.join("bench", "results");
-mkdirSync(results, { recursive: true });
+const at = new Date().toISOString();
 const host = {
   cpu: os.cpus()[0]?.model ?? "",
   cores: os.cpus().length,
   memoryMib: Math.round(os.totalmem() / 1024 ** 2),
-  kernel: os.release(),
+  kernel: os.release().split(".").slice(0, 2).join("."),
   qemu: await setting.driver.version(),
+  guestKernel: (await setting.library.resolveKernel({})).kernelId,
 };
-writeFileSync(path.join(results, "latest.json"), JSON.stringify({ at: new Date().toISOString(), host, rows }, null, 2));
-if (process.argv.includes("--page")) writePerformancePage("docs/performance.md", host, rows);
+const results = path.join("bench", "results");
+mkdirSync(results, { recursive: true });
+writeFileSync(path.join(results, "latest.json"), JSON.stringify({ at, host, rows }, null, 2));
+if (values.page) writePerformancePage("docs/performance.md", host, rows);
 process.exitCode = rows.every((row) => row.holds) ? 0 : 1;
 
 function formatRow(row: Row): string {
   const floor = row.floor === undefined ? "" : `, floor ${row.floor} ${row.unit} (${row.floorIs})`;
-  return `${row.holds ? "ok  " : "FAIL"} ${row.what}: ${row.value} ${row.unit}${floor}; bar: ${row.bar}`;
+  const note = row.note === undefined ? "" : ` (${row.note})`;
+  return `${row.holds ? "ok  " : "FAIL"} ${row.what}: ${row.value} ${row.unit}${note}${floor}; bar: ${row.bar}`;
 }

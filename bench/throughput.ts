@@ -61,7 +61,9 @@ export async function benchThroughput(setting: Setting): Promise<Row[]> {
           floorIs: "the same command writing to a raw virtio port",
           bar: `at least ${MIN_RATIO} x the floor (is ${round(value / floor, 2)} x)`,
           holds: value >= floor * MIN_RATIO,
+          limit: round(floor * MIN_RATIO, 0),
           samples: rates.ours.map((rate) => round(rate, 0)),
+          floorSamples: rates.raw.map((rate) => round(rate, 0)),
         },
         {
           what: "stdout of a command, beside a pipe",
