@@ -9,6 +9,8 @@ import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
 import { writePerformancePage } from "./page.ts";
+import { drawDistributions } from "./picture.ts";
+import { PUBLISHED } from "./published.ts";
 import type { Row } from "./stats.ts";
 import { benchThroughput } from "./throughput.ts";
 
@@ -39,6 +41,8 @@ try {
 } finally {
   setting.close();
 }
+for (const { system, figure, conditions } of PUBLISHED)
+  process.stdout.write(`not measured here: ${system}: ${figure} (${conditions})\n`);
 const at = new Date().toISOString();
 const host = {
   cpu: os.cpus()[0]?.model ?? "",
@@ -48,10 +52,19 @@ const host = {
   qemu: await setting.driver.version(),
   guestKernel: (await setting.library.resolveKernel({})).kernelId,
 };
+const caption = `${at.slice(0, 10)}; ${host.cpu}, ${host.cores} cores, Linux ${host.kernel}, QEMU ${host.qemu} under TCG. A dot is a sample, a solid line their p50, a dashed line the bar.`;
+const picture = drawDistributions(rows, caption);
 const results = path.join("bench", "results");
 mkdirSync(results, { recursive: true });
-writeFileSync(path.join(results, "latest.json"), JSON.stringify({ at, host, rows }, null, 2));
-if (values.page) writePerformancePage("docs/performance.md", host, rows);
+writeFileSync(
+  path.join(results, "latest.json"),
+  JSON.stringify({ at, host, rows, notMeasuredHere: PUBLISHED }, null, 2),
+);
+writeFileSync(path.join(results, "latest.svg"), picture);
+if (values.page) {
+  writePerformancePage("docs/performance.md", host, rows);
+  writeFileSync("docs/performance.svg", picture);
+}
 process.exitCode = rows.every((row) => row.holds) ? 0 : 1;
 
 function formatRow(row: Row): string {

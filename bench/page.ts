@@ -1,23 +1,56 @@
 import { writeFileSync } from "node:fs";
+import { PUBLISHED } from "./published.ts";
 import type { Row } from "./stats.ts";
 
 /** Writes docs/performance.md from one run. */
 export function writePerformancePage(file: string, host: Record<string, string | number>, rows: Row[]): void {
-  const lines = rows.map((row) => {
+  const measured = rows.map((row) => {
+    const note = row.note === undefined ? "" : `; ${row.note}`;
     const floor = row.floor === undefined ? "–" : `${row.floor} ${row.unit}: ${row.floorIs}`;
-    return `| ${row.what} | ${row.value} ${row.unit} | ${floor} | ${row.bar} | ${row.holds ? "yes" : "**no**"} |`;
+    return `| ${row.what} | ${row.value} ${row.unit}${note} | ${floor} | ${row.bar} | ${row.holds ? "yes" : "**no**"} |`;
   });
+  const published = PUBLISHED.map(({ system, figure, conditions }) => `| ${system} | ${figure} | ${conditions} |`);
   const text = `# Performance
 
-Written by \`make bench-page\`; \`make bench\` measures the same without touching this page. Figures of one run on one host, each beside a floor that the
-same run measured. Compare ratios, not milliseconds: the host was a shared one.
+Figures of one run on one host, each beside a floor that the same run measured, by turns. Compare ratios, not milliseconds.
 
-Host: ${host.cpu}, ${host.cores} cores, ${host.memoryMib} MiB, Linux ${String(host.kernel).split(".").slice(0, 2).join(".")}, QEMU ${host.qemu} under TCG (no hardware virtualisation), guests of 512 MiB and one
-vCPU on the stock kernel, save where a row says otherwise.
+Host: ${host.cpu}, ${host.cores} cores, ${host.memoryMib} MiB, Linux ${host.kernel}, QEMU ${host.qemu} under TCG (no hardware virtualisation); a shared one. Guests have one vCPU and, save where a
+row says otherwise, the kernel \`${host.guestKernel}\`; those of the rows on forks (down to the snapshot's) have 256 MiB, \`firebreak run\` and the others the default of 512 MiB.
 
 | what | measured | floor | bar | met |
 | --- | --- | --- | --- | --- |
-${lines.join("\n")}
+${measured.join("\n")}
+
+![The samples of each row beside those of its floor](performance.svg)
+
+## How it is measured
+
+\`\`\`
+make bench        # prints the rows; bench/results/latest.json and latest.svg have every sample. Exit code 1 when a bar is not met
+make bench-page   # the same, and writes this page and its picture
+\`\`\`
+
+It takes some minutes, and many more the first time: image and kernel are built then (\`$FIREBREAK_TEST_HOME\` keeps them). A part of it:
+\`make bench BENCHES=forks\`.
+
+- The floor of a fork is QEMU alone (\`bench/restore-floor.ts\`): the driver's own command line restores the very template that the daemon forks from,
+  from QEMU's start until the guest agent has answered its first request. No daemon, store, user, identity or command; the memory is lent
+  and the drive copied beforehand, and QEMU dials sockets that listen already, so that nobody polls.
+- The daemon is a process of its own, started as users start it. \`vm create\` and resume are timed by a client on its socket, up to the end of
+  \`true\`; \`firebreak run\` from the shell script's start to its exit.
+- PSS is that of the VMMs alone, five seconds after each has answered. The template's memory counts there as far as it is mapped, a part for each fork.
+- How long a VM stands still for a snapshot is the daemon's own figure, from QEMU's events.
+
+## Figures of others
+
+**Not measured here**: as they were published, on other hosts and by other definitions. They compare neither with each other nor with the table
+above, least of all the milliseconds of hardware virtualisation with those of emulation.
+
+| system | figure | conditions |
+| --- | --- | --- |
+${published.join("\n")}
+
+## Where stdout is lost
 
 A command's stdout does not reach half of the raw port's rate. The raw port's writer makes one copy, into the port; a command's output is copied into a pipe and
 out of it again before that, and under emulation the pipe between two processes alone costs more than the port: the same bytes through a
