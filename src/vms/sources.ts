@@ -4,23 +4,19 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import { findHostConflict, type Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import { type Saved, SavedFolder } from "../snapshots/saved-folder.ts";
-import type { Templates } from "../snapshots/templates.ts";
-import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
+import type { VmmDriver } from "../vmm/driver.ts";
 import { vmDir } from "./machine.ts";
 import type { SavedSource } from "./plan.ts";
-import type { BootSource, ImageRef, KernelRef, WorkOptions } from "./ports.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 export interface SourcesOptions {
   paths: FirebreakPaths;
   driver: VmmDriver;
-  source: BootSource;
-  templates: Templates;
   snapshots: SavedFolder;
   disk: Disk;
 }
 
-/** Finds the saved machines that VMs are brought up from. */
+/** Finds the saved machines of users that VMs are brought up from. */
 export class Sources {
   readonly #options: SourcesOptions;
 
@@ -29,18 +25,8 @@ export class Sources {
   }
 
   /** The saved machine, whole and of this host. Throws SNAPSHOT_NOT_FOUND, SNAPSHOT_CORRUPT or SNAPSHOT_INCOMPATIBLE. */
-  async find(
-    record: VmRecord,
-    source: SavedSource,
-    machine: { image: ImageRef; kernel: KernelRef; verdict: AccelVerdict },
-    options: WorkOptions,
-  ): Promise<Saved> {
-    const { templates, snapshots } = this.#options;
-    if (source.from === "template") {
-      const { image, kernel, verdict } = machine;
-      const { memoryMib, cpus, diskMib } = record;
-      return templates.ensure({ image, kernel, memoryMib, cpus, diskMib, accel: verdict.accel }, options);
-    }
+  async find(record: VmRecord, source: Exclude<SavedSource, { from: "template" }>): Promise<Saved> {
+    const { snapshots } = this.#options;
     if (source.from === "suspension") return this.#findSuspension(record);
     const saved = await snapshots.get(source.id);
     if (saved === undefined) throw new FirebreakError("SNAPSHOT_NOT_FOUND", `the snapshot ${source.id} is gone`);

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -34,6 +35,7 @@ export interface StepContext {
   kernel?: KernelRef;
   /** What the VM is brought up from: found once, so that drive and memory are of the same machine. */
   saved?: Saved;
+  accelReason?: string | undefined;
 }
 
 export interface VmStepsOptions {
@@ -125,20 +127,45 @@ export class VmSteps {
 
   /** The drive goes into its place as a whole: what a dead daemon leaves is the old one or the new one. */
   async #copyDrive(context: StepContext, source: SavedSource): Promise<void> {
-    const { record, options } = context;
-    const target = overlayPath(record, this.#options.paths);
-    const { image, kernel } = await this.#resolve(context);
-    const verdict = await this.#chooseAccel(context, kernel);
-    context.saved = await this.#options.sources.find(record, source, { image, kernel, verdict }, options);
-    await this.#options.disk.copySparse(context.saved.overlayPath, `${target}.new`);
+    const target = overlayPath(context.record, this.#options.paths);
+    const saved = await this.#findSaved(context, source);
+    await this.#options.disk.copySparse(saved.overlayPath, `${target}.new`).catch(async (error: unknown) => {
+      // Pruned, or removed by hand, since it was found.
+      if (source.from !== "template" || existsSync(saved.overlayPath)) throw error;
+      await this.#options.templates.drop(saved);
+      delete context.saved;
+      const made = await this.#findSaved(context, source);
+      await this.#options.disk.copySparse(made.overlayPath, `${target}.new`);
+    });
     await rename(`${target}.new`, target);
   }
 
+  /** A template is found, or made, by what a boot would take; of a snapshot, neither kernel nor accelerator are ours to choose. */
+  async #findSaved(context: StepContext, source: SavedSource): Promise<Saved> {
+    const { sources, templates } = this.#options;
+    const { record, options } = context;
+    if (context.saved !== undefined) return context.saved;
+    if (source.from !== "template") {
+      context.accelReason = "it was saved with it";
+      context.saved = await sources.find(record, source);
+      return context.saved;
+    }
+    const { image, kernel } = await this.#resolve(context);
+    const { accel, reason } = await this.#chooseAccel(context, kernel);
+    const { memoryMib, cpus, diskMib } = record;
+    context.accelReason = reason;
+    context.saved = await templates.ensure({ image, kernel, memoryMib, cpus, diskMib, accel }, options);
+    return context.saved;
+  }
+
   async #resolve(context: StepContext): Promise<{ image: ImageRef; kernel: KernelRef }> {
-    const { source } = this.#options;
-    context.image ??= await source.resolveImage(context.record.imageDigest, context.options);
-    context.kernel ??= await source.getKernel(context.record.kernelId);
-    return { image: context.image, kernel: context.kernel };
+    context.kernel ??= await this.#options.source.getKernel(context.record.kernelId);
+    return { image: await this.#resolveImage(context), kernel: context.kernel };
+  }
+
+  async #resolveImage(context: StepContext): Promise<ImageRef> {
+    context.image ??= await this.#options.source.resolveImage(context.record.imageDigest, context.options);
+    return context.image;
   }
 
   async #chooseAccel({ record, options }: StepContext, kernel: KernelRef): Promise<AccelVerdict> {
@@ -162,24 +189,28 @@ export class VmSteps {
   }
 
   async #restoreVmm(context: StepContext, source: SavedSource): Promise<void> {
-    const { driver, store, paths, sources, templates } = this.#options;
+    const { driver, store, paths } = this.#options;
     const { record, options } = context;
-    const { image, kernel } = await this.#resolve(context);
-    const verdict = await this.#chooseAccel(context, kernel);
-    context.saved ??= await sources.find(record, source, { image, kernel, verdict }, options);
-    const { accel } = context.saved.manifest.machine;
+    const image = await this.#resolveImage(context);
+    const saved = await this.#findSaved(context, source);
     options.onProgress?.({ step: "restore", message: "restoring the VM" });
+    const { accel } = saved.manifest.machine;
     const machine = machineOf(record, paths, image.rootfsPath, accel);
-    const vmm = await driver.restore(machine, context.saved.machine, options.signal).catch(async (error: unknown) => {
+    const vmm = await driver.restore(machine, saved.machine, options.signal).catch(async (error: unknown) => {
       const isCorrupt = error instanceof FirebreakError && error.code === "SNAPSHOT_CORRUPT";
       if (source.from !== "template" || !isCorrupt) throw error;
-      this.#options.log("a template is corrupt and made anew", { error: error.message });
-      await templates.drop(context.saved as Saved);
-      delete context.saved;
-      await this.#copyDrive(context, source);
-      return driver.restore(machine, (context.saved as unknown as Saved).machine, options.signal);
+      return driver.restore(machine, await this.#remakeTemplate(context, source), options.signal);
     });
-    context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
+    context.record = store.update(record.id, { vmm, accelReason: accel === "kvm" ? undefined : context.accelReason });
+  }
+
+  /** A template that is not what it was (or was pruned this moment) is made anew, with the drive that belongs to it. */
+  async #remakeTemplate(context: StepContext, source: SavedSource): Promise<Saved["machine"]> {
+    this.#options.log("a template is corrupt and made anew", { vm: context.record.name });
+    if (context.saved !== undefined) await this.#options.templates.drop(context.saved);
+    delete context.saved;
+    await this.#copyDrive(context, source);
+    return (await this.#findSaved(context, source)).machine;
   }
 
   /** A restored guest is there or it is not: only a boot is tried twice. */
