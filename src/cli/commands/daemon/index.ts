@@ -2,13 +2,29 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { DaemonClient } from "../../../client/daemon-client.ts";
 import { canConnect, ensureDaemon } from "../../../client/ensure-daemon.ts";
+import type { DaemonStatus } from "../../../contract/daemon.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
-import { resolvePaths } from "../../../platform/paths.ts";
+import { type FirebreakPaths, resolvePaths } from "../../../platform/paths.ts";
 import { identifyProcess, isSameProcessAlive } from "../../../platform/process.ts";
 import { isJson } from "../../context.ts";
 import { formatAge, formatBytes, printJson } from "../../output.ts";
 
+const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 10_000;
+
+/** A daemon that has been killed takes connections until its memory is given back, and answers none: the next one is started then. */
+async function startDaemon(paths: FirebreakPaths): Promise<{ isNew: boolean; status: DaemonStatus }> {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  for (;;) {
+    const isNew = await ensureDaemon(paths);
+    try {
+      return { isNew, status: await new DaemonClient(paths.socket).status() };
+    } catch (error) {
+      if (isNew || Date.now() > deadline) throw error;
+      await sleep(50);
+    }
+  }
+}
 
 export function addDaemonCommands(program: Command): void {
   const daemon = program
@@ -19,8 +35,7 @@ export function addDaemonCommands(program: Command): void {
     .description("Start the daemon, unless it runs.")
     .action(async () => {
       const paths = resolvePaths();
-      const isNew = await ensureDaemon(paths);
-      const status = await new DaemonClient(paths.socket).status();
+      const { isNew, status } = await startDaemon(paths);
       if (isJson(start)) printJson({ ...status, started: isNew });
       else
         process.stdout.write(
