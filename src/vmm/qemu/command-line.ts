@@ -88,12 +88,17 @@ function guestArgs(launch: Launch, fds: InheritedFds): string[] {
   ];
 }
 
+/** Of translated code that QEMU keeps: its default of 1 GiB fills up in a guest that starts many programs, whatever the guest's memory. */
+const TRANSLATION_MIB = 256;
+
 /**
  * Under TCG the guest must not believe in fast string instructions: QEMU emulates `rep movsb` byte by byte, and kernel and C library
  * would copy with it (bulk output through the channel is some three times faster without).
  */
 export function accelArgs(accel: AccelName): string[] {
-  return accel === "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"];
+  return accel === "kvm"
+    ? ["-accel", "kvm", "-cpu", "host"]
+    : ["-accel", `tcg,tb-size=${TRANSLATION_MIB}`, "-cpu", "max,-erms,-fsrm"];
 }
 
 function driveArgs(serial: string, readOnly: boolean, fd: number, index: number): string[] {
