@@ -1,4 +1,4 @@
-import { chown, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { chown, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { DriveCopy, MachineConfig } from "../driver.ts";
@@ -35,7 +35,7 @@ export class DriveCopies {
       throw new FirebreakError("INTERNAL", "a machine without an exchange folder has no copies made");
     const all = new DriveCopies(qmp, exchangeDir ?? "", copies);
     try {
-      if (copies.length > 0) await lendFolder(exchangeDir as string, config.uid);
+      await all.#emptyFolder();
       for (const copy of copies) await all.#mirror(copy, config, signal);
       return all;
     } catch (error) {
@@ -78,20 +78,18 @@ export class DriveCopies {
       if (process.getuid?.() === 0) await chown(file, 0, 0);
       await rename(file, target);
     }
-    await this.#takeFolderBack();
   }
 
   /** Ends what is under way and removes the copies. Does nothing after `finish`. */
   async abandon(): Promise<void> {
     if (this.#copies.length === 0) return;
     await abandonCopies(this.#qmp);
-    await this.#takeFolderBack();
+    await this.#emptyFolder();
   }
 
-  /** Emptied and ours again, but not removed: QEMU knows this very folder and no other. */
-  async #takeFolderBack(): Promise<void> {
+  /** Of copies that were not finished. The folder stays: QEMU knows this very one and no other. */
+  async #emptyFolder(): Promise<void> {
     if (this.#copies.length === 0) return;
-    if (process.getuid?.() === 0) await chown(this.#exchangeDir, 0, 0);
     for (const name of await readdir(this.#exchangeDir))
       await rm(path.join(this.#exchangeDir, name), { recursive: true, force: true });
   }
@@ -141,12 +139,7 @@ export async function abandonCopies(qmp: QmpClient): Promise<void> {
   }
 }
 
-/** The folder is QEMU's user's while a copy is made, and nobody's at other times. */
-async function lendFolder(folder: string, uid: number): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (process.getuid?.() === 0) await chown(folder, uid, uid);
-}
-
+/** The file is QEMU's user's, the folder is not: nobody else can put something in the file's place. */
 async function makeBlank(file: string, sizeBytes: number, uid: number): Promise<void> {
   await rm(file, { force: true });
   const handle = await open(file, "wx", 0o600);

@@ -65,7 +65,8 @@ export async function spawnQemu(
     const inherit = (fd: number) => FIRST_INHERITED_FD + inherited.push(fd) - 1;
     const fds: InheritedFds & { state?: number } = { drives: [] };
     if (config.exchangeDir !== undefined) {
-      await mkdir(config.exchangeDir, { recursive: true, mode: 0o700 });
+      // Its user may open what we put there, and nothing else.
+      await mkdir(config.exchangeDir, { recursive: true, mode: 0o711 });
       inherit(open(config.exchangeDir, "r"));
     }
     if (lent.state !== undefined) fds.state = inherit(lent.state);
