@@ -217,7 +217,7 @@ export class VmService {
       const changes = { state: "created", startFrom, diskMib, snapshot: manifest.id, reason: undefined } as const;
       const record = store.note(current.id, changes, "restored", { snapshot: manifest.name ?? manifest.id });
       // Its memory fits only the drive that is replaced now.
-      await this.#sources.suspension(record).delete(record.id);
+      await this.#sources.discardSuspension(record);
       return this.#startLocked(record, options);
     });
   }
@@ -417,7 +417,7 @@ export class VmService {
     if (record.state === "suspended") return;
     if (record.state === "created" || record.state === "stopped" || record.state === "crashed") {
       // A drive that has gone on without the memory of a suspension must never meet it again.
-      if (record.startFrom.from !== "suspension") await suspension.delete(record.id);
+      if (record.startFrom.from !== "suspension") await this.#sources.discardSuspension(record);
       return;
     }
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });

@@ -76,6 +76,14 @@ export class Sources {
     );
   }
 
+  /** Gives up what a VM was suspended to, on the disk and in memory. */
+  async discardSuspension(record: Pick<VmRecord, "id">): Promise<void> {
+    const folder = this.suspension(record);
+    const saved = await folder.get(record.id).catch(() => undefined);
+    if (saved !== undefined) this.#options.driver.release(saved.manifest.memory.sha256);
+    await folder.delete(record.id);
+  }
+
   /** Where a VM's own saved machine is while it is suspended. */
   suspension(record: Pick<VmRecord, "id">): SavedFolder {
     return new SavedFolder(path.join(vmDir(record, this.#options.paths), "suspension"), this.#options.disk);

@@ -71,11 +71,14 @@ export class VmSteps {
       pause_vmm: ({ record }) => options.driver.pause(vmmOf(record)),
       resume_vmm: (context) => this.#resumeVmm(context),
       suspend_vmm: (context) => this.#suspendVmm(context),
-      discard_suspension: ({ record }) => options.sources.suspension(record).delete(record.id),
+      discard_suspension: ({ record }) => options.sources.discardSuspension(record),
       stop_guest: (context, step) => this.#stopGuest(context, step.graceMs),
       end_vmm: (context) => this.#endVmm(context),
       mark: (context, step) => this.#mark(context, step.state),
-      remove_files: ({ record }) => this.#removeFiles(record),
+      remove_files: async ({ record }) => {
+        await options.sources.discardSuspension(record);
+        await this.#removeFiles(record);
+      },
       forget: async ({ record }) => options.store.remove(record.id),
     };
   }
