@@ -39,6 +39,13 @@ test("a manifest's ids and digests are of their form: they become paths and comm
   for (const id of ["../../etc", "a/b", ".", "..", "", "0123456789A0", "0123456789ab\n", `${"a".repeat(65)}`])
     assert.equal(accepts({ id }), false, JSON.stringify(id));
   for (const name of ["../x", "a b", "-a", ""]) assert.equal(accepts({ name }), false, name);
+  const vm = (changes: object) => accepts({ vm: { ...manifest.vm, ...changes } });
+  assert.equal(vm({}), true);
+  for (const id of ["../../../etc", "a/b", "", "web"]) assert.equal(vm({ id }), false, id);
+  assert.equal(vm({ name: "../x" }), false);
+  assert.equal(vm({ env: { "A=B": "c" } }), false);
+  assert.equal(accepts({ parent: "../x" }), false);
+  assert.equal(accepts({ imageDigest: "debian" }), false, "the name of something to be built");
   assert.equal(accepts({ memory: { sha256: "a".repeat(63), dataBytes: 1 } }), false);
   assert.equal(accepts({ memory: { sha256: `${"a".repeat(63)}G`, dataBytes: 1 } }), false);
 });

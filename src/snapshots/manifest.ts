@@ -1,8 +1,10 @@
 import { z } from "zod";
-import { MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, NAME_PATTERN } from "../contract/vm.ts";
+import { envSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, NAME_PATTERN } from "../contract/vm.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const bytes = z.number().int().min(0);
+/** Ids become names of folders, of which some are removed again. */
+const id = z.string().regex(/^[0-9a-f]{12,64}$/);
 
 /** Traits of a host that a saved machine depends on: words must be equal, numbers nearly. */
 export const hostTraitsSchema = z.record(z.string(), z.union([z.string(), z.number()]));
@@ -10,7 +12,7 @@ export const hostTraitsSchema = z.record(z.string(), z.union([z.string(), z.numb
 /** manifest.json of a saved machine: the last file to be written. What it does not vouch for is not there. */
 export const manifestSchema = z.strictObject({
   format: z.literal(1),
-  id: z.string().regex(/^[0-9a-f]{12,64}$/),
+  id,
   name: z.string().regex(NAME_PATTERN).optional(),
   createdAt: z.iso.datetime(),
   machine: z.strictObject({
@@ -23,7 +25,8 @@ export const manifestSchema = z.strictObject({
   }),
   host: hostTraitsSchema,
   image: z.string(),
-  imageDigest: z.string(),
+  // A name would be looked up, and built.
+  imageDigest: z.string().regex(/^sha256:[0-9a-f]{1,64}$/),
   kernelId: z.string(),
   /** What the agent in it can do besides its generation's least. */
   agent: z.strictObject({ generation: z.number().int().min(1), features: z.array(z.string()) }),
@@ -33,8 +36,8 @@ export const manifestSchema = z.strictObject({
   overlay: z.strictObject({ sha256, dataBytes: bytes, sizeBytes: bytes }).optional(),
   policy: z.strictObject({ network: z.literal("none") }),
   /** Where it was taken; a template is of no VM. */
-  vm: z.strictObject({ id: z.string(), name: z.string(), env: z.record(z.string(), z.string()) }).optional(),
-  parent: z.string().optional(),
+  vm: z.strictObject({ id, name: z.string().regex(NAME_PATTERN), env: envSchema }).optional(),
+  parent: id.optional(),
   stoppedMs: z.number().min(0),
 });
 export type Manifest = z.output<typeof manifestSchema>;

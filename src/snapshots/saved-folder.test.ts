@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -61,6 +73,16 @@ async function commit(id: string, drive: string | null = "drive", changes: Parti
 }
 
 const ID = "0123456789ab";
+
+function replaceByPipe(file: string): void {
+  rmSync(file);
+  execFileSync("mkfifo", [file]);
+}
+
+function replaceByLink(file: string): void {
+  renameSync(file, path.join(root, ".elsewhere"));
+  symlinkSync(path.join(root, ".elsewhere"), file);
+}
 
 test("a saved machine appears as a whole: what is staged is neither got nor listed", async () => {
   const staged = await folder.stage(ID);
@@ -153,6 +175,19 @@ test("what is not whole is refused, and says what is wrong", async () => {
       },
       /memory has/,
     ],
+    ["a pipe for a file", (at) => replaceByPipe(path.join(at, "memory")), /memory has 0 bytes/],
+    ["a pipe for the manifest", (at) => replaceByPipe(path.join(at, "manifest.json")), /no manifest/],
+    ["a link to a right file", (at) => replaceByLink(path.join(at, "memory")), /memory has/],
+    ["a link to a right manifest", (at) => replaceByLink(path.join(at, "manifest.json")), /no manifest/],
+    [
+      "a manifest without end",
+      (at) => {
+        rmSync(path.join(at, "manifest.json"));
+        symlinkSync("/dev/zero", path.join(at, "manifest.json"));
+      },
+      /no manifest/,
+    ],
+    ["a manifest too large", (at) => truncateSync(path.join(at, "manifest.json"), 17 * MIB), /no manifest/],
   ];
   for (const [what, harm, words] of cases) {
     const saved = await commit(ID);
@@ -191,9 +226,11 @@ test("a drive is read through once, and again when somebody has touched it or an
   assert.deepEqual(digests, [ID, ID]);
 });
 
-test("a machine without a drive of its own has none to be compared", async () => {
-  await folder.verifyOverlay(await commit(ID, null));
+test("a machine without a drive of its own is whole, and nothing that lies there is taken for its drive", async () => {
+  const saved = await commit(ID, null);
   assert.equal((await folder.get(ID))?.manifest.overlay, undefined);
+  writeFileSync(saved.overlayPath, "somebody else's");
+  await assert.rejects(folder.verifyOverlay(saved), corrupt);
   assert.deepEqual(digests, []);
 });
 

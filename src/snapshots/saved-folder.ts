@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { SavedMachine } from "../vmm/driver.ts";
@@ -11,6 +11,8 @@ const MEMORY = "memory";
 const STATE = "state";
 const OVERLAY = "overlay.ext4";
 const MANIFEST = "manifest.json";
+/** An environment and a list of features fit into this many times over. */
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 /** Folders that are not there yet, or not any more, begin so: a dead daemon's are removed by the next one. */
 const STAGING = ".new-";
 const LEAVING = ".gone-";
@@ -70,7 +72,7 @@ export class SavedFolder {
   /** Undefined when there is none of that id. Throws SNAPSHOT_CORRUPT when it is not whole. */
   async get(id: string): Promise<Saved | undefined> {
     const folder = path.join(this.#root, id);
-    const text = await readFile(path.join(folder, MANIFEST), "utf8").catch(() => undefined);
+    const text = await readManifest(path.join(folder, MANIFEST));
     if (text === undefined) {
       if (!existsSync(folder)) return undefined;
       throw corrupt(folder, "it has no manifest");
@@ -112,7 +114,7 @@ export class SavedFolder {
   /** Compares the drive with its digest; memory and state are compared by the driver when they are loaded. Once for as long as nobody touches it. */
   async verifyOverlay(saved: Saved): Promise<void> {
     const expected = saved.manifest.overlay;
-    if (expected === undefined) return;
+    if (expected === undefined) throw corrupt(saved.folder, "nothing is known of its drive");
     const before = await look(saved.overlayPath);
     if (this.#verified.get(saved.overlayPath) === before) return;
     const { sha256 } = await this.#disk.digest(saved.overlayPath);
@@ -164,6 +166,13 @@ function toSaved(folder: string, manifest: Manifest): Saved {
   };
 }
 
+/** Undefined when there is none, or nothing that could be one: a pipe would never end, nor would some devices. */
+async function readManifest(file: string): Promise<string | undefined> {
+  const found = await lstat(file).catch(() => undefined);
+  if (found?.isFile() !== true || found.size > MAX_MANIFEST_BYTES) return undefined;
+  return readFile(file, "utf8").catch(() => undefined);
+}
+
 function parseManifest(folder: string, text: string): Manifest {
   try {
     return manifestSchema.parse(JSON.parse(text));
@@ -173,7 +182,8 @@ function parseManifest(folder: string, text: string): Manifest {
 }
 
 async function checkSize(saved: Saved, file: string, sizeBytes: number): Promise<void> {
-  const found = await stat(file).catch(() => undefined);
+  // A link could lead anywhere, now or later; a pipe would be waited for.
+  const found = await lstat(file).catch(() => undefined);
   if (found?.isFile() === true && found.size === sizeBytes) return;
   const why = `its ${path.basename(file)} has ${found?.size ?? "no"} bytes instead of ${sizeBytes}`;
   throw corrupt(saved.folder, why, saved.manifest);
