@@ -297,6 +297,7 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
         const refuse = async () => {
           // What it holds in memory is not the file, which is what is looked at.
           driver.release(saved.memorySha256);
+          await assert.rejects(driver.prepare(saved), { code: "SNAPSHOT_CORRUPT" });
           await assert.rejects(driver.restore(machine, saved), { code: "SNAPSHOT_CORRUPT" });
           assert.equal(existsSync(machine.runtimeDir), false, "nothing was started");
         };
@@ -309,6 +310,7 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
         await assert.rejects(driver.restore(machine, { ...saved, memorySha256: "0".repeat(64) }), {
           code: "SNAPSHOT_CORRUPT",
         });
+        await driver.prepare(saved);
         const again = await driver.restore(machine, saved);
         assert.equal(await attach(driver, again), 1, "whole again");
         await driver.kill(again);

@@ -192,7 +192,9 @@ export class VmService {
   async restoreTo(saved: Saved, options: WorkOptions = {}): Promise<Vm> {
     const { store } = this.#options;
     const { manifest } = saved;
-    const origin = manifest.vm as NonNullable<Manifest["vm"]>; // a snapshot has one
+    const origin = manifest.vm;
+    if (origin === undefined)
+      throw new FirebreakError("SNAPSHOT_CORRUPT", `the snapshot ${manifest.id} does not say which VM it is of`);
     const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
     const existing = store.get(origin.id);
     if (existing === undefined) {
@@ -205,6 +207,7 @@ export class VmService {
       });
       return this.#startNew({ ...record, id: origin.id }, options);
     }
+    requireSameMachine(existing, manifest);
     return this.#lock(existing.id).run(async () => {
       const current = this.#find(existing.id);
       // Whole and of this host, before what is there is given up.
@@ -566,6 +569,18 @@ function notRunning(record: VmRecord): FirebreakError {
     hint,
     details: { state: record.state },
   });
+}
+
+/** A VM's machine is that of its snapshots for its life: one that says otherwise is of no VM of ours. */
+function requireSameMachine(record: VmRecord, { id, machine, imageDigest }: Manifest): void {
+  const { memoryMib, cpus, driver } = machine;
+  const isSame =
+    record.memoryMib === memoryMib &&
+    record.cpus === cpus &&
+    record.driver === driver &&
+    record.imageDigest === imageDigest;
+  if (!isSame)
+    throw new FirebreakError("SNAPSHOT_CORRUPT", `the snapshot ${id} is not of the VM '${record.name}', as it says`);
 }
 
 /** The part of a VM that its snapshot determines. */
