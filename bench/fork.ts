@@ -31,7 +31,7 @@ const MAX_STOPPED_MS = 300;
  * VMs as forks of a template, against a bare restore of that template. The daemon is a process of its own, and times are a client's on its
  * socket: what a request costs on the way to the daemon and back is in them. Floor and measured take turns, so that noise hits both.
  */
-export async function benchForks(setting: Setting): Promise<Row[]> {
+export async function* benchForks(setting: Setting): AsyncGenerator<Row> {
   const fixture = await startDaemonFixture();
   try {
     // Templates are made on first use; that is not what is measured.
@@ -39,11 +39,9 @@ export async function benchForks(setting: Setting): Promise<Row[]> {
     await runProgram(fixture);
     const floor = await openFloor(setting, fixture);
     try {
-      return [
-        ...(await benchOne(fixture, floor)),
-        ...(await benchAtOnce(fixture, floor)),
-        ...(await benchSnapshot(fixture)),
-      ];
+      yield* await benchOne(fixture, floor);
+      yield* await benchAtOnce(fixture, floor);
+      yield* await benchSnapshot(fixture);
     } finally {
       floor.close();
     }
