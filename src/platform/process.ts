@@ -187,8 +187,12 @@ function trySignal(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+let bootId: string | undefined;
+
+/** The host's boot, which is the same for as long as this process lives. */
 async function readBootId(): Promise<string> {
-  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  bootId ??= (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  return bootId;
 }
 
 /** The absolute path of a program on PATH (or in the administrator's directories), or undefined. */

@@ -19,7 +19,7 @@ import type { SavedSource, VmStep } from "./plan.ts";
 import type { BootSource, ImageRef, KernelRef, WorkOptions } from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
 import type { Sources } from "./sources.ts";
-import type { VmRecord, VmStore } from "./vm-store.ts";
+import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 
 /** A boot under TCG takes 2 s on a quiet machine; one that has not ended by then hangs. */
 const BOOT_DEADLINE_MS = 30_000;
@@ -36,6 +36,8 @@ export interface StepContext {
   /** What the VM is brought up from: found once, so that drive and memory are of the same machine. */
   saved?: Saved;
   accelReason?: string | undefined;
+  /** What has been learnt of the VM on the way: written with its next state, since each write is a wait for the disk. */
+  learnt?: VmChanges;
 }
 
 export interface VmStepsOptions {
@@ -88,7 +90,7 @@ export class VmSteps {
     await execute(context, step);
   }
 
-  async #mark({ record }: StepContext, state: VmState): Promise<void> {
+  async #mark({ record, learnt }: StepContext, state: VmState): Promise<void> {
     const { store, log } = this.#options;
     // A VM that runs has left behind what it was brought up from; its next start is a boot of its own drive.
     const changes =
@@ -100,7 +102,7 @@ export class VmSteps {
             ? { startFrom: { from: "suspension" } as const }
             : {};
     try {
-      store.note(record.id, { state, reason: undefined, ...changes }, state, {});
+      store.note(record.id, { state, reason: undefined, ...learnt, ...changes }, state, {});
     } catch (error) {
       // What frees space must go on when there is none for the note of it.
       const isFreeing = state === "deleting" || state === "stopping";
@@ -224,7 +226,7 @@ export class VmSteps {
       const live = this.#options.open(record);
       try {
         await this.#firstAnswer(live, context);
-        context.record = this.#options.store.update(record.id, { bootMs: Date.now() - startedAt });
+        context.learnt = { ...context.learnt, bootMs: Date.now() - startedAt };
         return;
       } catch (error) {
         const mayRetry =
@@ -289,7 +291,7 @@ export class VmSteps {
       wallClockMs: Date.now(),
     };
     await live.client.personalise(values, options.signal === undefined ? {} : { signal: options.signal });
-    context.record = this.#options.store.update(record.id, { agent });
+    context.learnt = { ...context.learnt, agent };
   }
 
   async #resumeVmm({ record }: StepContext): Promise<void> {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { access, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -34,6 +35,8 @@ export interface AccelChooserOptions {
 export class AccelChooser {
   readonly #options: AccelChooserOptions;
   #probing: Promise<CachedVerdict> | undefined;
+  /** The host's, for as long as this process lives. */
+  #tscKhz: Promise<number | undefined> | undefined;
 
   constructor(options: AccelChooserOptions) {
     this.#options = options;
@@ -60,7 +63,15 @@ export class AccelChooser {
   }
 
   /** The host's TSC frequency in kHz, measured once per boot of the host; undefined where there is no TSC. */
-  async hostTscKhz(): Promise<number | undefined> {
+  hostTscKhz(): Promise<number | undefined> {
+    this.#tscKhz ??= this.#measureTsc().catch((error: unknown) => {
+      this.#tscKhz = undefined;
+      throw error;
+    });
+    return this.#tscKhz;
+  }
+
+  async #measureTsc(): Promise<number | undefined> {
     const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
     const cache = await this.#readCache();
     if (cache.tsc?.bootId === bootId) return cache.tsc.khz;
@@ -145,7 +156,7 @@ export class AccelChooser {
 
   async #writeCache(cache: CacheFile): Promise<void> {
     await mkdir(path.dirname(this.#options.cachePath), { recursive: true });
-    const temporary = `${this.#options.cachePath}.${process.pid}`;
+    const temporary = `${this.#options.cachePath}.${randomBytes(4).toString("hex")}`;
     await writeFile(temporary, JSON.stringify(cache));
     await rename(temporary, this.#options.cachePath);
   }

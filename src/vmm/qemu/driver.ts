@@ -22,7 +22,7 @@ import { AccelChooser } from "./accel.ts";
 import { accelArgs, driveId, type Launch, MACHINE, SOCKET_NAMES } from "./command-line.ts";
 import { abandonCopies } from "./drive-copies.ts";
 import { GuestMemory, MemoryCache } from "./memory.ts";
-import { awaitMigration, setCapabilities } from "./migration.ts";
+import { awaitMigration, continueGuest, setCapabilities } from "./migration.ts";
 import { QmpClient } from "./qmp.ts";
 import { digestState, saveByRecorder, saveTemplate } from "./save.ts";
 import {
@@ -219,7 +219,7 @@ export class QemuDriver implements VmmDriver {
   }
 
   async resume(record: VmmRecord): Promise<void> {
-    await (await this.#control(record)).execute("cont");
+    await continueGuest(await this.#control(record));
   }
 
   async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
@@ -227,8 +227,7 @@ export class QemuDriver implements VmmDriver {
     const qmp = await this.#control(record);
     await abandonCopies(qmp);
     await qmp.execute("migrate_cancel");
-    const { status } = (await qmp.execute("query-status")) as { status: string };
-    if (wanted === "running" && status !== "running") await qmp.execute("cont");
+    if (wanted === "running") await continueGuest(qmp);
   }
 
   async growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void> {

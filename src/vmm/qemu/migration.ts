@@ -3,6 +3,7 @@ import { createWriteStream } from "node:fs";
 import { chmod, chown, rm } from "node:fs/promises";
 import net, { type Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
 import type { QmpClient } from "./qmp.ts";
@@ -50,6 +51,24 @@ export function awaitMigration(qmp: QmpClient): Promise<void> {
       reject(new FirebreakError("VM_CRASHED", "QEMU ended while it was saved or restored"));
     });
   });
+}
+
+/** How long QEMU may take to put a finished migration away. */
+const FINALIZE_MS = 5_000;
+
+/** Lets a guest go on that stands still after a migration: QEMU says that one is completed a moment before it may be told so. */
+export async function continueGuest(qmp: QmpClient): Promise<void> {
+  const deadline = Date.now() + FINALIZE_MS;
+  while (true) {
+    const status = await readStatus(qmp);
+    if (status !== "finish-migrate" || Date.now() > deadline) break;
+    await sleep(1);
+  }
+  await qmp.execute("cont");
+}
+
+async function readStatus(qmp: QmpClient): Promise<unknown> {
+  return ((await qmp.execute("query-status")) as { status?: unknown }).status;
 }
 
 function awaitStop(qmp: QmpClient): Promise<void> {

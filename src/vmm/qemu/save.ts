@@ -5,7 +5,7 @@ import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver
 import { type Launch, recorderUri } from "./command-line.ts";
 import { DriveCopies } from "./drive-copies.ts";
 import type { GuestMemory } from "./memory.ts";
-import { awaitMigration, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
+import { awaitMigration, continueGuest, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
 import type { QmpClient } from "./qmp.ts";
 import { killProcess, type LentFds, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
 
@@ -68,7 +68,7 @@ export async function saveByRecorder(
       await finishCopies();
       await migrateTo(qmp, recorderUri(runtimeDir), { signal });
     } else await migrateTo(qmp, recorderUri(runtimeDir), { signal, onStopped: finishCopies });
-    if (target.afterwards === "continue") await qmp.execute("cont");
+    if (target.afterwards === "continue") await continueGuest(qmp);
     const stoppedMs = performance.now() - stoppedAt();
     await arrived;
     await setCapabilities(recorder.qmp, true);
@@ -85,7 +85,7 @@ export async function saveByRecorder(
     await copies?.abandon();
     await qmp.execute("migrate_cancel").catch(() => {});
     // A guest that stands still though nobody has its state goes on.
-    if (target.afterwards !== "stay_paused") await qmp.execute("cont").catch(() => {});
+    if (target.afterwards !== "stay_paused") await continueGuest(qmp).catch(() => {});
     throw error;
   } finally {
     recorder.qmp.close();
