@@ -82,6 +82,7 @@ export interface Vm {
   reason?: string;
   image: string;
   imageDigest: string;
+  kernelId: string;
   memoryMib: number;
   cpus: number;
   diskMib: number;

@@ -79,6 +79,7 @@ async function main(): Promise<void> {
   await mkdir(paths.trash);
   await templateFolder.sweep();
   await snapshotFolder.sweep();
+  await snapshots.recover();
   const strays = await removeStrays(paths, vmIds());
   if (strays.folders.length + strays.pids.length > 0) log("removed left-overs", { ...strays });
 

@@ -36,7 +36,14 @@ export const manifestSchema = z.strictObject({
   overlay: z.strictObject({ sha256, dataBytes: bytes, sizeBytes: bytes }).optional(),
   policy: z.strictObject({ network: z.literal("none") }),
   /** Where it was taken; a template is of no VM. */
-  vm: z.strictObject({ id, name: z.string().regex(NAME_PATTERN), env: envSchema }).optional(),
+  vm: z
+    .strictObject({
+      id,
+      name: z.string().regex(NAME_PATTERN),
+      env: envSchema,
+      idleTimeoutMs: z.number().int().min(1).optional(),
+    })
+    .optional(),
   parent: id.optional(),
   stoppedMs: z.number().min(0),
 });

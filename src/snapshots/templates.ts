@@ -18,6 +18,8 @@ const BOOT_DEADLINE_MS = 30_000;
 const BOOT_ATTEMPTS = 2;
 /** A file system grows online but does not shrink: a VM is forked from the largest of these that fits its disk. */
 const BASE_DISKS_MIB = [2048, 512, 64];
+/** To be raised when something changes that is not among a template's inputs: the warm-up, the driver's kernel parameters. */
+const RECIPE = 1;
 /** More than this many are not kept, the ones unused for longest go first: each takes some 100 MiB. */
 const MAX_TEMPLATES = 16;
 
@@ -74,9 +76,10 @@ export class Templates {
       this.#known.set(id, known);
       return known;
     }
+    const follower = options.onProgress;
     let making = this.#making.get(id);
     if (making === undefined) {
-      const followers = new Set<(progress: Progress) => void>();
+      const followers = new Set<(progress: Progress) => void>(follower === undefined ? [] : [follower]);
       const onProgress = (progress: Progress) => {
         for (const follower of followers) follower(progress);
       };
@@ -85,7 +88,6 @@ export class Templates {
       making = { made, followers };
       this.#making.set(id, making);
     }
-    const follower = options.onProgress;
     if (follower !== undefined) making.followers.add(follower);
     try {
       return await orAborted(making.made, options.signal);
@@ -295,7 +297,7 @@ export function baseDiskMib(diskMib: number): number {
 export function templateId(spec: TemplateSpec, host: HostTraits): string {
   const words = Object.entries(host).filter(([, value]) => typeof value === "string");
   const inputs = [
-    "1",
+    RECIPE,
     spec.image.digest,
     spec.kernel.kernelId,
     // Its name holds the digest of the agent and the modules in it.

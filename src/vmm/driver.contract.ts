@@ -272,6 +272,8 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
       await driver.pause(record);
       const { saved, copies } = await save(fixture, record, config, { afterwards: "stay_paused" });
       await assertStandsStill(driver, record);
+      // And once more, without having run in between.
+      await save(fixture, record, config, { afterwards: "stay_paused" });
       const restored = await driver.restore(await twinOf(fixture, copies), saved);
       try {
         assert.equal(await attach(driver, restored), 1, "what is restored runs");

@@ -1,7 +1,7 @@
 /** Tells when a VM has not been used for its idle timeout. A use is anything that somebody waits for. */
 export class IdleWatch {
   readonly #onIdle: (id: string) => void;
-  readonly #watched = new Map<string, { timeoutMs: number; timer: NodeJS.Timeout | undefined }>();
+  readonly #watched = new Map<string, { timeoutMs: number; changes: number; timer: NodeJS.Timeout | undefined }>();
 
   /** Also of those that are not watched yet: a use may be what brings a VM back. */
   readonly #users = new Map<string, number>();
@@ -13,7 +13,7 @@ export class IdleWatch {
   /** From now on; the timeout begins to run at once. */
   watch(id: string, timeoutMs: number): void {
     this.forget(id);
-    this.#watched.set(id, { timeoutMs, timer: undefined });
+    this.#watched.set(id, { timeoutMs, changes: 0, timer: undefined });
     this.#arm(id);
   }
 
@@ -32,6 +32,11 @@ export class IdleWatch {
     }
   }
 
+  /** A number that is another one after each beginning and end of a use. */
+  useCount(id: string): number {
+    return this.#watched.get(id)?.changes ?? 0;
+  }
+
   /** It turned out to be in use after all: the timeout begins anew. */
   postpone(id: string): void {
     this.#arm(id);
@@ -39,6 +44,8 @@ export class IdleWatch {
 
   #count(id: string, change: number): void {
     const users = (this.#users.get(id) ?? 0) + change;
+    const entry = this.#watched.get(id);
+    if (entry !== undefined) entry.changes++;
     if (users > 0) this.#users.set(id, users);
     else this.#users.delete(id);
     this.#arm(id);

@@ -116,10 +116,15 @@ test("a paused VM that is stopped goes on for its shutdown, unless it is forced"
   assert.deepEqual(stop(0), ["mark", "end_vmm", "mark"]);
 });
 
-test("a suspended VM that is stopped keeps its drive and gives up its memory", () => {
+test("a suspended VM that is stopped is brought back to write its disk, unless it is forced", () => {
   const facts = { state: "suspended", hasDrive: true, isVmmAlive: false, startFrom: suspension } as const;
   const steps = kinds(planVm({ state: "stopped", graceMs: 1000 }, facts));
-  assert.deepEqual(steps, ["end_vmm", "mark", "discard_suspension"]);
+  assert.deepEqual(steps, [
+    ...["restore_vmm", "await_guest", "personalise", "mark", "stop_guest"],
+    ...["end_vmm", "mark", "discard_suspension"],
+  ]);
+  const forced = kinds(planVm({ state: "stopped", graceMs: 0 }, facts));
+  assert.deepEqual(forced, ["end_vmm", "mark", "discard_suspension"]);
 });
 
 test("whatever a VM is and comes from, a plan for it ends in what is wanted, and one of a VM that is there is empty", () => {

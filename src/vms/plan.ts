@@ -103,7 +103,12 @@ function planBringUp({ startFrom, hasDrive }: VmFacts): VmStep[] {
 
 function planStopped(graceMs: number, facts: VmFacts): VmStep[] {
   const end: VmStep[] = [{ kind: "end_vmm" }, { kind: "mark", state: "stopped" }];
-  if (facts.state === "suspended") return [...end, { kind: "discard_suspension" }];
+  if (facts.state === "suspended") {
+    // What its guest had not yet written to its disk is in its memory: it is brought back to write it.
+    const wake: VmStep[] =
+      graceMs > 0 ? [...planBringUp(facts), { kind: "mark", state: "stopping" }, { kind: "stop_guest", graceMs }] : [];
+    return [...wake, ...end, { kind: "discard_suspension" }];
+  }
   if (!facts.isVmmAlive) return facts.state === "stopped" ? [] : end;
   return [
     { kind: "mark", state: "stopping" },

@@ -69,7 +69,12 @@ export async function saveVm(
     state: { sha256: result.stateSha256, sizeBytes: result.stateSizeBytes },
     ...(isCopied ? { overlay: await disk.digest(staged.overlayPath) } : {}),
     policy: { network: "none" },
-    vm: { id: record.id, name: record.name, env: record.env },
+    vm: {
+      id: record.id,
+      name: record.name,
+      env: record.env,
+      ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
+    },
     ...(record.snapshot === undefined ? {} : { parent: record.snapshot }),
     stoppedMs: Math.round(result.stoppedMs),
   };

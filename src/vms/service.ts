@@ -47,6 +47,8 @@ export class VmService {
   readonly #starting = new Map<string, AbortController>();
   /** Graceful stops under way, so that a forced one or a deletion does not wait for their grace. */
   readonly #stopping = new Map<string, AbortController>();
+  /** VMs that are worked on by `exclusively`. */
+  readonly #exclusive = new Set<string>();
   readonly #idle = new IdleWatch((id) => void this.#suspendIdle(id));
   readonly #sources: Sources;
   readonly #steps: VmSteps;
@@ -132,10 +134,15 @@ export class VmService {
       record === undefined
         ? undefined
         : await this.#lock(record.id).run(async () => this.#options.store.get(record.id));
-    if (current?.state === "running")
-      return new FirebreakError("CHANNEL_LOST", `the channel to the VM '${current.name}' broke`, {
-        hint: "Try again.",
+    if (current !== undefined && (current.state === "running" || current.state.startsWith("suspend"))) {
+      const isOther = live !== undefined && this.#live.get(current.id) !== live;
+      const what = isOther
+        ? `the VM '${current.name}' has been suspended or restored meanwhile`
+        : `the channel to the VM '${current.name}' broke`;
+      return new FirebreakError("CHANNEL_LOST", what, {
+        hint: `What ran in it may still run: firebreak vm execs ${current.name}, then firebreak vm attach ${current.name} ID`,
       });
+    }
     const why = current?.reason === undefined ? "" : `: ${current.reason}`;
     const state =
       current === undefined || current.state === "deleting" ? "has been deleted" : `has ended (${current.state})${why}`;
@@ -147,7 +154,7 @@ export class VmService {
     options: WorkOptions & { ephemeral?: boolean; start?: boolean } = {},
   ): Promise<Vm> {
     const { driver, source } = this.#options;
-    this.#admit(request.memoryMib);
+    this.admit(request.memoryMib);
     if (request.name !== undefined) this.requireFreeName(request.name);
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
@@ -176,11 +183,9 @@ export class VmService {
     options: WorkOptions = {},
   ): Promise<Vm> {
     const { machine } = manifest;
-    this.#admit(machine.memoryMib);
+    this.admit(machine.memoryMib);
     if (request.diskMib !== undefined && request.diskMib < machine.diskMib) {
-      throw new FirebreakError("INVALID_ARGUMENT", `the snapshot's disk has ${machine.diskMib} MiB and cannot shrink`, {
-        details: { field: "diskMib" },
-      });
+      throw cannotShrink(`the snapshot ${manifest.name ?? manifest.id}`, machine.diskMib);
     }
     return this.#startNew(
       this.#newRecord({ ...fromManifest(manifest), ...request, diskMib: request.diskMib ?? machine.diskMib }),
@@ -198,7 +203,7 @@ export class VmService {
     const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
     const existing = store.get(origin.id);
     if (existing === undefined) {
-      this.#admit(manifest.machine.memoryMib);
+      this.admit(manifest.machine.memoryMib);
       const record = this.#newRecord({
         ...fromManifest(manifest),
         name: origin.name,
@@ -212,7 +217,7 @@ export class VmService {
       const current = this.#find(existing.id);
       // Whole and of this host, before what is there is given up.
       await this.#sources.verify(saved);
-      if (current.state !== "running" && current.state !== "paused") this.#admit(current.memoryMib);
+      if (current.state !== "running" && current.state !== "paused") this.admit(current.memoryMib);
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options });
       // Of a machine that is given up: with the restored drive it would be no machine.
       await this.#steps.run({ kind: "discard_suspension" }, { record: current, options });
@@ -275,7 +280,7 @@ export class VmService {
       const current = this.#find(id);
       if (current.state === "deleting")
         throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${current.name}' is being deleted`);
-      if (current.state !== "running" && current.state !== "paused") this.#admit(current.memoryMib);
+      if (current.state !== "running" && current.state !== "paused") this.admit(current.memoryMib);
       return this.#startLocked(current, options, known);
     });
   }
@@ -286,7 +291,9 @@ export class VmService {
     known: Pick<StepContext, "image" | "kernel"> = {},
   ): Promise<Vm> {
     const aborter = new AbortController();
-    const signal = options.signal === undefined ? aborter.signal : AbortSignal.any([aborter.signal, options.signal]);
+    // Bringing a VM back cannot be called off: its drive goes on with it, and what it was saved to is then of no use any more.
+    const isCancelable = options.signal !== undefined && record.startFrom.from !== "suspension";
+    const signal = isCancelable ? AbortSignal.any([aborter.signal, options.signal as AbortSignal]) : aborter.signal;
     this.#starting.set(record.id, aborter);
     try {
       await this.#reach(record, { state: "running" }, { ...options, signal }, known);
@@ -299,6 +306,7 @@ export class VmService {
     return toVm(this.#find(record.id));
   }
 
+  /** Stops a running VM's virtual CPUs where they are. Throws VM_STATE_CONFLICT when it does not run. */
   async pause(nameOrId: string): Promise<Vm> {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "paused") throw notRunning(record);
@@ -311,17 +319,17 @@ export class VmService {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "paused" && record.state !== "suspended")
         throw notRunning(record);
-      if (record.state === "suspended") this.#admit(record.memoryMib);
+      if (record.state === "suspended") this.admit(record.memoryMib);
       return this.#startLocked(record, {});
     });
   }
 
   /** Saves a VM and ends its VMM, until it is used again. */
-  async suspend(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
+  async suspend(nameOrId: string, options: WorkOptions & { isStillWanted?: () => boolean } = {}): Promise<Vm> {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "suspended") throw notRunning(record);
       try {
-        await this.#reach(record, { state: "suspended" }, options);
+        await this.#reach(record, { state: "suspended" }, options, {}, options.isStillWanted);
       } catch (error) {
         await this.#afterFailedSuspend(record.id, error);
         throw error;
@@ -332,9 +340,10 @@ export class VmService {
 
   async #suspendIdle(id: string): Promise<void> {
     try {
-      const isBusy = await this.#isBusy(id);
-      if (isBusy) this.#idle.postpone(id);
-      else await this.suspend(id);
+      const useCount = this.#idle.useCount(id);
+      const isStillWanted = () => this.#idle.useCount(id) === useCount;
+      if (!(await this.#isBusy(id))) await this.suspend(id, { isStillWanted });
+      this.#idle.postpone(id);
     } catch (error) {
       this.#options.log("an idle VM could not be suspended", { id, error: toFirebreakError(error).message });
       this.#idle.postpone(id);
@@ -362,12 +371,28 @@ export class VmService {
   /** Runs `work` while nothing else changes the VM. */
   exclusively<T>(nameOrId: string, work: (record: VmRecord, live: LiveVm | undefined) => Promise<T>): Promise<T> {
     const { id } = this.#find(nameOrId);
-    return this.#lock(id).run(() => work(this.#find(id), this.#live.get(id)));
+    return this.#lock(id).run(async () => {
+      this.#exclusive.add(id);
+      try {
+        return await work(this.#find(id), this.#live.get(id));
+      } finally {
+        this.#exclusive.delete(id);
+      }
+    });
+  }
+
+  /** Ends the VMM of a VM that is being saved or paused, which may take long, or for ever if the VMM stands still. */
+  async #interrupt(record: VmRecord): Promise<void> {
+    const vmm = this.#options.store.get(record.id)?.vmm;
+    if (this.#exclusive.has(record.id) && vmm !== undefined) await this.#options.driver.kill(vmm);
   }
 
   async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
     const record = this.#find(nameOrId);
-    if (graceMs === 0) this.#stopping.get(record.id)?.abort();
+    if (graceMs === 0) {
+      this.#stopping.get(record.id)?.abort();
+      await this.#interrupt(record);
+    }
     return this.#lock(record.id).run(async () => {
       const aborter = new AbortController();
       this.#stopping.set(record.id, aborter);
@@ -384,6 +409,7 @@ export class VmService {
     const record = this.#find(nameOrId);
     this.#starting.get(record.id)?.abort();
     this.#stopping.get(record.id)?.abort();
+    await this.#interrupt(record);
     await this.#lock(record.id).run(async () => {
       const current = this.#options.store.get(record.id);
       if (current !== undefined) await this.#reach(current, { state: "absent" }, options);
@@ -394,11 +420,14 @@ export class VmService {
 
   /** Brings the store and the host to agree after a daemon's end: finds VMs again, finishes deletions, names what was lost. */
   async recover(): Promise<void> {
-    for (const record of this.#options.store.list()) {
-      await this.#recoverOne(record).catch((error: unknown) => {
-        this.#options.log("a VM could not be recovered", { vm: record.name, error: toFirebreakError(error).message });
-      });
-    }
+    // At once: one whose VMM does not answer is not to keep the others waiting.
+    await Promise.all(
+      this.#options.store.list().map((record) =>
+        this.#recoverOne(record).catch((error: unknown) => {
+          this.#options.log("a VM could not be recovered", { vm: record.name, error: toFirebreakError(error).message });
+        }),
+      ),
+    );
   }
 
   async #recoverOne(record: VmRecord): Promise<void> {
@@ -406,6 +435,9 @@ export class VmService {
     // Nobody is left who could see an ephemeral VM's command end.
     if (record.state === "deleting" || record.ephemeral) return this.delete(record.id);
     const suspension = this.#sources.suspension(record);
+    // What it was suspended to has been of use, or its drive has gone on without it.
+    const isSpent = record.startFrom.from !== "suspension" && record.state !== "suspending";
+    if (isSpent) await this.#sources.discardSuspension(record);
     await suspension.sweep();
     const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
     const mayGoOn = record.state === "running" || record.state === "paused" || record.state === "suspending";
@@ -450,6 +482,8 @@ export class VmService {
     target: VmTarget,
     options: WorkOptions,
     known: Pick<StepContext, "image" | "kernel"> = {},
+    /** Asked last of all before anything is done. */
+    isStillWanted: () => boolean = () => true,
   ): Promise<void> {
     const { paths, store, driver } = this.#options;
     const facts: VmFacts = {
@@ -460,6 +494,8 @@ export class VmService {
     };
     await mkdir(vmDir(record, paths), { recursive: true });
     const context: StepContext = { record, options, ...known };
+    // Between this and the first step, which is a note of it, nobody else gets to run.
+    if (!isStillWanted()) return;
     for (const step of planVm(target, facts)) {
       if (target.state === "running") throwIfAborted(options.signal);
       context.record = store.get(record.id) ?? record;
@@ -475,7 +511,9 @@ export class VmService {
     if (record === undefined) return;
     const reason = toFirebreakError(thrown).message;
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
-    this.#options.store.update(id, { state: "crashed", reason });
+    // What a VM was suspended to is still there, and it may be brought back another time.
+    const state = record.startFrom.from === "suspension" ? "suspended" : "crashed";
+    this.#options.store.update(id, { state, reason });
     this.#note(record, "start_failed", { reason });
   }
 
@@ -525,7 +563,7 @@ export class VmService {
   }
 
   /** Refuses a VM that would not fit into the host's memory. */
-  #admit(memoryMib: number): void {
+  admit(memoryMib: number): void {
     const totalMib = Math.floor(os.totalmem() / 1024 / 1024);
     const freeMib = Math.floor(os.freemem() / 1024 / 1024);
     if (memoryMib <= freeMib) return;
@@ -557,12 +595,18 @@ export class VmService {
   }
 }
 
+export function cannotShrink(what: string, diskMib: number): FirebreakError {
+  return new FirebreakError("INVALID_ARGUMENT", `the disk of ${what} has ${diskMib} MiB and cannot shrink`, {
+    details: { field: "diskMib" },
+  });
+}
+
 function notRunning(record: VmRecord): FirebreakError {
   const why = record.reason === undefined ? "" : ` (${record.reason})`;
   const hint =
     record.state === "starting"
       ? "Wait until it runs."
-      : record.state === "paused"
+      : record.state === "paused" || record.state === "suspended"
         ? `Let it go on: firebreak vm resume ${record.name}`
         : `Start it: firebreak vm start ${record.name}`;
   return new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' is ${record.state}${why}`, {
@@ -597,6 +641,7 @@ function fromManifest(manifest: Manifest) {
     accelRequest: machine.accel,
     ephemeral: false,
     env: manifest.vm?.env ?? {},
+    ...(manifest.vm?.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: manifest.vm.idleTimeoutMs }),
     startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
   };
 }

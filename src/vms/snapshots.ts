@@ -9,7 +9,7 @@ import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
-import type { VmService } from "./service.ts";
+import { cannotShrink, type VmService } from "./service.ts";
 import type { VmStore } from "./vm-store.ts";
 
 export interface VmSnapshotsOptions {
@@ -31,6 +31,12 @@ export class VmSnapshots {
 
   constructor(options: VmSnapshotsOptions) {
     this.#options = options;
+  }
+
+  /** Removes what the forks of a dead daemon went through. */
+  async recover(): Promise<void> {
+    for (const { manifest } of await this.#all())
+      if (manifest.name === undefined) await this.#options.snapshots.delete(manifest.id);
   }
 
   async list(): Promise<Snapshot[]> {
@@ -88,6 +94,9 @@ export class VmSnapshots {
   ): Promise<Vm> {
     const { vms, snapshots, driver } = this.#options;
     if (request.name !== undefined) vms.requireFreeName(request.name);
+    const source = vms.get(vm);
+    if (request.diskMib !== undefined && request.diskMib < source.diskMib)
+      throw cannotShrink(`the VM '${source.name}'`, source.diskMib);
     options.onProgress?.({ step: "snapshot", message: `saving the VM '${vm}'` });
     const { manifest } = await this.#take(vm, options);
     try {
@@ -124,6 +133,8 @@ export class VmSnapshots {
           });
         }
         options.onProgress?.({ step: "snapshot", message: `saving the VM '${record.name}'` });
+        // A recorder holds its memory once more for as long as the save lasts.
+        vms.admit(record.memoryMib);
         const staged = await snapshots.stage(id);
         try {
           const afterwards = record.state === "paused" ? "stay_paused" : "continue";

@@ -54,7 +54,7 @@ export class Sources {
       if (code !== "SNAPSHOT_CORRUPT" && code !== "SNAPSHOT_INCOMPATIBLE") throw error;
       throw new FirebreakError(code, `the VM '${record.name}' cannot go on where it was suspended: ${message}`, {
         cause: error,
-        hint: `Start it anew from its disk: firebreak vm stop ${record.name} && firebreak vm start ${record.name}`,
+        hint: `Give that up and start it from its disk: firebreak vm stop --force ${record.name} && firebreak vm start ${record.name}`,
       });
     }
   }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { VmOrigin, VmState } from "../contract/vm.ts";
+import type { VmState } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
@@ -23,6 +23,10 @@ import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 
 /** A boot under TCG takes 2 s on a quiet machine; one that has not ended by then hangs. */
 const BOOT_DEADLINE_MS = 30_000;
+/** How long a resumed guest may take to set its clock before it goes on without. */
+const CLOCK_DEADLINE_MS = 5_000;
+/** How long a guest may write to its disk before it is suspended all the same. */
+const SYNC_DEADLINE_MS = 10_000;
 /** Booting under TCG can hang in the guest kernel's clock calibration: it is tried once more. */
 const BOOT_ATTEMPTS = 2;
 
@@ -95,14 +99,14 @@ export class VmSteps {
     // A VM that runs has left behind what it was brought up from; its next start is a boot of its own drive.
     const changes =
       state === "running" && record.state === "starting"
-        ? { startedAt: new Date().toISOString(), startFrom: { from: "boot" } as const, origin: originOf(record) }
+        ? { startedAt: new Date().toISOString(), startFrom: { from: "boot" } as const, origin: "boot" as const }
         : state === "stopped"
           ? { startFrom: { from: "boot" } as const }
           : state === "suspended"
             ? { startFrom: { from: "suspension" } as const }
             : {};
     try {
-      store.note(record.id, { state, reason: undefined, ...learnt, ...changes }, state, {});
+      store.note(record.id, { state, reason: undefined, ...changes, ...learnt }, state, {});
     } catch (error) {
       // What frees space must go on when there is none for the note of it.
       const isFreeing = state === "deleting" || state === "stopping";
@@ -150,8 +154,9 @@ export class VmSteps {
     const { sources, templates } = this.#options;
     const { record, options } = context;
     if (context.saved !== undefined) return context.saved;
+    context.learnt = { ...context.learnt, origin: source.from };
     if (source.from !== "template") {
-      context.accelReason = "it was saved with it";
+      context.accelReason = "as in what was saved";
       context.saved = await sources.find(record, source);
       return context.saved;
     }
@@ -201,7 +206,10 @@ export class VmSteps {
     options.onProgress?.({ step: "restore", message: "restoring the VM" });
     const { accel } = saved.manifest.machine;
     const machine = machineOf(record, paths, image.rootfsPath, accel);
+    // From the moment that its guest may run, its drive is newer than what it was suspended to: that is never brought back again.
+    if (source.from === "suspension") store.update(record.id, { startFrom: { from: "boot" } });
     const vmm = await driver.restore(machine, saved.machine, options.signal).catch(async (error: unknown) => {
+      if (source.from === "suspension") store.update(record.id, { startFrom: source });
       const isCorrupt = error instanceof FirebreakError && error.code === "SNAPSHOT_CORRUPT";
       if (source.from !== "template" || !isCorrupt) throw error;
       return driver.restore(machine, await this.#remakeTemplate(context, source), options.signal);
@@ -298,13 +306,25 @@ export class VmSteps {
     await this.#options.driver.resume(vmmOf(record));
     // Its clock stood still with it.
     const live = this.#options.live(record) ?? this.#options.open(record);
-    await live.client.personalise({ wallClockMs: Date.now() });
+    // A guest that is slow to hear of the time goes on all the same.
+    await live.client
+      .personalise({ wallClockMs: Date.now() }, { deadlineMs: CLOCK_DEADLINE_MS })
+      .catch((error: unknown) => {
+        this.#options.log("a resumed guest was not told the time", { vm: record.name, error: String(error) });
+      });
   }
 
   async #suspendVmm({ record, options }: StepContext): Promise<void> {
     const { sources } = this.#options;
     options.onProgress?.({ step: "suspend", message: "saving the VM" });
     const live = this.#options.live(record) ?? this.#options.open(record);
+    // Its memory holds what it has not written yet: with its disk in order, not all is lost if its memory is.
+    await live.client.sync({ deadlineMs: SYNC_DEADLINE_MS }).catch((error: unknown) => {
+      this.#options.log("a guest did not write its disk before it was suspended", {
+        vm: record.name,
+        error: String(error),
+      });
+    });
     const folder = sources.suspension(record);
     const staged = await folder.stage(record.id);
     try {
@@ -348,10 +368,6 @@ const MIB = 1024 * 1024;
 function vmmOf(record: VmRecord) {
   if (record.vmm !== undefined) return record.vmm;
   throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' has no VMM`);
-}
-
-function originOf(record: VmRecord): VmOrigin {
-  return record.startFrom.from;
 }
 
 /** An agent restored from an old snapshot ignores what it does not know: what cannot be done without is asked for first. */

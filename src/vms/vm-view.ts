@@ -11,6 +11,7 @@ export function toVm(record: VmRecord): Vm {
     ...(record.reason === undefined ? {} : { reason: record.reason }),
     image: record.image,
     imageDigest: record.imageDigest,
+    kernelId: record.kernelId,
     memoryMib: record.memoryMib,
     cpus: record.cpus,
     diskMib: record.diskMib,

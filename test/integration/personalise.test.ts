@@ -7,7 +7,7 @@ import { exec, sh } from "../../src/guest/client.contract.ts";
 import { GuestClient } from "../../src/guest/client.ts";
 import { GuestConnection } from "../../src/guest/connection.ts";
 import type { VmmRecord } from "../../src/vmm/driver.ts";
-import { SOCKET_NAMES } from "../../src/vmm/qemu/command-line.ts";
+import { driveId, SOCKET_NAMES } from "../../src/vmm/qemu/command-line.ts";
 import { QmpClient } from "../../src/vmm/qemu/qmp.ts";
 import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
@@ -54,7 +54,7 @@ test("a drive that the host enlarges grows in the guest, once, and never shrinks
   const qmp = await QmpClient.connect(`${record.runtimeDir}/${SOCKET_NAMES.qmp}`, 5_000);
   try {
     for (const gib of [3, 10]) {
-      const device = qmp.execute("block_resize", { device: "d1", size: gib * GIB });
+      const device = qmp.execute("block_resize", { device: driveId("overlay"), size: gib * GIB });
       // The guest waits for what it has not heard of yet.
       await timed(t, `grow to ${gib} GiB`, client.personalise({ overlayBytes: gib * GIB }));
       await device;

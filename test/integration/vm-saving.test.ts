@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -155,7 +155,7 @@ test("a VM that cannot be brought back says why, and keeps what it was saved to"
   service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
   await assert.rejects(hello("one"), hasCode("VMM_START_FAILED"));
   const vm = service.vms.get("one");
-  assert.deepEqual([vm.state, vm.reason], ["crashed", "no"]);
+  assert.deepEqual([vm.state, vm.reason], ["suspended", "no"]);
   service.driver.startError = undefined;
   assert.deepEqual([(await service.vms.start("one")).origin], ["suspension"]);
 });
@@ -178,11 +178,92 @@ test("a suspension that is gone is named, with what to do", async () => {
   rmSync(suspension("one"), { recursive: true });
   await assert.rejects(
     hello("one"),
-    (error: unknown) => hasCode("SNAPSHOT_CORRUPT")(error) && /vm stop one/.test((error as FirebreakError).hint ?? ""),
+    (error: unknown) =>
+      hasCode("SNAPSHOT_CORRUPT")(error) && /vm stop --force one/.test((error as FirebreakError).hint ?? ""),
   );
 });
 
+test("a caller who gives up a wake does not stop it: the VM's drive goes on with it", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const caller = new AbortController();
+  const started = service.vms.start("one", { signal: caller.signal });
+  caller.abort();
+  assert.equal((await started).state, "running");
+});
+
+test("what a VM was suspended to is spent when its guest may have run, whatever comes after", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const openChannel = service.driver.openChannel;
+  service.driver.openChannel = () => Promise.reject(new FirebreakError("VM_CRASHED", "gone"));
+  await assert.rejects(hello("one"));
+  service.driver.openChannel = openChannel;
+  assert.equal(service.vms.get("one").state, "crashed");
+  assert.equal((await service.vms.start("one")).origin, "boot");
+});
+
+test("a suspended VM that is stopped is brought back to write its disk; by force it is not", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const before = service.driver.restored.length;
+  assert.equal((await service.vms.stop("one", 100)).state, "stopped");
+  assert.equal(service.driver.restored.length, before + 1);
+  await service.vms.start("one");
+  await service.vms.suspend("one");
+  assert.equal((await service.vms.stop("one", 0)).state, "stopped");
+  assert.equal(service.driver.restored.length, before + 1);
+});
+
+test("a snapshot whose agent is older is forked without what it cannot do, and refused what needs it", async () => {
+  await service.create("one");
+  const { id } = await service.snapshots.create("one", "old");
+  const file = path.join(service.paths.snapshots, id, "manifest.json");
+  const manifest = JSON.parse(readFileSync(file, "utf8"));
+  manifest.agent.features = [];
+  writeFileSync(file, JSON.stringify(manifest));
+  assert.equal((await service.snapshots.fork("old", { name: "two" })).state, "running");
+  await assert.rejects(
+    service.snapshots.fork("old", { name: "three", diskMib: 8192 }),
+    hasCode("SNAPSHOT_INCOMPATIBLE"),
+  );
+  assert.deepEqual(
+    service.vms.list().map((vm) => vm.name),
+    ["one", "two"],
+  );
+});
+
+test("a fork has its parent's idle timeout", async () => {
+  await service.create("one", { idleTimeoutMs: 600_000 });
+  const vm = await service.snapshots.forkVm("one", { name: "two" });
+  assert.equal(vm.idleTimeoutMs, 600_000);
+  await assert.rejects(service.snapshots.forkVm("one", { diskMib: 64 }), hasCode("INVALID_ARGUMENT"));
+});
+
+test("what a fork of a running VM goes through is removed when its daemon died on the way", async () => {
+  await service.create("one");
+  const { id } = await service.snapshots.create("one", "named");
+  const nameless = "0123456789ab";
+  cpSync(path.join(service.paths.snapshots, id), path.join(service.paths.snapshots, nameless), { recursive: true });
+  const file = path.join(service.paths.snapshots, nameless, "manifest.json");
+  const { name: _, ...manifest } = JSON.parse(readFileSync(file, "utf8"));
+  writeFileSync(file, JSON.stringify({ ...manifest, id: nameless }));
+  await service.snapshots.recover();
+  assert.deepEqual(entries(service.paths.snapshots), [id]);
+});
+
 // --- idle ---
+
+test("a VM that somebody begins to use while it is looked at for being idle is not suspended", async () => {
+  await service.create("one", { idleTimeoutMs: 1000 });
+  // The look asks the guest for its commands, which takes as long as a request; uses begin all the time meanwhile.
+  const until = Date.now() + 4000;
+  while (Date.now() < until) {
+    await hello("one");
+    await sleep(990 + Math.random() * 20);
+  }
+  assert.ok(service.vms.events("one").every((event) => event.kind !== "crashed"));
+});
 
 test("a VM that nobody uses is suspended after its timeout, and each use begins it anew", async () => {
   await service.create("one", { idleTimeoutMs: 1000 });

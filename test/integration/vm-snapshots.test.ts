@@ -77,7 +77,8 @@ test("a VM whose suspension is not whole says how to start it anew, and can be",
   await flip(path.join(service.paths.vms, id, "suspension", id, "state"));
   await assert.rejects(
     service.vms.use("one", {}, async () => {}),
-    (error: unknown) => hasCode("SNAPSHOT_CORRUPT")(error) && /vm stop one/.test((error as FirebreakError).hint ?? ""),
+    (error: unknown) =>
+      hasCode("SNAPSHOT_CORRUPT")(error) && /vm stop --force one/.test((error as FirebreakError).hint ?? ""),
   );
   await service.vms.stop("one", 0);
   assert.equal((await service.vms.start("one")).state, "running");

@@ -153,6 +153,7 @@ function fakeVm(name: string): Vm {
     state: "running",
     image: "debian",
     imageDigest: "0".repeat(64),
+    kernelId: "debian-1",
     memoryMib: 512,
     cpus: 1,
     diskMib: 2048,

@@ -10,6 +10,7 @@ const VM: Vm = {
   state: "running",
   image: "debian",
   imageDigest: `sha256:${"0".repeat(64)}`,
+  kernelId: "debian-1",
   memoryMib: 512,
   cpus: 1,
   diskMib: 2048,

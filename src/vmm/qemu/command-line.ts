@@ -3,6 +3,9 @@ import type { AccelName, MachineConfig, VmmConfig } from "../driver.ts";
 /** Sockets in a VM's runtime folder. */
 export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console" } as const;
 
+/** A recorder has this one besides. */
+export const RECORDER_SOCKET = "in";
+
 /** The descriptor of the exchange folder, in every QEMU that has one. */
 export const EXCHANGE_FD = 3;
 
@@ -45,20 +48,26 @@ export function buildQemuArgs(launch: Launch, fds: InheritedFds): string[] {
     ...["-object", memoryBackend(launch, fds)],
     ...["-smp", String(config.cpus), "-m", String(config.memoryMib)],
     ...["-chardev", `socket,id=qmp,${socket(SOCKET_NAMES.qmp)}`, "-mon", "chardev=qmp,mode=control"],
-    ...["-device", "virtio-serial-device,max_ports=4"],
-    ...["-chardev", `socket,id=console,${socket(SOCKET_NAMES.console)}`, "-device", "virtconsole,chardev=console,nr=0"],
+    ...["-device", SERIAL],
+    ...["-chardev", `socket,id=console,${socket(SOCKET_NAMES.console)}`, "-device", CONSOLE],
     ...["-chardev", `socket,id=control,${socket(SOCKET_NAMES.control)}`],
-    ...["-device", "virtserialport,chardev=control,name=agent.control,nr=1"],
+    ...["-device", CONTROL],
     ...config.drives.flatMap((drive, index) =>
       driveArgs(drive.serial, drive.readOnly, fds.drives[index] as number, index),
     ),
-    ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"],
+    ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", RNG],
     ...guestArgs(launch, fds),
   ];
 }
 
-/** Part of what a saved machine is bound to, with the devices above. */
-export const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
+const SERIAL = "virtio-serial-device,max_ports=4";
+const CONSOLE = "virtconsole,chardev=console,nr=0";
+const CONTROL = "virtserialport,chardev=control,name=agent.control,nr=1";
+const DRIVE = "virtio-blk-device";
+const RNG = "virtio-rng-device,rng=rng";
+const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG];
+
+const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
 
 /** The name of a drive for QEMU's control socket. */
 export function driveId(serial: string): string {
@@ -76,7 +85,7 @@ function memoryBackend({ kind, config }: Launch, fds: InheritedFds): string {
  * Where a recorder takes a machine over. It opens the socket at its start: later its folder is not its own any more.
  */
 export function recorderUri(runtimeDir: string): string {
-  return `unix:${runtimeDir}/in`;
+  return `unix:${runtimeDir}/${RECORDER_SOCKET}`;
 }
 
 function guestArgs(launch: Launch, fds: InheritedFds): string[] {
@@ -95,10 +104,16 @@ const TRANSLATION_MIB = 256;
  * Under TCG the guest must not believe in fast string instructions: QEMU emulates `rep movsb` byte by byte, and kernel and C library
  * would copy with it (bulk output through the channel is some three times faster without).
  */
-export function accelArgs(accel: AccelName): string[] {
-  return accel === "kvm"
-    ? ["-accel", "kvm", "-cpu", "host"]
-    : ["-accel", `tcg,tb-size=${TRANSLATION_MIB}`, "-cpu", "max,-erms,-fsrm"];
+function accelArgs(accel: AccelName): string[] {
+  const program = accel === "kvm" ? "kvm" : `tcg,tb-size=${TRANSLATION_MIB}`;
+  return ["-accel", program, "-cpu", CPUS[accel]];
+}
+
+const CPUS = { kvm: "host", tcg: "max,-erms,-fsrm" } as const;
+
+/** All of a machine that its guest can see but for its size and its drives' number: a saved machine goes on in an equal one only. */
+export function describeMachine(accel: AccelName): string {
+  return [MACHINE, accel, CPUS[accel], ...DEVICES].join(" ");
 }
 
 function driveArgs(serial: string, readOnly: boolean, fd: number, index: number): string[] {
@@ -117,7 +132,7 @@ function driveArgs(serial: string, readOnly: boolean, fd: number, index: number)
   ];
   return [
     ...["-add-fd", `fd=${fd},set=${set},opaque=${serial}`],
-    ...["-drive", options.join(","), "-device", `virtio-blk-device,drive=${driveId(serial)},serial=${serial}`],
+    ...["-drive", options.join(","), "-device", `${DRIVE},drive=${driveId(serial)},serial=${serial}`],
   ];
 }
 

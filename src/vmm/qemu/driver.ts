@@ -19,7 +19,7 @@ import type {
   VmmRecord,
 } from "../driver.ts";
 import { AccelChooser } from "./accel.ts";
-import { accelArgs, driveId, type Launch, MACHINE, SOCKET_NAMES } from "./command-line.ts";
+import { describeMachine, driveId, type Launch, SOCKET_NAMES } from "./command-line.ts";
 import { abandonCopies } from "./drive-copies.ts";
 import { GuestMemory, MemoryCache } from "./memory.ts";
 import { awaitMigration, continueGuest, setCapabilities } from "./migration.ts";
@@ -207,8 +207,7 @@ export class QemuDriver implements VmmDriver {
   }
 
   async describeHost(accel: AccelName): Promise<Record<string, string | number>> {
-    const machine = [MACHINE, ...accelArgs(accel)].join(" ");
-    const traits = { vmm: `${this.name} ${await this.version()}`, machine };
+    const traits = { vmm: `${this.name} ${await this.version()}`, machine: describeMachine(accel) };
     // Under KVM the guest has seen the host's CPU, under TCG its clock.
     if (accel === "kvm") return { ...traits, cpu: os.cpus()[0]?.model ?? "unknown" };
     return { ...traits, tscKhz: (await this.hostTscKhz()) ?? 0 };

@@ -92,6 +92,9 @@ function parseLine<T>(schema: z.ZodType<T>, line: string): T {
   }
 }
 
+/** What is kept cannot be swapped out to a file: only for those used last. */
+const MAX_ENTRIES = 6;
+
 /** Sealed memory of machines that are restored often, by its digest. */
 export class MemoryCache {
   readonly #entries = new Map<string, { memory: GuestMemory; idle: NodeJS.Timeout }>();
@@ -106,6 +109,7 @@ export class MemoryCache {
   add(sha256: string, memory: GuestMemory): void {
     this.release(sha256);
     this.#entries.set(sha256, { memory, idle: this.#startTimer(sha256) });
+    for (const oldest of [...this.#entries.keys()].slice(0, -MAX_ENTRIES)) this.release(oldest);
   }
 
   /** The memory, from `load` at most once at a time. It is lent for the length of `use`. */
@@ -115,6 +119,9 @@ export class MemoryCache {
     if (entry === undefined) return this.lend(sha256, load, use); // it was let go of while others waited for it
     clearTimeout(entry.idle);
     entry.idle = this.#startTimer(sha256);
+    // The last to be used is the last in the map.
+    this.#entries.delete(sha256);
+    this.#entries.set(sha256, entry);
     // A duplicate of our own: the cache may close its one meanwhile.
     const fd = openSync(`/proc/self/fd/${entry.memory.fd}`, "r");
     try {

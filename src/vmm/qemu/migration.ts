@@ -67,7 +67,8 @@ export async function continueGuest(qmp: QmpClient): Promise<void> {
   await qmp.execute("cont");
 }
 
-async function readStatus(qmp: QmpClient): Promise<unknown> {
+/** QEMU's word for what its guest does, such as `running`, `paused` or `postmigrate`. */
+export async function readStatus(qmp: QmpClient): Promise<unknown> {
   return ((await qmp.execute("query-status")) as { status?: unknown }).status;
 }
 

@@ -5,6 +5,9 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 /** A QMP line longer than this is not QEMU's. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
+/** QEMU answers each command at once; what takes time goes on behind it. On a busy host that is a second or two. */
+const ANSWER_DEADLINE_MS = 15_000;
+
 interface QmpMessage {
   QMP?: unknown;
   return?: unknown;
@@ -86,7 +89,15 @@ export class QmpClient {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       if (this.#socket.destroyed) return reject(lost());
-      this.#pending.set(id, { resolve, reject });
+      // One that stands still, or was taken over, is not waited for: what waits for it holds up the VM, or a daemon's start.
+      const timer = setTimeout(() => this.#socket.destroy(), ANSWER_DEADLINE_MS);
+      const settle =
+        <T>(act: (value: T) => void) =>
+        (value: T) => {
+          clearTimeout(timer);
+          act(value);
+        };
+      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject) });
       this.#socket.write(
         `${JSON.stringify({ execute: command, id, ...(args === undefined ? {} : { arguments: args }) })}\n`,
       );

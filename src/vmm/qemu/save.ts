@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver.ts";
 import { type Launch, recorderUri } from "./command-line.ts";
 import { DriveCopies } from "./drive-copies.ts";
 import type { GuestMemory } from "./memory.ts";
-import { awaitMigration, continueGuest, migrateTo, saveDevices, setCapabilities } from "./migration.ts";
+import { awaitMigration, continueGuest, migrateTo, readStatus, saveDevices, setCapabilities } from "./migration.ts";
 import type { QmpClient } from "./qmp.ts";
 import { killProcess, type LentFds, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
 
@@ -52,8 +52,10 @@ export async function saveByRecorder(
   const runtimeDir = `${config.runtimeDir}.rec`;
   const recorderConfig = { ...config, runtimeDir, drives: await blankDrives(config, target.scratchDir) };
   const recorder = await spawn({ kind: "record", config: recorderConfig }, { memory: memory.fd }, signal);
+  for (const drive of recorderConfig.drives) if (!drive.readOnly) await rm(drive.path, { force: true });
   let copies: DriveCopies | undefined;
   try {
+    await leavePostMigration(qmp);
     copies = await DriveCopies.start(qmp, config, target.copies, signal);
     await setCapabilities(recorder.qmp, false);
     // QEMU's emulation (7.2) misses writes to pages that a live migration is looking at: its guest stands still for all of it.
@@ -92,6 +94,11 @@ export async function saveByRecorder(
     await killProcess(recorder.identity);
     await removeRuntimeDir(runtimeDir);
   }
+}
+
+/** QEMU does not migrate a guest that has not run since it was last migrated: a paused one that is saved again runs for a moment. */
+async function leavePostMigration(qmp: QmpClient): Promise<void> {
+  if ((await readStatus(qmp)) === "postmigrate") await Promise.all([qmp.execute("cont"), qmp.execute("stop")]);
 }
 
 /** The recorder has the same devices, but never reads or writes them: a hole of a drive's size will do for one that is written to. */

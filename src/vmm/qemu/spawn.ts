@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { chmod, chown, mkdir, open as openFile, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, open as openFile, rm, rmdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
@@ -7,12 +7,20 @@ import {
   findProgram,
   isSameProcessAlive,
   type ProcessIdentity,
+  runCommand,
   signalProcess,
   spawnDetached,
 } from "../../platform/process.ts";
 import { stripControl } from "../../platform/terminal-text.ts";
 import type { MachineConfig } from "../driver.ts";
-import { buildQemuArgs, EXCHANGE_FD, type InheritedFds, type Launch, SOCKET_NAMES } from "./command-line.ts";
+import {
+  buildQemuArgs,
+  EXCHANGE_FD,
+  type InheritedFds,
+  type Launch,
+  RECORDER_SOCKET,
+  SOCKET_NAMES,
+} from "./command-line.ts";
 import { QmpClient } from "./qmp.ts";
 
 /** From here on QEMU's descriptors are ours: 0 to 2 are its standard ones. The exchange folder comes first. */
@@ -50,7 +58,7 @@ export async function spawnQemu(
   const { config } = launch;
   for (const name of Object.values(SOCKET_NAMES)) checkSocketPath(`${config.runtimeDir}/${name}`);
   const isRoot = process.getuid?.() === 0;
-  await rm(config.runtimeDir, { recursive: true, force: true });
+  await removeRuntimeDir(config.runtimeDir);
   await mkdir(config.runtimeDir, { recursive: true, mode: 0o700 });
   if (isRoot) await chown(config.runtimeDir, config.uid, config.uid);
   const opened: number[] = [];
@@ -156,8 +164,18 @@ async function waitForControlSocket(
   );
 }
 
+/**
+ * Its sockets, then the folder. What else is in it was put there by its VMM, whose user a hostile guest may be by now: rm walks that
+ * without following links that change under it, which Node's removal does not promise.
+ */
 export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
-  await rm(runtimeDir, { recursive: true, force: true });
+  for (const name of [...Object.values(SOCKET_NAMES), RECORDER_SOCKET])
+    await rm(`${runtimeDir}/${name}`, { force: true }).catch(() => {});
+  const isGone = await rmdir(runtimeDir).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code === "ENOENT",
+  );
+  if (!isGone) await runCommand("rm", ["-rf", "--", runtimeDir]);
   await rm(`${runtimeDir}.dev`, { recursive: true, force: true });
 }
 
