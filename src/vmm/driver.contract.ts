@@ -270,10 +270,11 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
       const { driver } = fixture;
       await attach(driver, record);
       await driver.pause(record);
-      const { saved, copies } = await save(fixture, record, config, { afterwards: "stay_paused" });
+      await save(fixture, record, config, { afterwards: "stay_paused" });
       await assertStandsStill(driver, record);
       // And once more, without having run in between.
-      await save(fixture, record, config, { afterwards: "stay_paused" });
+      const { saved, copies } = await save(fixture, record, config, { afterwards: "stay_paused" });
+      await assertStandsStill(driver, record);
       const restored = await driver.restore(await twinOf(fixture, copies), saved);
       try {
         assert.equal(await attach(driver, restored), 1, "what is restored runs");
