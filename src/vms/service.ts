@@ -116,7 +116,7 @@ export class VmService {
     }
     if (record.state === "suspended") {
       options.onProgress?.({ step: "restore", message: `bringing the VM '${record.name}' back` });
-      await this.start(id, options);
+      await orGiveUp(this.start(id, options), options.signal);
     }
     return this.live(id);
   }
@@ -363,7 +363,9 @@ export class VmService {
     if (record?.state !== "suspending") return;
     const isAlive = record.vmm !== undefined && (await this.#options.driver.isAlive(record.vmm));
     const reason = toFirebreakError(thrown).message;
-    if (!isAlive) await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
+    // One that has been saved to the end stands still.
+    if (isAlive) await this.#options.driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, "running");
+    else await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
     const changes = isAlive ? { state: "running" as const } : { state: "crashed" as const, reason };
     this.#options.store.note(id, changes, "suspend_failed", { reason });
   }
@@ -435,9 +437,6 @@ export class VmService {
     // Nobody is left who could see an ephemeral VM's command end.
     if (record.state === "deleting" || record.ephemeral) return this.delete(record.id);
     const suspension = this.#sources.suspension(record);
-    // What it was suspended to has been of use, or its drive has gone on without it.
-    const isSpent = record.startFrom.from !== "suspension" && record.state !== "suspending";
-    if (isSpent) await this.#sources.discardSuspension(record);
     await suspension.sweep();
     const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
     const mayGoOn = record.state === "running" || record.state === "paused" || record.state === "suspending";
@@ -451,8 +450,7 @@ export class VmService {
     }
     if (record.state === "suspended") return;
     if (record.state === "created" || record.state === "stopped" || record.state === "crashed") {
-      // A drive that has gone on without the memory of a suspension must never meet it again.
-      if (record.startFrom.from !== "suspension") await this.#sources.discardSuspension(record);
+      await this.#discardStaleSuspension(record);
       return;
     }
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
@@ -461,6 +459,7 @@ export class VmService {
       this.#note(record, "suspended", {});
       return;
     }
+    await this.#discardStaleSuspension(record);
     const state = record.state === "stopping" ? "stopped" : "crashed";
     const reason =
       record.state === "running" || record.state === "paused"
@@ -468,6 +467,11 @@ export class VmService {
         : `the daemon ended while it was ${record.state}`;
     store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
     this.#note(record, state, { reason });
+  }
+
+  /** A drive that has gone on without the memory of a suspension must never meet it again. */
+  async #discardStaleSuspension(record: VmRecord): Promise<void> {
+    if (record.startFrom.from !== "suspension") await this.#sources.discardSuspension(record);
   }
 
   /** Lets go of all VMs; they go on without this daemon. */
@@ -513,6 +517,7 @@ export class VmService {
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
     // What a VM was suspended to is still there, and it may be brought back another time.
     const state = record.startFrom.from === "suspension" ? "suspended" : "crashed";
+    await this.#discardStaleSuspension(record);
     this.#options.store.update(id, { state, reason });
     this.#note(record, "start_failed", { reason });
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -147,6 +147,15 @@ test("a VM whose suspension fails goes on, as does whoever uses it", async () =>
   assert.equal(kinds("one").at(-1), "suspend_failed");
   service.driver.saveError = undefined;
   assert.equal((await service.vms.suspend("one")).state, "suspended");
+});
+
+test("a VM that was saved to its end goes on when that cannot be kept", async () => {
+  const { pid } = await service.create("one");
+  service.driver.onSaved = ({ scratchDir }) => mkdirSync(path.join(scratchDir, "manifest.json"));
+  await assert.rejects(service.vms.suspend("one"));
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").pid], ["running", pid]);
+  assert.equal((await hello("one")).generation, 1);
+  assert.deepEqual(entries(suspension("one")), []);
 });
 
 test("a VM that cannot be brought back says why, and keeps what it was saved to", async () => {
@@ -696,6 +705,37 @@ test("a suspension that was cut off and whose VM is gone is a crash that says so
     ["crashed", "the daemon ended while it was suspending"],
   );
   assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a wake that its user does not wait for goes on: what it is brought back from is used up on the way", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const leaving = new AbortController();
+  const used = service.vms.use("one", { signal: leaving.signal }, async () => assert.fail("nobody waits"));
+  await waitFor(() => record("one").state === "starting");
+  leaving.abort();
+  await assert.rejects(used, hasCode("OPERATION_CANCELED"));
+  await waitFor(() => record("one").state !== "starting");
+  assert.deepEqual([service.vms.get("one").state, service.vms.get("one").origin], ["running", "suspension"]);
+});
+
+test("a wake that was cut off when its guest may have written: the next start boots, with no memory from before", async () => {
+  await service.create("one");
+  await service.vms.suspend("one");
+  const restored = service.driver.restored.length;
+  service.driver.hasChannel = false;
+  const woken = service.vms.start("one");
+  woken.catch(() => {});
+  await waitFor(() => record("one").vmm !== undefined);
+  assert.equal(service.driver.restored.length, restored + 1);
+  await service.restart();
+  service.driver.hasChannel = true;
+  assert.deepEqual(
+    [service.vms.get("one").state, service.vms.get("one").reason],
+    ["crashed", "the daemon ended while it was starting"],
+  );
+  assert.deepEqual(entries(suspension("one")), []);
+  assert.deepEqual([(await service.vms.start("one")).origin], ["boot"]);
 });
 
 test("a wake that was cut off leaves what it wakes from", async () => {

@@ -31,6 +31,10 @@ export class FakeDriver implements VmmDriver {
   saveError: FirebreakError | undefined;
   /** Saves take until this resolves. */
   saveGate: Promise<void> = Promise.resolve();
+  /** Unset, nobody reaches a guest. */
+  hasChannel = true;
+  /** Called at the end of each save. */
+  onSaved: (target: SaveTarget) => void = () => {};
   traits: Record<string, string | number> = { vmm: "fake 1.0.0" };
 
   async version(): Promise<string> {
@@ -62,7 +66,9 @@ export class FakeDriver implements VmmDriver {
     await this.saveGate;
     if (this.saveError !== undefined) throw this.saveError;
     const result = await fakeSave(config, target);
-    if (target.afterwards === "end") await signalProcess(record, "SIGKILL");
+    // As QEMU does, it stands still until it is ended.
+    if (target.afterwards === "end") await this.pause(record);
+    this.onSaved(target);
     return result;
   }
 
@@ -113,7 +119,7 @@ export class FakeDriver implements VmmDriver {
   /** The agent's socket is there a moment before anybody listens on it. */
   async openChannel(record: VmmRecord, signal?: AbortSignal): Promise<Socket> {
     for (;;) {
-      const socket = await connect(`${record.runtimeDir}/control`);
+      const socket = this.hasChannel ? await connect(`${record.runtimeDir}/control`) : undefined;
       if (socket !== undefined) return socket;
       if (signal?.aborted || !(await this.isAlive(record)))
         throw new FirebreakError("VM_CRASHED", "the fake VMM is gone");
