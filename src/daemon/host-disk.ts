@@ -23,7 +23,8 @@ export class HostDisk implements Disk {
   async copySparse(from: string, to: string): Promise<void> {
     try {
       // cp shares blocks where the file system can, and keeps holes; Node's copy would write them out.
-      await runTool("cp", ["--reflink=auto", "--sparse=auto", "--", from, to]);
+      // A new file, also where one is: a dead daemon's cp may still write to that one.
+      await runTool("cp", ["--reflink=auto", "--sparse=auto", "--remove-destination", "--", from, to]);
     } catch (error) {
       await rm(to, { force: true });
       throw error;
