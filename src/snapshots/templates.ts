@@ -6,6 +6,7 @@ import type { Progress } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { GuestClient } from "../guest/client.ts";
 import { GuestConnection } from "../guest/connection.ts";
+import { orGiveUp } from "../platform/abort.ts";
 import type { AccelName, MachineConfig, VmmConfig, VmmDriver, VmmRecord } from "../vmm/driver.ts";
 import { findHostConflict, type HostTraits, type Manifest } from "./manifest.ts";
 import type { Disk } from "./ports.ts";
@@ -90,7 +91,7 @@ export class Templates {
     }
     if (follower !== undefined) making.followers.add(follower);
     try {
-      return await orAborted(making.made, options.signal);
+      return await orGiveUp(making.made, options.signal);
     } finally {
       if (follower !== undefined) making.followers.delete(follower);
     }
@@ -334,14 +335,4 @@ function notFound(id: string): FirebreakError {
   return new FirebreakError("TEMPLATE_NOT_FOUND", `no template has the id '${id}'`, {
     hint: "List them: firebreak template list",
   });
-}
-
-/** The result, unless the one who waits gives up. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "waiting for the template was cancelled"));
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", onAbort));
 }

@@ -5,12 +5,14 @@ import os from "node:os";
 import path from "node:path";
 import type { Vm, VmCreateParsed } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
+import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { IdleWatch } from "./idle.ts";
 import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
@@ -18,8 +20,10 @@ import { Mutex } from "./mutex.ts";
 import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
+import { discardStaleSuspension, recoverVm } from "./recovery.ts";
 import { Sources } from "./sources.ts";
 import { consoleReason, type StepContext, VmSteps } from "./steps.ts";
+import { cannotShrink, notRunning } from "./vm-errors.ts";
 import type { StartFrom, VmEvent, VmRecord, VmStore } from "./vm-store.ts";
 import { toVm } from "./vm-view.ts";
 
@@ -425,53 +429,18 @@ export class VmService {
     // At once: one whose VMM does not answer is not to keep the others waiting.
     await Promise.all(
       this.#options.store.list().map((record) =>
-        this.#recoverOne(record).catch((error: unknown) => {
+        recoverVm(record, {
+          ...this.#options,
+          sources: this.#sources,
+          endVmm: (lost) => this.#steps.run({ kind: "end_vmm" }, { record: lost, options: {} }),
+          open: (found) => void this.#open(found),
+          note: (found, kind, data) => this.#note(found, kind, data),
+          remove: (gone) => this.delete(gone.id),
+        }).catch((error: unknown) => {
           this.#options.log("a VM could not be recovered", { vm: record.name, error: toFirebreakError(error).message });
         }),
       ),
     );
-  }
-
-  async #recoverOne(record: VmRecord): Promise<void> {
-    const { driver, store } = this.#options;
-    // Nobody is left who could see an ephemeral VM's command end.
-    if (record.state === "deleting" || record.ephemeral) return this.delete(record.id);
-    const suspension = this.#sources.suspension(record);
-    await suspension.sweep();
-    const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
-    const mayGoOn = record.state === "running" || record.state === "paused" || record.state === "suspending";
-    if (isAlive && mayGoOn) {
-      const wanted = record.state === "paused" ? "paused" : "running";
-      await driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, wanted);
-      await suspension.delete(record.id);
-      this.#open(store.update(record.id, { state: wanted }));
-      this.#note(record, "adopted", {});
-      return;
-    }
-    if (record.state === "suspended") return;
-    if (record.state === "created" || record.state === "stopped" || record.state === "crashed") {
-      await this.#discardStaleSuspension(record);
-      return;
-    }
-    await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
-    if (record.state === "suspending" && (await suspension.get(record.id).catch(() => undefined)) !== undefined) {
-      store.update(record.id, { state: "suspended", startFrom: { from: "suspension" } });
-      this.#note(record, "suspended", {});
-      return;
-    }
-    await this.#discardStaleSuspension(record);
-    const state = record.state === "stopping" ? "stopped" : "crashed";
-    const reason =
-      record.state === "running" || record.state === "paused"
-        ? "its VMM ended while no daemon ran"
-        : `the daemon ended while it was ${record.state}`;
-    store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
-    this.#note(record, state, { reason });
-  }
-
-  /** A drive that has gone on without the memory of a suspension must never meet it again. */
-  async #discardStaleSuspension(record: VmRecord): Promise<void> {
-    if (record.startFrom.from !== "suspension") await this.#sources.discardSuspension(record);
   }
 
   /** Lets go of all VMs; they go on without this daemon. */
@@ -517,7 +486,7 @@ export class VmService {
     await this.#steps.run({ kind: "end_vmm" }, { record, options: {} });
     // What a VM was suspended to is still there, and it may be brought back another time.
     const state = record.startFrom.from === "suspension" ? "suspended" : "crashed";
-    await this.#discardStaleSuspension(record);
+    await discardStaleSuspension(record, this.#sources);
     this.#options.store.update(id, { state, reason });
     this.#note(record, "start_failed", { reason });
   }
@@ -598,69 +567,4 @@ export class VmService {
     this.#locks.set(id, mutex);
     return mutex;
   }
-}
-
-export function cannotShrink(what: string, diskMib: number): FirebreakError {
-  return new FirebreakError("INVALID_ARGUMENT", `the disk of ${what} has ${diskMib} MiB and cannot shrink`, {
-    details: { field: "diskMib" },
-  });
-}
-
-function notRunning(record: VmRecord): FirebreakError {
-  const why = record.reason === undefined ? "" : ` (${record.reason})`;
-  const hint =
-    record.state === "starting"
-      ? "Wait until it runs."
-      : record.state === "paused" || record.state === "suspended"
-        ? `Let it go on: firebreak vm resume ${record.name}`
-        : `Start it: firebreak vm start ${record.name}`;
-  return new FirebreakError("VM_STATE_CONFLICT", `the VM '${record.name}' is ${record.state}${why}`, {
-    hint,
-    details: { state: record.state },
-  });
-}
-
-/** A VM's machine is that of its snapshots for its life: one that says otherwise is of no VM of ours. */
-function requireSameMachine(record: VmRecord, { id, machine, imageDigest }: Manifest): void {
-  const { memoryMib, cpus, driver } = machine;
-  const isSame =
-    record.memoryMib === memoryMib &&
-    record.cpus === cpus &&
-    record.driver === driver &&
-    record.imageDigest === imageDigest;
-  if (!isSame)
-    throw new FirebreakError("SNAPSHOT_CORRUPT", `the snapshot ${id} is not of the VM '${record.name}', as it says`);
-}
-
-/** The part of a VM that its snapshot determines. */
-function fromManifest(manifest: Manifest) {
-  const { machine, image, imageDigest, kernelId } = manifest;
-  return {
-    image,
-    imageDigest,
-    kernelId,
-    memoryMib: machine.memoryMib,
-    cpus: machine.cpus,
-    diskMib: machine.diskMib,
-    driver: machine.driver,
-    accelRequest: machine.accel,
-    ephemeral: false,
-    env: manifest.vm?.env ?? {},
-    ...(manifest.vm?.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: manifest.vm.idleTimeoutMs }),
-    startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
-  };
-}
-
-/** What is waited for, unless the one who waits gives up. */
-async function orGiveUp<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "the caller is gone"));
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", onAbort));
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new FirebreakError("OPERATION_CANCELED", "starting the VM was cancelled");
 }

@@ -9,7 +9,8 @@ import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
-import { cannotShrink, type VmService } from "./service.ts";
+import type { VmService } from "./service.ts";
+import { cannotShrink } from "./vm-errors.ts";
 import type { VmStore } from "./vm-store.ts";
 
 export interface VmSnapshotsOptions {
