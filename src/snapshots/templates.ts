@@ -7,6 +7,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { GuestClient } from "../guest/client.ts";
 import { GuestConnection } from "../guest/connection.ts";
 import { orGiveUp } from "../platform/abort.ts";
+import { addConsoleWords } from "../platform/console-words.ts";
 import type { AccelName, MachineConfig, VmmConfig, VmmDriver, VmmRecord } from "../vmm/driver.ts";
 import { findHostConflict, type HostTraits, type Manifest } from "./manifest.ts";
 import type { Disk } from "./ports.ts";
@@ -21,6 +22,11 @@ const BOOT_ATTEMPTS = 2;
 const BASE_DISKS_MIB = [2048, 512, 64];
 /** To be raised when something changes that is not among a template's inputs: the warm-up, the driver's kernel parameters. */
 const RECIPE = 1;
+/** Of a template's console, for the reason of a boot that failed. */
+const CONSOLE_KEPT = 16 * 1024;
+const PANIC_WORDS = "Kernel panic - not syncing";
+/** What a panicking kernel gets for its last lines before its VMM is ended. */
+const PANIC_GRACE_MS = 400;
 /** More than this many are not kept, the ones unused for longest go first: each takes some 100 MiB. */
 const MAX_TEMPLATES = 16;
 
@@ -254,8 +260,13 @@ export class Templates {
   async #awaitReady(vmm: VmmRecord): Promise<Manifest["agent"]> {
     const { driver } = this.#options;
     const console = await driver.openConsole(vmm, AbortSignal.timeout(BOOT_DEADLINE_MS));
-    // Nobody reads it, but somebody has to take it: a full console stops the guest.
-    console.resume();
+    // Somebody has to take it: a full console stops the guest.
+    let words = "";
+    console.on("data", (bytes: Buffer) => {
+      words = (words + bytes.toString("latin1")).slice(-CONSOLE_KEPT);
+      // A kernel that panics restarts, which ends its VMM; under TCG it sometimes hangs on the way instead.
+      if (words.includes(PANIC_WORDS)) setTimeout(() => void driver.kill(vmm).catch(() => {}), PANIC_GRACE_MS);
+    });
     console.on("error", () => {});
     const connection = new GuestConnection({
       open: (signal) => driver.openChannel(vmm, signal),
@@ -264,10 +275,8 @@ export class Templates {
     const over = new AbortController();
     const exited = driver.waitForExit(vmm, over.signal).then(async () => {
       if (over.signal.aborted) return new Promise<never>(() => {});
-      throw new FirebreakError(
-        "VM_BOOT_FAILED",
-        `the template's VM ended: ${(await driver.describeExit(vmm)).message}`,
-      );
+      const { message } = await driver.describeExit(vmm);
+      throw new FirebreakError("VM_BOOT_FAILED", addConsoleWords(message, words), { hint: "Run 'firebreak doctor'." });
     });
     exited.catch(() => {}); // heard in the race, or too late to matter
     try {

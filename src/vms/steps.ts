@@ -7,8 +7,8 @@ import type { VmState } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
+import { addConsoleWords } from "../platform/console-words.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import { stripControl } from "../platform/terminal-text.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
@@ -399,8 +399,5 @@ export async function consoleReason(
   live: LiveVm | undefined,
 ): Promise<string> {
   await Promise.race([live?.consoleEnd, sleep(live === undefined ? 0 : CONSOLE_END_MS, undefined, { ref: false })]);
-  const lines = readBoundedLog(consoleLogPath).toString("utf8").trim().split(/\r?\n/).slice(-200);
-  const telling = lines.findLast((line) => /Kernel panic - not syncing|firebreak-agent: (?!version )/.test(line));
-  const tail = (telling === undefined ? lines.slice(-4) : [telling]).map(stripControl).join(" | ").trim();
-  return tail === "" ? message : `${message}; the console ended with: ${tail.slice(-600)}`;
+  return addConsoleWords(message, readBoundedLog(consoleLogPath).toString("utf8"));
 }
