@@ -280,7 +280,12 @@ export class Templates {
     });
     exited.catch(() => {}); // heard in the race, or too late to matter
     try {
-      return await Promise.race([warmUp(new GuestClient(connection), connection), exited]);
+      const ready = warmUp(new GuestClient(connection), connection).catch(async (error: unknown) => {
+        if (await driver.isAlive(vmm)) throw error;
+        // A VMM's channel breaks before its end is heard, which says more.
+        return exited;
+      });
+      return await Promise.race([ready, exited]);
     } finally {
       over.abort();
       connection.close();
