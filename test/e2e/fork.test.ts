@@ -272,7 +272,8 @@ function ownFolder(on: DaemonFixture, name: "images" | "kernels"): string {
 
 /** Another image with the same files in it: what follows a squashfs is not read. */
 async function addPaddedImage(images: string): Promise<string> {
-  const original = readdirSync(images).find((name) => /^[0-9a-f]{16}$/.test(name)) as string;
+  // Others may lie there, and need not be whole.
+  const original = readFileSync(path.join(images, "tags", "debian"), "utf8").slice("sha256:".length, 23);
   const rootfs = path.join(images, "padded.squashfs");
   copyFileSync(path.join(images, original, "rootfs.squashfs"), rootfs);
   appendFileSync(rootfs, Buffer.alloc(4096));
