@@ -177,7 +177,7 @@ test("a deletion leaves nothing: no process, no socket, no folder, no row", asyn
 });
 
 test("a VM is deleted while it boots", async () => {
-  const creating = fixture.cli(["vm", "create", "brief"]);
+  const creating = fixture.cli(["vm", "create", "brief", "--cold"]);
   while (!(await fixture.client.vmList()).some((vm) => vm.name === "brief" && vm.state === "starting")) await sleep(20);
   assert.equal((await fixture.cli(["vm", "delete", "brief"])).exitCode, 0);
   assert.notEqual((await creating).exitCode, 0);
