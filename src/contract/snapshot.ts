@@ -8,26 +8,31 @@ export interface VmPolicy {
   network: "none";
 }
 
-export interface Snapshot {
+/** What is told of every saved machine. */
+interface Saved {
   id: string;
-  name: string;
   createdAt: string;
-  /** The VM that it was taken of. */
-  vm: { id: string; name: string };
-  /** The snapshot that the VM had come from, or had last been saved as. */
-  parent?: string;
   image: string;
   imageDigest: string;
   kernelId: string;
   memoryMib: number;
   cpus: number;
+  /** A template's is that of the drive before it is grown to what a VM asks for. */
   diskMib: number;
   driver: string;
   driverVersion: string;
   accel: "kvm" | "tcg";
-  policy: VmPolicy;
   /** On the host's disk: memory that holds anything, devices, drive. */
   sizeBytes: number;
+}
+
+export interface Snapshot extends Saved {
+  name: string;
+  /** The VM that it was taken of. */
+  vm: { id: string; name: string };
+  /** The snapshot that the VM had come from, or had last been saved as. */
+  parent?: string;
+  policy: VmPolicy;
   /** How long the VM stood still for it, ms. */
   stoppedMs: number;
 }
@@ -38,20 +43,7 @@ export interface SnapshotDetails extends Snapshot {
   ancestors: Snapshot[];
 }
 
-export interface Template {
-  id: string;
-  createdAt: string;
-  image: string;
-  imageDigest: string;
-  kernelId: string;
-  memoryMib: number;
-  cpus: number;
-  /** Of the drive before it is grown to what a VM asks for. */
-  diskMib: number;
-  driver: string;
-  driverVersion: string;
-  accel: "kvm" | "tcg";
-  sizeBytes: number;
+export interface Template extends Saved {
   /** Made of an image, kernel, agent or VMM that is not in use any more: no VM is forked from it again. */
   isStale: boolean;
 }
