@@ -4,8 +4,9 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Snapshot, SnapshotDetails, Template } from "../../src/contract/snapshot.ts";
-import type { Vm } from "../../src/contract/vm.ts";
+import type { Vm, VmState } from "../../src/contract/vm.ts";
 import { type CliResult, type DaemonFixture, listProcesses, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitForVmState } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -29,14 +30,7 @@ async function refused(code: string, ...args: string[]): Promise<CliResult> {
   assert.match(result.stderr, new RegExp(`\\(${code}\\)`), `${args.join(" ")} ended with ${result.exitCode}`);
   return result;
 }
-async function waitForState(name: string, state: string): Promise<Vm> {
-  for (let tries = 0; tries < 400; tries++) {
-    const vm = await fixture.client.vmGet(name);
-    if (vm.state === state) return vm;
-    await sleep(50);
-  }
-  return assert.fail(`${name} did not become ${state}`);
-}
+const waitForState = (name: string, state: VmState) => waitForVmState(fixture.client, name, state);
 
 /** A process whose only state is in memory: it counts, and says so in its output. */
 const COUNTER = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done";

@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Vm } from "../../src/contract/vm.ts";
+import type { Vm, VmState } from "../../src/contract/vm.ts";
 import { type DaemonFixture, listProcesses, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitForVmState } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -18,14 +19,7 @@ async function create(name: string): Promise<Vm> {
   return JSON.parse(result.stdout) as Vm;
 }
 const exec = (vm: string, script: string) => fixture.cli(["vm", "exec", vm, "--", "sh", "-c", script]);
-async function waitForState(name: string, state: string): Promise<Vm> {
-  for (let tries = 0; tries < 200; tries++) {
-    const vm = await fixture.client.vmGet(name);
-    if (vm.state === state) return vm;
-    await sleep(50);
-  }
-  return assert.fail(`${name} did not become ${state}`);
-}
+const waitForState = (name: string, state: VmState) => waitForVmState(fixture.client, name, state);
 
 test("a VM has its name, its own identity, and a user of its own on the host", async () => {
   const vm = await create("first");

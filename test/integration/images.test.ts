@@ -3,7 +3,6 @@ import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, utim
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { buildImage } from "../../src/images/build.ts";
 import { DEBIAN_RECIPE } from "../../src/images/debian-recipe.ts";
@@ -16,6 +15,7 @@ import { getImage, listImages, verifyImage } from "../../src/images/store.ts";
 import { findMountBelow } from "../../src/images/work-dir.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../../src/platform/paths.ts";
 import { identifyProcess, runCommand, spawnDetached } from "../../src/platform/process.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 // FIREBREAK_TEST_HOME keeps kernel and image between runs; without it each run fetches and builds them anew.
 
@@ -297,11 +297,3 @@ test("an overlay drive is a sparse ext4 that fsck finds clean, and never overwri
   }
   assert.ok(!(await readdir(scratch)).some((name) => name.startsWith("x") || name.endsWith(".new")));
 });
-
-async function waitFor(isDone: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 90_000; Date.now() < deadline; ) {
-    if (await isDone()) return;
-    await delay(50);
-  }
-  throw new Error("waited for 90 s in vain");
-}

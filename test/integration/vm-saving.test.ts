@@ -7,6 +7,7 @@ import type { VmState } from "../../src/contract/vm.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { VmRecord } from "../../src/vms/vm-store.ts";
 import { openVmService } from "../support/vm-service.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let service: ReturnType<typeof openVmService>;
 beforeEach(() => {
@@ -15,12 +16,6 @@ beforeEach(() => {
 afterEach(() => service.close());
 
 const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
-async function waitFor(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 500, "it did not come about");
-    await sleep(10);
-  }
-}
 const record = (name: string) => service.store.find(name) as VmRecord;
 const drive = (name: string) => path.join(service.paths.vms, record(name).id, "overlay.ext4");
 const suspension = (name: string) => path.join(service.paths.vms, record(name).id, "suspension");
@@ -275,10 +270,10 @@ test("a VM that somebody begins to use while it is looked at for being idle is n
 });
 
 test("a VM that nobody uses is suspended after its timeout, and each use begins it anew", async () => {
-  await service.create("one", { idleTimeoutMs: 1000 });
-  await sleep(600);
+  await service.create("one", { idleTimeoutMs: 2000 });
+  await sleep(1100);
   await hello("one");
-  await sleep(600);
+  await sleep(1100);
   assert.equal(service.vms.get("one").state, "running");
   await waitFor(() => service.vms.get("one").state === "suspended");
   await hello("one");
@@ -312,10 +307,12 @@ test("an adopted VM is idle, too", async () => {
 // --- use of a VM that is not there yet ---
 
 test("a use waits for a VM that is starting", async () => {
+  service.driver.hasChannel = false;
   const created = service.create("one");
   await waitFor(() => service.store.find("one")?.state === "starting");
-  const answer = await hello("one");
-  assert.equal(answer.generation, 1);
+  const used = hello("one");
+  service.driver.hasChannel = true;
+  assert.equal((await used).generation, 1);
   await created;
 });
 
@@ -333,19 +330,24 @@ test("a use waits for a VM that is being suspended, and brings it back", async (
 });
 
 test("whoever gives up waiting for a VM that is starting is let go, and the start goes on", async () => {
+  service.driver.hasChannel = false;
   const created = service.create("one");
   await waitFor(() => service.store.find("one")?.state === "starting");
   const used = service.vms.use("one", { signal: AbortSignal.abort() }, async () => assert.fail("nobody waits"));
   await assert.rejects(used, hasCode("OPERATION_CANCELED"));
+  service.driver.hasChannel = true;
   assert.equal((await created).state, "running");
 });
 
 test("a use of a VM whose start fails fails with it", async () => {
-  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  const { promise, reject } = Promise.withResolvers<void>();
+  service.driver.startGate = promise;
   const created = service.create("one");
   created.catch(() => {});
   await waitFor(() => service.store.find("one") !== undefined);
-  await assert.rejects(hello("one"), (error: unknown) => error instanceof FirebreakError);
+  const used = hello("one");
+  reject(new FirebreakError("VMM_START_FAILED", "no"));
+  await assert.rejects(used, (error: unknown) => error instanceof FirebreakError);
   await assert.rejects(created, hasCode("VMM_START_FAILED"));
 });
 
@@ -711,10 +713,12 @@ test("a wake that its user does not wait for goes on: what it is brought back fr
   await service.create("one");
   await service.vms.suspend("one");
   const leaving = new AbortController();
+  service.driver.hasChannel = false;
   const used = service.vms.use("one", { signal: leaving.signal }, async () => assert.fail("nobody waits"));
   await waitFor(() => record("one").state === "starting");
   leaving.abort();
   await assert.rejects(used, hasCode("OPERATION_CANCELED"));
+  service.driver.hasChannel = true;
   await waitFor(() => record("one").state !== "starting");
   assert.deepEqual([service.vms.get("one").state, service.vms.get("one").origin], ["running", "suspension"]);
 });

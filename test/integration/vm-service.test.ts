@@ -5,6 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { openVmService } from "../support/vm-service.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let service: ReturnType<typeof openVmService>;
 beforeEach(() => {
@@ -13,13 +14,6 @@ beforeEach(() => {
 afterEach(() => service.close());
 
 const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
-async function waitFor(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 300, "it did not come about");
-    await sleep(10);
-  }
-}
-
 test("a created VM runs, and its history says how it came to", async () => {
   const vm = await service.create("one");
   assert.deepEqual([vm.state, vm.name], ["running", "one"]);

@@ -24,6 +24,8 @@ export class FakeDriver implements VmmDriver {
   readonly name = "fake";
   /** Set to make the next starts fail. */
   startError: FirebreakError | undefined;
+  /** Starts take until this resolves, and fail as it does. */
+  startGate: Promise<void> = Promise.resolve();
   readonly started: VmmConfig[] = [];
   /** Machines that were restored rather than started. */
   readonly restored: MachineConfig[] = [];
@@ -93,6 +95,7 @@ export class FakeDriver implements VmmDriver {
   async growDrive(): Promise<void> {}
 
   async #spawn(config: MachineConfig): Promise<VmmRecord> {
+    await this.startGate;
     if (this.startError !== undefined) throw this.startError;
     const socket = checkSocketPath(`${config.runtimeDir}/control`);
     await rm(config.runtimeDir, { recursive: true, force: true });
