@@ -14,7 +14,8 @@ after(() => fixture.close());
 
 const exec = (argv: string[], input = "") => fixture.cli(["vm", "exec", "box", "--", ...argv], { input });
 const sh = (script: string, input = "") => exec(["sh", "-c", script], input);
-const rssKib = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+/** 0 of a process that has ended and is not reaped yet: it has no memory. */
+const rssKib = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
 
 test("a command that leaves a child with its stdout ends when it ends itself", async () => {
   const result = await sh("sleep 300 & echo done; exit 6");
