@@ -29,7 +29,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "kernel build": ["firebreak kernel build --use"],
   "kernel use": ["firebreak kernel use stock"],
   "kernel verify": ["firebreak kernel verify"],
-  "serve mcp": ["claude mcp add firebreak -- firebreak serve mcp"],
+  "serve mcp": ["claude mcp add firebreak -- firebreak serve mcp", "firebreak serve mcp --toolsets vm,guest"],
   "daemon start": ["firebreak daemon start"],
   "daemon stop": ["firebreak daemon stop"],
   "daemon status": ["firebreak daemon status --json"],

@@ -12,7 +12,7 @@ const PLAIN_KEYWORDS = new Set(
 );
 
 describe("the tools", () => {
-  const registry = new ToolRegistry();
+  const registry = new ToolRegistry(TOOLS);
 
   test("have all that a client needs to know of them", () => {
     const names = registry.list().map(({ name }) => name);
@@ -64,7 +64,7 @@ interface Answer {
 }
 
 function caller(client: FakeVmClient) {
-  const registry = new ToolRegistry();
+  const registry = new ToolRegistry(TOOLS);
   return async (name: string, args: unknown, signal = new AbortController().signal): Promise<Answer> => {
     const tool = registry.get(name);
     assert.ok(tool, name);
@@ -83,7 +83,7 @@ function caller(client: FakeVmClient) {
 
 describe("a call", () => {
   test("with wrong arguments is refused before the daemon is reached", async () => {
-    const registry = new ToolRegistry();
+    const registry = new ToolRegistry(TOOLS);
     for (const tool of TOOLS) {
       const connect = () => assert.fail("the daemon was reached");
       const result = await registry.call(
@@ -98,7 +98,7 @@ describe("a call", () => {
   });
 
   test("where no daemon can be reached is a failure that says so", async () => {
-    const registry = new ToolRegistry();
+    const registry = new ToolRegistry(TOOLS);
     const connect = () => Promise.reject(new FirebreakError("DAEMON_START_FAILED", "the daemon did not start"));
     const tool = registry.get("vm_list");
     assert.ok(tool);
@@ -113,7 +113,7 @@ describe("a call", () => {
   test("of an unknown VM names those that exist", async () => {
     for (const name of ["run_command", "file_read", "file_write", "file_list", "file_delete", "vm_get", "vm_delete"]) {
       const needs = { command: "true", path: "/x", content: "" };
-      const tool = new ToolRegistry().get(name);
+      const tool = new ToolRegistry(TOOLS).get(name);
       const keys = Object.keys(toProperties(tool?.inputSchema)).filter((key) => Object.hasOwn(needs, key));
       const args = Object.fromEntries(keys.map((key) => [key, needs[key as keyof typeof needs]]));
       const answer = await caller(createFakeVmClient(["web", "db"]))(name, { vm: "nope", ...args });
@@ -169,12 +169,12 @@ describe("snapshots, forks and states", () => {
     const client = createFakeVmClient(["web"]);
     await client.vmSuspend("web");
     client.files.set("/f", Buffer.from("x"));
-    const tool = new ToolRegistry().get("file_read");
+    const tool = new ToolRegistry(TOOLS).get("file_read");
     assert.ok(tool);
     const notes: string[] = [];
     const options = { connect: async () => client, signal: new AbortController().signal };
     const onProgress = ({ message }: { message: string }) => void notes.push(message);
-    await new ToolRegistry().call(tool, { vm: "web", path: "/f" }, { ...options, onProgress });
+    await new ToolRegistry(TOOLS).call(tool, { vm: "web", path: "/f" }, { ...options, onProgress });
     assert.deepEqual(notes, ["bringing back the VM 'web'"]);
   });
 

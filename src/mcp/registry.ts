@@ -1,71 +1,26 @@
 import type { CallToolResult, Tool } from "@modelcontextprotocol/server";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { findNearest } from "../errors/nearest.ts";
 import { toJsonSchema } from "./arguments.ts";
-import { fileDelete } from "./guest/file-delete.ts";
-import { fileList } from "./guest/file-list.ts";
-import { fileRead } from "./guest/file-read.ts";
-import { fileWrite } from "./guest/file-write.ts";
-import { runCommand } from "./guest/run-command.ts";
 import { toFailure, toResult } from "./result.ts";
-import { snapshotCreate } from "./snapshot/snapshot-create.ts";
-import { snapshotDelete } from "./snapshot/snapshot-delete.ts";
-import { snapshotFork } from "./snapshot/snapshot-fork.ts";
-import { snapshotGet } from "./snapshot/snapshot-get.ts";
-import { snapshotList } from "./snapshot/snapshot-list.ts";
-import { snapshotRestore } from "./snapshot/snapshot-restore.ts";
-import { templateList } from "./template/template-list.ts";
-import { templatePrune } from "./template/template-prune.ts";
 import type { AnyTool, ToolContext } from "./tool.ts";
-import { vmCreate } from "./vm/vm-create.ts";
-import { vmDelete } from "./vm/vm-delete.ts";
-import { vmFork } from "./vm/vm-fork.ts";
-import { vmGet } from "./vm/vm-get.ts";
-import { vmList } from "./vm/vm-list.ts";
-import { vmPause } from "./vm/vm-pause.ts";
-import { vmResume } from "./vm/vm-resume.ts";
-import { vmStart } from "./vm/vm-start.ts";
-import { vmStop } from "./vm/vm-stop.ts";
-import { vmSuspend } from "./vm/vm-suspend.ts";
+import { DEFAULT_TOOLSETS, TOOLSET_NAMES, toolsetOf, toolsOf } from "./toolsets.ts";
 import type { VmClient } from "./vm-client.ts";
 
-/** All tools, in the order in which clients list them. */
-export const TOOLS: readonly AnyTool[] = [
-  runCommand,
-  fileRead,
-  fileWrite,
-  fileList,
-  fileDelete,
-  vmCreate,
-  vmList,
-  vmGet,
-  vmStart,
-  vmStop,
-  vmDelete,
-  vmPause,
-  vmResume,
-  vmSuspend,
-  vmFork,
-  snapshotCreate,
-  snapshotList,
-  snapshotGet,
-  snapshotRestore,
-  snapshotFork,
-  snapshotDelete,
-  templateList,
-  templatePrune,
-];
+/** All tools, of every toolset, in the order in which clients list them. */
+export const TOOLS: readonly AnyTool[] = toolsOf(TOOLSET_NAMES);
 
 export interface CallOptions extends Omit<ToolContext, "client"> {
   /** Reaches the daemon; asked at each call, so that nothing is needed to list tools. */
   connect: () => Promise<VmClient>;
 }
 
-/** Tools by name, whatever transport serves them. */
+/** Tools by name, whatever transport serves them: those of the default toolsets unless told otherwise. */
 export class ToolRegistry {
   readonly #tools: ReadonlyMap<string, AnyTool>;
   readonly #listing: Tool[];
 
-  constructor(tools: readonly AnyTool[] = TOOLS) {
+  constructor(tools: readonly AnyTool[] = toolsOf(DEFAULT_TOOLSETS)) {
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]));
     this.#listing = tools.map(toListing);
   }
@@ -76,6 +31,16 @@ export class ToolRegistry {
 
   get(name: string): AnyTool | undefined {
     return this.#tools.get(name);
+  }
+
+  /** What to tell a caller of a tool that is not here. */
+  explainMissing(name: string): string {
+    const toolset = toolsetOf(name);
+    if (toolset !== undefined && !this.#tools.has(name))
+      return `the tool '${name}' is of the toolset '${toolset}', which is not served here: serve mcp --toolsets ${toolset} (or all)`;
+    const names = [...this.#tools.keys()];
+    const nearest = findNearest(name, names);
+    return `no tool is named '${name}'${nearest === undefined ? "" : `, did you mean '${nearest}'?`}; there are ${names.join(", ")}`;
   }
 
   /** Calls a tool. Whatever goes wrong is in the result. */

@@ -22,13 +22,7 @@ export function createMcpServer({ registry, connect, version, endingSignal }: Mc
   server.setRequestHandler("tools/call", (request, context) => {
     const { name, arguments: args } = request.params;
     const tool = registry.get(name);
-    if (tool === undefined) {
-      const names = registry.list().map((known) => known.name);
-      throw new ProtocolError(
-        ProtocolErrorCode.InvalidParams,
-        `no tool is named '${name}'; there are ${names.join(", ")}`,
-      );
-    }
+    if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, registry.explainMissing(name));
     const own = context.mcpReq.signal;
     const signal = tool.isLong ? AbortSignal.any([own, endingSignal]) : own;
     return registry.call(tool, args, { connect, signal, onProgress: progressOf(context) });

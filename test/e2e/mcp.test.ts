@@ -6,6 +6,8 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { type CallToolResult, Client, type ClientOptions } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { TOOLS } from "../../src/mcp/registry.ts";
+import { DEFAULT_TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
 let fixture: DaemonFixture;
@@ -25,7 +27,7 @@ interface Answer {
 async function openClient(options: ClientOptions) {
   const transport = new StdioClientTransport({
     command: fixture.program,
-    args: ["serve", "mcp"],
+    args: ["serve", "mcp", "--toolsets", "all"],
     env: Object.fromEntries(
       Object.entries(fixture.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
     ),
@@ -91,32 +93,10 @@ for (const { era, vm, options } of ERAS) {
       assert.equal(connection.client.getNegotiatedProtocolVersion(), era);
       assert.match(connection.client.getInstructions() ?? "", /never on the local machine/);
       const { tools } = await connection.client.listTools();
-      const names = [
-        "file_delete",
-        "file_list",
-        "file_read",
-        "file_write",
-        "run_command",
-        "snapshot_create",
-        "snapshot_delete",
-        "snapshot_fork",
-        "snapshot_get",
-        "snapshot_list",
-        "snapshot_restore",
-        "template_list",
-        "template_prune",
-        "vm_create",
-        "vm_delete",
-        "vm_fork",
-        "vm_get",
-        "vm_list",
-        "vm_pause",
-        "vm_resume",
-        "vm_start",
-        "vm_stop",
-        "vm_suspend",
-      ];
-      assert.deepEqual(tools.map((tool) => tool.name).sort(), names);
+      assert.deepEqual(
+        tools.map((tool) => tool.name),
+        TOOLS.map((tool) => tool.name),
+      );
     });
 
     test("a VM is created with progress that grows", async () => {
@@ -457,6 +437,21 @@ describe("raw JSON-RPC on stdin", () => {
     assert.equal(messages[0]?.result?.protocolVersion, "2025-06-18");
   });
 
+  test("the toolsets that are served are those that were asked for", async () => {
+    const list = [initialize(1), JSON.stringify({ jsonrpc: "2.0", id: 2, method: "tools/list" })];
+    const namesOf = async (env: NodeJS.ProcessEnv) => {
+      const { messages } = await pipe(list, env);
+      const listed = messages.find(({ id }) => id === 2)?.result as { tools: { name: string }[] };
+      return listed.tools.map(({ name }) => name);
+    };
+    assert.deepEqual(await namesOf({ FIREBREAK_TOOLSETS: "template" }), ["template_list", "template_prune"]);
+    const all = await namesOf({ FIREBREAK_TOOLSETS: "all" });
+    assert.ok(all.includes("template_list") && all.includes("run_command"));
+    const refused = await fixture.cli(["serve", "mcp", "--toolsets", "vm,snapshto"]);
+    assert.equal(refused.exitCode, 2);
+    assert.match(refused.stderr, /no toolset 'snapshto'[\s\S]*Did you mean 'snapshot'/);
+  });
+
   test("a malformed line is answered with a parse error, and the next is served", async () => {
     const { exitCode, messages } = await pipe([
       initialize(1),
@@ -504,7 +499,7 @@ describe("raw JSON-RPC on stdin", () => {
     });
     assert.equal(exitCode, 0);
     const listed = messages.find(({ id }) => id === 2)?.result as { tools: unknown[] };
-    assert.equal(listed.tools.length, 23);
+    assert.equal(listed.tools.length, toolsOf(DEFAULT_TOOLSETS).length);
     const failed = messages.find(({ id }) => id === 3)?.result as {
       isError: boolean;
       structuredContent: { code: string };
@@ -552,7 +547,7 @@ describe("raw JSON-RPC on stdin", () => {
       const { messages } = await pipe([JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params }), list]);
       assert.equal(messages.find(({ id }) => id === 1)?.result?.protocolVersion, protocolVersion);
       const listed = messages.find(({ id }) => id === 2)?.result as { tools: unknown[] };
-      assert.equal(listed.tools.length, 23);
+      assert.equal(listed.tools.length, toolsOf(DEFAULT_TOOLSETS).length);
     }
   });
 });

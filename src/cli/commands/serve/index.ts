@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 
 export function addServeCommands(program: Command): void {
   const serve = program.command("serve").description("serve VMs to other programs");
@@ -8,8 +8,14 @@ export function addServeCommands(program: Command): void {
     .description(
       "Serve VMs as MCP tools on stdin and stdout. A client starts this; from a terminal it prints how to register it.",
     )
-    .action(async () => {
+    .addOption(
+      new Option(
+        "--toolsets <list>",
+        "tools to serve: guest, vm, snapshot, template … with commas between, or all (default: guest,vm,snapshot)",
+      ).env("FIREBREAK_TOOLSETS"),
+    )
+    .action(async ({ toolsets }: { toolsets?: string }) => {
       const { serveMcp } = await import("./mcp.ts");
-      await serveMcp();
+      await serveMcp({ toolsets });
     });
 }

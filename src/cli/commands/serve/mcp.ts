@@ -3,11 +3,13 @@ import { createDaemonConnector } from "../../../mcp/daemon-connector.ts";
 import { describeRegistrations } from "../../../mcp/registration.ts";
 import { ToolRegistry } from "../../../mcp/registry.ts";
 import { serveOverStreams } from "../../../mcp/stdio/serve.ts";
+import { parseToolsets, toolsOf } from "../../../mcp/toolsets.ts";
 import { PACKAGE_ROOT, readVersion } from "../../../platform/package-files.ts";
 import { resolvePaths } from "../../../platform/paths.ts";
 
 /** Serves MCP on stdin and stdout until stdin ends; at a terminal, says how to register it. */
-export async function serveMcp(): Promise<void> {
+export async function serveMcp({ toolsets }: { toolsets: string | undefined }): Promise<void> {
+  const tools = toolsOf(parseToolsets(toolsets));
   if (process.stdin.isTTY) {
     process.stdout.write(describeRegistrations(path.join(PACKAGE_ROOT, "bin", "firebreak")));
     return;
@@ -18,7 +20,7 @@ export async function serveMcp(): Promise<void> {
   await serveOverStreams({
     input: process.stdin,
     output: process.stdout,
-    registry: new ToolRegistry(),
+    registry: new ToolRegistry(tools),
     connect: createDaemonConnector(() => resolvePaths()),
     version: readVersion(),
     stop: stopping.signal,

@@ -1,0 +1,9 @@
+import type { AnyTool } from "../tool.ts";
+import { fileDelete } from "./file-delete.ts";
+import { fileList } from "./file-list.ts";
+import { fileRead } from "./file-read.ts";
+import { fileWrite } from "./file-write.ts";
+import { runCommand } from "./run-command.ts";
+
+/** Work inside a VM. */
+export const guestTools: readonly AnyTool[] = [runCommand, fileRead, fileWrite, fileList, fileDelete];
