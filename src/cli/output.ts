@@ -25,6 +25,9 @@ const FLAGS: Record<string, string> = {
   idleTimeoutMs: "--idle-timeout",
   cwd: "--cwd",
   user: "--user",
+  address: "--listen",
+  allowedHosts: "--allow-host",
+  lifeMs: "--expires",
 };
 
 function withFlag(error: FirebreakError): string {

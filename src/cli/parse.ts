@@ -22,14 +22,22 @@ export function parseMib(flag: string, value: string): number {
   return Math.round(Number(match[1]) * factor);
 }
 
-const TIME_UNITS: Record<string, number> = { ms: 1, s: 1000, "": 1000, m: 60_000, min: 60_000, h: 3_600_000 };
+const TIME_UNITS: Record<string, number> = {
+  ms: 1,
+  s: 1000,
+  "": 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
-/** `30`, `30s`, `500ms`, `5m`, `1h`: milliseconds. */
+/** `30`, `30s`, `500ms`, `5m`, `1h`, `30d`: milliseconds. */
 export function parseDurationMs(flag: string, value: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(value.trim());
   const factor = TIME_UNITS[match?.[2] ?? "?"];
   const ms = match === null || factor === undefined ? 0 : Math.round(Number(match[1]) * factor);
-  if (ms < 1) throw invalid(flag, value, "a time such as 30 (seconds), 500ms, 5m or 1h");
+  if (ms < 1) throw invalid(flag, value, "a time such as 30 (seconds), 500ms, 5m, 1h or 30d");
   return ms;
 }
 

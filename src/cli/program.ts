@@ -29,6 +29,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
+  key: async () => (await import("./commands/key/index.ts")).addKeyCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,

@@ -1,5 +1,7 @@
 import type { Readable } from "node:stream";
 import type { DaemonStatus, DoctorCheck, ImageInfo, KernelInfo } from "../contract/daemon.ts";
+import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
+import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
 import type { ExecRequest, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat, GuestStats } from "../guest/protocol.ts";
@@ -22,6 +24,28 @@ export class DaemonClient {
 
   shutdown(): Promise<{ pid: number }> {
     return this.#http.json("POST", "/v1/shutdown");
+  }
+
+  /** Answers over TCP too from now on, for callers with an API key. */
+  listen(request: ListenRequest): Promise<ListenStatus> {
+    return this.#http.json("PUT", "/v1/listen", {}, request);
+  }
+
+  async unlisten(): Promise<void> {
+    await this.#http.json("DELETE", "/v1/listen");
+  }
+
+  async keyList(options: CallOptions = {}): Promise<ApiKey[]> {
+    return (await this.#http.json<{ keys: ApiKey[] }>("GET", "/v1/keys", options)).keys;
+  }
+
+  keyCreate(request: KeyCreate, options: CallOptions = {}): Promise<CreatedKey> {
+    return this.#http.json("POST", "/v1/keys", options, request);
+  }
+
+  async keyRevoke(key: string, options: CallOptions = {}): Promise<ApiKey> {
+    const path = `/v1/keys/${encodeURIComponent(key)}`;
+    return (await this.#http.json<{ revoked: ApiKey }>("DELETE", path, options)).revoked;
   }
 
   async doctor(): Promise<DoctorCheck[]> {

@@ -47,7 +47,8 @@ async function spawnDaemon(outputPath: string): Promise<{ exitCode: () => number
       cwd: "/",
       // Compiled code from the cache spares the daemon the type stripper, which stays in memory once it is loaded.
       // One malloc arena: with glibc's default of eight a core a daemon that has served a VM keeps 40 MiB more.
-      env: { ...process.env, NODE_COMPILE_CACHE: compileCachePath(), MALLOC_ARENA_MAX: "1" },
+      // Nor is what we prove who we are with elsewhere any business of the daemon's and of what it starts.
+      env: { ...withoutKey(process.env), NODE_COMPILE_CACHE: compileCachePath(), MALLOC_ARENA_MAX: "1" },
     },
   ).finally(() => closeSync(output));
   let exitCode: number | undefined;
@@ -55,6 +56,10 @@ async function spawnDaemon(outputPath: string): Promise<{ exitCode: () => number
     exitCode = code ?? 1;
   });
   return { exitCode: () => exitCode };
+}
+
+function withoutKey({ FIREBREAK_API_KEY: _, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return env;
 }
 
 export function canConnect(socketPath: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 import type { ErrorBody } from "../errors/firebreak-error.ts";
+import type { ListenStatus } from "./listen.ts";
 import type { Progress } from "./vm.ts";
 
 /** The version of the HTTP API: a CLI and a daemon that differ in it do not talk. */
@@ -15,6 +16,8 @@ export interface DaemonStatus {
   socket: string;
   vms: { total: number; running: number };
   rssBytes: number;
+  /** Where it listens besides its socket, or was told to. */
+  listen?: ListenStatus;
 }
 
 export interface ImageInfo {

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, statfs } from "node:fs/promises";
-import type { Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
@@ -16,18 +16,23 @@ import { findProgram } from "../platform/process.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates } from "../snapshots/templates.ts";
 import { openDatabase } from "../store/database.ts";
+import { SqliteKeyStore } from "../store/keys.ts";
+import { SqliteSettings } from "../store/settings.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { FIRST_VM_UID, VmService } from "../vms/service.ts";
 import { VmSnapshots } from "../vms/snapshots.ts";
 import { createApi } from "./api/app.ts";
+import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
 import { HostDisk } from "./host-disk.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
+import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { findStrays, removeStrays } from "./strays.ts";
+import { TcpFront } from "./tcp-front.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
@@ -83,15 +88,23 @@ async function main(): Promise<void> {
   const strays = await removeStrays(paths, vmIds());
   if (strays.folders.length + strays.pids.length > 0) log("removed left-overs", { ...strays });
 
+  const keys = new KeyRing(new SqliteKeyStore(database));
+  const tcp = new TcpFront({
+    keys,
+    settings: new SqliteSettings(database),
+    log,
+    serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
+  });
   let server: Server;
   const end = async (why: string) => {
     log("the daemon ends", { why });
     server.close();
+    tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));
     await Promise.race([closed, sleep(DRAIN_MS)]);
     // Commands whose callers are attached are cut off as if the callers had gone: their groups are ended before we are.
     server.closeAllConnections();
-    await closed;
+    await Promise.all([closed, tcp.end()]);
     await sleep(KILL_MS);
     vms.close();
     driver.close();
@@ -110,8 +123,18 @@ async function main(): Promise<void> {
     },
     images: source.api(),
     kernels: new KernelLibrary(paths),
+    keys: {
+      list: () => keys.list(),
+      create: (request) => keys.create(request),
+      revoke: (nameOrId) => {
+        const revoked = keys.revoke(nameOrId);
+        tcp.hangUp(revoked.id);
+        return revoked;
+      },
+    },
+    tcp,
     log,
-    status: () => daemonStatus(paths, vms, startedAt, version),
+    status: () => ({ ...daemonStatus(paths, vms, startedAt, version), ...listenStatusOf(tcp) }),
     doctor: () =>
       runDoctor({
         paths,
@@ -134,16 +157,26 @@ async function main(): Promise<void> {
       }),
     shutdown: () => setImmediate(() => void end("asked over the API")),
   });
-  const answer = getRequestListener(api.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
-  server = await listen(paths.socket, (incoming, outgoing) => {
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => {
     outgoing.setHeader(API_VERSION_HEADER, API_VERSION);
+    const answer = getRequestListener((request, env) => api.fetch(request, { ...env, caller }), {
+      overrideGlobalObjects: false,
+      autoCleanupIncoming: false,
+    });
     return answer(incoming, outgoing);
-  });
+  };
+  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, { via: "socket" }));
+  await tcp.start();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
   );
   log("the daemon serves", { version, socket: paths.socket });
+}
+
+function listenStatusOf(tcp: TcpFront): Pick<DaemonStatus, "listen"> {
+  const status = tcp.status();
+  return status === undefined ? {} : { listen: status };
 }
 
 function daemonStatus(paths: FirebreakPaths, vms: VmService, startedAt: string, version: string): DaemonStatus {

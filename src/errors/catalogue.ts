@@ -114,6 +114,25 @@ export const ERROR_CODES = {
   },
 
   PERMISSION_DENIED: { class: "permission_denied", about: "A folder or file on the host belongs to another user." },
+  API_KEY_MISSING: { class: "unauthenticated", about: "A request over TCP came without an API key." },
+  API_KEY_INVALID: { class: "unauthenticated", about: "The API key is not one of the daemon's, or has been revoked." },
+  API_KEY_EXPIRED: { class: "unauthenticated", about: "The API key's time is over." },
+  HOST_NOT_ALLOWED: {
+    class: "permission_denied",
+    about: "The request's Host header is a name that the daemon is not known by: it may be another site's.",
+  },
+  ORIGIN_NOT_ALLOWED: { class: "permission_denied", about: "A web page of another origin made the request." },
+  LOCAL_CALLERS_ONLY: {
+    class: "permission_denied",
+    about: "What was asked for is for callers on the daemon's UNIX socket.",
+  },
+  KEY_NOT_FOUND: { class: "not_found", about: "No API key has that name or id." },
+  KEY_ALREADY_EXISTS: { class: "already_exists", about: "Another API key has that name." },
+  LISTEN_NEEDS_KEY: {
+    class: "failed_precondition",
+    about: "The daemon does not listen beyond this host before there is an API key.",
+  },
+  LISTEN_FAILED: { class: "unavailable", about: "The address cannot be listened on: taken, or none of this host's." },
   DAEMON_UNAVAILABLE: { class: "unavailable", about: "The daemon does not answer on its socket." },
   DAEMON_ALREADY_RUNNING: { class: "already_exists", about: "A daemon already serves this state directory." },
   DAEMON_START_FAILED: { class: "unavailable", about: "The daemon ended while starting; its log tells why." },

@@ -38,6 +38,15 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE vms ADD COLUMN snapshot TEXT;
    ALTER TABLE vms ADD COLUMN idle_timeout_ms INTEGER;
    ALTER TABLE vms ADD COLUMN agent TEXT;`,
+  `CREATE TABLE api_keys (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     digest BLOB NOT NULL UNIQUE,
+     created_at TEXT NOT NULL,
+     expires_at TEXT,
+     last_used_at TEXT
+   ) STRICT;
+   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -57,6 +57,7 @@ const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
     listing: "snapshot list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
+  { commands: /^key revoke$/, listing: "key list", expression: 's/^      "name": "\\(.*\\)",*$/\\1/p' },
   { commands: /^template delete$/, listing: "template list", expression: 's/^      "id": "\\(.*\\)",*$/\\1/p' },
 ];
 

@@ -6,14 +6,18 @@ import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
+import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, DaemonDeps {
+export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** The HTTP API of the daemon; docs/api.md lists its paths. */
+/**
+ * The HTTP API of the daemon; docs/api.md lists its paths. Requests over TCP have been checked before they get here, whatever is mounted:
+ * `context.env.caller` says who makes them.
+ */
 export function createApi(deps: ApiDeps): Api {
   const api: Api = new Hono<ApiEnv>();
   addDaemonRoutes(api, deps);
@@ -23,6 +27,7 @@ export function createApi(deps: ApiDeps): Api {
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);
+  addKeyRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
     return answerError(error);

@@ -4,28 +4,56 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 
-export type ApiEnv = { Bindings: HttpBindings };
+/** Who makes a request: the owner of the UNIX socket, or whoever has an API key. */
+export type Caller = { via: "socket" } | { via: "tcp"; key: { id: string; name: string } };
+
+export type ApiEnv = { Bindings: HttpBindings & { caller: Caller } };
 export type ApiContext = Context<ApiEnv>;
 export type Api = Hono<ApiEnv>;
 
 const MAX_JSON_BYTES = 1024 * 1024;
 
+/** How long a caller may take to send a JSON body, ms. */
+const JSON_DEADLINE_MS = 10_000;
+
 /** A JSON body of at most 1 MiB, whatever its head says of its length; an empty one counts as {}. */
 export async function readJson(context: ApiContext): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of context.env.incoming as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > MAX_JSON_BYTES) throw new FirebreakError("REQUEST_TOO_LARGE", "a JSON body is at most 1 MiB");
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString("utf8");
+  const text = await readBody(context.env.incoming as IncomingMessage);
   if (text.trim() === "") return {};
   try {
     return JSON.parse(text);
   } catch {
     throw new FirebreakError("INVALID_ARGUMENT", "the request body is not JSON");
   }
+}
+
+/** Throws REQUEST_TOO_LARGE, or DEADLINE_EXCEEDED when the caller stops half-way. */
+function readBody(incoming: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const fail = (error: FirebreakError) => {
+      clearTimeout(timer);
+      incoming.off("data", take);
+      incoming.resume(); // closing with bytes unread would take the answer with them
+      reject(error);
+    };
+    const timer = setTimeout(() => {
+      const seconds = JSON_DEADLINE_MS / 1000;
+      fail(new FirebreakError("DEADLINE_EXCEEDED", `a JSON body is sent whole within ${seconds} s`));
+    }, JSON_DEADLINE_MS);
+    const take = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > MAX_JSON_BYTES) fail(new FirebreakError("REQUEST_TOO_LARGE", "a JSON body is at most 1 MiB"));
+      else chunks.push(chunk);
+    };
+    incoming.on("data", take);
+    incoming.once("end", () => {
+      clearTimeout(timer);
+      resolve(Buffer.concat(chunks).toString("utf8"));
+    });
+    incoming.once("close", () => fail(new FirebreakError("OPERATION_CANCELED", "the caller hung up")));
+  });
 }
 
 /** Hands a request over to code that writes the answer itself: streams in both directions. */

@@ -3,11 +3,13 @@ import type { Command } from "commander";
 import { DaemonClient } from "../../../client/daemon-client.ts";
 import { canConnect, ensureDaemon } from "../../../client/ensure-daemon.ts";
 import type { DaemonStatus } from "../../../contract/daemon.ts";
+import type { ListenStatus } from "../../../contract/listen.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { type FirebreakPaths, resolvePaths } from "../../../platform/paths.ts";
 import { identifyProcess, isSameProcessAlive } from "../../../platform/process.ts";
 import { isJson } from "../../context.ts";
 import { formatAge, formatBytes, printJson } from "../../output.ts";
+import { collect } from "../vm-options.ts";
 
 const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 10_000;
@@ -26,21 +28,53 @@ async function startDaemon(paths: FirebreakPaths): Promise<{ isNew: boolean; sta
   }
 }
 
+interface StartOptions {
+  /** False for --no-listen. */
+  listen?: string | false;
+  allowHost: string[];
+}
+
+const UNENCRYPTED =
+  "firebreak: what travels to other hosts is not encrypted, keys included; put a TLS proxy before it, or use an SSH tunnel";
+
+async function setListening(options: StartOptions, socket: string): Promise<ListenStatus | undefined> {
+  const client = new DaemonClient(socket);
+  if (options.listen === false) await client.unlisten();
+  else if (options.listen !== undefined)
+    return client.listen({ address: options.listen, allowedHosts: options.allowHost });
+  return undefined;
+}
+
+/** Whether a URL of ours is reached from this host alone. */
+function isOwnAddress(url: string): boolean {
+  return /^http:\/\/(127\.|\[::1\])/.test(url);
+}
+
 export function addDaemonCommands(program: Command): void {
   const daemon = program
     .command("daemon")
     .description("the process that owns all state; commands start it when they need it");
   const start = daemon
     .command("start")
-    .description("Start the daemon, unless it runs.")
-    .action(async () => {
-      const paths = resolvePaths();
-      const { isNew, status } = await startDaemon(paths);
-      if (isJson(start)) printJson({ ...status, started: isNew });
-      else
-        process.stdout.write(
-          isNew ? `the daemon runs (process ${status.pid})\n` : `the daemon ran already (process ${status.pid})\n`,
-        );
+    .description(
+      "Start the daemon, unless it runs, and say where it listens besides its UNIX socket. That is kept for later starts.",
+    )
+    .option("--listen <host:port>", "answer callers who have an API key (key create) over TCP too")
+    .option("--allow-host <name>", "a name that callers over TCP reach the daemon by (repeatable)", collect, [])
+    .option("--no-listen", "answer on the UNIX socket only")
+    .action(async (options: StartOptions) => {
+      if (options.allowHost.length > 0 && typeof options.listen !== "string")
+        throw new FirebreakError("INVALID_ARGUMENT", "--allow-host goes with --listen HOST:PORT");
+      const { isNew, status } = await startDaemon(resolvePaths());
+      const listen = await setListening(options, status.socket);
+      const { listen: before, ...rest } = status;
+      const now = options.listen === undefined ? before : listen;
+      if (isJson(start)) return printJson({ ...rest, ...(now === undefined ? {} : { listen: now }), started: isNew });
+      process.stdout.write(
+        isNew ? `the daemon runs (process ${status.pid})\n` : `the daemon ran already (process ${status.pid})\n`,
+      );
+      if (listen?.url !== undefined) process.stdout.write(`it listens on ${listen.url}\n`);
+      if (listen?.url !== undefined && !isOwnAddress(listen.url)) process.stderr.write(`${UNENCRYPTED}\n`);
     });
   const stop = daemon
     .command("stop")
@@ -81,9 +115,16 @@ export function addDaemonCommands(program: Command): void {
         ["started", `${found.startedAt} (${formatAge(found.startedAt)} ago)`],
         ["home", found.home],
         ["socket", found.socket],
+        ["listens", formatListen(found.listen)],
         ["log", paths.daemonLog],
         ["vms", `${found.vms.running} running of ${found.vms.total}`],
       ];
       for (const [label, value] of rows) process.stdout.write(`${label.padEnd(8)} ${value}\n`);
     });
+}
+
+function formatListen(listen: ListenStatus | undefined): string {
+  if (listen === undefined) return "on its socket only";
+  const names = listen.allowedHosts.length > 0 ? ` (as ${listen.allowedHosts.join(", ")}, too)` : "";
+  return listen.url === undefined ? `not on ${listen.address}: ${listen.error}` : `${listen.url}${names}`;
 }

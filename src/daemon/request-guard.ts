@@ -1,0 +1,97 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
+import { API_VERSION, API_VERSION_HEADER } from "../contract/daemon.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { Caller } from "./api/context.ts";
+import type { KeyRing } from "./keys.ts";
+
+/** What is left of a refused request is read for this long, so that the refusal reaches a caller who is still sending, ms. */
+const LINGER_MS = 1_000;
+
+export interface GuardOptions {
+  keys: KeyRing;
+  /** Names that the daemon is known by, in lower case, besides localhost and IP addresses. */
+  allowedHosts: () => readonly string[];
+}
+
+/**
+ * Decides on requests over TCP, before anything of them is looked at but the head: any listener that is not the UNIX socket's asks it
+ * first, for upgrades too.
+ */
+export class RequestGuard {
+  readonly #options: GuardOptions;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Who makes a request. Throws HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, API_KEY_MISSING, API_KEY_INVALID or API_KEY_EXPIRED. Host and Origin
+   * come first: a page that has got hold of a key is still another site's page.
+   */
+  check(incoming: IncomingMessage): Caller {
+    const host = incoming.headers.host ?? "";
+    this.#checkHost(host);
+    checkOrigin(incoming.headers.origin, host);
+    const match = /^Bearer +(\S+) *$/i.exec(incoming.headers.authorization ?? "");
+    if (match === null) {
+      throw new FirebreakError("API_KEY_MISSING", "the request has no 'Authorization: Bearer' header with an API key", {
+        hint: "Make a key on the daemon's host: firebreak key create",
+      });
+    }
+    const { id, name } = this.#options.keys.authenticate(match[1] as string); // the pattern has it
+    return { via: "tcp", key: { id, name } };
+  }
+
+  /** A page whose name was made to point here (DNS rebinding) sends its own name; an address needs no name server that could lie. */
+  #checkHost(host: string): void {
+    const name = hostOf(host);
+    if (name !== undefined && (name === "localhost" || isIP(name) !== 0 || this.#options.allowedHosts().includes(name)))
+      return;
+    throw new FirebreakError("HOST_NOT_ALLOWED", "the daemon does not go by the name in the Host header", {
+      hint: "Reach it by its address, or allow the name: firebreak daemon start --listen HOST:PORT --allow-host NAME",
+    });
+  }
+}
+
+/** The name or address in a Host header, in lower case and without brackets. */
+function hostOf(header: string): string | undefined {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/i.exec(header);
+  return (match?.[1] ?? match?.[2])?.toLowerCase();
+}
+
+/** Browsers say which page makes a request; programs do not. A page that the daemon itself has served has its host. */
+function checkOrigin(origin: string | undefined, host: string): void {
+  if (origin === undefined) return;
+  const match = /^https?:\/\/([^/]+)$/i.exec(origin);
+  if (match?.[1]?.toLowerCase() === host.toLowerCase()) return;
+  throw new FirebreakError("ORIGIN_NOT_ALLOWED", "pages of other origins may not use the daemon", {
+    hint: "Leave the Origin header out where no browser is involved.",
+  });
+}
+
+/**
+ * Answers a refused request and lets go of its connection. The header `connection: close` would make Node close it at once: with bytes of the
+ * caller unread, which takes the answer with them.
+ */
+export function refuse(incoming: IncomingMessage, outgoing: ServerResponse, error: FirebreakError): void {
+  const { socket } = incoming;
+  const text = JSON.stringify({ error: error.toBody() });
+  outgoing.writeHead(error.httpStatus, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    [API_VERSION_HEADER]: API_VERSION,
+    ...challenge(error),
+  });
+  outgoing.end(text, () => socket.end());
+  incoming.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/** RFC 6750, section 3: without an error code when there was no key at all. */
+export function challenge(error: FirebreakError): Record<string, string> {
+  if (error.class !== "unauthenticated") return {};
+  const detail = error.code === "API_KEY_MISSING" ? "" : `, error="invalid_token", error_description="${error.code}"`;
+  return { "www-authenticate": `Bearer realm="firebreak"${detail}` };
+}
