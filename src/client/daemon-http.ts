@@ -1,6 +1,7 @@
 import http, { type IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import { API_VERSION, API_VERSION_HEADER, type StreamLine } from "../contract/daemon.ts";
+import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
+import type { StreamLine } from "../contract/daemon.ts";
 import type { ExecRequest, Progress, RunRequest } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { type ExecControl, ExecStream } from "./exec-stream.ts";

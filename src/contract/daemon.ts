@@ -1,58 +1,53 @@
+import { z } from "zod";
 import type { ErrorBody } from "../errors/firebreak-error.ts";
-import type { ListenStatus } from "./listen.ts";
+import { listenStatusSchema } from "./listen.ts";
 import type { Progress } from "./vm.ts";
 
-/** The version of the HTTP API: a CLI and a daemon that differ in it do not talk. */
-export const API_VERSION = 2;
-/** Header of every answer: what the daemon speaks, so that no request has to ask first. */
-export const API_VERSION_HEADER = "firebreak-api-version";
+const count = z.number().int().nonnegative();
 
-export interface DaemonStatus {
-  version: string;
-  apiVersion: number;
-  pid: number;
-  startedAt: string;
-  home: string;
-  socket: string;
-  vms: { total: number; running: number };
-  rssBytes: number;
-  /** Where it listens besides its socket, or was told to. */
-  listen?: ListenStatus;
-}
+export const daemonStatusSchema = z.object({
+  version: z.string(),
+  apiVersion: z.number().int(),
+  pid: z.number().int(),
+  startedAt: z.string(),
+  home: z.string(),
+  socket: z.string(),
+  vms: z.object({ total: count, running: count }),
+  rssBytes: count,
+  listen: listenStatusSchema.optional().describe("where it listens besides its socket, or was told to"),
+});
+export type DaemonStatus = z.infer<typeof daemonStatusSchema>;
 
-export interface ImageInfo {
-  name: string;
-  digest: string;
-  sizeBytes: number;
-  format: string;
-  createdAt: string;
-  recipe?: string;
-}
+export const imageInfoSchema = z.object({
+  name: z.string(),
+  digest: z.string(),
+  sizeBytes: count,
+  format: z.string(),
+  createdAt: z.string(),
+  recipe: z.string().optional(),
+});
+export type ImageInfo = z.infer<typeof imageInfoSchema>;
 
-export interface KernelInfo {
-  id: string;
-  /** `uname -r` of a guest. */
-  release: string;
-  /** Debian's as it is, or built from Debian's source with our configuration. */
-  kind: "stock" | "built";
-  /** New VMs get it. */
-  isCurrent: boolean;
-  /** Of all its files. */
-  sizeBytes: number;
-  /** The Debian package that it came from, and that package's version. */
-  package: string;
-  version: string;
-  createdAt: string;
-}
+export const kernelInfoSchema = z.object({
+  id: z.string(),
+  release: z.string().describe("`uname -r` of a guest"),
+  kind: z.enum(["stock", "built"]).describe("Debian's as it is, or built from Debian's source with our configuration"),
+  isCurrent: z.boolean().describe("new VMs get it"),
+  sizeBytes: count.describe("of all its files"),
+  package: z.string().describe("the Debian package that it came from"),
+  version: z.string().describe("that package's version"),
+  createdAt: z.string(),
+});
+export type KernelInfo = z.infer<typeof kernelInfoSchema>;
 
-export interface DoctorCheck {
-  name: string;
-  ok: boolean;
-  /** A thing that is missing but not needed for the main job. */
-  optional?: boolean;
-  message: string;
-  hint?: string;
-}
+export const doctorCheckSchema = z.object({
+  name: z.string(),
+  ok: z.boolean(),
+  optional: z.boolean().optional().describe("a thing that is missing but not needed for the main job"),
+  message: z.string(),
+  hint: z.string().optional(),
+});
+export type DoctorCheck = z.infer<typeof doctorCheckSchema>;
 
 /** One line of an `application/x-ndjson` answer: any number of progress lines, then a result or an error. */
 export type StreamLine<T> = { progress: Progress } | { result: T } | { error: ErrorBody };

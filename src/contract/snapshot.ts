@@ -4,49 +4,48 @@ import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema } from "./vm.ts";
 /** The HTTP API's snapshot and template resources. */
 
 /** What may leave a VM; a snapshot is forked and restored under no wider one than it was taken under. */
-export interface VmPolicy {
-  network: "none";
-}
+export const vmPolicySchema = z.object({ network: z.literal("none") });
+export type VmPolicy = z.infer<typeof vmPolicySchema>;
 
 /** What is told of every saved machine. */
-interface Saved {
-  id: string;
-  createdAt: string;
-  image: string;
-  imageDigest: string;
-  kernelId: string;
-  memoryMib: number;
-  cpus: number;
-  /** A template's is that of the drive before it is grown to what a VM asks for. */
-  diskMib: number;
-  driver: string;
-  driverVersion: string;
-  accel: "kvm" | "tcg";
-  /** On the host's disk: memory that holds anything, devices, drive. */
-  sizeBytes: number;
-}
+const savedSchema = z.object({
+  id: z.string(),
+  createdAt: z.string(),
+  image: z.string(),
+  imageDigest: z.string(),
+  kernelId: z.string(),
+  memoryMib: z.number().int(),
+  cpus: z.number().int(),
+  diskMib: z.number().int().describe("a template's is that of the drive before it is grown to what a VM asks for"),
+  driver: z.string(),
+  driverVersion: z.string(),
+  accel: z.enum(["kvm", "tcg"]),
+  sizeBytes: z.number().int().describe("on the host's disk: memory that holds anything, devices, drive"),
+});
 
-export interface Snapshot extends Saved {
-  name: string;
-  /** The VM that it was taken of. */
-  vm: { id: string; name: string };
-  /** The snapshot that the VM had come from, or had last been saved as. */
-  parent?: string;
-  policy: VmPolicy;
-  /** How long the VM stood still for it, ms. */
-  stoppedMs: number;
-}
+export const snapshotSchema = savedSchema.extend({
+  name: z.string(),
+  vm: z.object({ id: z.string(), name: z.string() }).describe("the VM that it was taken of"),
+  parent: z.string().optional().describe("the snapshot that the VM had come from, or had last been saved as"),
+  policy: vmPolicySchema.describe("what could leave the VM; nothing wider is given to what is made of it"),
+  stoppedMs: z.number().describe("how long the VM stood still for it"),
+});
+export type Snapshot = z.infer<typeof snapshotSchema>;
 
 /** Answer of GET /v1/snapshots/NAME. */
-export interface SnapshotDetails extends Snapshot {
-  /** Those that it descends from, the nearest first, as far as they have not been deleted. */
-  ancestors: Snapshot[];
-}
+export const snapshotDetailsSchema = snapshotSchema.extend({
+  ancestors: z
+    .array(snapshotSchema)
+    .describe("those that it descends from, the nearest first, as far as they have not been deleted"),
+});
+export type SnapshotDetails = z.infer<typeof snapshotDetailsSchema>;
 
-export interface Template extends Saved {
-  /** Made of an image, kernel, agent or VMM that is not in use any more: no VM is forked from it again. */
-  isStale: boolean;
-}
+export const templateSchema = savedSchema.extend({
+  isStale: z
+    .boolean()
+    .describe("made of an image, kernel, agent or VMM that is not in use any more: no VM is forked from it again"),
+});
+export type Template = z.infer<typeof templateSchema>;
 
 export const snapshotCreateSchema = z.strictObject({ name: nameSchema.optional() });
 

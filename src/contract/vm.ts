@@ -74,44 +74,42 @@ export type VmCreateParsed = z.output<typeof vmCreateSchema>;
 export const VM_ORIGINS = ["boot", "template", "snapshot", "suspension"] as const;
 export type VmOrigin = (typeof VM_ORIGINS)[number];
 
-export interface Vm {
-  id: string;
-  name: string;
-  state: VmState;
-  /** Why it is crashed, or why its last start failed. */
-  reason?: string;
-  image: string;
-  imageDigest: string;
-  kernelId: string;
-  memoryMib: number;
-  cpus: number;
-  diskMib: number;
-  driver: string;
-  /** The live accelerator while it runs. */
-  accel?: "kvm" | "tcg";
-  /** Why the accelerator is not KVM. */
-  accelReason?: string;
-  /** What its present life began with: a boot, a fork of a template, or a saved machine (a snapshot's, or its own). */
-  origin: VmOrigin;
-  /** The snapshot that it comes from, or was last saved as. */
-  snapshot?: string;
-  idleTimeoutMs?: number;
-  /** True for the VM of `firebreak run`: deleted with its command. */
-  ephemeral: boolean;
-  pid?: number;
-  createdAt: string;
-  startedAt?: string;
-  /** From VMM start to the guest agent's first answer. */
-  bootMs?: number;
-}
+export const vmSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(VM_STATES),
+  reason: z.string().optional().describe("why it is crashed, or why its last start failed"),
+  image: z.string(),
+  imageDigest: z.string(),
+  kernelId: z.string(),
+  memoryMib: z.number().int(),
+  cpus: z.number().int(),
+  diskMib: z.number().int(),
+  driver: z.string(),
+  accel: z.enum(["kvm", "tcg"]).optional().describe("the live accelerator while it runs"),
+  accelReason: z.string().optional().describe("why the accelerator is not KVM"),
+  origin: z
+    .enum(VM_ORIGINS)
+    .describe(
+      "what its present life began with: a boot, a fork of a template, or a saved machine (a snapshot's, or its own)",
+    ),
+  snapshot: z.string().optional().describe("the snapshot that it comes from, or was last saved as"),
+  idleTimeoutMs: z.number().int().optional(),
+  ephemeral: z.boolean().describe("true for the VM of `firebreak run`: deleted with its command"),
+  pid: z.number().int().optional(),
+  createdAt: z.string(),
+  startedAt: z.string().optional(),
+  bootMs: z.number().optional().describe("from VMM start to the guest agent's first answer"),
+});
+export type Vm = z.infer<typeof vmSchema>;
 
 /** A step of something that takes longer than a moment. */
-export interface Progress {
-  step: string;
-  message: string;
-  /** 0 to 1 where it can be known. */
-  fraction?: number;
-}
+export const progressSchema = z.object({
+  step: z.string(),
+  message: z.string(),
+  fraction: z.number().optional().describe("0 to 1 where it can be known"),
+});
+export type Progress = z.infer<typeof progressSchema>;
 
 export const execSpecSchema = z.strictObject({
   argv: z

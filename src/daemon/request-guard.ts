@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import { API_VERSION, API_VERSION_HEADER } from "../contract/daemon.ts";
+import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { Caller } from "./api/context.ts";
 import type { KeyRing } from "./keys.ts";
