@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use crate::channel::port::Port;
+use crate::connect::Connections;
 use crate::exec::registry::Registry;
 use crate::http::session;
 use crate::overlay::OverlayDrive;
@@ -26,6 +27,7 @@ pub enum Role {
 pub struct Agent {
     pub role: Role,
     pub registry: Rc<Registry>,
+    pub connections: Rc<Connections>,
     /// The guest's writable drive; none on a test's host, and for a probe.
     pub overlay: Option<OverlayDrive>,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
@@ -42,6 +44,7 @@ impl Agent {
         let agent = Rc::new(Agent {
             role,
             registry: Registry::new(reaper),
+            connections: Rc::default(),
             overlay,
             shutdown: RefCell::new(Some(sender)),
         });

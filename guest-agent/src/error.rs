@@ -25,6 +25,9 @@ pub enum Code {
     CommandNotFound,
     CommandNotExecutable,
     UserNotFound,
+    /// Nothing listens there.
+    Refused,
+    Unreachable,
     Internal,
 }
 
@@ -45,6 +48,8 @@ impl Code {
             Code::CommandNotFound => "COMMAND_NOT_FOUND",
             Code::CommandNotExecutable => "COMMAND_NOT_EXECUTABLE",
             Code::UserNotFound => "USER_NOT_FOUND",
+            Code::Refused => "REFUSED",
+            Code::Unreachable => "UNREACHABLE",
             Code::Internal => "INTERNAL",
         }
     }
@@ -62,6 +67,8 @@ impl Code {
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::Limit => StatusCode::TOO_MANY_REQUESTS,
             Code::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            Code::Refused => StatusCode::BAD_GATEWAY,
+            Code::Unreachable => StatusCode::GATEWAY_TIMEOUT,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -135,6 +142,10 @@ fn code_of_errno(errno: i32) -> Code {
         libc::EFBIG => Code::TooLarge,
         libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM => Code::Limit,
         libc::ENAMETOOLONG | libc::ELOOP | libc::EINVAL | libc::EXDEV => Code::InvalidArgument,
+        libc::ECONNREFUSED => Code::Refused,
+        libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ETIMEDOUT | libc::EADDRNOTAVAIL => {
+            Code::Unreachable
+        }
         libc::EBUSY | libc::ETXTBSY => Code::Conflict,
         _ => Code::Internal,
     }

@@ -8,6 +8,7 @@ mod agent;
 mod archive;
 mod asyncfd;
 mod channel;
+mod connect;
 mod error;
 mod exec;
 mod files;

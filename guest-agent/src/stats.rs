@@ -19,6 +19,7 @@ const FEATURES: &[&str] = &[
     "grow-overlay",
     "boot-id",
     "new-machine",
+    "connect",
     "shutdown",
 ];
 

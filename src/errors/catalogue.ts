@@ -76,6 +76,14 @@ export const ERROR_CODES = {
   GUEST_AGENT_FAILED: { class: "internal", about: "The guest agent could not do what was asked." },
   CHANNEL_LOST: { class: "unavailable", about: "The channel to the guest broke during the request." },
 
+  GUEST_FEATURE_MISSING: {
+    class: "failed_precondition",
+    about: "The VM's guest agent is older than what was asked of it: the VM comes from an old snapshot.",
+  },
+  CONNECTION_REFUSED: { class: "unavailable", about: "Nothing listens on that port in the guest." },
+  CONNECTION_FAILED: { class: "unavailable", about: "The guest could not connect to the address in time, or at all." },
+  CONNECTION_LIMIT: { class: "resource_exhausted", about: "As many connections are open as there may be." },
+
   EXEC_NOT_FOUND: { class: "not_found", about: "No such exec in the VM." },
   EXEC_ALREADY_EXISTS: { class: "already_exists", about: "An exec with that id exists." },
   EXEC_STATE_CONFLICT: {

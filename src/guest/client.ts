@@ -8,6 +8,7 @@ import { translateGuestError } from "./guest-errors.ts";
 import {
   type ArchiveResult,
   archiveResultSchema,
+  type ConnectTarget,
   type Directory,
   directorySchema,
   type ExecInfo,
@@ -26,6 +27,8 @@ import {
 /** An answer in JSON larger than this is refused: the largest honest one is a directory of 10,000 entries. */
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
 const DEFAULT_DEADLINE_MS = 30_000;
+/** Longer than the agent waits for what listens in the guest. */
+const CONNECT_DEADLINE_MS = 15_000;
 
 export interface RequestOptions {
   signal?: AbortSignal;
@@ -102,6 +105,18 @@ export class GuestClient {
   /** Waits for the answer's head of a stream opened above; throws the guest's error when it is one. */
   awaitHead(stream: ClientHttp2Stream, requestPath: string, options: RequestOptions = {}): Promise<GuestResponse> {
     return this.#head(stream, requestPath, options);
+  }
+
+  /**
+   * Connects to what listens in the guest. Both directions of the stream end by themselves: `end()` is the end of what the guest reads,
+   * the stream's end that of what it writes. `destroy()` is a reset, where `close()` would be taken for the end first. Throws CONNECTION_REFUSED when nothing listens, GUEST_FEATURE_MISSING of an old agent.
+   */
+  async connect(target: ConnectTarget, options: RequestOptions = {}): Promise<ClientHttp2Stream> {
+    const path = `/v1/connect?${query({ ...target })}`;
+    const opened = await this.#open("POST", path, {});
+    // The agent answers once it is connected; its own deadline comes before this one.
+    const { stream } = await this.#head(opened, path, { deadlineMs: CONNECT_DEADLINE_MS, ...options });
+    return stream;
   }
 
   stat(path: string, follow: boolean, options?: RequestOptions): Promise<FileStat> {

@@ -17,12 +17,17 @@ const CODES: Record<string, ErrorCode> = {
   COMMAND_NOT_FOUND: "COMMAND_NOT_FOUND",
   COMMAND_NOT_EXECUTABLE: "COMMAND_NOT_EXECUTABLE",
   USER_NOT_FOUND: "USER_NOT_FOUND",
+  REFUSED: "CONNECTION_REFUSED",
+  UNREACHABLE: "CONNECTION_FAILED",
 };
 
 /** Codes mean something else by what the request is about; a start of a command may still miss its working directory. */
 function findCodeByRequest(code: string, requestPath: string): ErrorCode | undefined {
   if (code === "ALREADY_EXISTS" && requestPath.startsWith("/v1/exec")) return "EXEC_ALREADY_EXISTS";
   if (code === "NOT_FOUND" && requestPath.startsWith("/v1/execs")) return "EXEC_NOT_FOUND";
+  if (code === "LIMIT" && requestPath.startsWith("/v1/connect")) return "CONNECTION_LIMIT";
+  // A port is never "not found": the request itself is what an agent from before it does not know.
+  if (code === "NOT_FOUND" && requestPath.startsWith("/v1/connect?port=")) return "GUEST_FEATURE_MISSING";
   // The drive did not get the size that the host announced.
   if (code === "CONFLICT" && requestPath.startsWith("/v1/personalise")) return "GUEST_AGENT_FAILED";
   return undefined;
@@ -31,6 +36,9 @@ function findCodeByRequest(code: string, requestPath: string): ErrorCode | undef
 const HINTS: Partial<Record<ErrorCode, string>> = {
   GUEST_DISK_FULL: "Delete something in the VM, or create it with a larger --disk.",
   DIRECTORY_NOT_EMPTY: "Delete it with its content: recursive.",
+  CONNECTION_REFUSED: "Start what is to listen in the VM; it has to listen on 127.0.0.1, ::1 or all addresses.",
+  GUEST_FEATURE_MISSING:
+    "The VM comes from an old snapshot: stop it and start it, and it boots with the agent of today.",
   EXEC_LIMIT: "Wait for a command to end, or kill one.",
 };
 

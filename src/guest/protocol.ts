@@ -20,6 +20,7 @@ export const GUEST_FEATURES = {
   growOverlay: "grow-overlay",
   bootId: "boot-id",
   newMachine: "new-machine",
+  connect: "connect",
 } as const;
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */
@@ -113,6 +114,9 @@ export type ArchiveResult = z.infer<typeof archiveResultSchema>;
 export const guestErrorSchema = z.object({
   error: z.object({ code: z.string().max(64), message: z.string().max(8192), errno: z.number().int().nullish() }),
 });
+
+/** What listens in a guest: a port (on the host's loopback addresses when `host`, an IP address, is absent), or a socket with a path. */
+export type ConnectTarget = { port: number; host?: string } | { path: string };
 
 /** What is started in a VM; see SPEC in docs/guest-protocol.md. */
 export interface ExecSpec {

@@ -35,7 +35,7 @@ impl Query {
             .map(|(_, value)| value.as_slice())
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>> {
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
         self.bytes(name)
             .map(|bytes| {
                 std::str::from_utf8(bytes)

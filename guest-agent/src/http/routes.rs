@@ -19,7 +19,7 @@ use crate::exec::spec::TtySize;
 use crate::exec::stream::{self, FollowOptions};
 use crate::exec::supervise::terminate;
 use crate::exec::{signals, spec};
-use crate::{archive, files, personalise, stats};
+use crate::{archive, connect, files, personalise, stats};
 
 /// A whole answer, for all requests but the streaming ones.
 pub enum Reply {
@@ -52,6 +52,9 @@ pub async fn handle(agent: Rc<Agent>, request: Request<RecvStream>, respond: Sen
                 Ok((exec, options)) => stream::attach(exec, body, options, respond).await,
                 Err(error) => (respond, body, Err(error)),
             }
+        }
+        (&Method::POST, ["v1", "connect"]) => {
+            connect::run(&agent.connections, &query, body, respond).await
         }
         (&Method::GET, ["v1", "file"]) => {
             let mut respond = respond;
