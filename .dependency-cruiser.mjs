@@ -13,6 +13,8 @@ export const LAYERS = {
   errors: [],
   platform: [folder("errors")],
   contract: [folder("errors")],
+  // Tar streams and host directories: what the CLI copies with, and the daemon's workspaces and artifacts.
+  archive: [folder("errors"), folder("platform")],
   guest: [folder("errors"), folder("platform"), folder("contract")],
   vmm: [folder("errors"), folder("platform"), ...PORTS],
   images: [folder("errors"), folder("platform"), ...PORTS],
@@ -46,6 +48,7 @@ export const LAYERS = {
     folder("contract"),
     folder("client"),
     folder("mcp"),
+    folder("archive"),
     "^src/guest/(protocol|guest-errors)\\.ts$",
   ],
 };

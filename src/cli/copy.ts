@@ -1,9 +1,12 @@
 import { createReadStream, createWriteStream } from "node:fs";
-import { mkdir, realpath, rename, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { PassThrough, type Readable, Transform } from "node:stream";
+import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import * as tar from "tar";
+import { describePath, HostTree, translateHostError } from "../archive/host-tree.ts";
+import { packTree, walkTree } from "../archive/pack.ts";
+import { type ArchiveLimits, DEFAULT_LIMITS } from "../archive/tar-reader.ts";
+import { asArchiveError, unpackTo } from "../archive/unpack.ts";
 import type { DaemonClient } from "../client/daemon-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
@@ -11,6 +14,13 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 export interface Place {
   vm?: string;
   path: string;
+}
+
+export interface CopyResult {
+  path: string;
+  bytes: number;
+  /** What an archive cannot carry: devices, FIFOs, sockets. */
+  skipped: string[];
 }
 
 type OnBytes = (bytes: number, totalBytes: number | undefined) => void;
@@ -29,112 +39,142 @@ export function parsePlace(text: string): Place {
 }
 
 /** Copies a host file or directory into a VM. */
-export async function copyIn(client: DaemonClient, source: string, vm: string, target: string, onBytes: OnBytes) {
+export async function copyIn(
+  client: DaemonClient,
+  source: string,
+  vm: string,
+  target: string,
+  onBytes: OnBytes,
+): Promise<CopyResult> {
   const info = await stat(source).catch(() => {
     throw new FirebreakError("HOST_PATH_NOT_FOUND", `no such file or directory on this host: ${source}`);
   });
   const existing = await client.fileStat(vm, target).catch(ignoreNotFound);
   const landsInside = existing?.type === "directory" && !source.endsWith("/.");
   const place = landsInside ? path.posix.join(target, path.basename(path.resolve(source))) : target;
-  if (!info.isDirectory()) {
-    if (target.endsWith("/") && existing === undefined)
-      throw new FirebreakError("FILE_NOT_FOUND", `${target} does not exist in the VM`, {
-        hint: "Make it first, or leave the last '/' out.",
+  if (info.isDirectory()) return copyDirectoryIn(client, source, vm, place, onBytes);
+  if (!info.isFile())
+    throw new FirebreakError("INVALID_ARGUMENT", `${source} is neither a file nor a directory`, {
+      hint: "Devices, FIFOs and sockets are not copied.",
+    });
+  if (target.endsWith("/") && existing === undefined)
+    throw new FirebreakError("FILE_NOT_FOUND", `${target} does not exist in the VM`, {
+      hint: "Make it first, or leave the last '/' out.",
+    });
+  const counted = countBytes(createReadStream(source), info.size, onBytes);
+  const mode = (info.mode & 0o777).toString(8).padStart(4, "0");
+  const written = await client.fileWrite(vm, place, counted, { mode });
+  return { path: written.path, bytes: written.sizeBytes, skipped: [] };
+}
+
+async function copyDirectoryIn(
+  client: DaemonClient,
+  source: string,
+  vm: string,
+  place: string,
+  onBytes: OnBytes,
+): Promise<CopyResult> {
+  const tree = await HostTree.open(source);
+  const skipped: string[] = [];
+  try {
+    const items = walkTree(tree, { onSpecial: (special) => skipped.push(describePath(special)) });
+    const body = Readable.from(packTree(tree, items), { objectMode: false });
+    let failure: unknown;
+    body.on("error", (error) => {
+      failure = error;
+    });
+    const result = await client
+      .archiveWrite(vm, place, countBytes(body, undefined, onBytes))
+      .catch((error: unknown) => {
+        // What broke the upload off counts, rather than that it broke off.
+        throw failure ?? error;
       });
-    const counted = countBytes(createReadStream(source), info.size, onBytes);
-    const mode = (info.mode & 0o777).toString(8).padStart(4, "0");
-    const written = await client.fileWrite(vm, place, counted, { mode });
-    return { path: written.path, bytes: written.sizeBytes };
+    return { path: place, bytes: result.bytes, skipped };
+  } finally {
+    await tree.close();
   }
-  const archive = tar.create({ cwd: source, portable: true, noDirRecurse: false }, ["."]);
-  const body = new PassThrough();
-  archive.on("error", (error: unknown) => body.destroy(error as Error));
-  (archive as unknown as NodeJS.ReadableStream).pipe(body);
-  const result = await client.archiveWrite(vm, place, countBytes(body, undefined, onBytes));
-  return { path: place, bytes: result.bytes };
 }
 
 /** Copies a file or directory of a VM to this host. The archive is the guest's: entries that leave the target are refused. */
-export async function copyOut(client: DaemonClient, vm: string, source: string, target: string, onBytes: OnBytes) {
+export async function copyOut(
+  client: DaemonClient,
+  vm: string,
+  source: string,
+  target: string,
+  onBytes: OnBytes,
+  limits: ArchiveLimits = DEFAULT_LIMITS,
+): Promise<CopyResult> {
   const info = await client.fileStat(vm, source);
   const existing = await stat(target).catch(() => undefined);
   const landsInside = existing?.isDirectory() === true && !source.endsWith("/.");
   const place = landsInside ? path.join(target, path.posix.basename(source)) : target;
   return info.type === "directory"
-    ? copyDirectoryOut(client, vm, source, place, onBytes)
-    : copyFileOut(client, vm, source, place, onBytes);
+    ? copyDirectoryOut(client, vm, source, place, onBytes, limits)
+    : copyFileOut(client, vm, source, place, onBytes, limits);
 }
 
-async function copyFileOut(client: DaemonClient, vm: string, source: string, place: string, onBytes: OnBytes) {
+async function copyFileOut(
+  client: DaemonClient,
+  vm: string,
+  source: string,
+  place: string,
+  onBytes: OnBytes,
+  limits: ArchiveLimits,
+): Promise<CopyResult> {
   const { stat: info, body } = await client.fileRead(vm, source);
   const temporary = `${place}.firebreak-${process.pid}`;
+  const count = counter(info.sizeBytes, (bytes, total) => {
+    if (bytes > limits.maxBytes) body.destroy(tooManyBytes(source, limits));
+    onBytes(bytes, total);
+  });
   try {
+    if (info.sizeBytes > limits.maxBytes) throw tooManyBytes(source, limits);
     await pipeline(
       body,
-      counter(info.sizeBytes, onBytes),
+      count,
       createWriteStream(temporary, { mode: Number.parseInt(info.mode, 8) & 0o777, flags: "wx" }),
     );
     const written = (await stat(temporary)).size;
     await rename(temporary, place);
-    return { path: place, bytes: written };
+    return { path: place, bytes: written, skipped: [] };
   } catch (error) {
+    body.destroy();
     await rm(temporary, { force: true });
-    throw translateHostError(error, place);
+    throw translateFileError(error, place);
   }
 }
 
-async function copyDirectoryOut(client: DaemonClient, vm: string, source: string, place: string, onBytes: OnBytes) {
+function tooManyBytes(source: string, limits: ArchiveLimits): FirebreakError {
+  return new FirebreakError("ARCHIVE_TOO_LARGE", `${source} has more than ${limits.maxBytes} bytes`, {
+    hint: "If that is what you want, raise --max-size.",
+    details: { ...limits },
+  });
+}
+
+async function copyDirectoryOut(
+  client: DaemonClient,
+  vm: string,
+  source: string,
+  place: string,
+  onBytes: OnBytes,
+  limits: ArchiveLimits,
+): Promise<CopyResult> {
   const archive = await client.archiveRead(vm, source);
   await mkdir(place, { recursive: true }).catch((error: unknown) => {
-    throw translateHostError(error, place);
+    archive.destroy();
+    throw translateFileError(error, place);
   });
-  let bytes = 0;
-  const count = counter(undefined, (sum) => {
-    bytes = sum;
-    onBytes(sum, undefined);
-  });
-  const links: { at: string; target: string }[] = [];
-  const extract = tar.extract({
-    cwd: place,
-    // What node-tar would skip with a warning (absolute paths, '..', writes through links) is an error here.
-    strict: true,
-    preservePaths: false,
-    preserveOwner: false,
-    filter: (entryPath, entry) => {
-      if (!("type" in entry) || entry.type !== "SymbolicLink") return true;
-      // Links are made afterwards, as they are: none can be written through meanwhile.
-      links.push({ at: entryPath, target: entry.linkpath ?? "" });
-      return false;
-    },
-    // A guest's root must not leave a setuid program behind on the host.
-    onReadEntry: (entry) => {
-      entry.mode = (entry.mode ?? 0o644) & 0o777;
-    },
-  });
+  const tree = await HostTree.open(place);
   try {
-    await pipeline(archive, count, extract as unknown as NodeJS.WritableStream);
-    for (const link of links) await makeLink(place, link);
+    const counted = countBytes(archive, undefined, onBytes);
+    const { bytes, skipped } = await unpackTo(tree, counted as AsyncIterable<Buffer>, limits);
+    return { path: place, bytes, skipped };
   } catch (error) {
-    if (error instanceof FirebreakError) throw error;
-    throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive was refused: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw asArchiveError(error);
+  } finally {
+    archive.destroy();
+    await tree.close();
   }
-  return { path: place, bytes };
-}
-
-/** A symlink with whatever target the guest gave it: harmless as long as nothing is written through it, and it lies in the target. */
-async function makeLink(place: string, link: { at: string; target: string }): Promise<void> {
-  const root = await realpath(place);
-  const at = path.resolve(root, link.at);
-  if (at !== root && !at.startsWith(`${root}/`))
-    throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive has a link outside the target: ${link.at}`);
-  await mkdir(path.dirname(at), { recursive: true });
-  const folder = await realpath(path.dirname(at));
-  if (folder !== root && !folder.startsWith(`${root}/`))
-    throw new FirebreakError("ARCHIVE_INVALID", `the VM's archive has a link outside the target: ${link.at}`);
-  await rm(at, { force: true });
-  await symlink(link.target, at);
 }
 
 function counter(totalBytes: number | undefined, onBytes: OnBytes): Transform {
@@ -159,9 +199,10 @@ function ignoreNotFound(error: unknown): undefined {
   throw error;
 }
 
-function translateHostError(error: unknown, place: string): unknown {
+function translateFileError(error: unknown, place: string): unknown {
+  if (error instanceof FirebreakError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOENT")
     return new FirebreakError("HOST_PATH_NOT_FOUND", `the directory of ${place} does not exist on this host`);
-  return error;
+  return translateHostError(error, Buffer.from(place));
 }

@@ -37,6 +37,16 @@ function withFlag(error: FirebreakError): string {
   return flag === undefined ? error.message : error.message.replace(`${field}:`, `${flag}:`);
 }
 
+const SHOWN_SKIPPED = 20;
+
+/** What was left out of a copy, by name, on stderr. */
+export function printSkipped(skipped: { path: string; why: string }[]): void {
+  for (const { path, why } of skipped.slice(0, SHOWN_SKIPPED))
+    process.stderr.write(`left out: ${stripControl(path)} (${stripControl(why)})\n`);
+  const rest = skipped.length - SHOWN_SKIPPED;
+  if (rest > 0) process.stderr.write(`left out: ${rest} more; --json lists all\n`);
+}
+
 /** Facts about one thing, a line each; those that are not known are left out. */
 export function printFacts(facts: [label: string, value: string | undefined][]): void {
   const known = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);

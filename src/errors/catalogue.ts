@@ -116,9 +116,17 @@ export const ERROR_CODES = {
   GUEST_DISK_FULL: { class: "resource_exhausted", about: "The guest's disk is full." },
   HOST_DISK_FULL: { class: "resource_exhausted", about: "The host's disk is full." },
   HOST_PATH_NOT_FOUND: { class: "not_found", about: "No such file or directory on the host." },
+  HOST_PATH_CHANGED: {
+    class: "failed_precondition",
+    about: "Something of another kind, such as a symlink, is in a path's place on the host.",
+  },
   ARCHIVE_INVALID: {
     class: "invalid_argument",
     about: "The tar stream is malformed or holds an entry that leaves the target.",
+  },
+  ARCHIVE_TOO_LARGE: {
+    class: "resource_exhausted",
+    about: "An archive holds more entries or bytes than the call allows.",
   },
 
   PERMISSION_DENIED: { class: "permission_denied", about: "A folder or file on the host belongs to another user." },

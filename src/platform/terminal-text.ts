@@ -1,5 +1,8 @@
-/** Foreign text on a terminal or in a log must not move the cursor or set its title. */
+/**
+ * Foreign text on a terminal or in a log must not move the cursor or set its title, nor turn the writing's direction round, which makes a name
+ * look like another.
+ */
 export function stripControl(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -45,6 +46,30 @@ test("a directory that is there receives the copy inside it", async () => {
   writeFileSync(path.join(local, "inside"), "1");
   await cp(path.join(local, "inside"), "box:/tmp");
   assert.equal((await sh("cat /tmp/inside")).stdout, "1");
+});
+
+test("names that are no UTF-8, long ones and FIFOs: what can be copied comes back byte for byte, the rest is named", async () => {
+  const long = `${"d".repeat(120)}/${"f".repeat(200)}`;
+  await sh(
+    `mkdir -p /root/odd/${"d".repeat(120)}; echo x > /root/odd/${long}; printf y > "$(printf '/root/odd/a\\377b')"; mkfifo /root/odd/pipe`,
+  );
+  assert.equal((await cp("box:/root/odd", path.join(local, "odd"))).exitCode, 0);
+  assert.equal(readFileSync(path.join(local, "odd", long), "utf8"), "x\n");
+  const name = Buffer.concat([Buffer.from(path.join(local, "odd/a")), Buffer.from([0xff]), Buffer.from("b")]);
+  assert.equal(readFileSync(name, "utf8"), "y");
+  execFileSync("mkfifo", [path.join(local, "odd/pipe")]);
+  const back = await cp(path.join(local, "odd"), "box:/root/odd2");
+  assert.match(back.stderr, /left out: pipe/);
+  assert.equal((await sh(`cat "$(printf '/root/odd2/a\\377b')" /root/odd2/${long}`)).stdout, "yx\n");
+});
+
+test("more than the limits allow is refused with the flag that raises them", async () => {
+  await sh("mkdir /root/many; cd /root/many; touch $(seq 50); head -c 2000000 /dev/zero > big");
+  const limited = (flag: string, value: string) =>
+    fixture.cli(["vm", "cp", flag, value, "box:/root/many", path.join(local, "many")]);
+  assert.match((await limited("--max-entries", "20")).stderr, /ARCHIVE_TOO_LARGE[\s\S]*--max-entries/);
+  assert.match((await limited("--max-size", "1")).stderr, /ARCHIVE_TOO_LARGE[\s\S]*--max-size/);
+  assert.equal((await limited("--max-entries", "51")).exitCode, 0);
 });
 
 test("what is missing, on either side, is one clear error", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
@@ -7,6 +8,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import os from "node:os";
@@ -14,9 +16,12 @@ import path from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { Header } from "tar";
-import { copyOut } from "../../src/cli/copy.ts";
+import { readTar } from "../../src/archive/tar-reader.ts";
+import { tarEnd, tarHead } from "../../src/archive/tar-writer.ts";
+import { copyIn, copyOut } from "../../src/cli/copy.ts";
 import type { DaemonClient } from "../../src/client/daemon-client.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { stripControl } from "../../src/platform/terminal-text.ts";
 
 let folder: string;
 before(() => {
@@ -26,10 +31,12 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Entry {
   path: string;
-  type: "File" | "SymbolicLink" | "Link" | "Directory" | "CharacterDevice";
+  type: "File" | "SymbolicLink" | "Link" | "Directory" | "CharacterDevice" | "FIFO";
   linkpath?: string;
   content?: string;
 }
+
+const limitsOf = (maxEntries: number, maxBytes: number) => ({ maxEntries, maxBytes });
 
 /** A tar as no honest guest would make it. */
 function makeTar(entries: Entry[]): Buffer {
@@ -45,10 +52,10 @@ function makeTar(entries: Entry[]): Buffer {
 }
 
 /** A daemon that hands out what a hostile guest made. */
-function clientWith(archive: Buffer): DaemonClient {
+function clientWith(archive: Buffer | Iterable<Buffer>): DaemonClient {
   return {
     fileStat: async () => ({ path: "/x", type: "directory", sizeBytes: 0, mode: "0755", uid: 0, gid: 0, mtimeMs: 0 }),
-    archiveRead: async () => Readable.from([archive]),
+    archiveRead: async () => Readable.from(archive instanceof Buffer ? [archive] : archive),
   } as Partial<DaemonClient> as DaemonClient;
 }
 
@@ -78,6 +85,30 @@ const attacks: [string, () => Entry[]][] = [
       { path: "hard", type: "File", content: "evil" },
     ],
   ],
+  [
+    "a hard link between two of its own files",
+    () => [
+      { path: "a", type: "File", content: "x" },
+      { path: "b", type: "Link", linkpath: "a" },
+    ],
+  ],
+  [
+    "a link in the place of a directory that it filled",
+    () => [
+      { path: "dir/f", type: "File", content: "x" },
+      { path: "dir", type: "SymbolicLink", linkpath: folder },
+      { path: "dir/outside", type: "File", content: "evil" },
+    ],
+  ],
+  [
+    "a link and then a directory of one name",
+    () => [
+      { path: "dir", type: "SymbolicLink", linkpath: folder },
+      { path: "dir", type: "Directory" },
+      { path: "dir/outside", type: "File", content: "evil" },
+    ],
+  ],
+  ["a name with NUL in it", () => [{ path: "../outside\0/x", type: "File", content: "evil" }]],
 ];
 
 for (const [name, entries] of attacks) {
@@ -126,4 +157,117 @@ test("a setuid program of the guest is an ordinary file here, and links are kept
     [readlinkSync(path.join(target, "python")), readlinkSync(path.join(target, "sub/up"))],
     ["/usr/bin/python3", "../../.."],
   );
+});
+
+test("a link that lies in the target already is not written through, whoever made it", async () => {
+  const target = mkdtempSync(path.join(folder, "target-"));
+  const elsewhere = mkdtempSync(path.join(folder, "elsewhere-"));
+  symlinkSync(elsewhere, path.join(target, "sub"));
+  symlinkSync(path.join(elsewhere, "file"), path.join(target, "f"));
+  await assert.rejects(
+    copyOut(clientWith(makeTar([{ path: "sub/x", type: "File", content: "evil" }])), "vm", "/x/.", target, () => {}),
+    { code: "HOST_PATH_CHANGED" },
+  );
+  // A file takes the link's place; what the link led to stays as it was.
+  await copyOut(clientWith(makeTar([{ path: "f", type: "File", content: "new" }])), "vm", "/x/.", target, () => {});
+  assert.deepEqual(readdirSync(elsewhere), []);
+  assert.equal(readFileSync(path.join(target, "f"), "utf8"), "new");
+});
+
+test("what an archive cannot carry is named, and the rest arrives", async () => {
+  const target = mkdtempSync(path.join(folder, "target-"));
+  const entries: Entry[] = [
+    { path: "null", type: "CharacterDevice" },
+    { path: "pipe", type: "FIFO" },
+    { path: "f", type: "File", content: "x" },
+  ];
+  const { skipped } = await copyOut(clientWith(makeTar(entries)), "vm", "/x/.", target, () => {});
+  assert.deepEqual([skipped, readdirSync(target)], [["null", "pipe"], ["f"]]);
+});
+
+/** A million entries, made as they are read. */
+function* manyEntries(count: number): Generator<Buffer> {
+  for (let index = 0; index < count; index += 100) {
+    const names = Array.from(
+      { length: 100 },
+      (_, offset): Entry => ({ path: `f${index + offset}`, type: "Directory" }),
+    );
+    yield makeTar(names).subarray(0, 100 * 512);
+  }
+  yield Buffer.alloc(1024);
+}
+
+test("a million entries are refused at the limit, which can be raised", async () => {
+  const target = mkdtempSync(path.join(folder, "target-"));
+  await assert.rejects(
+    copyOut(clientWith(manyEntries(1_000_000)), "vm", "/x/.", target, () => {}, limitsOf(500, 1024)),
+    (error: unknown) =>
+      error instanceof FirebreakError && error.code === "ARCHIVE_TOO_LARGE" && /max-entries/.test(error.hint ?? ""),
+  );
+  assert.equal(readdirSync(target).length, 500);
+  await copyOut(clientWith(manyEntries(600)), "vm", "/x/.", target, () => {}, limitsOf(600, 1024));
+  assert.equal(readdirSync(target).length, 600);
+});
+
+test("a bomb is refused by what its head announces, before a byte of it is taken", async () => {
+  const target = mkdtempSync(path.join(folder, "target-"));
+  const head = tarHead({ path: Buffer.from("zeros"), type: "file", mode: 0o644, mtimeMs: 0, sizeBytes: 2 ** 40 });
+  await assert.rejects(
+    copyOut(clientWith(head), "vm", "/x/.", target, () => {}),
+    { code: "ARCHIVE_TOO_LARGE" },
+  );
+  assert.deepEqual(readdirSync(target), []);
+});
+
+test("a file that goes on beyond what it said is not taken either", async () => {
+  const endless = {
+    fileStat: async () => ({ path: "/x", type: "file", sizeBytes: 1, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 }),
+    fileRead: async () => ({
+      stat: { path: "/x", type: "file", sizeBytes: 1, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 },
+      body: Readable.from(
+        (function* () {
+          for (;;) yield Buffer.alloc(65_536);
+        })(),
+      ),
+    }),
+  } as unknown as DaemonClient;
+  const target = mkdtempSync(path.join(folder, "target-"));
+  await assert.rejects(
+    copyOut(endless, "vm", "/x", path.join(target, "f"), () => {}, limitsOf(10, 1024 * 1024)),
+    { code: "ARCHIVE_TOO_LARGE" },
+  );
+  assert.deepEqual(readdirSync(target), []);
+});
+
+test("names that are not UTF-8, or would move a terminal's cursor, arrive as they are, and are printed harmless", async () => {
+  const target = mkdtempSync(path.join(folder, "target-"));
+  const names = [Buffer.from([0x66, 0xff, 0xfe]), Buffer.from("two\nlines"), Buffer.from("\x1b[2Jclear")];
+  const heads = names.map((name) => tarHead({ path: name, type: "file", mode: 0o644, mtimeMs: 0, sizeBytes: 0 }));
+  await copyOut(clientWith(Buffer.concat([...heads, tarEnd()])), "vm", "/x/.", target, () => {});
+  const found = readdirSync(Buffer.from(target), { encoding: "buffer" }).map((name) => name.toString("hex"));
+  assert.deepEqual(found.sort(), names.map((name) => name.toString("hex")).sort());
+  assert.equal(stripControl("\x1b[2Jclear two\nlines exe\u202egpj"), "\ufffd[2Jclear two\ufffdlines exe\ufffdgpj");
+});
+
+test("a host directory with a FIFO, a socket's name that is no UTF-8 and a link outside goes in without hanging", async () => {
+  const source = mkdtempSync(path.join(folder, "source-"));
+  execFileSync("mkfifo", [path.join(source, "pipe")]);
+  writeFileSync(Buffer.concat([Buffer.from(`${source}/`), Buffer.from([0x66, 0xff])]), "bytes");
+  symlinkSync("/etc/shadow", path.join(source, "link"));
+  let sent: Buffer = Buffer.alloc(0);
+  const client = {
+    fileStat: async () => {
+      throw new FirebreakError("FILE_NOT_FOUND", "none");
+    },
+    archiveWrite: async (_vm: string, _path: string, body: Readable) => {
+      for await (const piece of body as AsyncIterable<Buffer>) sent = Buffer.concat([sent, piece]);
+      return { entries: 2, bytes: 5 };
+    },
+  } as unknown as DaemonClient;
+  const { skipped } = await copyIn(client, source, "vm", "/root/x", () => {});
+  assert.deepEqual(skipped, ["pipe"]);
+  const entries: string[] = [];
+  for await (const entry of readTar(Readable.from([sent]), limitsOf(10, 1000)))
+    entries.push(`${entry.type} ${entry.path.toString("hex")} ${entry.target ?? ""}`);
+  assert.deepEqual(entries, ["file 66ff ", `symlink ${Buffer.from("link").toString("hex")} /etc/shadow`]);
 });
