@@ -11,8 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::channel::port::Port;
 use crate::connect::Connections;
+use crate::drives::Drives;
 use crate::exec::registry::Registry;
 use crate::http::session;
+use crate::init::DriveModules;
 use crate::overlay::OverlayDrive;
 use crate::reaper::Reaper;
 
@@ -30,6 +32,7 @@ pub struct Agent {
     pub connections: Rc<Connections>,
     /// The guest's writable drive; none on a test's host, and for a probe.
     pub overlay: Option<OverlayDrive>,
+    pub drives: Drives,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
 }
 
@@ -38,6 +41,7 @@ impl Agent {
     pub fn start(
         role: Role,
         overlay: Option<OverlayDrive>,
+        modules: Option<DriveModules>,
     ) -> io::Result<(Rc<Agent>, oneshot::Receiver<Duration>)> {
         let reaper = Reaper::start()?;
         let (sender, receiver) = oneshot::channel();
@@ -46,6 +50,7 @@ impl Agent {
             registry: Registry::new(reaper),
             connections: Rc::default(),
             overlay,
+            drives: Drives::new(modules),
             shutdown: RefCell::new(Some(sender)),
         });
         Ok((agent, receiver))

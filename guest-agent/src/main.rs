@@ -9,8 +9,10 @@ mod archive;
 mod asyncfd;
 mod channel;
 mod connect;
+mod drives;
 mod error;
 mod exec;
+mod ext4;
 mod files;
 mod frame;
 mod host;
@@ -72,7 +74,7 @@ fn boot_and_serve() -> Result<(), error::Error> {
     let runtime = make_runtime().context("make the runtime")?;
     LocalSet::new().block_on(&runtime, async {
         let (agent, shutdown) =
-            Agent::start(Role::Guest, booted.overlay).context("start the agent")?;
+            Agent::start(Role::Guest, booted.overlay, booted.modules).context("start the agent")?;
         tokio::task::spawn_local(agent::serve_port(Rc::clone(&agent), port));
         let grace = shutdown.await.unwrap_or_default();
         init::end_machine(grace, agent.overlay.as_ref()).await;
@@ -121,7 +123,7 @@ fn serve(path: &Path, is_once: bool) -> ExitCode {
     let path = PathBuf::from(path);
     let result = make_runtime().and_then(|runtime| {
         LocalSet::new().block_on(&runtime, async {
-            let (agent, shutdown) = Agent::start(Role::Host, None)?;
+            let (agent, shutdown) = Agent::start(Role::Host, None, None)?;
             // A task of its own, so that the answer to a shutdown still goes out.
             let mut serving = tokio::task::spawn_local(async move {
                 agent::serve_socket(agent, &path, is_once).await

@@ -20,6 +20,7 @@ const FEATURES: &[&str] = &[
     "boot-id",
     "new-machine",
     "connect",
+    "drives",
     "shutdown",
 ];
 

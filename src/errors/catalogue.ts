@@ -38,6 +38,26 @@ export const ERROR_CODES = {
   VM_CRASHED: { class: "unavailable", about: "The VMM ended while a request was under way." },
   VM_MEMORY_EXHAUSTED: { class: "resource_exhausted", about: "The host has not enough free memory for the VM." },
 
+  DRIVE_NOT_FOUND: { class: "not_found", about: "No drive has that name or id." },
+  DRIVE_ALREADY_EXISTS: { class: "already_exists", about: "Another drive has that name." },
+  DRIVE_IN_USE: {
+    class: "failed_precondition",
+    about: "The drive is attached, and the action needs it free, or for nobody else to write to it.",
+  },
+  DRIVE_BUSY: {
+    class: "failed_precondition",
+    about: "Something in the guest uses the drive, or the place where it is to be mounted.",
+  },
+  DRIVE_MOUNT_FAILED: {
+    class: "failed_precondition",
+    about: "The guest cannot mount the drive: it has no file system, a damaged one, or the path does not do.",
+  },
+  DRIVE_LIMIT: { class: "resource_exhausted", about: "The VM has as many drives attached as it may." },
+  DRIVE_UNSUPPORTED: {
+    class: "failed_precondition",
+    about: "The VM's kernel, its guest agent or its VMM is too old to have drives attached.",
+  },
+
   IMAGE_NOT_FOUND: { class: "not_found", about: "No image has that name or digest." },
   IMAGE_CORRUPT: {
     class: "failed_precondition",

@@ -487,4 +487,18 @@ export function testAgentContract(name: string, openFixture: () => Promise<Agent
     const stats = await client.stats();
     assert.ok(stats.memory.totalBytes > 0 && stats.disk.totalBytes > 0 && stats.agentRssBytes > 0);
   });
+
+  contract("drives are asked for by plain serials and mounted at plain places only", async ({ client }) => {
+    assert.ok((await client.hello()).features.includes("drives"));
+    const refused = hasCode("DRIVE_MOUNT_FAILED");
+    for (const serial of ["../sda", "A", "x".repeat(37), " "]) {
+      await assert.rejects(client.driveAttach(serial, {}), refused, serial);
+      await assert.rejects(client.driveDetach(serial, true), refused, serial);
+      await assert.rejects(client.driveGrow(serial, 1), refused, serial);
+    }
+    for (const place of ["/", "/proc/x", "/dev/shm", "relative", "/mnt/../etc", "/a\0b", `/${"x".repeat(5000)}`])
+      await assert.rejects(client.driveAttach("d-1", { path: place }), refused, place.slice(0, 20));
+    // One that is not there has been let go of.
+    await client.driveDetach("d-1", false);
+  });
 }

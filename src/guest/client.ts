@@ -16,8 +16,10 @@ import {
   execListSchema,
   type FileStat,
   fileStatSchema,
+  type GuestDrive,
   type GuestHello,
   type GuestStats,
+  guestDriveSchema,
   guestErrorSchema,
   guestHelloSchema,
   guestStatsSchema,
@@ -63,6 +65,25 @@ export class GuestClient {
 
   async sync(options?: RequestOptions): Promise<void> {
     await this.#json("POST", "/v1/sync", {}, undefined, options);
+  }
+
+  /** Finds a drive that the host has attached and, with a path, mounts it there. */
+  driveAttach(
+    serial: string,
+    place: { path?: string; readOnly?: boolean },
+    options?: RequestOptions,
+  ): Promise<GuestDrive> {
+    return this.#json("POST", drivePath(serial, "attach"), place, guestDriveSchema, options);
+  }
+
+  /** Has the guest let go of a drive, so that the host can take it away. With force, what uses it is cut off. */
+  async driveDetach(serial: string, force: boolean, options?: RequestOptions): Promise<void> {
+    await this.#json("POST", drivePath(serial, "detach"), { force }, undefined, options);
+  }
+
+  /** Has the guest see a drive's new size, and grow its file system. */
+  async driveGrow(serial: string, bytes: number, options?: RequestOptions): Promise<void> {
+    await this.#json("POST", drivePath(serial, "grow"), { bytes }, undefined, options);
   }
 
   async shutdown(graceMs: number, options?: RequestOptions): Promise<void> {
@@ -289,7 +310,11 @@ export class GuestClient {
   }
 }
 
-export function execPath(id: string, rest = ""): string {
+export function drivePath(serial: string, action: string): string {
+  return `/v1/drives/${encodeURIComponent(serial)}/${action}`;
+}
+
+function execPath(id: string, rest = ""): string {
   return `/v1/execs/${encodeURIComponent(id)}${rest}`;
 }
 

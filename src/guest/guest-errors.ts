@@ -28,6 +28,10 @@ function findCodeByRequest(code: string, requestPath: string): ErrorCode | undef
   if (code === "LIMIT" && requestPath.startsWith("/v1/connect")) return "CONNECTION_LIMIT";
   // A port is never "not found": the request itself is what an agent from before it does not know.
   if (code === "NOT_FOUND" && requestPath.startsWith("/v1/connect?port=")) return "GUEST_FEATURE_MISSING";
+  if (requestPath.startsWith("/v1/drives")) {
+    if (code === "CONFLICT") return "DRIVE_BUSY";
+    if (code !== "NO_SPACE" && code !== "LIMIT") return "DRIVE_MOUNT_FAILED";
+  }
   // The drive did not get the size that the host announced.
   if (code === "CONFLICT" && requestPath.startsWith("/v1/personalise")) return "GUEST_AGENT_FAILED";
   return undefined;

@@ -21,6 +21,7 @@ export const GUEST_FEATURES = {
   bootId: "boot-id",
   newMachine: "new-machine",
   connect: "connect",
+  drives: "drives",
 } as const;
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */
@@ -40,6 +41,10 @@ export interface PersonaliseValues {
   /** A fork rather than the same machine going on: host keys and seeds are made anew (feature `new-machine`). */
   isNewMachine?: boolean;
 }
+
+/** A drive in the guest: its device node and what size the guest sees. */
+export const guestDriveSchema = z.object({ device: z.string().regex(/^\/dev\/[a-z]{1,16}$/), sizeBytes: count });
+export type GuestDrive = z.infer<typeof guestDriveSchema>;
 
 export const guestStatsSchema = z.object({
   uptimeMs: count,

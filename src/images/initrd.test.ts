@@ -94,3 +94,21 @@ test("an altered module is KERNEL_CORRUPT, not part of an initrd", async () => {
   altered.files["modules/virtio.ko"] = { sha256: "0", sizeBytes: 1 };
   await assert.rejects(ensureInitrd(paths, altered, agent), { code: "KERNEL_CORRUPT" });
 });
+
+test("what drives need that come later is in the initrd, and not among what is inserted at boot", async () => {
+  const names = ["scsi_mod.ko", "virtio_scsi.ko", "sd_mod.ko"];
+  const files = { ...kernel.files };
+  for (const name of names) {
+    await writeFile(path.join(kernel.modulesFolder, name), name);
+    files[`modules/${name}`] = { sha256: createHash("sha256").update(name).digest("hex"), sizeBytes: name.length };
+  }
+  const optionalModules = {
+    virtio_scsi: ["virtio.ko", "scsi_mod.ko", "virtio_scsi.ko"],
+    sd_mod: ["scsi_mod.ko", "sd_mod.ko"],
+  };
+  const initrd = await ensureInitrd(paths, { ...kernel, files, optionalModules }, agent);
+  assert.deepEqual(initrd.modules, ["virtio.ko", "overlay.ko"]);
+  assert.deepEqual(initrd.driveModules, names);
+  const content = await readFile(initrd.path);
+  assert.ok(content.includes("virtio.ko\noverlay.ko\n") && content.includes(`${names.join("\n")}\n`));
+});

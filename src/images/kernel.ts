@@ -25,17 +25,24 @@ import {
   verifyKernel,
 } from "./kernel-store.ts";
 import { withLock } from "./lock.ts";
-import { moduleName, orderModules, readModuleInfo } from "./modules.ts";
+import { DRIVE_MODULES, moduleName, orderModules, readModuleInfo } from "./modules.ts";
 import type { ImageOptions } from "./progress.ts";
 import { DEBIAN_KEYRING } from "./requirements.ts";
 import { requireTools } from "./tools.ts";
-import { removeTree, withWorkDir } from "./work-dir.ts";
+import { removeTree, withWorkDir, writeFileAtomic } from "./work-dir.ts";
 
 /** Inserted at boot, in this order with what they need before them; ext4, tmpfs and devtmpfs are built in. */
 const BOOT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng", "squashfs", "overlay"];
 
-/** In the kernel's folder but not inserted by default: another VMM's channel, another image format, ballooning, FUSE. */
-const OPTIONAL_MODULES = ["vmw_vsock_virtio_transport", "erofs", "virtio_balloon", "virtio_net", "fuse"];
+/** In the kernel's folder but not inserted by default: another VMM's channel, another image format, ballooning, FUSE, drives. */
+const OPTIONAL_MODULES = [
+  "vmw_vsock_virtio_transport",
+  "erofs",
+  "virtio_balloon",
+  "virtio_net",
+  "fuse",
+  ...DRIVE_MODULES,
+];
 
 export interface KernelOptions extends ImageOptions {
   /** Ask the archive for a newer kernel even when there is one. */
@@ -65,12 +72,19 @@ export async function useKernel(paths: FirebreakPaths, name: string, options: Im
   return kernel;
 }
 
+/** One that is whole but lacks modules which are wanted by now will do where no other is to be had. */
 async function ensureStock(paths: FirebreakPaths, options: ImageOptions): Promise<Kernel> {
   const find = async () => {
     const stock = (await listKernels(paths)).find((kernel) => kernel.kind === "stock");
     return stock !== undefined && (await isIntact(stock)) ? stock : undefined;
   };
-  return (await find()) ?? (await fetchStockOnce(paths, options, find));
+  const found = await find();
+  if (found !== undefined && hasAllModules(found)) return found;
+  return fetchStockOnce(paths, options, async () => undefined).catch((error: unknown) => {
+    if (found === undefined || !hasCode(error, "KERNEL_FETCH_FAILED")) throw error;
+    options.onProgress?.({ step: "kernel", message: "modules for drives could not be fetched; the kernel has none" });
+    return found;
+  });
 }
 
 async function fetchStockOnce(
@@ -113,8 +127,8 @@ async function fetchStock(paths: FirebreakPaths, work: string, options: KernelOp
     return kernel;
   };
   const existing = await readKernel(folder);
-  if (existing !== undefined && (await isIntact(existing)))
-    return finish(existing, `${wanted.name} ${wanted.version} is up to date`);
+  const isWhole = existing !== undefined && (await isIntact(existing));
+  if (isWhole && hasAllModules(existing)) return finish(existing, `${wanted.name} ${wanted.version} is up to date`);
 
   const tree = await fetchTree(work, archive, wanted, options);
   const made = path.join(work, "kernel");
@@ -131,9 +145,26 @@ async function fetchStock(paths: FirebreakPaths, work: string, options: KernelOp
     kernelArgs: [],
   });
   await writeFile(path.join(made, "kernel.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-  await removeTree(folder);
-  await rename(made, folder);
+  if (isWhole) await addModules(made, existing, manifest);
+  else {
+    await removeTree(folder);
+    await rename(made, folder);
+  }
   return finish((await readKernel(folder)) as Kernel, `${wanted.name} ${wanted.version} is ready`);
+}
+
+/** One that an earlier firebreak fetched may lack modules that are wanted by now. */
+function hasAllModules(kernel: KernelManifest): boolean {
+  return OPTIONAL_MODULES.every((name) => Object.hasOwn(kernel.optionalModules, name));
+}
+
+/** VMs may be made of the kernel meanwhile: its files stay in their places, and the list of them is last. */
+async function addModules(made: string, existing: Kernel, manifest: KernelManifest): Promise<void> {
+  for (const name of Object.keys(manifest.files)) {
+    if (Object.hasOwn(existing.files, name)) continue;
+    await writeFileAtomic(path.join(existing.folder, name), await readFile(path.join(made, name)));
+  }
+  await writeFileAtomic(path.join(existing.folder, "kernel.json"), await readFile(path.join(made, "kernel.json")));
 }
 
 /** A newer stock kernel takes the place of an older one, not of a built one that somebody chose. */

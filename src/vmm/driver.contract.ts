@@ -1,15 +1,25 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, open, rm, stat, truncate } from "node:fs/promises";
+import { mkdir, open, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
 import { attachToGuest } from "../guest/attachment.ts";
 import { GuestClient } from "../guest/client.ts";
 import { GuestConnection } from "../guest/connection.ts";
-import type { MachineConfig, SavedMachine, SaveResult, SaveTarget, VmmConfig, VmmDriver, VmmRecord } from "./driver.ts";
+import type {
+  AttachedDrive,
+  MachineConfig,
+  SavedMachine,
+  SaveResult,
+  SaveTarget,
+  VmmConfig,
+  VmmDriver,
+  VmmRecord,
+} from "./driver.ts";
 
 /** What the suite needs of whoever runs it: a driver, and configurations for VMs that boot. */
 export interface DriverFixture {
@@ -353,6 +363,136 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
           await sleep(50);
         }
       });
+    });
+  });
+
+  /** A drive that another VM or the test left with words in it. */
+  async function makeDrive(config: MachineConfig, name: string, words: string): Promise<AttachedDrive> {
+    const file = path.join(path.dirname(config.logPath), `${name}-${Math.random().toString(36).slice(2, 10)}`);
+    await writeFile(file, words, { mode: 0o600 });
+    await truncate(file, 64 * 1024 ** 2);
+    return { serial: `d-${name}`, slot: 0, path: file, readOnly: false };
+  }
+  const sh = async (client: GuestClient, script: string) => {
+    const stream = await client.openExec();
+    stream.write(encodeJsonFrame(FRAME.spec, { argv: ["sh", "-c", script] }));
+    await client.awaitHead(stream, "/v1/exec");
+    const decoder = new FrameDecoder();
+    let output = "";
+    for await (const chunk of stream)
+      for (const frame of decoder.push(chunk as Buffer))
+        if (frame.type === FRAME.stdout || frame.type === FRAME.stderr) output += frame.payload.toString();
+    return output;
+  };
+
+  test(`${name}: a drive comes while its VM runs, is written to, and goes on with another VM`, async () => {
+    await withVm(async (fixture, record, config) => {
+      const { driver, hasGuests } = fixture;
+      await attach(driver, record);
+      const drive = await makeDrive(config, "data", "from the host");
+      await driver.attachDrive(record, config, drive);
+      await driver.attachDrive(record, config, drive);
+      if (hasGuests) {
+        await withGuest(driver, record, async (client) => {
+          const { device, sizeBytes } = await client.driveAttach(drive.serial, {});
+          assert.equal(sizeBytes, 64 * 1024 ** 2);
+          assert.match(
+            await sh(client, `head -c 13 ${device}; printf 'by a guest' | dd of=${device} conv=fsync`),
+            /^from the host/,
+          );
+          await driver.growDrive(record, drive.serial, 96 * 1024 ** 2);
+          await client.driveGrow(drive.serial, 96 * 1024 ** 2);
+          await client.driveDetach(drive.serial, false);
+        });
+      }
+      await driver.detachDrive(record, drive.serial);
+      await driver.detachDrive(record, drive.serial);
+      const other = await fixture.makeConfig();
+      const second = await driver.start(other);
+      try {
+        await attach(driver, second);
+        await driver.attachDrive(second, other, drive);
+        if (!hasGuests) return;
+        await withGuest(driver, second, async (client) => {
+          const { device, sizeBytes } = await client.driveAttach(drive.serial, {});
+          assert.equal(sizeBytes, 96 * 1024 ** 2);
+          assert.equal(await sh(client, `head -c 13 ${device}`), "by a guestost");
+        });
+      } finally {
+        await driver.kill(second);
+      }
+    });
+  });
+
+  test(`${name}: a drive is taken away from a guest that does not let go, and may come again`, async () => {
+    await withVm(async ({ driver, hasGuests }, record, config) => {
+      await attach(driver, record);
+      const drive = await makeDrive(config, "held", "kept");
+      await driver.attachDrive(record, config, drive);
+      await withGuest(driver, record, async (client) => {
+        const { device } = await client.driveAttach(drive.serial, {});
+        if (hasGuests) await sh(client, `sleep 1000 < ${device} >/dev/null 2>&1 &`);
+        await driver.detachDrive(record, drive.serial);
+        await driver.attachDrive(record, config, drive);
+        if (!hasGuests) return;
+        const again = await client.driveAttach(drive.serial, {});
+        assert.equal(await sh(client, `head -c 4 ${again.device}`), "kept");
+      });
+    });
+  });
+
+  test(`${name}: a read-only drive is not written to, whatever its guest tries`, async () => {
+    await withVm(async ({ driver, hasGuests }, record, config) => {
+      await attach(driver, record);
+      const drive = { ...(await makeDrive(config, "ro", "as it was")), readOnly: true };
+      await driver.attachDrive(record, config, drive);
+      if (!hasGuests) return;
+      await withGuest(driver, record, async (client) => {
+        const { device } = await client.driveAttach(drive.serial, { readOnly: true });
+        const name = path.basename(device);
+        // What the kernel believes of the device is the guest's to change.
+        const script = `blockdev --setrw ${device}; echo 0 > /sys/block/${name}/ro; head -c 4096 /dev/zero | dd of=${device} conv=fsync`;
+        await sh(client, script);
+        await sh(client, `echo 3 > /proc/sys/vm/drop_caches`);
+        assert.equal(await sh(client, `head -c 9 ${device}`), "as it was");
+      });
+      assert.equal((await readFile(drive.path)).subarray(0, 9).toString(), "as it was");
+    });
+  });
+
+  test(`${name}: a VM is saved with the drives that it has, and goes on with them`, async () => {
+    await withVm(async (fixture, record, config) => {
+      const { driver, hasGuests } = fixture;
+      await attach(driver, record);
+      const drive = await makeDrive(config, "kept", "before");
+      await driver.attachDrive(record, config, drive);
+      if (hasGuests)
+        await withGuest(driver, record, async (client) => {
+          const { device } = await client.driveAttach(drive.serial, {});
+          await sh(client, `sleep 1000 < ${device} >/dev/null 2>&1 &`);
+        });
+      const machine = { ...config, attached: [drive] };
+      const { saved } = await save(fixture, record, machine, { afterwards: "end", copies: [] });
+      await driver.kill(record);
+      const restored = await driver.restore(machine, saved);
+      try {
+        await attach(driver, restored);
+        await driver.attachDrive(restored, machine, drive);
+        if (!hasGuests) return;
+        await withGuest(driver, restored, async (client) => {
+          const { device } = await client.driveAttach(drive.serial, {});
+          assert.equal(
+            await sh(client, `head -c 6 ${device}; printf after | dd of=${device} conv=fsync 2>/dev/null`),
+            "before",
+          );
+          await driver.growDrive(restored, drive.serial, 80 * 1024 ** 2);
+          await client.driveGrow(drive.serial, 80 * 1024 ** 2);
+        });
+        await driver.detachDrive(restored, drive.serial);
+        assert.equal((await readFile(drive.path)).subarray(0, 6).toString(), "aftere");
+      } finally {
+        await driver.kill(restored);
+      }
     });
   });
 }

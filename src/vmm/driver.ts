@@ -29,6 +29,17 @@ export interface VmmDrive {
   readOnly: boolean;
 }
 
+/** A drive that comes and goes while its machine runs. */
+export interface AttachedDrive extends VmmDrive {
+  /** By this its guest tells it from the others: 1 to 36 of a-z, 0-9 and '-'. */
+  serial: string;
+  /** Its place at the machine's controller, 0 to MAX_ATTACHED_DRIVES - 1; no two of a machine share one. */
+  slot: number;
+}
+
+/** Places at the controller of a machine. */
+export const MAX_ATTACHED_DRIVES = 16;
+
 /** What a VMM is made of, however its guest gets into it. A saved machine is restored only into an equal one. */
 export interface MachineConfig {
   vmId: string;
@@ -36,11 +47,16 @@ export interface MachineConfig {
   cpus: number;
   accel: AccelName;
   drives: VmmDrive[];
+  /** Those that had come when a machine was saved, which are restored with it; a machine that starts has none. */
+  attached?: AttachedDrive[];
   /** A folder for sockets, made and removed by the driver. Short: socket paths end at 107 bytes. */
   runtimeDir: string;
   /** The VMM's own output goes here. */
   logPath: string;
-  /** A folder of the driver's own beside the drives, in which copies of them are made; without one they cannot be copied as they run. */
+  /**
+   * A folder of the driver's own on the drives' file system, in which copies of them are made and through which they are attached;
+   * without one neither can be done.
+   */
   exchangeDir?: string;
   /** Which unprivileged user the VMM runs as, where the daemon is root; ignored otherwise. */
   uid: number;
@@ -134,6 +150,10 @@ export interface VmmDriver {
   resume(record: VmmRecord): Promise<void>;
   /** Ends what a dead daemon left half done with a VMM (a save), so that its guest runs or is paused as wanted. */
   settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void>;
+  /** Gives a running machine another drive, which its guest hears of a moment later; one that it has already is left as it is. */
+  attachDrive(record: VmmRecord, config: MachineConfig, drive: AttachedDrive): Promise<void>;
+  /** Takes a drive away, whether its guest lets go of it or not. One that is not there is taken away already. */
+  detachDrive(record: VmmRecord, serial: string): Promise<void>;
   /** Enlarges a drive; the guest hears of it a moment later. */
   growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void>;
   /** Opens the byte stream of the channel anew. Throws VM_CRASHED when the VMM is gone. */

@@ -8,6 +8,7 @@ import { checkSocketPath } from "../../src/platform/paths.ts";
 import { findProcesses, isSameProcessAlive, signalProcess, spawnDetached } from "../../src/platform/process.ts";
 import type {
   AccelVerdict,
+  AttachedDrive,
   MachineConfig,
   SavedMachine,
   SaveResult,
@@ -60,6 +61,7 @@ export class FakeDriver implements VmmDriver {
   async restore(config: MachineConfig, saved: SavedMachine): Promise<VmmRecord> {
     await checkFakeSave(saved);
     const record = await this.#spawn(config);
+    if (config.attached !== undefined) this.attached.set(record.pid, config.attached);
     this.restored.push(config);
     return record;
   }
@@ -90,6 +92,25 @@ export class FakeDriver implements VmmDriver {
 
   async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
     if (wanted === "running") await this.resume(record);
+  }
+
+  /** Serials of what each VMM has, by pid. */
+  readonly attached = new Map<number, AttachedDrive[]>();
+  /** Called before a drive is attached or detached. */
+  onDrive: (serial: string) => Promise<void> = async () => {};
+
+  async attachDrive(record: VmmRecord, _config: MachineConfig, drive: AttachedDrive): Promise<void> {
+    await this.onDrive(drive.serial);
+    const others = (this.attached.get(record.pid) ?? []).filter(({ serial }) => serial !== drive.serial);
+    if (others.some(({ slot }) => slot === drive.slot))
+      throw new FirebreakError("VMM_PROTOCOL_ERROR", `two drives have the slot ${drive.slot}`);
+    this.attached.set(record.pid, [...others, drive]);
+  }
+
+  async detachDrive(record: VmmRecord, serial: string): Promise<void> {
+    await this.onDrive(serial);
+    const others = (this.attached.get(record.pid) ?? []).filter((drive) => drive.serial !== serial);
+    this.attached.set(record.pid, others);
   }
 
   async growDrive(): Promise<void> {}

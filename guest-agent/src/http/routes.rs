@@ -19,7 +19,7 @@ use crate::exec::spec::TtySize;
 use crate::exec::stream::{self, FollowOptions};
 use crate::exec::supervise::terminate;
 use crate::exec::{signals, spec};
-use crate::{archive, connect, files, personalise, stats};
+use crate::{archive, connect, drives, files, personalise, stats};
 
 /// A whole answer, for all requests but the streaming ones.
 pub enum Reply {
@@ -129,6 +129,7 @@ async fn whole(
             agent.request_shutdown(Duration::from_millis(wanted.grace_ms.unwrap_or(3000)));
             Ok(Reply::Empty(StatusCode::ACCEPTED))
         }
+        ("POST", ["v1", "drives", serial, action]) => drive(agent, serial, action, body).await,
         (method, ["v1", "execs", rest @ ..]) => execs(agent, method, rest, body).await,
         (method, ["v1", what]) => files::handle(method, what, query, body).await,
         _ => Err(no_such_request()),
@@ -137,6 +138,29 @@ async fn whole(
 
 pub fn no_such_request() -> Error {
     Error::new(Code::NotFound, "the agent knows no such request")
+}
+
+async fn drive(
+    agent: &Rc<Agent>,
+    serial: &str,
+    action: &str,
+    body: &mut Incoming,
+) -> Result<Reply> {
+    let no_content = Ok(Reply::Empty(StatusCode::NO_CONTENT));
+    match action {
+        "attach" => drives::attach(agent, serial, body.json().await?)
+            .await
+            .map(Reply::Json),
+        "detach" => {
+            drives::let_go(agent, serial, body.json().await?).await?;
+            no_content
+        }
+        "grow" => {
+            drives::grow(agent, serial, body.json().await?).await?;
+            no_content
+        }
+        _ => Err(no_such_request()),
+    }
 }
 
 async fn execs(

@@ -9,6 +9,7 @@ mod shutdown;
 
 use std::fs;
 
+pub use modules::DriveModules;
 pub use shutdown::{end_machine, power_off};
 
 use crate::error::Result;
@@ -20,6 +21,7 @@ const PROBE_WORD: &str = "firebreak.probe";
 pub struct Booted {
     /// The writable drive; none for a probe.
     pub overlay: Option<OverlayDrive>,
+    pub modules: Option<DriveModules>,
 }
 
 /// In order; the first failure ends the boot.
@@ -29,10 +31,14 @@ pub fn boot() -> Result<Booted> {
     modules::insert_all();
     console::open_stdio();
     if has_probe_word() {
-        return Ok(Booted { overlay: None });
+        return Ok(Booted {
+            overlay: None,
+            modules: None,
+        });
     }
     let drives = drives::find()?;
-    let overlay = mounts::enter_root(&drives)?;
+    let modules = DriveModules::hold();
+    let overlay = mounts::enter_root(&drives, modules.as_ref())?;
     mounts::mount_system_file_systems();
     network::bring_up_loopback();
     name_machine();
@@ -41,6 +47,7 @@ pub fn boot() -> Result<Booted> {
     console::say(concat!("version ", env!("CARGO_PKG_VERSION"), " is ready"));
     Ok(Booted {
         overlay: Some(overlay),
+        modules,
     })
 }
 

@@ -2,14 +2,62 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::console;
 use crate::error::{Context, Error, Result};
 
 const LIST: &str = "/modules.list";
+const DRIVES_LIST: &str = "/drives.list";
 const FOLDER: &str = "/modules";
+
+/// What drives need that come later, held by its folder: after the change of the root it has no name.
+pub struct DriveModules {
+    folder: OwnedFd,
+    names: Vec<String>,
+}
+
+impl DriveModules {
+    /// `None`: the kernel has them built in, or the host's kernel was fetched without them.
+    pub fn hold() -> Option<DriveModules> {
+        let list = fs::read_to_string(DRIVES_LIST).ok()?;
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Some(DriveModules {
+            folder: rustix::fs::open(FOLDER, folder, Mode::empty()).ok()?,
+            names: parse_list(&list).map(str::to_owned).collect(),
+        })
+    }
+
+    /// In the order of the list; one that fails is named and skipped.
+    pub fn insert(&self) {
+        for name in &self.names {
+            let readable = OFlags::RDONLY | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&self.folder, name.as_str(), readable, Mode::empty())
+                .context(name)
+                .map(File::from);
+            console::check(name, file.and_then(|file| insert_file(&file)));
+        }
+    }
+
+    fn keeps(&self, name: &std::ffi::OsStr) -> bool {
+        self.names.iter().any(|kept| kept.as_str() == name)
+    }
+}
+
+/// Gives the memory of what has been inserted back.
+pub fn remove_inserted(kept: Option<&DriveModules>) {
+    for entry in fs::read_dir(FOLDER).into_iter().flatten().flatten() {
+        if !kept.is_some_and(|kept| kept.keeps(&entry.file_name())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    for list in [LIST, DRIVES_LIST] {
+        let _ = fs::remove_file(list);
+    }
+}
 
 /// In the order of the list. One that fails is named and skipped: what it was for fails later, with a reason.
 pub fn insert_all() {
@@ -29,7 +77,10 @@ fn parse_list(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn insert(path: &Path) -> Result<()> {
-    let file = File::open(path).context(path.display())?;
+    insert_file(&File::open(path).context(path.display())?)
+}
+
+fn insert_file(file: &File) -> Result<()> {
     let no_parameters = CString::default();
     // SAFETY: an open descriptor and a NUL-terminated string.
     let failed = unsafe {

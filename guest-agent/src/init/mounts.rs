@@ -9,6 +9,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 
 use super::console;
 use super::drives::Drives;
+use super::modules::{DriveModules, remove_inserted};
 use crate::error::{Context, Result};
 use crate::overlay::OverlayDrive;
 
@@ -45,7 +46,7 @@ fn mount_at(
 
 /// Mounts the drives, and makes the two of them the root. The initramfs cannot be pivoted away, so the new
 /// root is moved over it and the old files are removed first, to give their memory back.
-pub fn enter_root(drives: &Drives) -> Result<OverlayDrive> {
+pub fn enter_root(drives: &Drives, modules: Option<&DriveModules>) -> Result<OverlayDrive> {
     for folder in [IMAGE, OVERLAY, NEW_ROOT] {
         fs::create_dir_all(folder).context(folder)?;
     }
@@ -73,14 +74,8 @@ pub fn enter_root(drives: &Drives) -> Result<OverlayDrive> {
         fs::create_dir_all(&target).context(&target)?;
         mount_move(format!("/{name}"), &target).context(format!("move /{name}"))?;
     }
-    for left in ["/modules", "/modules.list", "/init"] {
-        let path = Path::new(left);
-        let _ = if path.is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        };
-    }
+    remove_inserted(modules);
+    let _ = fs::remove_file("/init");
     rustix::process::chdir(NEW_ROOT).context("enter the root")?;
     mount_move(".", "/").context("move the root")?;
     rustix::process::chroot(".").context("enter the root")?;

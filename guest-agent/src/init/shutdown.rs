@@ -26,6 +26,7 @@ pub async fn end_machine(grace: Duration, overlay: Option<&OverlayDrive>) {
         wait_until_alone(KILL_PATIENCE).await;
     }
     rustix::fs::sync();
+    crate::drives::let_go_of_all();
     // Best effort: after the sync a drive that stays writable only has its journal replayed next time.
     console::check("remount /", mount_remount("/", MountFlags::RDONLY, ""));
     if let Some(drive) = overlay {

@@ -67,5 +67,21 @@ test("the order of devices is fixed, since snapshots depend on it", () => {
     "virtio-blk-device",
     "virtio-blk-device",
     "virtio-rng-device",
+    "virtio-scsi-device",
   ]);
+});
+
+test("a drive that had come when a machine was saved has its place and its serial again, and no path", () => {
+  const attached = { serial: "d-1", slot: 3, path: "/srv/secret-place", readOnly: true };
+  const line = buildQemuArgs(
+    { kind: "restore", config: { ...config, attached: [attached] } },
+    { drives: [5, 6], memory: 7, attached: [8] },
+  );
+  const [node, device] = line.filter((word) => word.startsWith("{")).map((word) => JSON.parse(word));
+  assert.deepEqual([node["read-only"], node.file.filename, node.file["read-only"]], [true, "/dev/fdset/103", true]);
+  assert.deepEqual(
+    [device.driver, device["scsi-id"], device.serial, device.drive],
+    ["scsi-hd", 3, "d-1", node["node-name"]],
+  );
+  assert.ok(line.includes("fd=8,set=103,opaque=d-1") && !line.join(" ").includes("secret-place"));
 });

@@ -1,4 +1,4 @@
-import type { AccelName, MachineConfig, VmmConfig } from "../driver.ts";
+import type { AccelName, AttachedDrive, MachineConfig, VmmConfig } from "../driver.ts";
 
 /** Sockets in a VM's runtime folder. */
 export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console" } as const;
@@ -29,6 +29,8 @@ export interface InheritedFds {
   memory?: number;
   /** In the order of MachineConfig.drives. */
   drives: number[];
+  /** In the order of MachineConfig.attached. */
+  attached?: number[];
 }
 
 /**
@@ -56,6 +58,8 @@ export function buildQemuArgs(launch: Launch, fds: InheritedFds): string[] {
       driveArgs(drive.serial, drive.readOnly, fds.drives[index] as number, index),
     ),
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", RNG],
+    ...["-device", CONTROLLER],
+    ...(config.attached ?? []).flatMap((drive, index) => attachedArgs(drive, fds.attached?.[index] as number)),
     ...guestArgs(launch, fds),
   ];
 }
@@ -65,13 +69,58 @@ const CONSOLE = "virtconsole,chardev=console,nr=0";
 const CONTROL = "virtserialport,chardev=control,name=agent.control,nr=1";
 const DRIVE = "virtio-blk-device";
 const RNG = "virtio-rng-device,rng=rng";
-const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG];
+/** What drives are plugged into while a guest runs: virtio-mmio has no hotplug, SCSI has. Its guest has no driver for it before the first. */
+const CONTROLLER = "virtio-scsi-device,id=attached";
+const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER];
 
 const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
 
 /** The name of a drive for QEMU's control socket. */
 export function driveId(serial: string): string {
   return `drive-${serial}`;
+}
+
+/** The names of an attached drive, as a device and as what is behind it. */
+export function attachedIds(serial: string): { device: string; node: string } {
+  return { device: `disk-${serial}`, node: `attached-${serial}` };
+}
+
+/** What is behind an attached drive. It outlives its VMs, so what a guest has flushed is on the host's disk. */
+export function attachedNode(drive: AttachedDrive, filename: string): Record<string, unknown> {
+  const access = { "read-only": drive.readOnly, discard: drive.readOnly ? "ignore" : "unmap" };
+  return {
+    driver: "raw",
+    "node-name": attachedIds(drive.serial).node,
+    ...access,
+    ...(drive.readOnly ? {} : { "detect-zeroes": "unmap" }),
+    file: { driver: "file", filename, locking: "off", ...access },
+  };
+}
+
+/** The device that the guest sees. A full host disk is an I/O error in it, rather than a VM that stops without a word. */
+export function attachedDevice(drive: AttachedDrive): Record<string, unknown> {
+  const { device, node } = attachedIds(drive.serial);
+  return {
+    driver: "scsi-hd",
+    id: device,
+    bus: "attached.0",
+    "scsi-id": drive.slot,
+    lun: 0,
+    drive: node,
+    serial: drive.serial,
+    werror: "report",
+    rerror: "report",
+  };
+}
+
+function attachedArgs(drive: AttachedDrive, fd: number): string[] {
+  // Sets of the other drives are numbered from 1 on.
+  const set = 100 + drive.slot;
+  return [
+    ...["-add-fd", `fd=${fd},set=${set},opaque=${drive.serial}`],
+    ...["-blockdev", JSON.stringify(attachedNode(drive, `/dev/fdset/${set}`))],
+    ...["-device", JSON.stringify(attachedDevice(drive))],
+  ];
 }
 
 /** The memory has one name in every launch: a saved machine finds its own by it. */

@@ -8,6 +8,7 @@ import type {
   AccelName,
   AccelRequest,
   AccelVerdict,
+  AttachedDrive,
   BootFiles,
   MachineConfig,
   SavedMachine,
@@ -19,7 +20,8 @@ import type {
   VmmRecord,
 } from "../driver.ts";
 import { AccelChooser } from "./accel.ts";
-import { describeMachine, driveId, type Launch, SOCKET_NAMES } from "./command-line.ts";
+import { isPluggedIn, plugIn, unplug } from "./attached-drives.ts";
+import { attachedIds, describeMachine, driveId, type Launch, SOCKET_NAMES } from "./command-line.ts";
 import { abandonCopies } from "./drive-copies.ts";
 import { GuestMemory, MemoryCache } from "./memory.ts";
 import { awaitMigration, continueGuest, setCapabilities } from "./migration.ts";
@@ -229,9 +231,23 @@ export class QemuDriver implements VmmDriver {
     if (wanted === "running") await continueGuest(qmp);
   }
 
+  async attachDrive(record: VmmRecord, config: MachineConfig, drive: AttachedDrive): Promise<void> {
+    await this.#loads.get(record.pid);
+    await plugIn(await this.#control(record), config, drive);
+  }
+
+  async detachDrive(record: VmmRecord, serial: string): Promise<void> {
+    await this.#loads.get(record.pid);
+    await unplug(await this.#control(record), serial);
+  }
+
   async growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void> {
     await this.#loads.get(record.pid);
-    await (await this.#control(record)).execute("block_resize", { device: driveId(serial), size: sizeBytes });
+    const qmp = await this.#control(record);
+    const drive = (await isPluggedIn(qmp, serial))
+      ? { "node-name": attachedIds(serial).node }
+      : { device: driveId(serial) };
+    await qmp.execute("block_resize", { ...drive, size: sizeBytes });
   }
 
   /** The control connection, opened again when this daemon has none. */

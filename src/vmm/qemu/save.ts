@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { MachineConfig, SaveResult, SaveTarget, VmmRecord } from "../driver.ts";
+import type { MachineConfig, SaveResult, SaveTarget, VmmDrive, VmmRecord } from "../driver.ts";
 import { type Launch, recorderUri } from "./command-line.ts";
 import { DriveCopies } from "./drive-copies.ts";
 import type { GuestMemory } from "./memory.ts";
@@ -50,9 +50,15 @@ export async function saveByRecorder(
 ): Promise<SaveResult> {
   const { config, target, qmp, signal } = options;
   const runtimeDir = `${config.runtimeDir}.rec`;
-  const recorderConfig = { ...config, runtimeDir, drives: await blankDrives(config, target.scratchDir) };
+  const recorderConfig = {
+    ...config,
+    runtimeDir,
+    drives: await blankDrives(config.drives, target.scratchDir),
+    attached: await blankDrives(config.attached ?? [], target.scratchDir),
+  };
   const recorder = await spawn({ kind: "record", config: recorderConfig }, { memory: memory.fd }, signal);
-  for (const drive of recorderConfig.drives) if (!drive.readOnly) await rm(drive.path, { force: true });
+  for (const drive of [...recorderConfig.drives, ...recorderConfig.attached])
+    if (!drive.readOnly) await rm(drive.path, { force: true });
   let copies: DriveCopies | undefined;
   try {
     await leavePostMigration(qmp);
@@ -102,9 +108,9 @@ async function leavePostMigration(qmp: QmpClient): Promise<void> {
 }
 
 /** The recorder has the same devices, but never reads or writes them: a hole of a drive's size will do for one that is written to. */
-async function blankDrives(config: MachineConfig, scratchDir: string): Promise<MachineConfig["drives"]> {
+async function blankDrives<T extends VmmDrive>(drives: T[], scratchDir: string): Promise<T[]> {
   return Promise.all(
-    config.drives.map(async (drive) => {
+    drives.map(async (drive) => {
       if (drive.readOnly) return drive;
       const file = path.join(scratchDir, `blank-${drive.serial}`);
       await writeFile(file, "", { mode: 0o600 });

@@ -84,6 +84,7 @@ export async function spawnQemu(
       fds.initrd = inherit(open(launch.config.initrdPath, "r"));
     }
     fds.drives = config.drives.map((drive) => inherit(open(drive.path, drive.readOnly ? "r" : "r+")));
+    fds.attached = (config.attached ?? []).map((drive) => inherit(open(drive.path, drive.readOnly ? "r" : "r+")));
     const command = [program, ...buildQemuArgs(launch, fds)];
     const asUser = isRoot ? await unprivilegedLaunch(command, config) : { command, user: {} };
     const started = await spawnDetached(asUser.command[0] as string, asUser.command.slice(1), {
