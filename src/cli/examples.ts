@@ -1,6 +1,6 @@
 /** Examples that a command's help ends with, by the command's words; commands with examples of their own beside them are not here. */
 export const EXAMPLES: Record<string, string[]> = {
-  "vm list": ["firebreak vm list", "firebreak vm list --json"],
+  "vm list": ["firebreak vm list", "firebreak vm list --label team=infra", "firebreak vm list --json"],
   "vm get": ["firebreak vm get web"],
   "vm start": ["firebreak vm start web"],
   "vm stop": ["firebreak vm stop web", "firebreak vm stop web --time 30s"],
@@ -10,6 +10,14 @@ export const EXAMPLES: Record<string, string[]> = {
   "vm attach": ["firebreak vm attach web x6658e96f4840"],
   "vm kill": ["firebreak vm kill web x6658e96f4840 --time 10s"],
   "vm logs": ["firebreak vm logs web --tail 20", "firebreak vm logs web --follow"],
+  "vm stats": ["firebreak vm stats", "firebreak vm stats web --follow --interval 5s"],
+  "vm wait": ["firebreak vm wait build", "firebreak vm wait web --for running --timeout 30s"],
+  "vm update": [
+    "firebreak vm update web --label team=infra --idle-timeout 10m",
+    "firebreak vm update web --max-lifetime never",
+  ],
+  "vm events": ["firebreak vm events web", "firebreak vm events web --follow"],
+  "event list": ["firebreak event list --follow", "firebreak event list --after 120 --json"],
   "vm pause": ["firebreak vm pause web"],
   "vm resume": ["firebreak vm resume web"],
   "vm suspend": ["firebreak vm suspend web"],
@@ -38,9 +46,9 @@ export const EXAMPLES: Record<string, string[]> = {
     "firebreak daemon start --listen 127.0.0.1:9600",
     "firebreak daemon start --no-listen",
   ],
-  "daemon stop": ["firebreak daemon stop"],
+  "daemon stop": ["firebreak daemon stop", "firebreak daemon stop --drain 1m --vms suspend"],
   "daemon status": ["firebreak daemon status --json"],
-  doctor: ["firebreak doctor"],
+  doctor: ["firebreak doctor", "firebreak doctor --fix"],
 };
 
 export function formatExamples(lines: readonly string[]): string {

@@ -1,3 +1,4 @@
+import { RESTART_POLICIES, type RestartPolicy } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 /** Option values of the command line, turned into what the API takes. Each throws INVALID_ARGUMENT. */
@@ -62,6 +63,31 @@ export function parseEnv(pairs: string[], env: NodeJS.ProcessEnv = process.env):
     result[name] = value;
   }
   return result;
+}
+
+/** `KEY=VALUE`, each. */
+export function parseLabels(pairs: string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) throw invalid("--label", pair, "KEY=VALUE");
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
+/** `never`, `on-failure`, `on-failure:5`, `always`. */
+export function parseRestart(value: string): RestartPolicy {
+  const [word, retries] = value.split(":");
+  const policy = RESTART_POLICIES.find((candidate) => candidate === word);
+  const mayHaveRetries = policy === "on-failure" || policy === "always";
+  if (policy === undefined || (retries !== undefined && !mayHaveRetries))
+    throw invalid(
+      "--restart",
+      value,
+      "never, on-failure, always, or one of these two with a number, such as on-failure:5",
+    );
+  return { policy, ...(retries === undefined ? {} : { maxRetries: parseCount("--restart", retries) }) };
 }
 
 function invalid(flag: string, value: string, wanted: string): FirebreakError {

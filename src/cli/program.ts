@@ -27,6 +27,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   vm: async () => (await import("./commands/vm/index.ts")).addVmCommands,
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
+  event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,

@@ -1,10 +1,11 @@
 import type { Readable } from "node:stream";
-import type { DaemonStatus, DoctorCheck, ImageInfo, KernelInfo } from "../contract/daemon.ts";
+import type { DaemonStatus, DoctorCheck, ImageInfo, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
+import type { EventPage, VmEvent } from "../contract/event.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
-import type { ExecRequest, RunRequest, Vm, VmCreate } from "../contract/vm.ts";
-import type { ArchiveResult, Directory, ExecInfo, FileStat, GuestStats } from "../guest/protocol.ts";
+import type { ExecRequest, RunRequest, Vm, VmCreate, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
+import type { ArchiveResult, Directory, ExecInfo, FileStat } from "../guest/protocol.ts";
 import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
 import type { ExecStream } from "./exec-stream.ts";
 
@@ -22,8 +23,8 @@ export class DaemonClient {
     return this.#http.json("GET", "/v1/status", options);
   }
 
-  shutdown(): Promise<{ pid: number }> {
-    return this.#http.json("POST", "/v1/shutdown");
+  shutdown(request: ShutdownRequest = {}): Promise<{ pid: number }> {
+    return this.#http.json("POST", "/v1/shutdown", {}, request);
   }
 
   /** Answers over TCP too from now on, for callers with an API key. */
@@ -50,6 +51,11 @@ export class DaemonClient {
 
   async doctor(): Promise<DoctorCheck[]> {
     return (await this.#http.json<{ checks: DoctorCheck[] }>("GET", "/v1/doctor")).checks;
+  }
+
+  /** Removes what no VM owns; what has been removed. */
+  async doctorFix(): Promise<string[]> {
+    return (await this.#http.json<{ removed: string[] }>("POST", "/v1/doctor/fix")).removed;
   }
 
   async imageList(): Promise<ImageInfo[]> {
@@ -83,8 +89,10 @@ export class DaemonClient {
     return this.#http.json("POST", `${kernelPath(id)}/verify`);
   }
 
-  async vmList(options: CallOptions = {}): Promise<Vm[]> {
-    return (await this.#http.json<{ vms: Vm[] }>("GET", "/v1/vms", options)).vms;
+  /** `label`: `KEY=VALUE` or `KEY`; all have to hold. */
+  async vmList(options: CallOptions & { label?: readonly string[] } = {}): Promise<Vm[]> {
+    const { label } = options;
+    return (await this.#http.json<{ vms: Vm[] }>("GET", "/v1/vms", options, undefined, { label })).vms;
   }
 
   vmGet(vm: string, options: CallOptions = {}): Promise<Vm> {
@@ -164,8 +172,34 @@ export class DaemonClient {
     return this.#http.json("DELETE", `/v1/templates/${encodeURIComponent(id)}`, options);
   }
 
-  vmStats(vm: string): Promise<GuestStats> {
-    return this.#http.json("GET", `${vmPath(vm)}/stats`);
+  vmStats(vm: string, options: CallOptions = {}): Promise<VmStats> {
+    return this.#http.json("GET", `${vmPath(vm)}/stats`, options);
+  }
+
+  vmUpdate(vm: string, changes: VmUpdate, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.json("PATCH", vmPath(vm), options, changes);
+  }
+
+  /** Resolves when the VM is in one of the states; `vm` is absent when it is no more. */
+  vmWait(vm: string, request: WaitRequest, options: CallOptions = {}): Promise<{ state: string; vm?: Vm }> {
+    return this.#http.lines("POST", `${vmPath(vm)}/wait`, request, options);
+  }
+
+  /** A page of the history of all VMs, or of one. */
+  eventList(
+    filter: { vm?: string | undefined; after?: number | undefined; limit?: number | undefined } = {},
+    options: CallOptions = {},
+  ): Promise<EventPage> {
+    return this.#http.json("GET", "/v1/events", options, undefined, filter);
+  }
+
+  /** The same from `after` on, and then each event as it comes. */
+  async *eventFollow(
+    filter: { vm?: string | undefined; after?: number | undefined },
+    options: CallOptions = {},
+  ): AsyncGenerator<VmEvent> {
+    const lines = this.#http.follow<{ event: VmEvent }>("/v1/events", { ...filter, follow: true }, options);
+    for await (const { event } of lines) yield event;
   }
 
   vmLogs(vm: string, follow: boolean, options: CallOptions = {}): Promise<Readable> {

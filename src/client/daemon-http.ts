@@ -12,7 +12,7 @@ export interface CallOptions {
 }
 
 export interface RawOptions {
-  query?: Record<string, string | number | boolean | undefined>;
+  query?: Record<string, string | number | boolean | readonly string[] | undefined>;
   body?: Readable | string;
   contentType?: string;
   signal?: AbortSignal;
@@ -45,19 +45,17 @@ export class DaemonHttp {
       contentType: "application/json",
       ...signalOf(options),
     });
-    response.setEncoding("utf8");
-    let partial = "";
-    for await (const text of translated(response as AsyncIterable<string>)) {
-      const lines = (partial + text).split("\n");
-      partial = lines.pop() ?? "";
-      for (const line of lines) {
-        const parsed = JSON.parse(line) as StreamLine<T>;
-        if ("result" in parsed) return parsed.result;
-        if ("error" in parsed) throw FirebreakError.fromBody(parsed.error);
-        options.onProgress?.(parsed.progress);
-      }
+    for await (const line of readLines<StreamLine<T>>(response)) {
+      if ("result" in line) return line.result;
+      if ("error" in line) throw FirebreakError.fromBody(line.error);
+      options.onProgress?.(line.progress);
     }
     throw daemonGone();
+  }
+
+  /** The lines of an answer that goes on until its reader leaves; throws DAEMON_UNAVAILABLE when the daemon ends before that. */
+  async *follow<T>(path: string, query: RawOptions["query"], options: CallOptions): AsyncGenerator<T> {
+    yield* readLines<T>(await this.raw("GET", path, { query: query ?? {}, ...signalOf(options) }));
   }
 
   /** A command's streams. `vm` is unknown where the daemon makes the VM for it. */
@@ -109,7 +107,10 @@ export class DaemonHttp {
     options: RawOptions,
   ): { request: http.ClientRequest; response: Promise<IncomingMessage> } {
     const pairs = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined);
-    const search = pairs.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join("&");
+    const search = pairs
+      .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, one]))
+      .map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`)
+      .join("&");
     const request = http.request({
       socketPath: this.#socketPath,
       // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
@@ -175,6 +176,17 @@ function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
     `the daemon broke the connection off (${error.code ?? error.message})`,
     { cause: error },
   );
+}
+
+/** The JSON values of an x-ndjson answer; empty lines keep the connection alive. */
+async function* readLines<T>(response: IncomingMessage): AsyncGenerator<T> {
+  response.setEncoding("utf8");
+  let partial = "";
+  for await (const text of translated(response as AsyncIterable<string>)) {
+    const lines = (partial + text).split("\n");
+    partial = lines.pop() ?? "";
+    for (const line of lines) if (line !== "") yield JSON.parse(line) as T;
+  }
 }
 
 /** A stream whose breaking off is the daemon's end, not a defect. */

@@ -14,9 +14,25 @@ export const daemonStatusSchema = z.object({
   socket: z.string(),
   vms: z.object({ total: count, running: count }),
   rssBytes: count,
+  draining: z.object({ requests: count }).optional().describe("it takes no new work and waits for what is under way"),
   listen: listenStatusSchema.optional().describe("where it listens besides its socket, or was told to"),
 });
 export type DaemonStatus = z.infer<typeof daemonStatusSchema>;
+
+/** What becomes of running VMs when the daemon ends: by default they go on, and the next daemon finds them. */
+export const VMS_AT_SHUTDOWN = ["keep", "suspend", "stop"] as const;
+
+export const shutdownSchema = z.strictObject({
+  /** How long requests under way may take, ms. */
+  drainMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(3600 * 1000, "at most an hour")
+    .optional(),
+  vms: z.enum(VMS_AT_SHUTDOWN, VMS_AT_SHUTDOWN.join(", ")).optional(),
+});
+export type ShutdownRequest = z.input<typeof shutdownSchema>;
 
 export const imageInfoSchema = z.object({
   name: z.string(),

@@ -16,6 +16,22 @@ export const VM_STATES = [
 ] as const;
 export type VmState = (typeof VM_STATES)[number];
 
+/** Which state may follow which; the store refuses any other change. To stay in a state is always allowed. */
+export const VM_TRANSITIONS: Readonly<Record<VmState, readonly VmState[]>> = {
+  created: ["starting", "crashed", "stopped", "deleting"],
+  // A wake that fails leaves what it would have been brought back from.
+  starting: ["running", "crashed", "suspended", "stopped", "deleting"],
+  // `created`: brought back to a snapshot, it begins a new life.
+  running: ["paused", "suspending", "stopping", "stopped", "crashed", "created", "deleting"],
+  paused: ["running", "stopping", "stopped", "crashed", "created", "deleting"],
+  suspending: ["suspended", "running", "crashed", "deleting"],
+  suspended: ["starting", "stopping", "stopped", "crashed", "created", "deleting"],
+  stopping: ["stopped", "crashed", "deleting"],
+  stopped: ["starting", "created", "deleting"],
+  crashed: ["starting", "stopped", "created", "deleting"],
+  deleting: [],
+};
+
 export const NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 export const nameSchema = z.string().regex(NAME_PATTERN, "a name is made of a-z, 0-9 and '-', at most 63 characters");
 
@@ -30,6 +46,13 @@ export const MAX_CPUS = 64;
 export const MIN_IDLE_TIMEOUT_MS = 1_000;
 export const MAX_IDLE_TIMEOUT_MS = 30 * 24 * 3600 * 1000;
 
+/** Restarts that never end are what `always` without a number is for. */
+export const MAX_RESTARTS = 1000;
+export const MAX_LIFETIME_MS = 365 * 24 * 3600 * 1000;
+/** How long a VM may wait for the host's memory. */
+export const MAX_ADMISSION_WAIT_MS = 24 * 3600 * 1000;
+export const MAX_LABELS = 64;
+
 export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
 
 export const envSchema = z.record(
@@ -39,6 +62,43 @@ export const envSchema = z.record(
     .max(128 * 1024)
     .refine((value) => !value.includes("\0"), "a value cannot hold a NUL"),
 );
+
+const labelKeySchema = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/,
+    "a label's key is made of letters, digits, '.', '_', '/' and '-', at most 63 characters",
+  );
+const labelValueSchema = z
+  .string()
+  .max(256)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is control characters that are refused
+  .regex(/^[^\u0000-\u001f\u007f]*$/, "a label's value holds no control characters");
+
+export const labelsSchema = z
+  .record(labelKeySchema, labelValueSchema)
+  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `at most ${MAX_LABELS} labels`);
+
+export const RESTART_POLICIES = ["never", "on-failure", "always"] as const;
+/** When a VM whose VMM has ended without anybody asking for it is started again. */
+export const restartSchema = z.strictObject({
+  policy: z.enum(RESTART_POLICIES, RESTART_POLICIES.join(", ")),
+  /** In a row; absent: without end. */
+  maxRetries: z.number().int().min(1, "at least 1").max(MAX_RESTARTS, `at most ${MAX_RESTARTS}`).optional(),
+});
+export type RestartPolicy = z.infer<typeof restartSchema>;
+
+const idleTimeoutSchema = z
+  .number()
+  .int()
+  .min(MIN_IDLE_TIMEOUT_MS, "at least a second")
+  .max(MAX_IDLE_TIMEOUT_MS, "at most 30 days");
+const maxLifetimeSchema = z.number().int().min(1_000, "at least a second").max(MAX_LIFETIME_MS, "at most a year");
+
+/** What becomes of a VM whose lifetime has passed. Its disk goes only when that was asked for. */
+export const EXPIRY_ACTIONS = ["stop", "suspend", "delete"] as const;
+export type ExpiryAction = (typeof EXPIRY_ACTIONS)[number];
+const onExpirySchema = z.enum(EXPIRY_ACTIONS, EXPIRY_ACTIONS.join(", "));
 
 export const vmCreateSchema = z.strictObject({
   name: nameSchema.optional(),
@@ -61,15 +121,29 @@ export const vmCreateSchema = z.strictObject({
   /** Boot it, which takes seconds, rather than fork it from the template of its kind. */
   cold: z.boolean().default(false),
   /** Save it and end its VMM when nobody has used it for this long; whoever uses it next brings it back. */
-  idleTimeoutMs: z
-    .number()
-    .int()
-    .min(MIN_IDLE_TIMEOUT_MS, "at least a second")
-    .max(MAX_IDLE_TIMEOUT_MS, "at most 30 days")
-    .optional(),
+  idleTimeoutMs: idleTimeoutSchema.optional(),
+  labels: labelsSchema.default({}),
+  restart: restartSchema.default({ policy: "never" }),
+  /** From its creation on; then `onExpiry` is done. */
+  maxLifetimeMs: maxLifetimeSchema.optional(),
+  onExpiry: onExpirySchema.default("stop"),
+  /** How long to wait for the host's memory; absent, a VM that does not fit is refused at once. */
+  admissionWaitMs: z.number().int().min(1).max(MAX_ADMISSION_WAIT_MS, "at most a day").optional(),
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;
 export type VmCreateParsed = z.output<typeof vmCreateSchema>;
+
+/** What may be changed of a VM that is there, whatever its state; null takes a thing away. */
+export const vmUpdateSchema = z.strictObject({
+  name: nameSchema.optional(),
+  labels: z.record(labelKeySchema, labelValueSchema.nullable()).optional(),
+  restart: restartSchema.optional(),
+  idleTimeoutMs: idleTimeoutSchema.nullable().optional(),
+  /** From now on. */
+  maxLifetimeMs: maxLifetimeSchema.nullable().optional(),
+  onExpiry: onExpirySchema.optional(),
+});
+export type VmUpdate = z.input<typeof vmUpdateSchema>;
 
 export const VM_ORIGINS = ["boot", "template", "snapshot", "suspension"] as const;
 export type VmOrigin = (typeof VM_ORIGINS)[number];
@@ -95,6 +169,11 @@ export const vmSchema = z.object({
     ),
   snapshot: z.string().optional().describe("the snapshot that it comes from, or was last saved as"),
   idleTimeoutMs: z.number().int().optional(),
+  labels: z.record(z.string(), z.string()),
+  restart: restartSchema,
+  restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),
+  expiresAt: z.string().optional().describe("when `onExpiry` is done"),
+  onExpiry: z.enum(EXPIRY_ACTIONS),
   ephemeral: z.boolean().describe("true for the VM of `firebreak run`: deleted with its command"),
   pid: z.number().int().optional(),
   createdAt: z.string(),
@@ -102,6 +181,44 @@ export const vmSchema = z.object({
   bootMs: z.number().optional().describe("from VMM start to the guest agent's first answer"),
 });
 export type Vm = z.infer<typeof vmSchema>;
+
+const bytes = z.number().int().nonnegative();
+const room = z.object({ totalBytes: bytes, availableBytes: bytes });
+
+/** What a VM uses. Times and traffic count from the start of its VMM; rates are differences of two answers. */
+export const vmStatsSchema = z.object({
+  vm: z.string(),
+  state: z.enum(VM_STATES),
+  at: z.string(),
+  cpus: z.number().int(),
+  memoryBytes: bytes,
+  drive: z
+    .object({ sizeBytes: bytes, allocatedBytes: bytes })
+    .describe("the writable drive: what the guest may fill, and what of it takes space on the host"),
+  channel: z
+    .object({ receivedBytes: bytes, sentBytes: bytes })
+    .optional()
+    .describe(
+      "what the host has received from the guest and sent to it: a VM without a network card has no other traffic",
+    ),
+  vmm: z
+    .object({ cpuMs: z.number(), rssBytes: bytes, pssBytes: bytes.optional() })
+    .optional()
+    .describe("the VMM's process, as the host sees it"),
+  guest: z
+    .object({
+      uptimeMs: z.number(),
+      processes: z.number().int(),
+      load1: z.number(),
+      memory: room,
+      disk: room,
+      cpu: z.object({ userMs: z.number(), systemMs: z.number(), idleMs: z.number() }),
+      agentRssBytes: bytes,
+    })
+    .optional()
+    .describe("as the guest sees itself; absent when it does not run or does not answer"),
+});
+export type VmStats = z.infer<typeof vmStatsSchema>;
 
 /** A step of something that takes longer than a moment. */
 export const progressSchema = z.object({
@@ -152,6 +269,14 @@ export const stopSchema = z.strictObject({
   graceMs: z.number().int().min(0).max(600_000).optional(),
   force: z.boolean().optional(),
 });
+export const waitSchema = z.strictObject({
+  for: z
+    .array(z.enum([...VM_STATES, "deleted"], "a state of a VM, or deleted"))
+    .min(1)
+    .max(VM_STATES.length + 1),
+  timeoutMs: z.number().int().min(1).max(MAX_LIFETIME_MS).optional(),
+});
+export type WaitRequest = z.infer<typeof waitSchema>;
 export const moveSchema = z.strictObject({ from: z.string(), to: z.string(), overwrite: z.boolean().optional() });
 export const buildSchema = z.strictObject({ force: z.boolean().optional() });
 /** `use`: new VMs get it. */

@@ -67,7 +67,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorCheck[]> 
     "left-overs",
     strays.length === 0,
     strays.length === 0 ? "none" : strays.join(", "),
-    "Restart the daemon: firebreak daemon stop; it removes them at its start.",
+    "Remove them: firebreak doctor --fix",
   );
   return checks;
 }

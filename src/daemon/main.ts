@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
-import type { DaemonStatus } from "../contract/daemon.ts";
+import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
@@ -27,17 +27,20 @@ import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
+import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
-import { findStrays, removeStrays } from "./strays.ts";
+import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { TcpFront } from "./tcp-front.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
 const DRAIN_MS = 500;
+/** What guests get to shut down in when they are stopped with the daemon. */
+const STOP_GRACE_MS = 5_000;
 /** What the guests of commands that are cut off get to hear of it, ms. */
 const KILL_MS = 300;
 
@@ -86,8 +89,12 @@ async function main(): Promise<void> {
   await templateFolder.sweep();
   await snapshotFolder.sweep();
   await snapshots.recover();
-  const strays = await removeStrays(paths, vmIds());
-  if (strays.folders.length + strays.pids.length > 0) log("removed left-overs", { ...strays });
+  const fixStrays = async () => {
+    const strays = describeStrays(await removeStrays(paths, vmIds));
+    if (strays.length > 0) log("removed left-overs", { strays });
+    return strays;
+  };
+  await fixStrays();
 
   const keys = new KeyRing(new SqliteKeyStore(database));
   const tcp = new TcpFront({
@@ -97,8 +104,15 @@ async function main(): Promise<void> {
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
   });
   let server: Server;
-  const end = async (why: string) => {
-    log("the daemon ends", { why });
+  const drain = new Drain();
+  let isEnding = false;
+  const end = async (why: string, { drainMs = DRAIN_MS, vms: vmsAfter = "keep" }: ShutdownRequest = {}) => {
+    if (isEnding) return;
+    isEnding = true;
+    log("the daemon ends", { why, drainMs, vms: vmsAfter });
+    const left = await drain.empty(drainMs);
+    if (left > 0) log("requests are cut off", { requests: left });
+    if (vmsAfter !== "keep") await settleVms(vms, vmsAfter, log);
     server.close();
     tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));
@@ -135,7 +149,11 @@ async function main(): Promise<void> {
     },
     tcp,
     log,
-    status: () => ({ ...daemonStatus(paths, vms, startedAt, version), ...listenStatusOf(tcp) }),
+    status: () => ({
+      ...daemonStatus(paths, vms, startedAt, version),
+      ...listenStatusOf(tcp),
+      ...(drain.state === undefined ? {} : { draining: drain.state }),
+    }),
     doctor: () =>
       runDoctor({
         paths,
@@ -145,8 +163,7 @@ async function main(): Promise<void> {
         programs: IMAGE_REQUIREMENTS.map((entry) => ({ ...entry })),
         findProgram,
         findStrays: async () => {
-          const found = await findStrays(paths, vmIds());
-          return [...found.folders, ...found.pids.map((pid) => `process ${pid}`)];
+          return describeStrays(await findStrays(paths, vmIds));
         },
         images: () => listImages(paths),
         accel: async () => driver.chooseAccel("auto", await source.resolveKernel({})),
@@ -156,7 +173,8 @@ async function main(): Promise<void> {
           return stats.bavail * stats.bsize;
         },
       }),
-    shutdown: () => setImmediate(() => void end("asked over the API")),
+    removeStrays: fixStrays,
+    shutdown: (request) => setImmediate(() => void end("asked over the API", request)),
   });
   const serve = (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => {
     outgoing.setHeader(API_VERSION_HEADER, API_VERSION);
@@ -164,7 +182,7 @@ async function main(): Promise<void> {
       overrideGlobalObjects: false,
       autoCleanupIncoming: false,
     });
-    return answer(incoming, outgoing);
+    return drain.answer(incoming, outgoing, answer);
   };
   server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, { via: "socket" }));
   await tcp.start();
@@ -178,6 +196,22 @@ async function main(): Promise<void> {
 function listenStatusOf(tcp: TcpFront): Pick<DaemonStatus, "listen"> {
   const status = tcp.status();
   return status === undefined ? {} : { listen: status };
+}
+
+/** Suspends or stops what runs, all at once; one that cannot is left as it is, and named. */
+async function settleVms(
+  vms: VmService,
+  how: "suspend" | "stop",
+  log: (message: string, fields: Record<string, unknown>) => void,
+): Promise<void> {
+  const running = vms.list().filter(({ state }) => state === "running");
+  await Promise.all(
+    running.map(({ id, name }) =>
+      (how === "suspend" ? vms.suspend(id) : vms.stop(id, STOP_GRACE_MS)).catch((error: unknown) =>
+        log(`a VM could not be made to ${how}`, { vm: name, error: toFirebreakError(error).message }),
+      ),
+    ),
+  );
 }
 
 function daemonStatus(paths: FirebreakPaths, vms: VmService, startedAt: string, version: string): DaemonStatus {

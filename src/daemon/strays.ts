@@ -9,19 +9,31 @@ export interface Strays {
   pids: number[];
 }
 
-export async function findStrays(paths: FirebreakPaths, vmIds: ReadonlySet<string>): Promise<Strays> {
-  const folders: string[] = [];
+/** `readVmIds` is asked after the look: a VM is in the store before anything of it is on the host, and may be new. */
+export async function findStrays(paths: FirebreakPaths, readVmIds: () => ReadonlySet<string>): Promise<Strays> {
+  const listed: { parent: string; name: string }[] = [];
   for (const parent of [paths.vms, path.join(paths.runtime, "v")]) {
     const names = await readdir(parent).catch(() => [] as string[]);
-    for (const name of names) if (!vmIds.has(name.replace(/\.(dev|rec)$/, ""))) folders.push(path.join(parent, name));
+    listed.push(...names.map((name) => ({ parent, name })));
   }
-  const processes = await findProcesses((argv) => isOurVmm(argv, paths) && !vmIds.has(vmIdOf(argv, paths) ?? ""));
-  return { folders, pids: processes.map((identity) => identity.pid) };
+  const vmIds = readVmIds();
+  const processes = await findProcesses((argv) => isOurVmm(argv, paths) && !readVmIds().has(vmIdOf(argv, paths) ?? ""));
+  return {
+    folders: listed
+      .filter(({ name }) => !vmIds.has(name.replace(/\.(dev|rec)$/, "")))
+      .map(({ parent, name }) => path.join(parent, name)),
+    pids: processes.map(({ pid }) => pid),
+  };
 }
 
-/** Ends and removes them. The caller holds the instance lock: nobody else makes VMs here meanwhile. */
-export async function removeStrays(paths: FirebreakPaths, vmIds: ReadonlySet<string>): Promise<Strays> {
-  const strays = await findStrays(paths, vmIds);
+/** A line for each: a folder's path, or a process. */
+export function describeStrays({ folders, pids }: Strays): string[] {
+  return [...folders, ...pids.map((pid) => `process ${pid}`)];
+}
+
+/** Ends and removes them. */
+export async function removeStrays(paths: FirebreakPaths, readVmIds: () => ReadonlySet<string>): Promise<Strays> {
+  const strays = await findStrays(paths, readVmIds);
   const isStray = new Set(strays.pids);
   for (const identity of await findProcesses((argv) => isOurVmm(argv, paths))) {
     if (isStray.has(identity.pid)) await signalProcess(identity, "SIGKILL");

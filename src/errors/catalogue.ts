@@ -170,6 +170,7 @@ export const ERROR_CODES = {
   },
   LISTEN_FAILED: { class: "unavailable", about: "The address cannot be listened on: taken, or none of this host's." },
   DAEMON_UNAVAILABLE: { class: "unavailable", about: "The daemon does not answer on its socket." },
+  DAEMON_DRAINING: { class: "unavailable", about: "The daemon is about to end and takes no new work." },
   DAEMON_ALREADY_RUNNING: { class: "already_exists", about: "A daemon already serves this state directory." },
   DAEMON_START_FAILED: { class: "unavailable", about: "The daemon ended while starting; its log tells why." },
   STATE_TOO_NEW: { class: "failed_precondition", about: "The state was written by a newer firebreak." },

@@ -29,6 +29,9 @@ export class GuestConnection {
   #generation = 0;
   #closed = false;
   readonly #lifetime = new AbortController();
+  #socket: Socket | undefined;
+  /** Of attachments that have ended. */
+  readonly #ended = { receivedBytes: 0, sentBytes: 0 };
 
   constructor(options: GuestConnectionOptions) {
     this.#options = options;
@@ -37,6 +40,14 @@ export class GuestConnection {
   /** The generation that the guest said at the last attachment; 0 before the first. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** What has gone over the channel since this was made, its own framing included. */
+  get traffic(): { receivedBytes: number; sentBytes: number } {
+    return {
+      receivedBytes: this.#ended.receivedBytes + (this.#socket?.bytesRead ?? 0),
+      sentBytes: this.#ended.sentBytes + (this.#socket?.bytesWritten ?? 0),
+    };
   }
 
   get isAttached(): boolean {
@@ -80,12 +91,16 @@ export class GuestConnection {
     const stopPinging = keepPinging(session, this.#options.ping ?? DEFAULT_PING);
     session.once("close", () => {
       stopPinging();
+      this.#ended.receivedBytes += socket.bytesRead;
+      this.#ended.sentBytes += socket.bytesWritten;
+      if (this.#socket === socket) this.#socket = undefined;
       socket.destroy();
       if (this.#session === session) this.#session = undefined;
     });
     // Node hands bytes that the socket holds already to the session a tick later, and throws when that has been destroyed by then.
     await setImmediate();
     this.#session = session;
+    if (!session.destroyed) this.#socket = socket;
     this.#generation = generation;
     if (!this.#closed) return session;
     session.destroy();

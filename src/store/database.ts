@@ -47,6 +47,14 @@ const MIGRATIONS: readonly string[] = [
      last_used_at TEXT
    ) STRICT;
    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+  `ALTER TABLE vms ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+   ALTER TABLE vms ADD COLUMN restart TEXT NOT NULL DEFAULT '{"policy":"never"}';
+   ALTER TABLE vms ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE vms ADD COLUMN is_wanted INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE vms ADD COLUMN expires_at TEXT;
+   ALTER TABLE vms ADD COLUMN on_expiry TEXT NOT NULL DEFAULT 'stop';
+   ALTER TABLE events ADD COLUMN vm TEXT NOT NULL DEFAULT '';
+   UPDATE events SET vm = coalesce((SELECT name FROM vms WHERE vms.id = events.vm_id), '');`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -1,14 +1,33 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import type { VmEvent } from "../contract/event.ts";
+import { VM_TRANSITIONS, type VmState } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { VmChanges, VmEvent, VmRecord, VmStore } from "../vms/vm-store.ts";
+import type { EventFilter, VmChanges, VmRecord, VmStore } from "../vms/vm-store.ts";
 
 type Row = Record<string, SQLOutputValue>;
 type SqlValue = string | number | null;
 
-const COLUMNS: Record<
-  keyof VmRecord,
-  { column: string; encode?: (value: never) => SqlValue; decode?: (value: never) => unknown }
-> = {
+interface Column {
+  column: string;
+  encode?: (value: never) => SqlValue;
+  decode?: (value: never) => unknown;
+}
+
+const json = (column: string): Column => ({
+  column,
+  encode: JSON.stringify as (value: never) => string,
+  decode: JSON.parse as (value: never) => unknown,
+});
+const flag = (column: string): Column => ({
+  column,
+  encode: (value: boolean) => Number(value),
+  decode: (value: number) => value === 1,
+});
+
+/** Events that are kept, the newest; older ones go when the daemon starts. */
+const KEPT_EVENTS = 100_000;
+
+const COLUMNS: Record<keyof VmRecord, Column> = {
   id: { column: "id" },
   name: { column: "name" },
   state: { column: "state" },
@@ -23,30 +42,20 @@ const COLUMNS: Record<
   accelRequest: { column: "accel_request" },
   accelReason: { column: "accel_reason" },
   uid: { column: "uid" },
-  ephemeral: { column: "ephemeral", encode: (value: boolean) => Number(value), decode: (value: number) => value === 1 },
-  env: {
-    column: "env",
-    encode: JSON.stringify as (value: never) => string,
-    decode: JSON.parse as (value: never) => unknown,
-  },
-  vmm: {
-    column: "vmm",
-    encode: JSON.stringify as (value: never) => string,
-    decode: JSON.parse as (value: never) => unknown,
-  },
-  startFrom: {
-    column: "start_from",
-    encode: JSON.stringify as (value: never) => string,
-    decode: JSON.parse as (value: never) => unknown,
-  },
+  ephemeral: flag("ephemeral"),
+  env: json("env"),
+  vmm: json("vmm"),
+  startFrom: json("start_from"),
   origin: { column: "origin" },
   snapshot: { column: "snapshot" },
-  agent: {
-    column: "agent",
-    encode: JSON.stringify as (value: never) => string,
-    decode: JSON.parse as (value: never) => unknown,
-  },
+  agent: json("agent"),
   idleTimeoutMs: { column: "idle_timeout_ms" },
+  labels: json("labels"),
+  restart: json("restart"),
+  restartCount: { column: "restart_count" },
+  isWanted: flag("is_wanted"),
+  expiresAt: { column: "expires_at" },
+  onExpiry: { column: "on_expiry" },
   bootMs: { column: "boot_ms" },
   createdAt: { column: "created_at" },
   startedAt: { column: "started_at" },
@@ -56,9 +65,13 @@ const KEYS = Object.keys(COLUMNS) as (keyof VmRecord)[];
 /** VMs in SQLite. */
 export class SqliteVmStore implements VmStore {
   readonly #database: DatabaseSync;
+  readonly #listeners = new Set<(event: VmEvent) => void>();
+  /** Written in the transaction under way: nobody hears of what may yet be taken back. */
+  #pending: VmEvent[] = [];
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    database.prepare("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?").run(KEPT_EVENTS);
   }
 
   insert(record: VmRecord, data: Record<string, unknown>): void {
@@ -81,6 +94,7 @@ export class SqliteVmStore implements VmStore {
 
   update(id: string, changes: VmChanges): VmRecord {
     const keys = Object.keys(changes) as (keyof VmChanges)[];
+    if (changes.state !== undefined) this.#checkTransition(id, changes.state);
     if (keys.length > 0) {
       const assignments = keys.map((key) => `${COLUMNS[key].column} = ?`).join(", ");
       this.#database
@@ -92,9 +106,16 @@ export class SqliteVmStore implements VmStore {
     return record;
   }
 
+  #checkTransition(id: string, to: VmState): void {
+    const record = this.get(id);
+    if (record === undefined || record.state === to || VM_TRANSITIONS[record.state].includes(to)) return;
+    throw new FirebreakError("INTERNAL", `the VM '${record.name}' cannot go from ${record.state} to ${to}`);
+  }
+
+  /** Its history stays, under the name that it had. */
   remove(id: string): void {
     this.#atomically(() => {
-      this.#database.prepare("DELETE FROM events WHERE vm_id = ?").run(id);
+      if (this.get(id) !== undefined) this.addEvent(id, "deleted", {});
       this.#database.prepare("DELETE FROM vms WHERE id = ?").run(id);
     });
   }
@@ -139,27 +160,49 @@ export class SqliteVmStore implements VmStore {
     try {
       const result = work();
       this.#database.exec("COMMIT");
+      this.#tell();
       return result;
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#pending = [];
       throw error;
     }
   }
 
-  addEvent(vmId: string, kind: string, data: Record<string, unknown>): void {
-    this.#database
-      .prepare("INSERT INTO events (at, vm_id, kind, data) VALUES (?, ?, ?, ?)")
-      .run(new Date().toISOString(), vmId, kind, JSON.stringify(data));
+  #tell(): void {
+    const events = this.#pending;
+    this.#pending = [];
+    for (const event of events) for (const listener of this.#listeners) listener(event);
   }
 
-  events(vmId: string): VmEvent[] {
-    const rows = this.#database.prepare("SELECT id, at, kind, data FROM events WHERE vm_id = ? ORDER BY id").all(vmId);
-    return rows.map((row) => ({
-      id: Number(row.id),
-      at: String(row.at),
-      kind: String(row.kind),
-      data: JSON.parse(String(row.data)) as Record<string, unknown>,
-    }));
+  addEvent(vmId: string, kind: string, data: Record<string, unknown>): void {
+    const at = new Date().toISOString();
+    const vm = this.get(vmId)?.name ?? "";
+    const { lastInsertRowid } = this.#database
+      .prepare("INSERT INTO events (at, vm_id, vm, kind, data) VALUES (?, ?, ?, ?, ?)")
+      .run(at, vmId, vm, kind, JSON.stringify(data));
+    this.#pending.push({ id: Number(lastInsertRowid), at, vmId, vm, kind, data });
+    if (!this.#database.isTransaction) this.#tell();
+  }
+
+  events({ vmId, afterId = 0, limit = -1 }: EventFilter): VmEvent[] {
+    const ofVm = vmId === undefined ? "" : "AND vm_id = ?";
+    return this.#database
+      .prepare(`SELECT id, at, vm_id, vm, kind, data FROM events WHERE id > ? ${ofVm} ORDER BY id LIMIT ?`)
+      .all(...(vmId === undefined ? [afterId, limit] : [afterId, vmId, limit]))
+      .map((row) => ({
+        id: Number(row.id),
+        at: String(row.at),
+        vmId: String(row.vm_id),
+        vm: String(row.vm),
+        kind: String(row.kind),
+        data: JSON.parse(String(row.data)) as Record<string, unknown>,
+      }));
+  }
+
+  onEvent(listener: (event: VmEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 }
 

@@ -1,9 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
-import type { Vm, VmCreateParsed } from "../contract/vm.ts";
+import type { VmEvent } from "../contract/event.ts";
+import {
+  type ExpiryAction,
+  MAX_LABELS,
+  type Vm,
+  type VmCreateParsed,
+  type VmStats,
+  type VmUpdate,
+} from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -12,6 +19,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
+import { Admission } from "./admission.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { IdleWatch } from "./idle.ts";
 import { LiveVm } from "./live-vm.ts";
@@ -21,15 +29,21 @@ import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
+import { planRestart } from "./restart.ts";
 import { Sources } from "./sources.ts";
+import { readVmStats } from "./stats.ts";
 import { consoleReason, type StepContext, VmSteps } from "./steps.ts";
+import { IdTimers } from "./timers.ts";
 import { cannotShrink, notRunning } from "./vm-errors.ts";
-import type { StartFrom, VmEvent, VmRecord, VmStore } from "./vm-store.ts";
+import type { EventFilter, StartFrom, VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 import { toVm } from "./vm-view.ts";
+import { type AwaitedState, type WaitOptions, waitForVm } from "./wait.ts";
 
 /** VMMs of a root daemon run as users from here on: above what Debian, systemd and container runtimes hand out. */
 export const FIRST_VM_UID = 961_000_000;
 const ATTACH_DEADLINE_MS = 10_000;
+/** What a guest gets to shut down in when its lifetime is over. */
+const EXPIRY_GRACE_MS = 5_000;
 
 export interface VmServiceOptions {
   paths: FirebreakPaths;
@@ -40,7 +54,27 @@ export interface VmServiceOptions {
   snapshots: SavedFolder;
   disk: Disk;
   log: (message: string, fields: Record<string, unknown>) => void;
+  admission?: Admission;
 }
+
+type StartOptions = WorkOptions & { admissionWaitMs?: number | undefined };
+
+/** What decides about a new VM; the rest is made up or has a default. */
+type NewVm = Omit<
+  VmRecord,
+  | "id"
+  | "name"
+  | "state"
+  | "uid"
+  | "createdAt"
+  | "origin"
+  | "labels"
+  | "restart"
+  | "restartCount"
+  | "isWanted"
+  | "onExpiry"
+> &
+  Partial<Pick<VmRecord, "labels" | "restart" | "onExpiry">> & { name?: string | undefined };
 
 /** The life of all VMs of one daemon. */
 export class VmService {
@@ -54,11 +88,15 @@ export class VmService {
   /** VMs that are worked on by `exclusively`. */
   readonly #exclusive = new Set<string>();
   readonly #idle = new IdleWatch((id) => void this.#suspendIdle(id));
+  readonly #admission: Admission;
+  readonly #restarts = new IdTimers();
+  readonly #expiries = new IdTimers();
   readonly #sources: Sources;
   readonly #steps: VmSteps;
 
   constructor(options: VmServiceOptions) {
     this.#options = options;
+    this.#admission = options.admission ?? new Admission();
     this.#sources = new Sources(options);
     this.#steps = new VmSteps({
       ...options,
@@ -77,8 +115,47 @@ export class VmService {
     return toVm(this.#find(nameOrId));
   }
 
-  events(nameOrId: string): VmEvent[] {
-    return this.#options.store.events(this.#find(nameOrId).id);
+  /** The history of one VM, or of all; `vm` may be one that has been deleted, by its id. */
+  events({ vm, ...filter }: Omit<EventFilter, "vmId"> & { vm?: string | undefined }): VmEvent[] {
+    if (vm === undefined) return this.#options.store.events(filter);
+    const vmId = this.#options.store.find(vm)?.id ?? vm;
+    return this.#options.store.events({ ...filter, vmId });
+  }
+
+  onEvent(listener: (event: VmEvent) => void): () => void {
+    return this.#options.store.onEvent(listener);
+  }
+
+  /** See `waitForVm`. */
+  async wait(nameOrId: string, states: readonly AwaitedState[], options: WaitOptions) {
+    return waitForVm(this.#options.store, this.#find(nameOrId).id, states, options);
+  }
+
+  async stats(nameOrId: string): Promise<VmStats> {
+    const record = this.#find(nameOrId);
+    return readVmStats(record, this.#live.get(record.id), this.#options.paths);
+  }
+
+  /** Changes what may be changed of a VM whatever its state. Throws VM_ALREADY_EXISTS when its new name is taken. */
+  update(nameOrId: string, { labels, maxLifetimeMs, idleTimeoutMs, ...rest }: VmUpdate): Vm {
+    const record = this.#find(nameOrId);
+    if (rest.name !== undefined && rest.name !== record.name) this.requireFreeName(rest.name);
+    const changes: VmChanges = { ...rest };
+    if (rest.restart !== undefined) changes.restartCount = 0;
+    if (labels !== undefined) changes.labels = mergeLabels(record.labels, labels);
+    if (idleTimeoutMs !== undefined) changes.idleTimeoutMs = idleTimeoutMs ?? undefined;
+    if (maxLifetimeMs !== undefined)
+      changes.expiresAt = maxLifetimeMs === null ? undefined : new Date(Date.now() + maxLifetimeMs).toISOString();
+    const updated = this.#options.store.note(record.id, changes, "updated", {
+      ...rest,
+      labels,
+      maxLifetimeMs,
+      idleTimeoutMs,
+    });
+    if (idleTimeoutMs === null || updated.state !== "running") this.#idle.forget(record.id);
+    else if (updated.idleTimeoutMs !== undefined) this.#idle.watch(record.id, updated.idleTimeoutMs);
+    this.#armExpiry(updated);
+    return toVm(updated);
   }
 
   consoleLogPath(nameOrId: string): string {
@@ -158,8 +235,9 @@ export class VmService {
     options: WorkOptions & { ephemeral?: boolean; start?: boolean } = {},
   ): Promise<Vm> {
     const { driver, source } = this.#options;
-    this.admit(request.memoryMib);
     if (request.name !== undefined) this.requireFreeName(request.name);
+    const { admissionWaitMs, maxLifetimeMs } = request;
+    await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
     const record = this.#newRecord({
@@ -175,9 +253,13 @@ export class VmService {
       ephemeral: options.ephemeral ?? false,
       env: request.env,
       startFrom: { from: request.cold ? "boot" : "template" },
+      labels: request.labels,
+      restart: request.restart,
+      onExpiry: request.onExpiry,
       ...(request.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: request.idleTimeoutMs }),
+      ...(maxLifetimeMs === undefined ? {} : { expiresAt: new Date(Date.now() + maxLifetimeMs).toISOString() }),
     });
-    return this.#startNew(record, options, { image, kernel });
+    return this.#startNew(record, { ...options, admissionWaitMs }, { image, kernel });
   }
 
   /** A new VM that goes on where a snapshot stands. `snapshot` is the one that it will be said to come from. */
@@ -242,13 +324,16 @@ export class VmService {
     });
   }
 
-  #newRecord(
-    given: Omit<VmRecord, "id" | "name" | "state" | "uid" | "createdAt" | "origin"> & { name?: string | undefined },
-  ): VmRecord {
+  #newRecord(given: NewVm): VmRecord {
     const { store } = this.#options;
     if (given.name !== undefined) this.requireFreeName(given.name);
     return {
+      labels: {},
+      restart: { policy: "never" },
+      onExpiry: "stop",
       ...given,
+      restartCount: 0,
+      isWanted: true,
       id: randomBytes(6).toString("hex"),
       name: given.name ?? makeName((name) => store.find(name) !== undefined),
       state: "created",
@@ -260,11 +345,12 @@ export class VmService {
 
   async #startNew(
     record: VmRecord,
-    options: WorkOptions,
+    options: StartOptions,
     known: Pick<StepContext, "image" | "kernel"> = {},
   ): Promise<Vm> {
     const { image, memoryMib, cpus, startFrom } = record;
     this.#options.store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
+    this.#armExpiry(record);
     try {
       return await this.start(record.id, options, known);
     } catch (error) {
@@ -276,16 +362,21 @@ export class VmService {
 
   async start(
     nameOrId: string,
-    options: WorkOptions = {},
+    options: StartOptions = {},
     known: Pick<StepContext, "image" | "kernel"> = {},
   ): Promise<Vm> {
-    const { id } = this.#find(nameOrId);
+    const { id, memoryMib } = this.#find(nameOrId);
+    // Not while it is locked: a deletion need not wait for the host's memory.
+    if (options.admissionWaitMs !== undefined) await this.#admission.admit(memoryMib, options);
+    this.#restarts.cancel(id);
     return this.#lock(id).run(async () => {
       const current = this.#find(id);
       if (current.state === "deleting")
         throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${current.name}' is being deleted`);
       if (current.state !== "running" && current.state !== "paused") this.admit(current.memoryMib);
-      return this.#startLocked(current, options, known);
+      const isAsked = current.isWanted && current.restartCount === 0;
+      const record = isAsked ? current : this.#options.store.update(id, { isWanted: true, restartCount: 0 });
+      return this.#startLocked(record, options, known);
     });
   }
 
@@ -395,6 +486,8 @@ export class VmService {
 
   async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
     const record = this.#find(nameOrId);
+    this.#restarts.cancel(record.id);
+    if (record.isWanted) this.#options.store.update(record.id, { isWanted: false });
     if (graceMs === 0) {
       this.#stopping.get(record.id)?.abort();
       await this.#interrupt(record);
@@ -422,6 +515,63 @@ export class VmService {
     });
     this.#locks.delete(record.id);
     this.#idle.forget(record.id);
+    this.#restarts.cancel(record.id);
+    this.#expiries.cancel(record.id);
+  }
+
+  /** Does with a VM that has ended by itself what its restart policy says. */
+  #afterEnd(id: string, isFailure: boolean): void {
+    const record = this.#options.store.get(id);
+    if (record === undefined) return;
+    const plan = planRestart(record, isFailure, Date.now());
+    if (plan.kind === "give_up") this.#note(record, "restart_given_up", { restarts: record.restartCount });
+    if (plan.kind !== "restart") return;
+    const { count, delayMs } = plan;
+    this.#options.store.note(id, { restartCount: count }, "restart_scheduled", { count, delayMs });
+    this.#restarts.set(id, delayMs, () => void this.#restart(id));
+  }
+
+  async #restart(id: string): Promise<void> {
+    try {
+      await this.#lock(id).run(async () => {
+        const record = this.#options.store.get(id);
+        if (record === undefined || !record.isWanted) return;
+        if (record.state !== "stopped" && record.state !== "crashed") return;
+        this.admit(record.memoryMib);
+        await this.#startLocked(record, {});
+      });
+    } catch (error) {
+      this.#options.log("a VM could not be restarted", { id, error: toFirebreakError(error).message });
+      this.#afterEnd(id, true);
+    }
+  }
+
+  #armExpiry({ id, expiresAt }: VmRecord): void {
+    this.#expiries.cancel(id);
+    if (expiresAt === undefined) return;
+    this.#expiries.set(id, Date.parse(expiresAt) - Date.now(), () => void this.#expire(id));
+  }
+
+  /** Its lifetime is over; what becomes of it is in its history before it happens. */
+  async #expire(id: string): Promise<void> {
+    const record = this.#options.store.get(id);
+    if (record === undefined) return;
+    const { onExpiry } = record;
+    try {
+      this.#options.store.note(id, { expiresAt: undefined }, "expired", { action: onExpiry });
+      await this.#actOnExpiry(record, onExpiry);
+    } catch (error) {
+      const { message } = toFirebreakError(error);
+      this.#options.log("an expired VM could not be dealt with", { vm: record.name, action: onExpiry, error: message });
+      if (this.#options.store.get(id) !== undefined)
+        this.#note(record, "expiry_failed", { action: onExpiry, reason: message });
+    }
+  }
+
+  async #actOnExpiry({ id, state }: VmRecord, action: ExpiryAction): Promise<void> {
+    if (action === "delete") return this.delete(id);
+    if (action === "suspend" && state === "running") return void (await this.suspend(id));
+    if (action === "stop") await this.stop(id, EXPIRY_GRACE_MS);
   }
 
   /** Brings the store and the host to agree after a daemon's end: finds VMs again, finishes deletions, names what was lost. */
@@ -441,11 +591,18 @@ export class VmService {
         }),
       ),
     );
+    for (const record of this.#options.store.list()) {
+      this.#armExpiry(record);
+      if (record.state === "crashed" || record.state === "stopped")
+        this.#afterEnd(record.id, record.state === "crashed");
+    }
   }
 
   /** Lets go of all VMs; they go on without this daemon. */
   close(): void {
     this.#idle.close();
+    this.#restarts.close();
+    this.#expiries.close();
     for (const live of this.#live.values()) live.close();
     this.#live.clear();
   }
@@ -533,22 +690,13 @@ export class VmService {
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
       this.#options.store.update(record.id, { state, reason });
       this.#note(record, state, { reason: reason ?? "the guest powered off" });
+      this.#afterEnd(record.id, state === "crashed");
     });
   }
 
   /** Refuses a VM that would not fit into the host's memory. */
   admit(memoryMib: number): void {
-    const totalMib = Math.floor(os.totalmem() / 1024 / 1024);
-    const freeMib = Math.floor(os.freemem() / 1024 / 1024);
-    if (memoryMib <= freeMib) return;
-    throw new FirebreakError(
-      "VM_MEMORY_EXHAUSTED",
-      `the VM wants ${memoryMib} MiB; ${freeMib} MiB of the host's ${totalMib} MiB are available`,
-      {
-        hint: "Ask for less --memory, or stop another VM: firebreak vm list",
-        details: { memoryMib, freeMib, totalMib },
-      },
-    );
+    this.#admission.check(memoryMib);
   }
 
   #note(record: VmRecord, kind: string, data: Record<string, unknown>): void {
@@ -567,4 +715,13 @@ export class VmService {
     this.#locks.set(id, mutex);
     return mutex;
   }
+}
+
+/** Labels with the changes in them; null takes one away. */
+function mergeLabels(labels: Record<string, string>, changes: Record<string, string | null>): Record<string, string> {
+  const merged = Object.entries({ ...labels, ...changes }).filter(
+    (entry): entry is [string, string] => entry[1] !== null,
+  );
+  if (merged.length > MAX_LABELS) throw new FirebreakError("INVALID_ARGUMENT", `labels: at most ${MAX_LABELS} labels`);
+  return Object.fromEntries(merged);
 }

@@ -1,4 +1,5 @@
-import type { VmOrigin, VmState } from "../contract/vm.ts";
+import type { VmEvent } from "../contract/event.ts";
+import type { ExpiryAction, RestartPolicy, VmOrigin, VmState } from "../contract/vm.ts";
 import type { AccelRequest, VmmRecord } from "../vmm/driver.ts";
 
 /** Where a VM's next start takes it from. */
@@ -33,6 +34,13 @@ export interface VmRecord {
   origin: VmOrigin;
   snapshot?: string;
   idleTimeoutMs?: number;
+  labels: Record<string, string>;
+  restart: RestartPolicy;
+  restartCount: number;
+  /** It is meant to run: what ends without being asked to is a matter of its restart policy. */
+  isWanted: boolean;
+  expiresAt?: string;
+  onExpiry: ExpiryAction;
   /** What its guest agent can do, noted when it was last asked: a paused one cannot be asked. */
   agent?: { generation: number; features: string[] };
   bootMs?: number;
@@ -40,17 +48,10 @@ export interface VmRecord {
   startedAt?: string;
 }
 
-export interface VmEvent {
-  id: number;
-  at: string;
-  kind: string;
-  data: Record<string, unknown>;
-}
-
 /** What changes of a VM; `undefined` clears a field. */
 export type VmChanges = { [K in keyof Omit<VmRecord, "id">]?: VmRecord[K] | undefined };
 
-/** Where VMs are kept. A write is durable before it returns. */
+/** Where VMs are kept. A write is durable before it returns; a change of state that VM_TRANSITIONS does not have throws INTERNAL. */
 export interface VmStore {
   /** A new VM, with the event that tells of it. Throws VM_ALREADY_EXISTS when its name is taken. */
   insert(record: VmRecord, data: Record<string, unknown>): void;
@@ -65,5 +66,14 @@ export interface VmStore {
   /** A change and the event that tells of it, in one transaction. */
   note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord;
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void;
-  events(vmId: string): VmEvent[];
+  /** The oldest first: those after `afterId` (default: all that are kept), at most `limit`. */
+  events(filter: EventFilter): VmEvent[];
+  /** Calls with each event from now on, once it is durable; returns what ends that. */
+  onEvent(listener: (event: VmEvent) => void): () => void;
+}
+
+export interface EventFilter {
+  vmId?: string | undefined;
+  afterId?: number | undefined;
+  limit?: number | undefined;
 }

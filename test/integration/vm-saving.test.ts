@@ -20,7 +20,7 @@ const record = (name: string) => service.store.find(name) as VmRecord;
 const drive = (name: string) => path.join(service.paths.vms, record(name).id, "overlay.ext4");
 const suspension = (name: string) => path.join(service.paths.vms, record(name).id, "suspension");
 const hello = (name: string) => service.vms.use(name, {}, ({ client }) => client.hello());
-const kinds = (name: string) => service.vms.events(name).map((event) => event.kind);
+const kinds = (name: string) => service.vms.events({ vm: name }).map((event) => event.kind);
 const entries = (folder: string) => (existsSync(folder) ? readdirSync(folder) : []);
 const saveFailure = new FirebreakError("SNAPSHOT_FAILED", "the VMM does not want to");
 
@@ -266,7 +266,7 @@ test("a VM that somebody begins to use while it is looked at for being idle is n
     await hello("one");
     await sleep(990 + Math.random() * 20);
   }
-  assert.ok(service.vms.events("one").every((event) => event.kind !== "crashed"));
+  assert.ok(service.vms.events({ vm: "one" }).every((event) => event.kind !== "crashed"));
 });
 
 test("a VM that nobody uses is suspended after its timeout, and each use begins it anew", async () => {
@@ -689,7 +689,8 @@ test("a suspension that was cut off before its end: the VM goes on if it is ther
 test("a suspension that was cut off after its save: the VM is suspended", async () => {
   const { id } = await service.create("one");
   await service.vms.suspend("one");
-  service.store.update(id, { state: "suspending", startFrom: { from: "boot" } });
+  service.leaveIn(id, "suspending");
+  service.store.update(id, { startFrom: { from: "boot" } });
   await service.restart();
   assert.equal(service.vms.get("one").state, "suspended");
   assert.deepEqual([(await service.vms.start("one")).origin], ["suspension"]);

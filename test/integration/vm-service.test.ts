@@ -18,7 +18,7 @@ test("a created VM runs, and its history says how it came to", async () => {
   const vm = await service.create("one");
   assert.deepEqual([vm.state, vm.name], ["running", "one"]);
   assert.deepEqual(
-    service.vms.events("one").map((event) => event.kind),
+    service.vms.events({ vm: "one" }).map((event) => event.kind),
     ["created", "starting", "running"],
   );
 });
@@ -83,7 +83,8 @@ test("a new daemon names a VM that died while none ran", async () => {
 test("a new daemon undoes a start that was cut off, whether its VMM was noted or not", async () => {
   const vm = await service.create("one");
   const record = service.store.get(vm.id);
-  service.store.update(vm.id, { state: "starting", vmm: undefined });
+  service.leaveIn(vm.id, "starting");
+  service.store.update(vm.id, { vmm: undefined });
   await service.restart();
   assert.equal(service.vms.get("one").state, "crashed");
   assert.equal(record?.vmm !== undefined && (await service.driver.isAlive(record.vmm)), false);

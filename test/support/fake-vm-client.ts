@@ -159,6 +159,10 @@ function fakeVm(name: string): Vm {
     diskMib: 2048,
     driver: "fake",
     origin: "template",
+    labels: {},
+    restart: { policy: "never" },
+    restartCount: 0,
+    onExpiry: "stop",
     ephemeral: false,
     createdAt: new Date(0).toISOString(),
   };

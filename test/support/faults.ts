@@ -7,6 +7,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { vmCreateSchema } from "../../src/contract/vm.ts";
 import type { Saved, SavedFolder } from "../../src/snapshots/saved-folder.ts";
 import { listProcesses } from "./daemon-fixture.ts";
 import { type FaultCall, findVmms } from "./fault-points.ts";
@@ -113,7 +114,7 @@ async function prepare(scenario: Scenario, service: SavingService): Promise<void
   if (state !== "running" && state !== "suspended") {
     if (state !== undefined) await vms.delete("source");
     if (scenario === "restore" && hasSnapshot) await snapshots.restore("warm");
-    else await vms.create({ ...FAULT_KIND, name: "source", env: {}, cold: false });
+    else await vms.create(vmCreateSchema.parse({ ...FAULT_KIND, name: "source" }));
   }
   if (scenario === "restore" && !hasSnapshot) {
     await writeNotes(service, "source", "then");
@@ -237,7 +238,7 @@ async function examine(
   }
   if (count(findings, `${job.victim}: ${found}`) > 1) return;
   // The first of its kind is put to use.
-  if (found === "a whole template") await service.vms.create({ ...FAULT_KIND, name: "child", env: {}, cold: false });
+  if (found === "a whole template") await service.vms.create(vmCreateSchema.parse({ ...FAULT_KIND, name: "child" }));
   if (found.endsWith("and a whole snapshot")) {
     await service.snapshots.fork("taken", { name: "child" });
     assert.deepEqual(await readNotes(service, "child"), ["now", "now"]);

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { vmCreateSchema } from "../../src/contract/vm.ts";
 import { toFirebreakError } from "../../src/errors/firebreak-error.ts";
 import { type FaultCall, findVmms, watchFaultPoints } from "./fault-points.ts";
 import { FAULT_KIND, openSavingService, type SavingService } from "./saving-service.ts";
@@ -35,7 +36,7 @@ async function act(scenario: Scenario, { templates, vms, snapshots, spec }: Savi
     case "template":
       return templates.ensure(await spec());
     case "fork":
-      return vms.create({ ...FAULT_KIND, name: "child", env: {}, cold: false });
+      return vms.create(vmCreateSchema.parse({ ...FAULT_KIND, name: "child" }));
     case "snapshot":
       return snapshots.create("source", "taken");
     case "restore":

@@ -52,7 +52,7 @@ export async function openSavingService(folder: string, watch: (store: VmStore) 
   await vms.recover();
   await templateFolder.sweep();
   await snapshotFolder.sweep();
-  await removeStrays(paths, new Set(store.list().map((record) => record.id)));
+  await removeStrays(paths, () => new Set(store.list().map((record) => record.id)));
   const spec = async (): Promise<TemplateSpec> => ({
     ...FAULT_KIND,
     image: await source.resolveImage(FAULT_KIND.image, {}),

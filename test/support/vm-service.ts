@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type VmCreate, vmCreateSchema } from "../../src/contract/vm.ts";
+import { type VmCreate, type VmState, vmCreateSchema } from "../../src/contract/vm.ts";
 import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
 import { SavedFolder } from "../../src/snapshots/saved-folder.ts";
 import { Templates } from "../../src/snapshots/templates.ts";
@@ -63,6 +63,10 @@ export function openVmService() {
     },
     create: (name?: string, more: VmCreate = {}) =>
       vms.create(vmCreateSchema.parse({ ...(name === undefined ? {} : { name }), ...more })),
+    /** The state that a dead daemon left, whatever the VM was in before. */
+    leaveIn: (id: string, state: VmState) => {
+      database.prepare("UPDATE vms SET state = ? WHERE id = ?").run(state, id);
+    },
     /** The old service is dropped as it stands, as by kill -9; a new one recovers. */
     restart: async () => {
       vms.close();

@@ -6,11 +6,14 @@ export function addDoctor(program: Command): void {
   const command = program
     .command("doctor")
     .description("Check what firebreak needs of this host. Exit code 1 when something is missing.")
-    .action(async () => {
+    .option("--fix", "remove what no VM owns: processes, sockets and folders that a crash has left")
+    .action(async ({ fix }: { fix?: boolean }) => {
       const { client, asJson } = await openContext(command);
+      const removed = fix ? await client.doctorFix() : [];
+      if (!asJson) for (const stray of removed) process.stdout.write(`removed ${stray}\n`);
       const checks = await client.doctor();
       const isHealthy = checks.every((check) => check.ok || check.optional);
-      if (asJson) printJson({ healthy: isHealthy, checks });
+      if (asJson) printJson({ healthy: isHealthy, checks, ...(fix ? { removed } : {}) });
       else {
         const width = Math.max(...checks.map((check) => check.name.length));
         for (const check of checks) {

@@ -16,6 +16,10 @@ const VM: Vm = {
   diskMib: 2048,
   driver: "qemu",
   origin: "template",
+  labels: {},
+  restart: { policy: "never" },
+  restartCount: 0,
+  onExpiry: "stop",
   ephemeral: false,
   createdAt: new Date(0).toISOString(),
 };

@@ -1,15 +1,14 @@
 import type { Snapshot } from "../../contract/snapshot.ts";
-import type { Vm } from "../../contract/vm.ts";
-import type { GuestStats } from "../../guest/protocol.ts";
+import type { Vm, VmStats } from "../../contract/vm.ts";
 import { formatAge, formatBytes, formatDuration } from "../output.ts";
 
 /** What `vm get` says of a VM. */
 export function vmFacts(
   vm: Vm,
   snapshots: Snapshot[],
-  stats: GuestStats | undefined,
+  stats: VmStats["guest"],
 ): [label: string, value: string | undefined][] {
-  const used = ({ totalBytes, availableBytes }: GuestStats["memory" | "disk"]) =>
+  const used = ({ totalBytes, availableBytes }: { totalBytes: number; availableBytes: number }) =>
     `${formatBytes(totalBytes - availableBytes)} of ${formatBytes(totalBytes)}`;
   return [
     ["name", vm.name],
@@ -26,6 +25,14 @@ export function vmFacts(
     ["snapshot", vm.snapshot === undefined ? undefined : describeSnapshot(vm.snapshot, snapshots)],
     ["ready after", vm.bootMs === undefined ? undefined : formatDuration(vm.bootMs)],
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
+    [
+      "labels",
+      Object.entries(vm.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(", ") || undefined,
+    ],
+    ["restart", vm.restart.policy === "never" ? undefined : describeRestart(vm)],
+    ["expires", vm.expiresAt === undefined ? undefined : `${vm.expiresAt} (then: ${vm.onExpiry})`],
     ["memory used", stats && used(stats.memory)],
     ["disk used", stats && used(stats.disk)],
     ["processes", stats && String(stats.processes)],
@@ -38,6 +45,11 @@ const ORIGINS: Record<Vm["origin"], string> = {
   snapshot: "brought up from a snapshot",
   suspension: "brought back from its own suspension",
 };
+
+function describeRestart({ restart: { policy, maxRetries }, restartCount }: Vm): string {
+  const limit = maxRetries === undefined ? "" : `, at most ${maxRetries} times in a row`;
+  return `${policy}${limit}${restartCount === 0 ? "" : ` (restarted ${restartCount} times)`}`;
+}
 
 /** What a state means for whoever wants to use the VM, where that is not plain. */
 function describeState(vm: Vm): string {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { VmCreate } from "../../contract/vm.ts";
-import { parseCount, parseDurationMs, parseEnv, parseMib } from "../parse.ts";
+import type { ExpiryAction, VmCreate } from "../../contract/vm.ts";
+import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart } from "../parse.ts";
 
 export interface VmOptionValues {
   image?: string;
@@ -11,6 +11,11 @@ export interface VmOptionValues {
   env?: string[];
   cold?: boolean;
   idleTimeout?: string;
+  label?: string[];
+  restart?: string;
+  maxLifetime?: string;
+  onExpiry?: string;
+  waitForMemory?: string;
 }
 
 /** The options that say what a VM is made of. */
@@ -27,7 +32,24 @@ export function addVmOptions(command: Command): Command {
       collect,
       [],
     )
-    .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind");
+    .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind")
+    .option("-l, --label <key=value>", "a label to find it by (repeatable)", collect, [])
+    .option("--max-lifetime <time>", "end it after this long, such as 8h; see --on-expiry")
+    .option("--wait-for-memory <time>", "wait this long for the host's memory instead of failing at once");
+}
+
+/** The options of a VM that stays. */
+export function addLifetimeOptions(command: Command): Command {
+  return command
+    .option(
+      "--idle-timeout <time>",
+      "suspend it when nobody has used it for this long, such as 10m; the next use brings it back",
+    )
+    .option("--restart <policy>", "never, on-failure[:N] or always: when to start it again after it ended by itself")
+    .option(
+      "--on-expiry <action>",
+      "stop, suspend or delete: what is done at the end of --max-lifetime (default: stop)",
+    );
 }
 
 export function toVmCreate(options: VmOptionValues): VmCreate {
@@ -41,7 +63,23 @@ export function toVmCreate(options: VmOptionValues): VmCreate {
     ...(options.idleTimeout === undefined
       ? {}
       : { idleTimeoutMs: parseDurationMs("--idle-timeout", options.idleTimeout) }),
+    ...toLifetime(options),
+    ...(options.waitForMemory === undefined
+      ? {}
+      : { admissionWaitMs: parseDurationMs("--wait-for-memory", options.waitForMemory) }),
+    ...(options.label === undefined || options.label.length === 0 ? {} : { labels: parseLabels(options.label) }),
     env: parseEnv(options.env ?? []),
+  };
+}
+
+/** What `vm update` can change, too. */
+export function toLifetime(options: Pick<VmOptionValues, "restart" | "maxLifetime" | "onExpiry">) {
+  return {
+    ...(options.restart === undefined ? {} : { restart: parseRestart(options.restart) }),
+    ...(options.maxLifetime === undefined
+      ? {}
+      : { maxLifetimeMs: parseDurationMs("--max-lifetime", options.maxLifetime) }),
+    ...(options.onExpiry === undefined ? {} : { onExpiry: options.onExpiry as ExpiryAction }),
   };
 }
 

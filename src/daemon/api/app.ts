@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
+import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
@@ -24,6 +25,7 @@ export function createApi(deps: ApiDeps): Api {
   addImageRoutes(api, deps);
   addKernelRoutes(api, deps);
   addVmRoutes(api, deps);
+  addEventRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);

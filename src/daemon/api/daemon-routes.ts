@@ -1,4 +1,4 @@
-import type { DaemonStatus, DoctorCheck } from "../../contract/daemon.ts";
+import { type DaemonStatus, type DoctorCheck, type ShutdownRequest, shutdownSchema } from "../../contract/daemon.ts";
 import { type ListenRequest, type ListenStatus, listenSchema } from "../../contract/listen.ts";
 import { requireLocal } from "./caller.ts";
 import { type Api, readJson } from "./context.ts";
@@ -8,7 +8,9 @@ export interface DaemonDeps {
   status: () => DaemonStatus;
   doctor: () => Promise<DoctorCheck[]>;
   /** Ends the daemon after the answer; VMs go on. */
-  shutdown: () => void;
+  shutdown: (request: ShutdownRequest) => void;
+  /** Removes what no VM owns; returns what that was. */
+  removeStrays: () => Promise<string[]>;
   tcp: {
     listen: (request: ListenRequest) => Promise<ListenStatus>;
     unlisten: () => Promise<void>;
@@ -18,9 +20,10 @@ export interface DaemonDeps {
 export function addDaemonRoutes(api: Api, deps: DaemonDeps): void {
   api.get("/v1/status", (context) => context.json(deps.status()));
   api.get("/v1/doctor", async (context) => context.json({ checks: await deps.doctor() }));
-  api.post("/v1/shutdown", (context) => {
+  api.post("/v1/doctor/fix", async (context) => context.json({ removed: await deps.removeStrays() }));
+  api.post("/v1/shutdown", async (context) => {
     requireLocal(context);
-    deps.shutdown();
+    deps.shutdown(parseRequest(shutdownSchema, await readJson(context)));
     return context.json({ pid: process.pid }, 202);
   });
   api.put("/v1/listen", async (context) => {

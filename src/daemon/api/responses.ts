@@ -11,13 +11,11 @@ export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
   const issue = parsed.error.issues[0];
   const field = issue?.path.join(".");
   const code = field === "name" || field === "vm.name" ? "INVALID_NAME" : "INVALID_ARGUMENT";
-  throw new FirebreakError(
-    code,
-    field ? `${field}: ${issue?.message}` : (issue?.message ?? "the request is malformed"),
-    {
-      ...(field ? { details: { field } } : {}),
-    },
-  );
+  // Of a key that is malformed zod says only that it is.
+  const fault = issue?.code === "invalid_key" ? (issue.issues[0]?.message ?? issue.message) : issue?.message;
+  throw new FirebreakError(code, field ? `${field}: ${fault}` : (fault ?? "the request is malformed"), {
+    ...(field ? { details: { field } } : {}),
+  });
 }
 
 /** A guest path from a request: absolute, without NUL. */

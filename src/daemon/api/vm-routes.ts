@@ -1,4 +1,5 @@
-import { stopSchema, vmCreateSchema } from "../../contract/vm.ts";
+import { stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
@@ -11,11 +12,11 @@ export interface VmDeps {
 /** How long a guest gets to shut down in order, unless the caller says otherwise. */
 const DEFAULT_STOP_GRACE_MS = 5_000;
 
-/** Figures are not worth waiting for longer: a guest that hangs has none. */
-const STATS_DEADLINE_MS = 5_000;
-
 export function addVmRoutes(api: Api, { vms }: VmDeps): void {
-  api.get("/v1/vms", (context) => context.json({ vms: vms.list() }));
+  api.get("/v1/vms", (context) => {
+    const wanted = parseLabels(context.req.queries("label") ?? []);
+    return context.json({ vms: vms.list().filter(({ labels }) => wanted.every((isThere) => isThere(labels))) });
+  });
   api.post("/v1/vms", async (context) => {
     const request = parseRequest(vmCreateSchema, await readJson(context));
     return answerRaw(context, (_incoming, outgoing) => {
@@ -24,12 +25,19 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
     });
   });
   api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));
-  api.get("/v1/vms/:vm/events", (context) => context.json({ events: vms.events(context.req.param("vm")) }));
-  api.get("/v1/vms/:vm/stats", async (context) =>
-    context.json(
-      await vms.use(context.req.param("vm"), {}, ({ client }) => client.stats({ deadlineMs: STATS_DEADLINE_MS })),
-    ),
-  );
+  api.patch("/v1/vms/:vm", async (context) => {
+    const { id } = vms.get(context.req.param("vm"));
+    return context.json(vms.update(id, parseRequest(vmUpdateSchema, await readJson(context))));
+  });
+  api.get("/v1/vms/:vm/stats", async (context) => context.json(await vms.stats(context.req.param("vm"))));
+  api.post("/v1/vms/:vm/wait", async (context) => {
+    const { id } = vms.get(context.req.param("vm"));
+    const { for: states, timeoutMs } = parseRequest(waitSchema, await readJson(context));
+    return answerRaw(context, (_incoming, outgoing) => {
+      const signal = signalOfCaller(outgoing);
+      return answerLines(outgoing, () => vms.wait(id, states, { timeoutMs, signal }));
+    });
+  });
   api.post("/v1/vms/:vm/start", async (context) => {
     const name = context.req.param("vm");
     vms.get(name);
@@ -68,5 +76,15 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
       unfollow();
       outgoing.end();
     });
+  });
+}
+
+/** `KEY=VALUE`, or `KEY` for any value: all have to hold. */
+function parseLabels(wanted: string[]): ((labels: Record<string, string>) => boolean)[] {
+  return wanted.map((label) => {
+    const at = label.indexOf("=");
+    const key = at < 0 ? label : label.slice(0, at);
+    if (key === "") throw new FirebreakError("INVALID_ARGUMENT", `label: '${label}' is not KEY=VALUE or KEY`);
+    return (labels) => Object.hasOwn(labels, key) && (at < 0 || labels[key] === label.slice(at + 1));
   });
 }

@@ -9,10 +9,15 @@ import { type FirebreakPaths, resolvePaths } from "../../../platform/paths.ts";
 import { identifyProcess, isSameProcessAlive } from "../../../platform/process.ts";
 import { isJson } from "../../context.ts";
 import { formatAge, formatBytes, printJson } from "../../output.ts";
+import { parseDurationMs } from "../../parse.ts";
+import { ProgressLine } from "../../progress.ts";
 import { collect } from "../vm-options.ts";
 
 const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 10_000;
+const DEFAULT_DRAIN_MS = 5_000;
+/** What suspending or stopping all VMs may take besides. */
+const VMS_DEADLINE_MS = 300_000;
 
 /** A daemon that has been killed takes connections until its memory is given back, and answers none: the next one is started then. */
 async function startDaemon(paths: FirebreakPaths): Promise<{ isNew: boolean; status: DaemonStatus }> {
@@ -79,23 +84,38 @@ export function addDaemonCommands(program: Command): void {
   const stop = daemon
     .command("stop")
     .description(
-      "Stop the daemon. VMs go on, and the next daemon finds them; commands that run through it (run, vm exec) are cut off.",
+      "Stop the daemon. It takes no new work, waits for what is under way, and ends. VMs go on, and the next daemon finds them; commands that still run through it (run, vm exec) are cut off then.",
     )
-    .action(async () => {
+    .option("--drain <time>", "how long requests under way may take (default: 5s)")
+    .option("--vms <what>", "keep, suspend or stop: what becomes of running VMs (default: keep)")
+    .action(async (options: { drain?: string; vms?: string }) => {
       const paths = resolvePaths();
+      const drainMs = options.drain === undefined ? DEFAULT_DRAIN_MS : parseDurationMs("--drain", options.drain);
       const wasRunning = await canConnect(paths.socket);
       if (wasRunning) {
-        const { pid } = await new DaemonClient(paths.socket).shutdown();
+        const client = new DaemonClient(paths.socket);
+        const progress = new ProgressLine(isJson(stop));
+        const { pid } = await client.shutdown({
+          drainMs,
+          ...(options.vms === undefined ? {} : { vms: options.vms as "keep" }),
+        });
         const identity = await identifyProcess(pid);
-        const deadline = Date.now() + STOP_DEADLINE_MS;
+        const deadline =
+          Date.now() +
+          drainMs +
+          (options.vms === "keep" || options.vms === undefined ? 0 : VMS_DEADLINE_MS) +
+          STOP_DEADLINE_MS;
         // The process, not its socket: the next daemon needs the lock, which goes last.
         while (identity !== undefined && (await isSameProcessAlive(identity))) {
           if (Date.now() > deadline)
             throw new FirebreakError("DEADLINE_EXCEEDED", "the daemon did not end in time", {
               hint: `Its log: ${paths.daemonLog}`,
             });
+          const requests = (await client.status().catch(() => undefined))?.draining?.requests;
+          if (requests !== undefined) progress.update({ step: "drain", message: `waiting for ${requests} requests` });
           await sleep(20);
         }
+        progress.clear();
       }
       if (isJson(stop)) printJson({ stopped: wasRunning });
       else process.stdout.write(wasRunning ? "the daemon has ended\n" : "no daemon was running\n");

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { printNewVm } from "../vm-facts.ts";
-import { addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
+import { addLifetimeOptions, addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
 
 export function addVmCreate(parent: Command): void {
   const command = parent
@@ -10,18 +10,16 @@ export function addVmCreate(parent: Command): void {
     .summary("create and start a VM")
     .description("Create a VM and start it. It stays, with its disk, until it is deleted.")
     .argument("[name]", "a-z, 0-9 and '-'; made up when absent");
-  addVmOptions(command)
-    .option(
-      "--idle-timeout <time>",
-      "suspend it when nobody has used it for this long, such as 10m; the next use brings it back",
-    )
+  addLifetimeOptions(addVmOptions(command))
     .addHelpText(
       "after",
       `
 Examples:
   $ firebreak vm create
   $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1
-  $ firebreak vm create web --idle-timeout 10m`,
+  $ firebreak vm create web --idle-timeout 10m --label team=infra
+  $ firebreak vm create db --restart on-failure:5
+  $ firebreak vm create trial --max-lifetime 8h --on-expiry delete`,
     )
     .action(async (name: string | undefined, options: VmOptionValues) => {
       const { client, asJson, progress } = await openContext(command);

@@ -15,6 +15,6 @@ export function addVmGet(parent: Command): void {
       const stats = vm.state === "running" ? await client.vmStats(vm.name).catch(() => undefined) : undefined;
       if (asJson) return printJson({ ...vm, ...(stats === undefined ? {} : { stats }) });
       const snapshots = vm.snapshot === undefined ? [] : await client.snapshotList();
-      printFacts(vmFacts(vm, snapshots, stats));
+      printFacts(vmFacts(vm, snapshots, stats?.guest));
     });
 }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addEventList } from "../event/list.ts";
 import { addVmCp } from "./cp.ts";
 import { addVmCreate } from "./create.ts";
 import { addVmDelete } from "./delete.ts";
@@ -11,8 +12,11 @@ import { addVmLogs } from "./logs.ts";
 import { addVmPause } from "./pause.ts";
 import { addVmResume } from "./resume.ts";
 import { addVmStart } from "./start.ts";
+import { addVmStats } from "./stats.ts";
 import { addVmStop } from "./stop.ts";
 import { addVmSuspend } from "./suspend.ts";
+import { addVmUpdate } from "./update.ts";
+import { addVmWait } from "./wait.ts";
 
 export function addVmCommands(program: Command, hasSeparator: boolean): void {
   const vm = program.command("vm").description("create, use, fork and delete VMs");
@@ -20,5 +24,6 @@ export function addVmCommands(program: Command, hasSeparator: boolean): void {
   for (const add of [addVmPause, addVmResume, addVmSuspend, addVmFork]) add(vm);
   addVmExec(vm, hasSeparator);
   addExecControl(vm);
-  for (const add of [addVmCp, addVmLogs]) add(vm);
+  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate]) add(vm);
+  addEventList(vm.command("events").argument("<vm>", "name or id"));
 }

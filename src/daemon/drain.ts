@@ -1,0 +1,60 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+/** Part of work that is under way: an attached command is interrupted, resized and ended by these. */
+const OF_WORK_UNDER_WAY = /^\/v1\/vms\/[^/]+\/execs\/[^/]+\/(signal|resize|kill)$/;
+const ALWAYS = new Set(["/v1/shutdown"]);
+
+/** Counts the work that the daemon does for callers, and takes no more once it is about to end. To look is no work. */
+export class Drain {
+  readonly #work = new Set<ServerResponse>();
+  #isDraining = false;
+  #onEmpty: () => void = () => {};
+
+  /** Undefined until the end has begun. */
+  get state(): { requests: number } | undefined {
+    return this.#isDraining ? { requests: this.#work.size } : undefined;
+  }
+
+  /** Has a request answered; refuses new work with DAEMON_DRAINING once `empty` has been called. */
+  answer(incoming: IncomingMessage, outgoing: ServerResponse, answer: RequestListener): void {
+    if (isWork(incoming)) {
+      if (this.#isDraining) {
+        refuse(incoming, outgoing);
+        return;
+      }
+      this.#work.add(outgoing);
+      outgoing.once("close", () => {
+        this.#work.delete(outgoing);
+        if (this.#work.size === 0) this.#onEmpty();
+      });
+    }
+    answer(incoming, outgoing);
+  }
+
+  /** Takes no new work from now on; resolves when what is under way is done, or after `deadlineMs`. Returns how much was not. */
+  async empty(deadlineMs: number): Promise<number> {
+    this.#isDraining = true;
+    if (this.#work.size === 0) return 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    const timer = setTimeout(resolve, deadlineMs);
+    await promise;
+    clearTimeout(timer);
+    return this.#work.size;
+  }
+}
+
+function isWork({ method, url = "" }: IncomingMessage): boolean {
+  const path = url.split("?")[0] ?? "";
+  return method !== "GET" && method !== "HEAD" && !ALWAYS.has(path) && !OF_WORK_UNDER_WAY.test(path);
+}
+
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const error = new FirebreakError("DAEMON_DRAINING", "the daemon is about to end and takes no new work", {
+    hint: "Run this again in a moment: the next daemon does it.",
+  });
+  outgoing.writeHead(error.httpStatus, { "content-type": "application/json", connection: "close" });
+  outgoing.end(JSON.stringify({ error: error.toBody() }));
+  incoming.resume();
+}
