@@ -12,9 +12,10 @@ const folder = (name) => `^src/${name}/`;
 export const LAYERS = {
   errors: [],
   platform: [folder("errors")],
-  contract: [folder("errors")],
   // Tar streams and host directories: what the CLI copies with, and the daemon's workspaces and artifacts.
   archive: [folder("errors"), folder("platform")],
+  // What the guest answers goes on to callers as it is; its schemas have no other home.
+  contract: [folder("errors"), "^src/guest/protocol\\.ts$"],
   guest: [folder("errors"), folder("platform"), folder("contract")],
   vmm: [folder("errors"), folder("platform"), ...PORTS],
   images: [folder("errors"), folder("platform"), ...PORTS],

@@ -2,6 +2,7 @@
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
 # make check    what every commit passes: format, lint, types, imports
+# make reference  docs/reference, from the source
 # make bench    figures, each beside its floor; some of them: make bench BENCHES='forks exec'
 
 SHELL := /bin/sh
@@ -10,7 +11,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page unit agent-test integration e2e fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -44,6 +45,9 @@ test: check unit agent-test integration e2e
 
 bench: setup
 	@$(NODE) bench/main.ts $(BENCHES)
+
+reference: setup
+	@$(NODE) scripts/write-reference.ts
 
 bench-page: setup
 	@$(NODE) bench/main.ts --page

@@ -38,6 +38,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "kernel use": ["firebreak kernel use stock"],
   "kernel verify": ["firebreak kernel verify"],
   "serve mcp": ["claude mcp add firebreak -- firebreak serve mcp", "firebreak serve mcp --toolsets vm,guest"],
+  "api openapi": ["firebreak api openapi > openapi.json"],
   "key create": ["firebreak key create laptop", "firebreak key create ci --expires 30d"],
   "key list": ["firebreak key list"],
   "key revoke": ["firebreak key revoke laptop"],

@@ -31,6 +31,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,
+  api: async () => (await import("./commands/api/index.ts")).addApiCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,

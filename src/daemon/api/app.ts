@@ -16,7 +16,7 @@ export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, Ke
 }
 
 /**
- * The HTTP API of the daemon; docs/api.md lists its paths. Requests over TCP have been checked before they get here, whatever is mounted:
+ * The HTTP API of the daemon; src/contract/routes lists its requests. Requests over TCP have been checked before they get here, whatever is mounted:
  * `context.env.caller` says who makes them.
  */
 export function createApi(deps: ApiDeps): Api {

@@ -21,6 +21,11 @@ export function addDaemonRoutes(api: Api, deps: DaemonDeps): void {
   api.get("/v1/status", (context) => context.json(deps.status()));
   api.get("/v1/doctor", async (context) => context.json({ checks: await deps.doctor() }));
   api.post("/v1/doctor/fix", async (context) => context.json({ removed: await deps.removeStrays() }));
+  // Described when somebody asks: the description is of no use to anybody else, and is not small.
+  api.get("/v1/openapi.json", async (context) => {
+    const { describeApi } = await import("../../contract/openapi.ts");
+    return context.json(describeApi(deps.status().version));
+  });
   api.post("/v1/shutdown", async (context) => {
     requireLocal(context);
     deps.shutdown(parseRequest(shutdownSchema, await readJson(context)));

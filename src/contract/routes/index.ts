@@ -1,0 +1,23 @@
+import { daemonRoutes } from "./daemon.ts";
+import { eventRoutes } from "./event.ts";
+import { execRoutes } from "./exec.ts";
+import { fileRoutes } from "./file.ts";
+import { imageRoutes } from "./image.ts";
+import { kernelRoutes } from "./kernel.ts";
+import { keyRoutes } from "./key.ts";
+import type { Route } from "./route.ts";
+import { snapshotRoutes } from "./snapshot.ts";
+import { vmRoutes } from "./vm.ts";
+
+/** All requests that the API answers, by noun: one group for each of the daemon's `<noun>-routes.ts`. */
+export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
+  daemon: daemonRoutes,
+  vm: vmRoutes,
+  exec: execRoutes,
+  file: fileRoutes,
+  event: eventRoutes,
+  snapshot: snapshotRoutes,
+  image: imageRoutes,
+  kernel: kernelRoutes,
+  key: keyRoutes,
+};
