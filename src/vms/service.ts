@@ -3,14 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
-import {
-  type ExpiryAction,
-  MAX_LABELS,
-  type Vm,
-  type VmCreateParsed,
-  type VmStats,
-  type VmUpdate,
-} from "../contract/vm.ts";
+import { MAX_LABELS, type Vm, type VmCreateParsed, type VmStats, type VmUpdate } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -22,6 +15,7 @@ import type { VmmDriver } from "../vmm/driver.ts";
 import { Admission } from "./admission.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { IdleWatch } from "./idle.ts";
+import { Lifetimes } from "./lifetimes.ts";
 import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
@@ -29,11 +23,9 @@ import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
-import { planRestart } from "./restart.ts";
 import { Sources } from "./sources.ts";
 import { readVmStats } from "./stats.ts";
 import { consoleReason, type StepContext, VmSteps } from "./steps.ts";
-import { IdTimers } from "./timers.ts";
 import { cannotShrink, notRunning } from "./vm-errors.ts";
 import type { EventFilter, StartFrom, VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 import { toVm } from "./vm-view.ts";
@@ -42,8 +34,6 @@ import { type AwaitedState, type WaitOptions, waitForVm } from "./wait.ts";
 /** VMMs of a root daemon run as users from here on: above what Debian, systemd and container runtimes hand out. */
 export const FIRST_VM_UID = 961_000_000;
 const ATTACH_DEADLINE_MS = 10_000;
-/** What a guest gets to shut down in when its lifetime is over. */
-const EXPIRY_GRACE_MS = 5_000;
 
 export interface VmServiceOptions {
   paths: FirebreakPaths;
@@ -89,14 +79,21 @@ export class VmService {
   readonly #exclusive = new Set<string>();
   readonly #idle = new IdleWatch((id) => void this.#suspendIdle(id));
   readonly #admission: Admission;
-  readonly #restarts = new IdTimers();
-  readonly #expiries = new IdTimers();
+  readonly #lifetimes: Lifetimes;
   readonly #sources: Sources;
   readonly #steps: VmSteps;
 
   constructor(options: VmServiceOptions) {
     this.#options = options;
     this.#admission = options.admission ?? new Admission();
+    this.#lifetimes = new Lifetimes({
+      store: options.store,
+      log: options.log,
+      restart: (id) => this.#restart(id),
+      stop: async (id, graceMs) => void (await this.stop(id, graceMs)),
+      suspend: async (id) => void (await this.suspend(id)),
+      delete: (id) => this.delete(id),
+    });
     this.#sources = new Sources(options);
     this.#steps = new VmSteps({
       ...options,
@@ -154,7 +151,7 @@ export class VmService {
     });
     if (idleTimeoutMs === null || updated.state !== "running") this.#idle.forget(record.id);
     else if (updated.idleTimeoutMs !== undefined) this.#idle.watch(record.id, updated.idleTimeoutMs);
-    this.#armExpiry(updated);
+    this.#lifetimes.watch(updated);
     return toVm(updated);
   }
 
@@ -350,7 +347,7 @@ export class VmService {
   ): Promise<Vm> {
     const { image, memoryMib, cpus, startFrom } = record;
     this.#options.store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
-    this.#armExpiry(record);
+    this.#lifetimes.watch(record);
     try {
       return await this.start(record.id, options, known);
     } catch (error) {
@@ -368,7 +365,7 @@ export class VmService {
     const { id, memoryMib } = this.#find(nameOrId);
     // Not while it is locked: a deletion need not wait for the host's memory.
     if (options.admissionWaitMs !== undefined) await this.#admission.admit(memoryMib, options);
-    this.#restarts.cancel(id);
+    this.#lifetimes.callOffRestart(id);
     return this.#lock(id).run(async () => {
       const current = this.#find(id);
       if (current.state === "deleting")
@@ -486,7 +483,7 @@ export class VmService {
 
   async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
     const record = this.#find(nameOrId);
-    this.#restarts.cancel(record.id);
+    this.#lifetimes.callOffRestart(record.id);
     if (record.isWanted) this.#options.store.update(record.id, { isWanted: false });
     if (graceMs === 0) {
       this.#stopping.get(record.id)?.abort();
@@ -515,63 +512,18 @@ export class VmService {
     });
     this.#locks.delete(record.id);
     this.#idle.forget(record.id);
-    this.#restarts.cancel(record.id);
-    this.#expiries.cancel(record.id);
+    this.#lifetimes.forget(record.id);
   }
 
-  /** Does with a VM that has ended by itself what its restart policy says. */
-  #afterEnd(id: string, isFailure: boolean): void {
-    const record = this.#options.store.get(id);
-    if (record === undefined) return;
-    const plan = planRestart(record, isFailure, Date.now());
-    if (plan.kind === "give_up") this.#note(record, "restart_given_up", { restarts: record.restartCount });
-    if (plan.kind !== "restart") return;
-    const { count, delayMs } = plan;
-    this.#options.store.note(id, { restartCount: count }, "restart_scheduled", { count, delayMs });
-    this.#restarts.set(id, delayMs, () => void this.#restart(id));
-  }
-
+  /** Starts a VM again that ended by itself, unless somebody has seen to it meanwhile. */
   async #restart(id: string): Promise<void> {
-    try {
-      await this.#lock(id).run(async () => {
-        const record = this.#options.store.get(id);
-        if (record === undefined || !record.isWanted) return;
-        if (record.state !== "stopped" && record.state !== "crashed") return;
-        this.admit(record.memoryMib);
-        await this.#startLocked(record, {});
-      });
-    } catch (error) {
-      this.#options.log("a VM could not be restarted", { id, error: toFirebreakError(error).message });
-      this.#afterEnd(id, true);
-    }
-  }
-
-  #armExpiry({ id, expiresAt }: VmRecord): void {
-    this.#expiries.cancel(id);
-    if (expiresAt === undefined) return;
-    this.#expiries.set(id, Date.parse(expiresAt) - Date.now(), () => void this.#expire(id));
-  }
-
-  /** Its lifetime is over; what becomes of it is in its history before it happens. */
-  async #expire(id: string): Promise<void> {
-    const record = this.#options.store.get(id);
-    if (record === undefined) return;
-    const { onExpiry } = record;
-    try {
-      this.#options.store.note(id, { expiresAt: undefined }, "expired", { action: onExpiry });
-      await this.#actOnExpiry(record, onExpiry);
-    } catch (error) {
-      const { message } = toFirebreakError(error);
-      this.#options.log("an expired VM could not be dealt with", { vm: record.name, action: onExpiry, error: message });
-      if (this.#options.store.get(id) !== undefined)
-        this.#note(record, "expiry_failed", { action: onExpiry, reason: message });
-    }
-  }
-
-  async #actOnExpiry({ id, state }: VmRecord, action: ExpiryAction): Promise<void> {
-    if (action === "delete") return this.delete(id);
-    if (action === "suspend" && state === "running") return void (await this.suspend(id));
-    if (action === "stop") await this.stop(id, EXPIRY_GRACE_MS);
+    await this.#lock(id).run(async () => {
+      const record = this.#options.store.get(id);
+      if (record === undefined || !record.isWanted) return;
+      if (record.state !== "stopped" && record.state !== "crashed") return;
+      this.admit(record.memoryMib);
+      await this.#startLocked(record, {});
+    });
   }
 
   /** Brings the store and the host to agree after a daemon's end: finds VMs again, finishes deletions, names what was lost. */
@@ -592,17 +544,16 @@ export class VmService {
       ),
     );
     for (const record of this.#options.store.list()) {
-      this.#armExpiry(record);
+      this.#lifetimes.watch(record);
       if (record.state === "crashed" || record.state === "stopped")
-        this.#afterEnd(record.id, record.state === "crashed");
+        this.#lifetimes.afterEnd(record.id, record.state === "crashed");
     }
   }
 
   /** Lets go of all VMs; they go on without this daemon. */
   close(): void {
     this.#idle.close();
-    this.#restarts.close();
-    this.#expiries.close();
+    this.#lifetimes.close();
     for (const live of this.#live.values()) live.close();
     this.#live.clear();
   }
@@ -690,7 +641,7 @@ export class VmService {
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
       this.#options.store.update(record.id, { state, reason });
       this.#note(record, state, { reason: reason ?? "the guest powered off" });
-      this.#afterEnd(record.id, state === "crashed");
+      this.#lifetimes.afterEnd(record.id, state === "crashed");
     });
   }
 

@@ -1,0 +1,94 @@
+import type { ExpiryAction } from "../contract/vm.ts";
+import { toFirebreakError } from "../errors/firebreak-error.ts";
+import { planRestart } from "./restart.ts";
+import { IdTimers } from "./timers.ts";
+import type { VmRecord, VmStore } from "./vm-store.ts";
+
+/** What a guest gets to shut down in when its lifetime is over. */
+const EXPIRY_GRACE_MS = 5_000;
+
+export interface LifetimesOptions {
+  store: VmStore;
+  log: (message: string, fields: Record<string, unknown>) => void;
+  restart: (id: string) => Promise<void>;
+  stop: (id: string, graceMs: number) => Promise<void>;
+  suspend: (id: string) => Promise<void>;
+  delete: (id: string) => Promise<void>;
+}
+
+/** Starts VMs again that ended by themselves, and ends those whose time is over. Both are in the store: a new daemon goes on with them. */
+export class Lifetimes {
+  readonly #options: LifetimesOptions;
+  readonly #restarts = new IdTimers();
+  readonly #expiries = new IdTimers();
+
+  constructor(options: LifetimesOptions) {
+    this.#options = options;
+  }
+
+  /** Minds when a VM expires, as its record says now. */
+  watch({ id, expiresAt }: VmRecord): void {
+    this.#expiries.cancel(id);
+    if (expiresAt === undefined) return;
+    this.#expiries.set(id, Date.parse(expiresAt) - Date.now(), () => void this.#expire(id));
+  }
+
+  /** Does with a VM that has ended by itself what its restart policy says. */
+  afterEnd(id: string, isFailure: boolean): void {
+    const { store } = this.#options;
+    const record = store.get(id);
+    if (record === undefined) return;
+    const plan = planRestart(record, isFailure, Date.now());
+    if (plan.kind === "give_up") store.addEvent(id, "restart_given_up", { restarts: record.restartCount });
+    if (plan.kind !== "restart") return;
+    const { count, delayMs } = plan;
+    store.note(id, { restartCount: count }, "restart_scheduled", { count, delayMs });
+    this.#restarts.set(id, delayMs, () => void this.#restart(id));
+  }
+
+  /** Somebody has seen to the VM. */
+  callOffRestart(id: string): void {
+    this.#restarts.cancel(id);
+  }
+
+  forget(id: string): void {
+    this.#restarts.cancel(id);
+    this.#expiries.cancel(id);
+  }
+
+  close(): void {
+    this.#restarts.close();
+    this.#expiries.close();
+  }
+
+  async #restart(id: string): Promise<void> {
+    try {
+      await this.#options.restart(id);
+    } catch (error) {
+      this.#options.log("a VM could not be restarted", { id, error: toFirebreakError(error).message });
+      this.afterEnd(id, true);
+    }
+  }
+
+  /** What becomes of it is in its history before it happens. */
+  async #expire(id: string): Promise<void> {
+    const { store, log } = this.#options;
+    const record = store.get(id);
+    if (record === undefined) return;
+    const { onExpiry: action } = record;
+    try {
+      store.note(id, { expiresAt: undefined }, "expired", { action });
+      await this.#act(record, action);
+    } catch (error) {
+      const reason = toFirebreakError(error).message;
+      log("an expired VM could not be dealt with", { vm: record.name, action, reason });
+      if (store.get(id) !== undefined) store.addEvent(id, "expiry_failed", { action, reason });
+    }
+  }
+
+  async #act({ id, state }: VmRecord, action: ExpiryAction): Promise<void> {
+    if (action === "delete") await this.#options.delete(id);
+    else if (action === "stop") await this.#options.stop(id, EXPIRY_GRACE_MS);
+    else if (state === "running") await this.#options.suspend(id);
+  }
+}
