@@ -4,6 +4,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
+import { benchChurn } from "./churn.ts";
 import { benchDaemon } from "./daemon.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
@@ -21,6 +22,7 @@ const BENCHES = {
   exec: benchExec,
   throughput: benchThroughput,
   daemon: benchDaemon,
+  churn: benchChurn,
 };
 
 /** Measures what the project promises, each figure beside its floor from the same run. Exit code 1 when a bar is not met. */
