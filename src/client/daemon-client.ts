@@ -7,16 +7,19 @@ import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contra
 import type { ExecRequest, RunRequest, Vm, VmCreate, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat } from "../guest/protocol.ts";
 import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { ExecStream } from "./exec-stream.ts";
+import { SocketEndpoint } from "./socket-endpoint.ts";
 
 export type { CallOptions } from "./daemon-http.ts";
 
-/** The daemon's API over its UNIX socket, for the CLI, the MCP server and tests. */
+/** The daemon's API, for the CLI, the MCP server and tests. */
 export class DaemonClient {
   readonly #http: DaemonHttp;
 
-  constructor(socketPath: string) {
-    this.#http = new DaemonHttp(socketPath);
+  /** Of this host's daemon, by its socket's path, or of another one. */
+  constructor(daemon: string | Endpoint) {
+    this.#http = new DaemonHttp(typeof daemon === "string" ? new SocketEndpoint(daemon) : daemon);
   }
 
   status(options: CallOptions = {}): Promise<DaemonStatus> {

@@ -1,9 +1,10 @@
-import http, { type IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
-import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
+import { API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { StreamLine } from "../contract/daemon.ts";
 import type { ExecRequest, Progress, RunRequest } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { type ExecControl, ExecStream } from "./exec-stream.ts";
 
 export interface CallOptions {
@@ -18,12 +19,12 @@ export interface RawOptions {
   signal?: AbortSignal;
 }
 
-/** Requests to the daemon's UNIX socket, in the forms that its answers have. */
+/** Requests to a daemon, in the forms that its answers have. */
 export class DaemonHttp {
-  readonly #socketPath: string;
+  readonly #endpoint: Endpoint;
 
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint;
   }
 
   async json<T>(
@@ -105,16 +106,13 @@ export class DaemonHttp {
     method: string,
     path: string,
     options: RawOptions,
-  ): { request: http.ClientRequest; response: Promise<IncomingMessage> } {
+  ): { request: ClientRequest; response: Promise<IncomingMessage> } {
     const pairs = Object.entries(options.query ?? {}).filter(([, value]) => value !== undefined);
     const search = pairs
       .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((one) => [key, one]))
       .map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`)
       .join("&");
-    const request = http.request({
-      socketPath: this.#socketPath,
-      // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
-      agent: false,
+    const request = this.#endpoint.open({
       method,
       path: search === "" ? path : `${path}?${search}`,
       headers: {
@@ -126,7 +124,7 @@ export class DaemonHttp {
     });
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", (incoming) => {
-        const mismatch = findVersionMismatch(path, incoming.headers[API_VERSION_HEADER]);
+        const mismatch = this.#endpoint.explainVersion(path, incoming.headers[API_VERSION_HEADER]);
         if (mismatch !== undefined) {
           request.destroy();
           return reject(mismatch);
@@ -136,7 +134,9 @@ export class DaemonHttp {
         const refused = readText(incoming).finally(() => request.destroy());
         refused.then((text) => reject(errorOf(text, incoming.statusCode)), reject);
       });
-      request.on("error", (error: NodeJS.ErrnoException) => reject(translateRequestError(error)));
+      request.on("error", (error: NodeJS.ErrnoException) =>
+        reject(this.#endpoint.explainFailure(error) ?? translateRequestError(error)),
+      );
     });
     response.catch(() => {}); // whoever awaits it hears it
     return { request, response };
@@ -165,12 +165,6 @@ function daemonGone(): FirebreakError {
 function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
   if (error.name === "AbortError")
     return new FirebreakError("OPERATION_CANCELED", "the request was cancelled", { cause: error });
-  if (error.code === "ENOENT" || error.code === "ECONNREFUSED") {
-    return new FirebreakError("DAEMON_UNAVAILABLE", "no daemon is running", {
-      cause: error,
-      hint: "Start it: firebreak daemon start",
-    });
-  }
   return new FirebreakError(
     "DAEMON_UNAVAILABLE",
     `the daemon broke the connection off (${error.code ?? error.message})`,
@@ -206,19 +200,4 @@ export async function readText(stream: Readable): Promise<string> {
     throw translateRequestError(error as NodeJS.ErrnoException);
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-/** What a daemon of another version is asked, to be told to end. */
-const SAME_IN_ALL_VERSIONS: ReadonlySet<string> = new Set(["/v1/status", "/v1/shutdown"]);
-
-/** A daemon that was started by another version of this program goes on until it is told to end. */
-function findVersionMismatch(path: string, version: unknown): FirebreakError | undefined {
-  if (version === String(API_VERSION) || SAME_IN_ALL_VERSIONS.has(path)) return undefined;
-  return new FirebreakError(
-    "DAEMON_UNAVAILABLE",
-    version === undefined
-      ? "the running daemon is older than this program"
-      : `the running daemon speaks API ${version}, this program ${API_VERSION}`,
-    { hint: "Restart it: firebreak daemon stop (VMs go on), then run this again." },
-  );
 }

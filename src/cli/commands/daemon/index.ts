@@ -1,5 +1,7 @@
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { findRemote } from "../../../client/connect.ts";
 import { DaemonClient } from "../../../client/daemon-client.ts";
 import { canConnect, ensureDaemon } from "../../../client/ensure-daemon.ts";
 import type { DaemonStatus } from "../../../contract/daemon.ts";
@@ -31,6 +33,18 @@ async function startDaemon(paths: FirebreakPaths): Promise<{ isNew: boolean; sta
       await sleep(50);
     }
   }
+}
+
+/** A daemon on another host is started and stopped there; somebody who means this host's should not take it for that one's. */
+function refuseRemote(verb: string): void {
+  if (!process.env.FIREBREAK_URL) return;
+  throw new FirebreakError(
+    "INVALID_ARGUMENT",
+    `'daemon ${verb}' is about this host's daemon, and FIREBREAK_URL names another`,
+    {
+      hint: `Unset it: env -u FIREBREAK_URL firebreak daemon ${verb}`,
+    },
+  );
 }
 
 interface StartOptions {
@@ -68,6 +82,7 @@ export function addDaemonCommands(program: Command): void {
     .option("--allow-host <name>", "a name that callers over TCP reach the daemon by (repeatable)", collect, [])
     .option("--no-listen", "answer on the UNIX socket only")
     .action(async (options: StartOptions) => {
+      refuseRemote("start");
       if (options.allowHost.length > 0 && typeof options.listen !== "string")
         throw new FirebreakError("INVALID_ARGUMENT", "--allow-host goes with --listen HOST:PORT");
       const { isNew, status } = await startDaemon(resolvePaths());
@@ -89,6 +104,7 @@ export function addDaemonCommands(program: Command): void {
     .option("--drain <time>", "how long requests under way may take (default: 5s)")
     .option("--vms <what>", "keep, suspend or stop: what becomes of running VMs (default: keep)")
     .action(async (options: { drain?: string; vms?: string }) => {
+      refuseRemote("stop");
       const paths = resolvePaths();
       const drainMs = options.drain === undefined ? DEFAULT_DRAIN_MS : parseDurationMs("--drain", options.drain);
       const wasRunning = await canConnect(paths.socket);
@@ -126,8 +142,7 @@ export function addDaemonCommands(program: Command): void {
       "Tell whether the daemon runs, and where it keeps things. Starts nothing; exit code 7 when it does not run.",
     )
     .action(async () => {
-      const paths = resolvePaths();
-      const found = await new DaemonClient(paths.socket).status();
+      const found = await new DaemonClient((await findRemote()) ?? resolvePaths().socket).status();
       if (isJson(status)) return printJson(found);
       const rows: [string, string][] = [
         ["version", found.version],
@@ -136,7 +151,7 @@ export function addDaemonCommands(program: Command): void {
         ["home", found.home],
         ["socket", found.socket],
         ["listens", formatListen(found.listen)],
-        ["log", paths.daemonLog],
+        ["log", path.join(found.home, "daemon.log")],
         ["vms", `${found.vms.running} running of ${found.vms.total}`],
       ];
       for (const [label, value] of rows) process.stdout.write(`${label.padEnd(8)} ${value}\n`);
