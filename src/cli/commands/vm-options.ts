@@ -30,10 +30,9 @@ export function addVmOptions(command: Command): Command {
       "-e, --env <name=value>",
       "environment of every command; NAME alone passes this shell's value on (repeatable)",
       collect,
-      [],
     )
     .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind")
-    .option("-l, --label <key=value>", "a label to find it by (repeatable)", collect, [])
+    .option("-l, --label <key=value>", "a label to find it by (repeatable)", collect)
     .option("--max-lifetime <time>", "end it after this long, such as 8h; see --on-expiry")
     .option("--wait-for-memory <time>", "wait this long for the host's memory instead of failing at once");
 }
@@ -67,7 +66,7 @@ export function toVmCreate(options: VmOptionValues): VmCreate {
     ...(options.waitForMemory === undefined
       ? {}
       : { admissionWaitMs: parseDurationMs("--wait-for-memory", options.waitForMemory) }),
-    ...(options.label === undefined || options.label.length === 0 ? {} : { labels: parseLabels(options.label) }),
+    ...(options.label === undefined ? {} : { labels: parseLabels(options.label) }),
     env: parseEnv(options.env ?? []),
   };
 }
@@ -83,6 +82,7 @@ export function toLifetime(options: Pick<VmOptionValues, "restart" | "maxLifetim
   };
 }
 
-export function collect(value: string, previous: string[]): string[] {
-  return [...previous, value];
+/** For options that may be given more than once: all their values, undefined when there is none. */
+export function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
 }

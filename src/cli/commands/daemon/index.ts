@@ -79,7 +79,7 @@ export function addDaemonCommands(program: Command): void {
       "Start the daemon, unless it runs, and say where it listens besides its UNIX socket. That is kept for later starts.",
     )
     .option("--listen <host:port>", "answer callers who have an API key (key create) over TCP too")
-    .option("--allow-host <name>", "a name that callers over TCP reach the daemon by (repeatable)", collect, [])
+    .option("--allow-host <name>", "a name that callers over TCP reach the daemon by (repeatable)", collect)
     .option("--no-listen", "answer on the UNIX socket only")
     .action(async (options: StartOptions) => {
       refuseRemote("start");

@@ -8,8 +8,8 @@ export function addVmList(parent: Command): void {
     .command("list")
     .alias("ls")
     .description("List all VMs, or those that have all the labels asked for.")
-    .option("-l, --label <key=value>", "those with this label; KEY alone for any value (repeatable)", collect, [])
-    .action(async ({ label }: { label: string[] }) => {
+    .option("-l, --label <key=value>", "those with this label; KEY alone for any value (repeatable)", collect)
+    .action(async ({ label = [] }: { label?: string[] }) => {
       const { client, asJson } = await openContext(command);
       const vms = await client.vmList({ label });
       if (asJson) return printJson({ vms });

@@ -49,7 +49,7 @@ async function readAll(client: DaemonClient, names: string[]): Promise<VmStats[]
 
 function print(before: VmStats[], now: VmStats[]): void {
   printTable(
-    ["NAME", "STATE", "CPU", "MEMORY USED", "ON HOST", "DISK USED", "ON HOST", "RECEIVED", "SENT", "PROCESSES"],
+    ["NAME", "STATE", "CPU", "MEMORY USED", "HOST MEMORY", "DISK USED", "HOST DISK", "RECEIVED", "SENT", "PROCESSES"],
     now.map((stats) => [
       stats.vm,
       stats.state,

@@ -8,8 +8,8 @@ import { collect, toLifetime } from "../vm-options.ts";
 
 interface UpdateOptions {
   name?: string;
-  label: string[];
-  unlabel: string[];
+  label?: string[];
+  unlabel?: string[];
   restart?: string;
   idleTimeout?: string;
   maxLifetime?: string;
@@ -22,8 +22,8 @@ export function addVmUpdate(parent: Command): void {
     .description("Change a VM's name, labels, restart policy or time limits, whatever its state.")
     .argument("<vm>", "name or id")
     .option("--name <name>", "its new name; the guest's hostname is that of its next start")
-    .option("-l, --label <key=value>", "set a label (repeatable)", collect, [])
-    .option("--unlabel <key>", "take a label away (repeatable)", collect, [])
+    .option("-l, --label <key=value>", "set a label (repeatable)", collect)
+    .option("--unlabel <key>", "take a label away (repeatable)", collect)
     .option("--restart <policy>", "never, on-failure[:N] or always")
     .option("--idle-timeout <time>", "suspend it when nobody has used it for this long; never for no timeout")
     .option("--max-lifetime <time>", "from now on; never for no limit")
@@ -43,7 +43,10 @@ export function addVmUpdate(parent: Command): void {
 
 function toUpdate(options: UpdateOptions): VmUpdate {
   const { maxLifetime, idleTimeout, ...rest } = options;
-  const labels = { ...parseLabels(options.label), ...Object.fromEntries(options.unlabel.map((key) => [key, null])) };
+  const labels = {
+    ...parseLabels(options.label ?? []),
+    ...Object.fromEntries((options.unlabel ?? []).map((key) => [key, null])),
+  };
   const lasting = maxLifetime === undefined || maxLifetime === "never" ? {} : { maxLifetime };
   return {
     ...(options.name === undefined ? {} : { name: options.name }),
