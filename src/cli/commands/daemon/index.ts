@@ -50,7 +50,7 @@ function refuseRemote(verb: string): void {
 interface StartOptions {
   /** False for --no-listen. */
   listen?: string | false;
-  allowHost: string[];
+  allowHost?: string[];
 }
 
 const UNENCRYPTED =
@@ -60,7 +60,7 @@ async function setListening(options: StartOptions, socket: string): Promise<List
   const client = new DaemonClient(socket);
   if (options.listen === false) await client.unlisten();
   else if (options.listen !== undefined)
-    return client.listen({ address: options.listen, allowedHosts: options.allowHost });
+    return client.listen({ address: options.listen, allowedHosts: options.allowHost ?? [] });
   return undefined;
 }
 
@@ -83,7 +83,7 @@ export function addDaemonCommands(program: Command): void {
     .option("--no-listen", "answer on the UNIX socket only")
     .action(async (options: StartOptions) => {
       refuseRemote("start");
-      if (options.allowHost.length > 0 && typeof options.listen !== "string")
+      if (options.allowHost !== undefined && typeof options.listen !== "string")
         throw new FirebreakError("INVALID_ARGUMENT", "--allow-host goes with --listen HOST:PORT");
       const { isNew, status } = await startDaemon(resolvePaths());
       const listen = await setListening(options, status.socket);
