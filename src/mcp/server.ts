@@ -1,7 +1,21 @@
 import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from "@modelcontextprotocol/server";
+import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { INSTRUCTIONS } from "./instructions.ts";
 import { createProgressReporter } from "./progress.ts";
+import { getPrompt, PROMPTS } from "./prompts/prompts.ts";
 import type { CallOptions, ToolRegistry } from "./registry.ts";
+import { completeArgument } from "./resources/complete.ts";
+import { listResources, RESOURCE_TEMPLATES } from "./resources/list.ts";
+import { readResource } from "./resources/read.ts";
+import { isWatchable } from "./resources/watch.ts";
+
+/** Hears which resources a legacy client wants to be told the changes of. */
+export interface SubscriptionHooks {
+  subscribe: (uri: string) => void;
+  unsubscribe: (uri: string) => void;
+  /** It has asked what resources there are: it may want to hear when that changes. */
+  listed: () => void;
+}
 
 export interface McpServerOptions {
   registry: ToolRegistry;
@@ -10,13 +24,24 @@ export interface McpServerOptions {
   version: string;
   /** Aborts when the client goes away: ends calls that may take long, the others may finish. */
   endingSignal: AbortSignal;
+  /** Absent where changes are asked for in another way: modern clients listen. */
+  subscriptions?: SubscriptionHooks;
 }
 
 /** An MCP server of firebreak's tools, for either protocol era and any transport. One serves one connection. */
-export function createMcpServer({ registry, connect, version, endingSignal }: McpServerOptions): Server {
+export function createMcpServer(options: McpServerOptions): Server {
+  const { registry, connect, version, endingSignal } = options;
   const server = new Server(
     { name: "firebreak", title: "firebreak VMs", version },
-    { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+    {
+      capabilities: {
+        tools: {},
+        resources: { subscribe: true, listChanged: true },
+        prompts: {},
+        completions: {},
+      },
+      instructions: INSTRUCTIONS,
+    },
   );
   server.setRequestHandler("tools/list", () => ({ tools: registry.list() }));
   server.setRequestHandler("tools/call", (request, context) => {
@@ -27,7 +52,46 @@ export function createMcpServer({ registry, connect, version, endingSignal }: Mc
     const signal = tool.isLong ? AbortSignal.any([own, endingSignal]) : own;
     return registry.call(tool, args, { connect, signal, onProgress: progressOf(context) });
   });
+  addResources(server, options);
+  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS }));
+  server.setRequestHandler("prompts/get", ({ params }) => getPrompt(params.name, params.arguments));
+  server.setRequestHandler("completion/complete", async ({ params }, context) => ({
+    completion: await completeArgument(params.argument, await reach(connect), context.mcpReq.signal),
+  }));
   return server;
+}
+
+function addResources(server: Server, { connect, subscriptions }: McpServerOptions): void {
+  server.setRequestHandler("resources/list", async ({ params }, context) => {
+    subscriptions?.listed();
+    return listResources(await reach(connect), params?.cursor, context.mcpReq.signal);
+  });
+  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: RESOURCE_TEMPLATES }));
+  server.setRequestHandler("resources/read", async ({ params }, context) =>
+    readResource(params.uri, { client: await reach(connect), signal: context.mcpReq.signal }),
+  );
+  server.setRequestHandler("resources/subscribe", ({ params }) => {
+    if (!isWatchable(params.uri)) {
+      const message = `changes of ${params.uri} are not told of: only those of VMs, consoles and the list of snapshots are`;
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, message);
+    }
+    subscriptions?.subscribe(params.uri);
+    return {};
+  });
+  server.setRequestHandler("resources/unsubscribe", ({ params }) => {
+    subscriptions?.unsubscribe(params.uri);
+    return {};
+  });
+}
+
+/** The daemon, for what has no other way to say that there is none than a protocol error. */
+async function reach(connect: CallOptions["connect"]): ReturnType<CallOptions["connect"]> {
+  try {
+    return await connect();
+  } catch (thrown) {
+    const error = toFirebreakError(thrown);
+    throw new ProtocolError(ProtocolErrorCode.InternalError, error.message, error.toBody());
+  }
 }
 
 function progressOf(context: ServerContext): CallOptions["onProgress"] {

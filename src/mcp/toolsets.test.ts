@@ -6,6 +6,9 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { ToolRegistry } from "./registry.ts";
 import { DEFAULT_TOOLSETS, parseToolsets, TOOLSET_NAMES, TOOLSETS, toolsOf } from "./toolsets.ts";
 
+/** Folders of what is not a tool. */
+const NO_TOOLSETS = new Set(["stdio", "http", "resources", "prompts"]);
+
 describe("toolsets", () => {
   test("are asked for by name, in any order, and listed in one", () => {
     assert.deepEqual(parseToolsets("vm, guest"), ["guest", "vm"]);
@@ -34,7 +37,7 @@ describe("toolsets", () => {
         assert.ok(files.includes(`${tool.name.replaceAll("_", "-")}.ts`), `${name}/${tool.name}`);
     }
     const folders = readdirSync(import.meta.dirname, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const names = folders.map((entry) => entry.name).filter((name) => name !== "stdio" && name !== "http");
+    const names = folders.map((entry) => entry.name).filter((name) => !NO_TOOLSETS.has(name));
     assert.deepEqual(
       names.filter((name) => !Object.hasOwn(TOOLSETS, name)),
       [],

@@ -34,6 +34,8 @@ export interface VmClient
     | "fileWrite"
     | "fileDelete"
     | "fileList"
+    | "vmLogs"
   > {
   exec(...parameters: Parameters<DaemonClient["exec"]>): Promise<GuestExec>;
+  execAttach(...parameters: Parameters<DaemonClient["execAttach"]>): Promise<GuestExec>;
 }

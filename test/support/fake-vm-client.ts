@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -21,8 +21,13 @@ export interface FakeVmClient extends VmClient {
   /** Specs of the commands that were run. */
   specs: unknown[];
   closedExecs: number;
+  /** Lets the commands that go on end as if by themselves. */
+  endExecs: () => void;
   /** Bytes that file writes may carry in all; more is GUEST_DISK_FULL. */
   diskBytes: number;
+  /** What each VM has printed; whoever follows it is in `followers`. */
+  console: string;
+  followers: Set<PassThrough>;
 }
 
 const EXIT: ExecExit = {
@@ -44,6 +49,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
   const findSnapshot = (name: string) =>
     fake.snapshots.find((snapshot) => snapshot.name === name) ??
     fail(new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${name}'`));
+  const running = new Set<() => void>();
   const fake: FakeVmClient = {
     files: new Map(),
     vms: names.map(fakeVm),
@@ -51,7 +57,12 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     specs: [],
     closedExecs: 0,
+    endExecs: () => {
+      for (const end of running) end();
+    },
     diskBytes: Number.POSITIVE_INFINITY,
+    console: "booted\n",
+    followers: new Set(),
     vmList: async () => fake.vms,
     vmGet: async (name) => {
       const vm = fake.vms.find((candidate) => candidate.name === name || candidate.id === name);
@@ -102,9 +113,24 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     },
     exec: async (_vm, spec) => {
       fake.specs.push(spec);
-      return createFakeExec(run, () => {
-        fake.closedExecs++;
-      });
+      return createFakeExec(
+        run,
+        () => {
+          fake.closedExecs++;
+        },
+        running,
+      );
+    },
+    execAttach: async () => createFakeExec(run, () => {}, running),
+    vmLogs: async (name, isFollowed, options) => {
+      await fake.vmGet(name);
+      const log = new PassThrough();
+      log.write(fake.console);
+      if (!isFollowed) log.end();
+      else fake.followers.add(log);
+      log.once("close", () => fake.followers.delete(log));
+      options?.signal?.addEventListener("abort", () => log.destroy(), { once: true });
+      return log;
     },
     fileStat: async (_vm, path) => statOf(path, fake.files.get(path) ?? fail(missing(path))),
     fileRead: async (_vm, path, range = {}) => {
@@ -195,7 +221,7 @@ function statOf(path: string, bytes: Buffer): FileStat {
   return { path, type: "file", sizeBytes: bytes.length, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 };
 }
 
-function createFakeExec(run: FakeRun, onClose: () => void): GuestExec {
+function createFakeExec(run: FakeRun, onClose: () => void, running: Set<() => void>): GuestExec {
   let isClosed = false;
   let hangUp = () => {};
   const hungUp = new Promise<void>((resolve) => {
@@ -217,8 +243,10 @@ function createFakeExec(run: FakeRun, onClose: () => void): GuestExec {
       exec.onStarted(exec.started);
       for (const output of run.output ?? []) yield output;
       if (run.isEndless) {
-        await hungUp;
-        throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon broke the connection off");
+        const ended = new Promise<boolean>((resolve) => running.add(() => resolve(true)));
+        const isEnded = await Promise.race([ended, hungUp.then(() => false)]);
+        if (!isEnded) throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon broke the connection off");
+        running.clear();
       }
       exec.exit = { ...EXIT, ...run.exit };
     },

@@ -33,6 +33,8 @@ export class LineTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: (message: JSONRPCMessage) => void;
+  /** Each message before it is delivered, for whoever has to know of it besides the server. */
+  onpassing?: (message: JSONRPCMessage) => void;
   /** The peer sends no more, or takes no more. */
   onended?: () => void;
 
@@ -136,6 +138,7 @@ export class LineTransport implements Transport {
       const { requestId } = message.params ?? {};
       if (typeof requestId === "string" || typeof requestId === "number") this.#settle(requestId);
     }
+    this.onpassing?.(message);
     this.onmessage?.(message);
   }
 

@@ -1,14 +1,18 @@
 import type { Readable, Writable } from "node:stream";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
+import type { VmClient } from "../vm-client.ts";
 import { LineTransport } from "./line-transport.ts";
+import { StreamSubscriptions } from "./subscriptions.ts";
 
 /** How long answers under way may take once the client has closed its end, ms. */
 const DRAIN_MS = 2_000;
 
-export interface ServeOptions extends Omit<McpServerOptions, "endingSignal"> {
+export interface ServeOptions extends Omit<McpServerOptions, "endingSignal" | "subscriptions"> {
   input: Readable;
   output: Writable;
+  /** Reaches a daemon that runs already: a client that only listens starts none. */
+  peek: () => VmClient;
   /** Ends the connection as the end of the input does. */
   stop?: AbortSignal;
   onError?: (error: Error) => void;
@@ -18,18 +22,25 @@ export interface ServeOptions extends Omit<McpServerOptions, "endingSignal"> {
  * Serves one client until it closes its end. Commands and boots under way are ended then; what takes but a moment is still
  * answered, so that a script may pipe requests in.
  */
-export async function serveOverStreams({ input, output, stop, onError, ...options }: ServeOptions): Promise<void> {
+export async function serveOverStreams(options: ServeOptions): Promise<void> {
+  const { input, output, peek, stop, onError, ...rest } = options;
   const transport = new LineTransport(input, output);
   const ending = new AbortController();
   const ended = new Promise<void>((resolve) => {
     transport.onended = resolve;
     stop?.addEventListener("abort", () => resolve(), { once: true });
   });
-  const connection = serveStdio(() => createMcpServer({ ...options, endingSignal: ending.signal }), {
-    transport,
-    ...(onError === undefined ? {} : { onerror: onError }),
-  });
+  const subscriptions = new StreamSubscriptions(peek);
+  transport.onpassing = (message) => subscriptions.note(message);
+  const connection = serveStdio(
+    () => {
+      subscriptions.server = createMcpServer({ ...rest, endingSignal: ending.signal, subscriptions });
+      return subscriptions.server;
+    },
+    { transport, ...(onError === undefined ? {} : { onerror: onError }) },
+  );
   await ended;
+  subscriptions.close();
   ending.abort();
   await transport.whenIdle(DRAIN_MS);
   await connection.close();

@@ -1,0 +1,183 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { VmClient } from "../vm-client.ts";
+import { parseUri, SNAPSHOTS_URI, VMS_URI, vmUri } from "./uri.ts";
+
+/** How often VMs and snapshots are looked at while somebody wants to hear of them, ms. */
+const LOOK_MS = 500;
+/** News of one resource come no quicker than this one after another, ms. */
+const LEAST_INTERVAL_MS = 250;
+/** How long to wait before a console that cannot be followed (now) is tried again, ms. */
+const RETRY_MS = 1_000;
+
+export interface ResourceWatchOptions {
+  /** Reaches the daemon, and starts none: nobody asks for anything by waiting. */
+  client: () => VmClient;
+  onUpdated: (uri: string) => void;
+  onListChanged: () => void;
+  lookMs?: number;
+}
+
+/** Looks after the resources that clients want to hear of, for as long as somebody does. Each is counted once, whoever asks. */
+export class ResourceWatch {
+  readonly #options: ResourceWatchOptions;
+  readonly #wanted = new Map<string, number>();
+  readonly #consoles = new Map<string, AbortController>();
+  readonly #lastToldMs = new Map<string, number>();
+  readonly #delayed = new Map<string, NodeJS.Timeout>();
+  #wantsList = 0;
+  #look: NodeJS.Timeout | undefined;
+  #isLooking = false;
+  /** What was there at the last look, by URI; undefined before the first. */
+  #seen: Map<string, string> | undefined;
+
+  constructor(options: ResourceWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Tells of changes of these until the returned function is called. Those that do not change, such as files, are passed over. */
+  watch = (uris: readonly string[]): (() => void) => {
+    const mine = [...new Set(uris)].filter(isWatchable);
+    for (const uri of mine) this.#add(uri);
+    this.#schedule();
+    return once(() => {
+      for (const uri of mine) this.#remove(uri);
+      this.#schedule();
+    });
+  };
+
+  watchList = (): (() => void) => {
+    this.#wantsList++;
+    this.#schedule();
+    return once(() => {
+      this.#wantsList--;
+      this.#schedule();
+    });
+  };
+
+  #add(uri: string): void {
+    const count = this.#wanted.get(uri) ?? 0;
+    this.#wanted.set(uri, count + 1);
+    const address = parseUri(uri);
+    if (count > 0 || address?.kind !== "console") return;
+    const aborter = new AbortController();
+    this.#consoles.set(uri, aborter);
+    void this.#followConsole(uri, address.vm, aborter.signal);
+  }
+
+  #remove(uri: string): void {
+    const count = this.#wanted.get(uri) ?? 0;
+    if (count > 1) return void this.#wanted.set(uri, count - 1);
+    this.#wanted.delete(uri);
+    this.#consoles.get(uri)?.abort();
+    this.#consoles.delete(uri);
+    clearTimeout(this.#delayed.get(uri));
+    this.#delayed.delete(uri);
+    this.#lastToldMs.delete(uri);
+  }
+
+  #schedule(): void {
+    const needsLook = this.#wantsList > 0 || this.#wanted.size > this.#consoles.size;
+    if (needsLook && this.#look === undefined) {
+      this.#seen = undefined;
+      void this.#lookNow();
+      this.#look = setInterval(() => void this.#lookNow(), this.#options.lookMs ?? LOOK_MS);
+      this.#look.unref();
+    } else if (!needsLook && this.#look !== undefined) {
+      clearInterval(this.#look);
+      this.#look = undefined;
+    }
+  }
+
+  async #lookNow(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const client = this.#options.client();
+      const [vms, snapshots] = await Promise.all([client.vmList(), client.snapshotList()]);
+      const now = new Map<string, string>();
+      for (const vm of vms) now.set(vmUri(vm.name), JSON.stringify(vm));
+      const names = JSON.stringify([vms.map(({ name }) => name), snapshots.map(({ name }) => name)]);
+      const isListNew = this.#seen !== undefined && this.#seen.get("") !== names;
+      const before = this.#seen;
+      now.set(VMS_URI, JSON.stringify(vms));
+      now.set(SNAPSHOTS_URI, JSON.stringify(snapshots));
+      now.set("", names);
+      this.#seen = now;
+      if (before === undefined) return;
+      for (const uri of this.#wanted.keys()) {
+        const key = canonical(uri);
+        if (before.get(key) !== now.get(key)) this.#tell(uri);
+      }
+      if (isListNew && this.#wantsList > 0) this.#options.onListChanged();
+    } catch {
+      // A daemon that is away has no news; when it is back, what has changed meanwhile is.
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  async #followConsole(uri: string, vm: string, signal: AbortSignal): Promise<void> {
+    /** What the log held when it was last read; unknown at first, and then no news. */
+    let seenBytes: number | undefined;
+    while (!signal.aborted) {
+      try {
+        const client = this.#options.client();
+        if ((await client.vmGet(vm, { signal })).state === "running") {
+          const stream = await client.vmLogs(vm, true, { signal });
+          seenBytes = await this.#readConsole(uri, stream as AsyncIterable<Buffer>, seenBytes);
+        }
+      } catch {
+        // Tried again: the VM may not be there yet, or the daemon.
+      }
+      await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  /** Tells of what comes beyond what has been seen; returns how much there was. */
+  async #readConsole(uri: string, stream: AsyncIterable<Buffer>, seenBytes: number | undefined): Promise<number> {
+    let bytes = 0;
+    let isBacklog = seenBytes === undefined;
+    const endBacklog = () => {
+      isBacklog = false;
+    };
+    for await (const chunk of stream) {
+      bytes += chunk.length;
+      if (isBacklog) setImmediate(endBacklog);
+      else if (bytes > (seenBytes ?? 0)) this.#tell(uri);
+    }
+    return bytes;
+  }
+
+  /** Tells of a change now, or once what was told last is old enough: then of all changes up to then in one. */
+  #tell(uri: string): void {
+    const sinceMs = performance.now() - (this.#lastToldMs.get(uri) ?? Number.NEGATIVE_INFINITY);
+    if (this.#delayed.has(uri)) return;
+    const tell = () => {
+      this.#delayed.delete(uri);
+      this.#lastToldMs.set(uri, performance.now());
+      this.#options.onUpdated(uri);
+    };
+    if (sinceMs >= LEAST_INTERVAL_MS) tell();
+    else this.#delayed.set(uri, setTimeout(tell, LEAST_INTERVAL_MS - sinceMs).unref());
+  }
+}
+
+export function isWatchable(uri: string): boolean {
+  const kind = parseUri(uri)?.kind;
+  return kind === "vms" || kind === "vm" || kind === "console" || kind === "snapshots";
+}
+
+/** One spelling for each resource. */
+function canonical(uri: string): string {
+  const address = parseUri(uri);
+  return address?.kind === "vm" ? vmUri(address.vm) : uri;
+}
+
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    work();
+  };
+}
