@@ -4,7 +4,13 @@
  */
 
 /** Type-only files that adapters and the domain meet at. */
-const PORTS = ["^src/vmm/driver\\.ts$", "^src/vms/ports\\.ts$", "^src/vms/vm-store\\.ts$", "^src/contract/"];
+const PORTS = [
+  "^src/vmm/driver\\.ts$",
+  "^src/vms/ports\\.ts$",
+  "^src/vms/vm-store\\.ts$",
+  "^src/mcp/http/session-store\\.ts$",
+  "^src/contract/",
+];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
 
@@ -34,6 +40,8 @@ export const LAYERS = {
     folder("store"),
     folder("snapshots"),
     folder("vms"),
+    folder("client"),
+    folder("mcp"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

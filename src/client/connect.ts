@@ -21,6 +21,11 @@ export async function findRemote(env: NodeJS.ProcessEnv = process.env): Promise<
   return new RemoteEndpoint(env.FIREBREAK_URL, env.FIREBREAK_API_KEY);
 }
 
+/** The daemon that the environment names, or else this host's, whether or not it runs. */
+export async function peekDaemon(resolve: () => FirebreakPaths): Promise<DaemonClient> {
+  return new DaemonClient((await findRemote()) ?? resolve().socket);
+}
+
 /** The daemon that the environment names, or else this host's, which is started when it does not run. */
 export async function connectDaemon(resolve: () => FirebreakPaths): Promise<DaemonClient> {
   const remote = await findRemote();

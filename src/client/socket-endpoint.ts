@@ -1,19 +1,28 @@
 import http, { type ClientRequest } from "node:http";
 import { API_VERSION } from "../contract/api-version.ts";
+import { encodeOnBehalf, type KeyHolder, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { type Endpoint, type RequestHead, SAME_IN_ALL_VERSIONS } from "./endpoint.ts";
 
 /** This host's daemon, on its UNIX socket. */
 export class SocketEndpoint implements Endpoint {
   readonly #socketPath: string;
+  readonly #ownHeaders: Record<string, string>;
 
-  constructor(socketPath: string) {
+  /** `onBehalfOf`: for whom requests are made, when not for the socket's owner; they can do no more than that caller may. */
+  constructor(socketPath: string, { onBehalfOf }: { onBehalfOf?: KeyHolder } = {}) {
     this.#socketPath = socketPath;
+    this.#ownHeaders = onBehalfOf === undefined ? {} : { [ON_BEHALF_HEADER]: encodeOnBehalf(onBehalfOf) };
   }
 
-  open(head: RequestHead): ClientRequest {
+  open({ headers, ...head }: RequestHead): ClientRequest {
     // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
-    return http.request({ socketPath: this.#socketPath, agent: false, ...head });
+    return http.request({
+      socketPath: this.#socketPath,
+      agent: false,
+      headers: { ...this.#ownHeaders, ...headers },
+      ...head,
+    });
   }
 
   explainFailure(error: NodeJS.ErrnoException): FirebreakError | undefined {

@@ -45,8 +45,10 @@ export class Drain {
   }
 }
 
-function isWork({ method, url = "" }: IncomingMessage): boolean {
+function isWork({ method, url = "", headers }: IncomingMessage): boolean {
   const path = url.split("?")[0] ?? "";
+  // To listen is to look, too; MCP has only POST for it, and checks that the header says what the body does.
+  if (path === "/mcp" && headers["mcp-method"] === "subscriptions/listen") return false;
   return method !== "GET" && method !== "HEAD" && !ALWAYS.has(path) && !OF_WORK_UNDER_WAY.test(path);
 }
 

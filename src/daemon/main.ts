@@ -7,6 +7,7 @@ import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
+import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
@@ -18,6 +19,7 @@ import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates } from "../snapshots/templates.ts";
 import { openDatabase } from "../store/database.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
+import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
@@ -33,6 +35,7 @@ import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
+import { McpFront } from "./mcp-front.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { TcpFront } from "./tcp-front.ts";
 
@@ -103,6 +106,7 @@ async function main(): Promise<void> {
     log,
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
   });
+  const mcp = new McpFront({ socketPath: paths.socket, store: new SqliteMcpSessionStore(database), version, log });
   let server: Server;
   const drain = new Drain();
   let isEnding = false;
@@ -113,6 +117,7 @@ async function main(): Promise<void> {
     const left = await drain.empty(drainMs);
     if (left > 0) log("requests are cut off", { requests: left });
     if (vmsAfter !== "keep") await settleVms(vms, vmsAfter, log);
+    await mcp.close();
     server.close();
     tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));
@@ -148,6 +153,7 @@ async function main(): Promise<void> {
       },
     },
     tcp,
+    mcp,
     log,
     status: () => ({
       ...daemonStatus(paths, vms, startedAt, version),
@@ -184,13 +190,19 @@ async function main(): Promise<void> {
     });
     return drain.answer(incoming, outgoing, answer);
   };
-  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, { via: "socket" }));
+  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, callerOf(incoming)));
   await tcp.start();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
   );
   log("the daemon serves", { version, socket: paths.socket });
+}
+
+/** Who makes a request over the UNIX socket: its owner, unless it says that it is for somebody who may do less. */
+function callerOf(incoming: IncomingMessage): Caller {
+  const onBehalf = incoming.headers[ON_BEHALF_HEADER];
+  return onBehalf === undefined ? { via: "socket" } : { via: "tcp", key: decodeOnBehalf(String(onBehalf)) };
 }
 
 function listenStatusOf(tcp: TcpFront): Pick<DaemonStatus, "listen"> {

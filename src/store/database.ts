@@ -55,6 +55,16 @@ const MIGRATIONS: readonly string[] = [
    ALTER TABLE vms ADD COLUMN on_expiry TEXT NOT NULL DEFAULT 'stop';
    ALTER TABLE events ADD COLUMN vm TEXT NOT NULL DEFAULT '';
    UPDATE events SET vm = coalesce((SELECT name FROM vms WHERE vms.id = events.vm_id), '');`,
+  `CREATE TABLE mcp_sessions (
+     id TEXT PRIMARY KEY,
+     principal TEXT NOT NULL,
+     query TEXT NOT NULL,
+     initialize TEXT NOT NULL,
+     subscriptions TEXT NOT NULL,
+     created_at TEXT NOT NULL,
+     used_at TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX mcp_sessions_by_use ON mcp_sessions (used_at);`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -31,7 +31,7 @@ function open() {
   });
   const connect = async () => fake;
   const registry = new ToolRegistry();
-  const ended = serveOverStreams({ input, output, registry, connect, peek: () => fake, version: "0" });
+  const ended = serveOverStreams({ input, output, registry, connect, peek: connect, version: "0" });
   const say = (message: object) => void input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
   const updates = () => received.filter(({ method }) => method === "notifications/resources/updated");
   const change = async (isTold: () => boolean) => {

@@ -8,10 +8,11 @@ import { addFileRoutes } from "./file-routes.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
+import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, DaemonDeps {
+export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, McpDeps, DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -30,6 +31,7 @@ export function createApi(deps: ApiDeps): Api {
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);
   addKeyRoutes(api, deps);
+  addMcpRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
     return answerError(error);

@@ -11,7 +11,7 @@ const RETRY_MS = 1_000;
 
 export interface ResourceWatchOptions {
   /** Reaches the daemon, and starts none: nobody asks for anything by waiting. */
-  client: () => VmClient;
+  client: () => Promise<VmClient>;
   onUpdated: (uri: string) => void;
   onListChanged: () => void;
   lookMs?: number;
@@ -92,7 +92,7 @@ export class ResourceWatch {
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
-      const client = this.#options.client();
+      const client = await this.#options.client();
       const [vms, snapshots] = await Promise.all([client.vmList(), client.snapshotList()]);
       const now = new Map<string, string>();
       for (const vm of vms) now.set(vmUri(vm.name), JSON.stringify(vm));
@@ -121,7 +121,7 @@ export class ResourceWatch {
     let seenBytes: number | undefined;
     while (!signal.aborted) {
       try {
-        const client = this.#options.client();
+        const client = await this.#options.client();
         if ((await client.vmGet(vm, { signal })).state === "running") {
           const stream = await client.vmLogs(vm, true, { signal });
           seenBytes = await this.#readConsole(uri, stream as AsyncIterable<Buffer>, seenBytes);

@@ -12,7 +12,7 @@ export interface ServeOptions extends Omit<McpServerOptions, "endingSignal" | "s
   input: Readable;
   output: Writable;
   /** Reaches a daemon that runs already: a client that only listens starts none. */
-  peek: () => VmClient;
+  peek: () => Promise<VmClient>;
   /** Ends the connection as the end of the input does. */
   stop?: AbortSignal;
   onError?: (error: Error) => void;

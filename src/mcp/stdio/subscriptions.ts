@@ -12,7 +12,7 @@ export class StreamSubscriptions implements SubscriptionHooks {
   /** The server that speaks to the client: news go out through it. */
   server: Server | undefined;
 
-  constructor(client: () => VmClient) {
+  constructor(client: () => Promise<VmClient>) {
     this.#watch = new ResourceWatch({
       client,
       onUpdated: (uri) => void this.server?.sendResourceUpdated({ uri }).catch(() => {}),

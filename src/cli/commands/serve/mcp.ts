@@ -1,5 +1,5 @@
 import path from "node:path";
-import { DaemonClient } from "../../../client/daemon-client.ts";
+import { peekDaemon } from "../../../client/connect.ts";
 import { createDaemonConnector } from "../../../mcp/daemon-connector.ts";
 import { describeRegistrations } from "../../../mcp/registration.ts";
 import { ToolRegistry } from "../../../mcp/registry.ts";
@@ -23,7 +23,7 @@ export async function serveMcp({ toolsets }: { toolsets: string | undefined }): 
     output: process.stdout,
     registry: new ToolRegistry(tools),
     connect: createDaemonConnector(() => resolvePaths()),
-    peek: () => new DaemonClient(resolvePaths().socket),
+    peek: () => peekDaemon(resolvePaths),
     version: readVersion(),
     stop: stopping.signal,
     ...(process.env.FIREBREAK_DEBUG

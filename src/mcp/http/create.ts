@@ -1,0 +1,52 @@
+import { ToolRegistry } from "../registry.ts";
+import { ResourceWatch } from "../resources/watch.ts";
+import { createMcpServer, type McpServerOptions } from "../server.ts";
+import { parseToolsets, toolsOf } from "../toolsets.ts";
+import type { VmClient } from "../vm-client.ts";
+import { McpEndpoint } from "./endpoint.ts";
+import type { McpSessionStore } from "./session-store.ts";
+
+/** Selections of toolsets that are kept ready. */
+const MAX_REGISTRIES = 16;
+
+export interface CreateEndpointOptions {
+  store: McpSessionStore;
+  /** The daemon as the caller of a request may use it. */
+  connect: (principal: string) => ReturnType<McpServerOptions["connect"]>;
+  /** The daemon as it is watched for changes: the same for all callers, who see the same VMs. */
+  peek: () => Promise<VmClient>;
+  version: string;
+  /** Aborts when the endpoint ends: calls that may take long end then. */
+  endingSignal: AbortSignal;
+  onError?: (error: Error) => void;
+  /** How long a legacy client whose connection broke may take to read on, ms. */
+  graceMs?: number;
+}
+
+/** The MCP endpoint of firebreak's tools. `?toolsets=vm,guest` in its URL asks for others than the default ones. */
+export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
+  const { store, connect, peek, version, endingSignal, onError, graceMs } = options;
+  const registries = new Map<string, ToolRegistry>();
+  const registryOf = (query: string) => {
+    const key = parseToolsets(new URLSearchParams(query).get("toolsets") ?? undefined).join();
+    if (registries.size >= MAX_REGISTRIES) registries.clear();
+    const registry = registries.get(key) ?? new ToolRegistry(toolsOf(parseToolsets(key)));
+    registries.set(key, registry);
+    return registry;
+  };
+  return new McpEndpoint({
+    createServer: ({ principal, query, hooks }) =>
+      createMcpServer({
+        registry: registryOf(query),
+        connect: () => connect(principal),
+        version,
+        endingSignal,
+        ...(hooks === undefined ? {} : { subscriptions: hooks }),
+      }),
+    checkQuery: (query) => void registryOf(query),
+    createChanges: (listener) => new ResourceWatch({ client: peek, ...listener }),
+    store,
+    ...(onError === undefined ? {} : { onError }),
+    ...(graceMs === undefined ? {} : { graceMs }),
+  });
+}
