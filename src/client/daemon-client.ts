@@ -88,6 +88,14 @@ export class DaemonClient {
     return this.#http.lines("POST", `${kernelPath(id)}/use`, {}, options);
   }
 
+  kernelGet(id: string, options: CallOptions = {}): Promise<KernelInfo> {
+    return this.#http.json("GET", kernelPath(id), options);
+  }
+
+  kernelDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", kernelPath(id), options);
+  }
+
   kernelVerify(id: string): Promise<KernelInfo> {
     return this.#http.json("POST", `${kernelPath(id)}/verify`);
   }
@@ -169,6 +177,10 @@ export class DaemonClient {
   /** Deletes the templates that are of no use any more, or all. */
   async templatePrune(all: boolean, options: CallOptions = {}): Promise<Template[]> {
     return (await this.#http.json<{ pruned: Template[] }>("POST", "/v1/templates/prune", options, { all })).pruned;
+  }
+
+  templateGet(id: string, options: CallOptions = {}): Promise<Template> {
+    return this.#http.json("GET", `/v1/templates/${encodeURIComponent(id)}`, options);
   }
 
   templateDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {

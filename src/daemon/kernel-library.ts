@@ -1,7 +1,15 @@
 import type { KernelInfo } from "../contract/daemon.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
 import { useKernel } from "../images/kernel.ts";
 import { buildKernel } from "../images/kernel-build.ts";
-import { findKernel, type Kernel, listKernels, readCurrentKernelId, verifyKernel } from "../images/kernel-store.ts";
+import {
+  deleteKernel,
+  findKernel,
+  type Kernel,
+  listKernels,
+  readCurrentKernelId,
+  verifyKernel,
+} from "../images/kernel-store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import type { KernelDeps } from "./api/kernel-routes.ts";
@@ -11,9 +19,12 @@ type Port = KernelDeps["kernels"];
 /** The kernels folder behind the API. */
 export class KernelLibrary implements Port {
   readonly #paths: FirebreakPaths;
+  /** Names of the VMs that boot with a kernel. */
+  readonly #usersOf: (id: string) => string[];
 
-  constructor(paths: FirebreakPaths) {
+  constructor(paths: FirebreakPaths, usersOf: (id: string) => string[]) {
     this.#paths = paths;
+    this.#usersOf = usersOf;
   }
 
   async list(): Promise<KernelInfo[]> {
@@ -29,6 +40,26 @@ export class KernelLibrary implements Port {
 
   async use(id: string, options: WorkOptions): Promise<KernelInfo> {
     return this.#toInfo(await useKernel(this.#paths, id, options));
+  }
+
+  async get(id: string): Promise<KernelInfo> {
+    return this.#toInfo(await findKernel(this.#paths, id));
+  }
+
+  async delete(id: string): Promise<KernelInfo> {
+    const kernel = await findKernel(this.#paths, id);
+    const info = await this.#toInfo(kernel);
+    if (info.isCurrent)
+      throw new FirebreakError("KERNEL_IN_USE", `new VMs get the kernel ${kernel.id}`, {
+        hint: "Choose another first: firebreak kernel use ID",
+      });
+    const users = this.#usersOf(kernel.id);
+    if (users.length > 0)
+      throw new FirebreakError("KERNEL_IN_USE", `the kernel ${kernel.id} is that of ${users.join(", ")}`, {
+        hint: "A VM keeps the kernel that it was created with: delete these VMs first.",
+      });
+    await deleteKernel(this.#paths, kernel);
+    return info;
   }
 
   async verify(id: string): Promise<KernelInfo> {

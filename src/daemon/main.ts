@@ -138,11 +138,17 @@ async function main(): Promise<void> {
     snapshots,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
+      get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),
       delete: (id) => templates.delete(id),
       prune: (all) => templates.prune(all, (manifest) => source.templateSpec(manifest)),
     },
     images: source.api(),
-    kernels: new KernelLibrary(paths),
+    kernels: new KernelLibrary(paths, (id) =>
+      store
+        .list()
+        .filter(({ kernelId }) => kernelId === id)
+        .map(({ name }) => name),
+    ),
     keys: {
       list: () => keys.list(),
       create: (request) => keys.create(request),

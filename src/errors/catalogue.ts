@@ -68,6 +68,7 @@ export const ERROR_CODES = {
   KERNEL_FETCH_FAILED: { class: "unavailable", about: "The guest kernel package could not be fetched or verified." },
   KERNEL_BUILD_FAILED: { class: "unavailable", about: "A step of a kernel build failed." },
   KERNEL_NOT_FOUND: { class: "not_found", about: "No kernel has that id." },
+  KERNEL_IN_USE: { class: "failed_precondition", about: "New VMs get the kernel, or a VM boots with it." },
   KERNEL_CORRUPT: { class: "failed_precondition", about: "The kernel or initrd does not match its digest." },
   AGENT_NOT_BUILT: { class: "failed_precondition", about: "The guest agent binary has not been built." },
 

@@ -1,9 +1,9 @@
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, rename, stat } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { hashFile } from "./digest.ts";
-import { writeFileAtomic } from "./work-dir.ts";
+import { withWorkDir, writeFileAtomic } from "./work-dir.ts";
 
 /** Names the kernel in use, so that having one needs no network. */
 const CURRENT_FILE = "current";
@@ -109,6 +109,11 @@ export async function verifyKernel(kernel: Kernel, options: { deep: boolean }): 
       details: { file },
     });
   }
+}
+
+/** Removes a kernel: it is gone at once, whatever becomes of us meanwhile. Nobody may be using it. */
+export async function deleteKernel(paths: FirebreakPaths, kernel: Kernel): Promise<void> {
+  await withWorkDir(paths.kernels, (folder) => rename(kernel.folder, path.join(folder, kernel.id)));
 }
 
 /** As verifyKernel with `deep`, as an answer. */

@@ -117,6 +117,13 @@ export class Templates {
     return Promise.all(all.map(async (saved) => toTemplate(saved, await this.#isStale(saved.manifest, specOf))));
   }
 
+  /** Throws TEMPLATE_NOT_FOUND, SNAPSHOT_CORRUPT. */
+  async get(id: string, specOf: SpecOf): Promise<Template> {
+    const saved = /^[0-9a-f]{12,64}$/.test(id) ? await this.#options.folder.get(id) : undefined;
+    if (saved === undefined) throw notFound(id);
+    return toTemplate(saved, await this.#isStale(saved.manifest, specOf));
+  }
+
   /** Deletes those that no VM is forked from any more, or all. VMs that run do not depend on them. */
   async prune(isAll: boolean, specOf: SpecOf): Promise<Template[]> {
     const pruned = (await this.list(specOf)).filter((template) => isAll || template.isStale);

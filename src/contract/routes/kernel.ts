@@ -29,4 +29,16 @@ export const kernelRoutes: Route[] = [
     summary: "Compares a kernel's files with their digests; `current` and `stock` are ids too",
     answer: json(kernelInfoSchema),
   },
+  {
+    method: "GET",
+    path: "/v1/kernels/:id",
+    summary: "One kernel; `current` and `stock` are ids too",
+    answer: json(kernelInfoSchema),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/kernels/:id",
+    summary: "Deletes a kernel that neither new VMs nor one that is there gets",
+    answer: json(z.object({ deleted: z.string() })),
+  },
 ];

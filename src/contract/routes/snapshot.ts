@@ -63,6 +63,12 @@ export const snapshotRoutes: Route[] = [
     answer: json(z.object({ templates: z.array(templateSchema) })),
   },
   {
+    method: "GET",
+    path: "/v1/templates/:id",
+    summary: "One template",
+    answer: json(templateSchema),
+  },
+  {
     method: "POST",
     path: "/v1/templates/prune",
     summary: "Deletes the stale templates, or all",

@@ -7,6 +7,10 @@ import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
 export interface KernelDeps {
   kernels: {
     list(): Promise<KernelInfo[]>;
+    /** By id, "current" or "stock", as in the others. Throws KERNEL_NOT_FOUND. */
+    get(id: string): Promise<KernelInfo>;
+    /** Throws KERNEL_IN_USE. */
+    delete(id: string): Promise<KernelInfo>;
     /** `isUpToDate` when there was nothing to build. */
     build(
       request: { force: boolean; use: boolean },
@@ -35,5 +39,10 @@ export function addKernelRoutes(api: Api, { kernels }: KernelDeps): void {
       return answerLines(outgoing, (onProgress) => kernels.use(context.req.param("id"), { onProgress, signal }));
     }),
   );
+  api.get("/v1/kernels/:id", async (context) => context.json(await kernels.get(context.req.param("id"))));
+  api.delete("/v1/kernels/:id", async (context) => {
+    const { id } = await kernels.delete(context.req.param("id"));
+    return context.json({ deleted: id });
+  });
   api.post("/v1/kernels/:id/verify", async (context) => context.json(await kernels.verify(context.req.param("id"))));
 }

@@ -10,6 +10,8 @@ export interface SnapshotDeps {
   snapshots: VmSnapshots;
   templates: {
     list: () => Promise<Template[]>;
+    /** Throws TEMPLATE_NOT_FOUND. */
+    get: (id: string) => Promise<Template>;
     delete: (id: string) => Promise<void>;
     prune: (all: boolean) => Promise<Template[]>;
   };
@@ -60,6 +62,7 @@ export function addSnapshotRoutes(api: Api, { vms, snapshots, templates }: Snaps
     return answerProgress(context, (options) => vms.suspend(id, options));
   });
   api.get("/v1/templates", async (context) => context.json({ templates: await templates.list() }));
+  api.get("/v1/templates/:id", async (context) => context.json(await templates.get(context.req.param("id"))));
   api.post("/v1/templates/prune", async (context) => {
     const { all } = parseRequest(pruneSchema, await readJson(context));
     return context.json({ pruned: await templates.prune(all ?? false) });

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { addTemplateDelete } from "./delete.ts";
+import { addTemplateGet } from "./get.ts";
 import { addTemplateList } from "./list.ts";
 import { addTemplatePrune } from "./prune.ts";
 
@@ -7,5 +8,5 @@ export function addTemplateCommands(program: Command): void {
   const template = program
     .command("template")
     .description("what VMs are forked from: made by itself at the first VM of a kind, and again when it is gone");
-  for (const add of [addTemplateList, addTemplatePrune, addTemplateDelete]) add(template);
+  for (const add of [addTemplateList, addTemplateGet, addTemplatePrune, addTemplateDelete]) add(template);
 }
