@@ -16,7 +16,8 @@ Examples:
   $ firebreak snapshot fork ready attempt-1     a second VM that goes on from there
   $ claude mcp add firebreak -- firebreak serve mcp
 
-State is kept in $FIREBREAK_HOME (default ~/.firebreak). $FIREBREAK_URL and $FIREBREAK_API_KEY are a daemon on another host to use instead. 'firebreak COMMAND --help' tells more.`;
+State is kept in $FIREBREAK_HOME (default ~/.firebreak). To use a daemon on another host, set $FIREBREAK_URL and $FIREBREAK_API_KEY.
+'firebreak COMMAND --help' tells more.`;
 
 /** Adds a command to the program. `hasSeparator`: the words hold `--`, so that options may also stand behind a command's own arguments. */
 type Add = (program: Command, hasSeparator: boolean) => void;

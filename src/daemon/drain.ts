@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 /** Part of work that is under way: an attached command is interrupted, resized and ended by these. */
@@ -7,7 +8,7 @@ const ALWAYS = new Set(["/v1/shutdown"]);
 
 /** Counts the work that the daemon does for callers, and takes no more once it is about to end. To look is no work. */
 export class Drain {
-  readonly #work = new Set<ServerResponse>();
+  readonly #work = new Set<ServerResponse | Duplex>();
   #isDraining = false;
   #onEmpty: () => void = () => {};
 
@@ -23,13 +24,23 @@ export class Drain {
         refuse(incoming, outgoing);
         return;
       }
-      this.#work.add(outgoing);
-      outgoing.once("close", () => {
-        this.#work.delete(outgoing);
-        if (this.#work.size === 0) this.#onEmpty();
-      });
+      this.#follow(outgoing);
     }
     answer(incoming, outgoing);
+  }
+
+  /** The same for a connection that leaves HTTP for a command's sake; throws DAEMON_DRAINING. */
+  admitUpgrade(socket: Duplex): void {
+    if (this.#isDraining) throw draining();
+    this.#follow(socket);
+  }
+
+  #follow(work: ServerResponse | Duplex): void {
+    this.#work.add(work);
+    work.once("close", () => {
+      this.#work.delete(work);
+      if (this.#work.size === 0) this.#onEmpty();
+    });
   }
 
   /** Takes no new work from now on; resolves when what is under way is done, or after `deadlineMs`. Returns how much was not. */
@@ -53,10 +64,14 @@ function isWork({ method, url = "", headers }: IncomingMessage): boolean {
 }
 
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const error = new FirebreakError("DAEMON_DRAINING", "the daemon is about to end and takes no new work", {
-    hint: "Run this again in a moment: the next daemon does it.",
-  });
+  const error = draining();
   outgoing.writeHead(error.httpStatus, { "content-type": "application/json", connection: "close" });
   outgoing.end(JSON.stringify({ error: error.toBody() }));
   incoming.resume();
+}
+
+function draining(): FirebreakError {
+  return new FirebreakError("DAEMON_DRAINING", "the daemon is about to end and takes no new work", {
+    hint: "Run this again in a moment: the next daemon does it.",
+  });
 }

@@ -27,6 +27,7 @@ import { FIRST_VM_UID, VmService } from "../vms/service.ts";
 import { VmSnapshots } from "../vms/snapshots.ts";
 import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
+import { ExecSockets, refuseUpgrade } from "./api/exec-socket.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
 import { Drain } from "./drain.ts";
@@ -34,7 +35,7 @@ import { HostDisk } from "./host-disk.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
-import { listen } from "./listener.ts";
+import { listen, type OnUpgrade } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { TcpFront } from "./tcp-front.ts";
@@ -105,6 +106,7 @@ async function main(): Promise<void> {
     settings: new SqliteSettings(database),
     log,
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
+    upgrade: (incoming, socket, head) => upgrade(incoming, socket, head),
   });
   const mcp = new McpFront({ socketPath: paths.socket, store: new SqliteMcpSessionStore(database), version, log });
   let server: Server;
@@ -124,6 +126,7 @@ async function main(): Promise<void> {
     await Promise.race([closed, sleep(DRAIN_MS)]);
     // Commands whose callers are attached are cut off as if the callers had gone: their groups are ended before we are.
     server.closeAllConnections();
+    execSockets.close();
     await Promise.all([closed, tcp.end()]);
     await sleep(KILL_MS);
     vms.close();
@@ -196,7 +199,16 @@ async function main(): Promise<void> {
     });
     return drain.answer(incoming, outgoing, answer);
   };
-  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, callerOf(incoming)));
+  const execSockets = new ExecSockets(vms);
+  const upgrade: OnUpgrade = (incoming, socket, head) => {
+    try {
+      drain.admitUpgrade(socket);
+    } catch (thrown) {
+      return refuseUpgrade(socket, toFirebreakError(thrown));
+    }
+    execSockets.accept(incoming, socket, head);
+  };
+  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, callerOf(incoming)), upgrade);
   await tcp.start();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>

@@ -7,8 +7,10 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { SqliteSettings } from "../store/settings.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Caller } from "./api/context.ts";
+import { refuseUpgrade } from "./api/exec-socket.ts";
 import type { KeyRing } from "./keys.ts";
-import { RequestGuard, refuse } from "./request-guard.ts";
+import { isWebSocketUpgrade, type OnUpgrade } from "./listener.ts";
+import { challenge, RequestGuard, refuse } from "./request-guard.ts";
 
 const SETTING = "listen";
 /** A request's head: what a caller without a key can make the daemon hold, and for how long. */
@@ -28,10 +30,14 @@ export interface TcpFrontOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
   /** Answers a request of a caller who has a key. */
   serve: (incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller) => void;
+  /** Takes over such a caller's connection. */
+  upgrade: OnUpgrade;
 }
 
 interface Listening {
   server: Server;
+  /** All its connections: HTTP forgets those that have been upgraded. */
+  sockets: Set<Socket>;
   url: string;
 }
 
@@ -68,7 +74,7 @@ export class TcpFront {
   }
 
   /** Who makes a request, or an upgrade; throws what the guard does. The connection goes with the key that came over it. */
-  admit(incoming: IncomingMessage): Caller {
+  #admit(incoming: IncomingMessage): Caller {
     const caller = this.#guard.check(incoming);
     if (caller.via === "tcp") this.#follow(caller.key.id, incoming.socket);
     return caller;
@@ -113,7 +119,7 @@ export class TcpFront {
         try {
           this.#options.settings.set(SETTING, wanted);
         } catch (error) {
-          if (!isSame) await endServer(listening?.server);
+          if (!isSame) await endServer(listening);
           throw error;
         }
         if (!isSame && !mustClose) await this.#close();
@@ -149,9 +155,9 @@ export class TcpFront {
   }
 
   async #close(): Promise<void> {
-    const { server } = this.#listening ?? {};
+    const listening = this.#listening;
     this.#listening = undefined;
-    await endServer(server);
+    await endServer(listening);
   }
 
   #allowedHosts(): string[] {
@@ -170,11 +176,20 @@ export class TcpFront {
         });
       }
       const server = this.#createServer();
+      const sockets = new Set<Socket>();
+      server.on("connection", (socket) => {
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+      });
       server.listen(port, resolved);
       await once(server, "listening");
       server.on("error", (error) => this.#options.log("the TCP listener failed", { error: error.message }));
       const bound = server.address() as AddressInfo; // it listens on TCP
-      return { server, url: `http://${isIPv6(bound.address) ? `[${bound.address}]` : bound.address}:${bound.port}` };
+      return {
+        server,
+        sockets,
+        url: `http://${isIPv6(bound.address) ? `[${bound.address}]` : bound.address}:${bound.port}`,
+      };
     } catch (thrown) {
       if (thrown instanceof FirebreakError) throw thrown;
       const reason = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
@@ -194,12 +209,13 @@ export class TcpFront {
         // A command's streams are one request that lasts as long as the command; the head's deadline is enough for strangers.
         requestTimeout: 0,
         keepAliveTimeout: 30_000,
+        shouldUpgradeCallback: isWebSocketUpgrade,
         keepAlive: true,
         keepAliveInitialDelay: PROBE_AFTER_MS,
       },
       (incoming, outgoing) => {
         try {
-          this.#options.serve(incoming, outgoing, this.admit(incoming));
+          this.#options.serve(incoming, outgoing, this.#admit(incoming));
         } catch (thrown) {
           const error = toFirebreakError(thrown);
           this.#noteRefusal(error, incoming.socket);
@@ -207,6 +223,16 @@ export class TcpFront {
         }
       },
     );
+    server.on("upgrade", (incoming, socket, head) => {
+      try {
+        this.#admit(incoming);
+      } catch (thrown) {
+        const error = toFirebreakError(thrown);
+        this.#noteRefusal(error, incoming.socket);
+        return refuseUpgrade(socket, error, challenge(error));
+      }
+      this.#options.upgrade(incoming, socket, head);
+    });
     server.maxConnections = MAX_CONNECTIONS;
     server.on("clientError", answerMalformed);
     return server;
@@ -230,11 +256,12 @@ function isLoopback(address: string): boolean {
   return LOOPBACK.check(address, isIPv6(address) ? "ipv6" : "ipv4");
 }
 
-async function endServer(server: Server | undefined): Promise<void> {
-  if (server === undefined) return;
+async function endServer(listening: Listening | undefined): Promise<void> {
+  if (listening === undefined) return;
+  const { server, sockets } = listening;
   const closed = server.listening ? once(server, "close") : Promise.resolve();
   server.close();
-  server.closeAllConnections();
+  for (const socket of sockets) socket.destroy();
   await closed;
 }
 

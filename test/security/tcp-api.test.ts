@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import type { CreatedKey } from "../../src/contract/key.ts";
 import type { ErrorBody } from "../../src/errors/firebreak-error.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { openExecSocket } from "../support/exec-socket.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** What strangers on the network and pages in a browser try on the API over TCP. No VM is needed for it. */
@@ -119,6 +120,29 @@ test("a page of another site reaches nothing, with a key or without: DNS rebindi
     assert.equal(answer.headers["access-control-allow-origin"], undefined);
   }
   assert.equal((await call("/v1/vms", { headers: { origin: url.origin } })).status, 200);
+});
+
+test("a WebSocket is opened with a key in its header only, and by no page of another site", async () => {
+  const address = `${url.href.replace("http:", "ws:")}v1/vms/nobody/exec`;
+  const authorization = `Bearer ${key.key}`;
+  const opened = (options: Parameters<typeof openExecSocket>[1], query = "") =>
+    openExecSocket(address + query, options);
+  await assert.rejects(opened({ headers: { authorization } }), { status: 404, code: "VM_NOT_FOUND" });
+  await assert.rejects(opened({}), { status: 401, code: "API_KEY_MISSING" });
+  await assert.rejects(opened({ protocols: [key.key] }), { status: 401, code: "API_KEY_MISSING" });
+  await assert.rejects(opened({}, `?key=${key.key}&access_token=${key.key}`), { status: 401, code: "API_KEY_MISSING" });
+  await assert.rejects(opened({ headers: { authorization: `Bearer fbk_${"A".repeat(43)}` } }), {
+    status: 401,
+    code: "API_KEY_INVALID",
+  });
+  await assert.rejects(opened({ headers: { authorization }, origin: "http://evil.example" }), {
+    status: 403,
+    code: "ORIGIN_NOT_ALLOWED",
+  });
+  await assert.rejects(opened({ headers: { authorization, host: "evil.example" } }), {
+    status: 403,
+    code: "HOST_NOT_ALLOWED",
+  });
 });
 
 test("a name that was allowed is one that requests may come by", async () => {

@@ -20,6 +20,12 @@ export const execRoutes: Route[] = [
   },
   {
     method: "GET",
+    path: "/v1/vms/:vm/exec",
+    summary: "The same over WebSocket: binary messages hold the frames, each way",
+    answer: { form: "frames", status: 101 },
+  },
+  {
+    method: "GET",
     path: "/v1/vms/:vm/execs",
     summary: "Commands that run in a VM or have run",
     answer: json(execListSchema),

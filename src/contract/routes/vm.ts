@@ -66,7 +66,16 @@ export const vmRoutes: Route[] = [
     method: "GET",
     path: "/v1/vms/:vm/logs",
     summary: "A VM's console, of which the last MiB is kept",
-    query: z.object({ follow: flag("go on with what comes") }),
-    answer: { form: "text" },
+    query: z.object({
+      follow: flag("go on with what comes; a stream does unless told otherwise"),
+      stream: z.enum(["sse"]).optional().describe("as a stream of events; Accept may say so, too"),
+    }),
+    answer: {
+      form: "text",
+      also: {
+        "text/event-stream":
+          "events `text` (a JSON string), `skipped` (bytes that a reader who did not keep up has missed) and `end` (no more will come)",
+      },
+    },
   },
 ];

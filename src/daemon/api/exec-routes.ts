@@ -1,24 +1,24 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { encodeJsonFrame, FRAME, type Frame } from "../../contract/frames.ts";
-import {
-  execSpecSchema,
-  killSchema,
-  type Progress,
-  resizeSchema,
-  runSpecSchema,
-  signalSchema,
-} from "../../contract/vm.ts";
-import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { encodeJsonFrame, FRAME } from "../../contract/frames.ts";
+import { killSchema, resizeSchema, runSpecSchema, signalSchema } from "../../contract/vm.ts";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
-import { type ExecRelayOptions, readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
+import { readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
 import type { LiveVm } from "../../vms/live-vm.ts";
 import type { VmService } from "../../vms/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
+import {
+  DEFAULT_KILL_GRACE_MS,
+  endWithFrames,
+  firstFrame,
+  progressTo,
+  relayOptions,
+  serveExec,
+} from "./exec-frames.ts";
 import { parseCount, parseRequest, signalOfCaller } from "./responses.ts";
 import type { VmDeps } from "./vm-routes.ts";
 
 const FRAMES_TYPE = "application/x-firebreak-frames";
-const DEFAULT_KILL_GRACE_MS = 2_000;
 
 export function addExecRoutes(api: Api, { vms }: VmDeps): void {
   api.post("/v1/run", (context) =>
@@ -29,14 +29,14 @@ export function addExecRoutes(api: Api, { vms }: VmDeps): void {
   api.post("/v1/vms/:vm/exec", (context) => {
     const { id: vm } = vms.requireUsable(context.req.param("vm"));
     return answerRaw(context, (incoming, outgoing) =>
-      answerFrames(outgoing, async (signal) => {
-        const frames = readFrames(incoming);
-        const spec = parseRequest(execSpecSchema, await firstFrame(frames));
-        await vms.use(vm, { signal, onProgress: progressTo(outgoing) }, () =>
-          relayExec(spec as ExecSpec, relayOptions(vms, vm, frames, outgoing, signal, spec.killGraceMs)),
-        );
-      }),
+      answerFrames(outgoing, (signal) => serveExec(vms, vm, incoming, outgoing, signal)),
     );
+  });
+  // Requests to upgrade do not come here.
+  api.get("/v1/vms/:vm/exec", () => {
+    throw new FirebreakError("INVALID_ARGUMENT", "a command is run over WebSocket, or with POST", {
+      hint: "Ask for the upgrade: Connection: Upgrade, Upgrade: websocket",
+    });
   });
   api.get("/v1/vms/:vm/execs", async (context) =>
     context.json({ execs: await vms.use(context.req.param("vm"), {}, ({ client }) => client.execList()) }),
@@ -99,41 +99,10 @@ async function runEphemeral(
   }
 }
 
-function progressTo(outgoing: ServerResponse): (progress: Progress) => void {
-  return (progress) => void outgoing.write(encodeJsonFrame(FRAME.progress, progress));
-}
-
 /** Answers 200 with frames; what goes wrong is the last frame. */
 async function answerFrames(outgoing: ServerResponse, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const signal = signalOfCaller(outgoing);
   outgoing.writeHead(200, { "content-type": FRAMES_TYPE });
   outgoing.flushHeaders();
-  try {
-    await work(signal);
-  } catch (error) {
-    if (!outgoing.destroyed) outgoing.write(encodeJsonFrame(FRAME.error, toFirebreakError(error).toBody()));
-  }
-  outgoing.end();
-}
-
-async function firstFrame(frames: AsyncGenerator<Frame>): Promise<unknown> {
-  const first = await frames.next();
-  const frame = first.done ? undefined : first.value;
-  if (frame?.type !== FRAME.spec) throw new FirebreakError("INVALID_ARGUMENT", "the first frame of an exec is SPEC");
-  try {
-    return JSON.parse(frame.payload.toString("utf8"));
-  } catch {
-    throw new FirebreakError("INVALID_ARGUMENT", "the SPEC frame is not JSON");
-  }
-}
-
-function relayOptions(
-  vms: VmService,
-  vm: string,
-  input: AsyncIterable<Frame>,
-  output: ServerResponse,
-  signal: AbortSignal,
-  killGraceMs = DEFAULT_KILL_GRACE_MS,
-): ExecRelayOptions {
-  return { client: vms.live(vm).client, input, output, signal, killGraceMs, explainLoss: () => vms.explainLoss(vm) };
+  await endWithFrames(outgoing, () => work(signal));
 }

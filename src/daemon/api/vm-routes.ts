@@ -2,6 +2,7 @@ import { stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } from "../../co
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
+import { sendConsoleEvents, sendConsoleText } from "./console-stream.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
 import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
 
@@ -63,19 +64,15 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
   api.get("/v1/vms/:vm/logs", (context) => {
     const name = context.req.param("vm");
     const path = vms.consoleLogPath(name);
-    const follow = context.req.query("follow") === "true";
-    return answerRaw(context, async (_incoming, outgoing) => {
-      outgoing.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
-      outgoing.write(readBoundedLog(path));
-      const live = follow && vms.get(name).state === "running" ? vms.live(name) : undefined;
-      if (live === undefined) return void outgoing.end();
-      const signal = AbortSignal.any([signalOfCaller(outgoing), live.signal]);
-      // A reader that does not keep up misses lines rather than filling the daemon's memory.
-      const unfollow = live.followConsole((bytes) => outgoing.writableNeedDrain || outgoing.write(bytes));
-      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-      unfollow();
-      outgoing.end();
-    });
+    const stream = context.req.query("stream");
+    if (stream !== undefined && stream !== "sse")
+      throw new FirebreakError("INVALID_ARGUMENT", `stream: '${stream}' is not sse`);
+    const isStream = stream === "sse" || (context.req.header("accept") ?? "").includes("text/event-stream");
+    const wantsMore = context.req.query("follow");
+    const follow = wantsMore === "true" || (isStream && wantsMore !== "false");
+    const live = follow && vms.get(name).state === "running" ? vms.live(name) : undefined;
+    const send = isStream ? sendConsoleEvents : sendConsoleText;
+    return answerRaw(context, (_incoming, outgoing) => send(outgoing, readBoundedLog(path), live));
   });
 }
 
