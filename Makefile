@@ -11,7 +11,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -41,7 +41,11 @@ integration: setup
 e2e: setup
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/e2e/*.test.ts' 'test/security/*.test.ts'
 
-test: check unit agent-test integration e2e
+# The protocol's own suite against our MCP endpoint.
+conformance: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/conformance/*.test.ts'
+
+test: check unit agent-test integration e2e conformance
 
 bench: setup
 	@$(NODE) bench/main.ts $(BENCHES)

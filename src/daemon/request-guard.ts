@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isIP } from "node:net";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
+import { checkHost, checkOrigin } from "../contract/request-origin.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { Caller } from "./api/context.ts";
 import type { KeyRing } from "./keys.ts";
@@ -31,7 +31,7 @@ export class RequestGuard {
    */
   check(incoming: IncomingMessage): Caller {
     const host = incoming.headers.host ?? "";
-    this.#checkHost(host);
+    checkHost(host, this.#options.allowedHosts());
     checkOrigin(incoming.headers.origin, host);
     const match = /^Bearer +(\S+) *$/i.exec(incoming.headers.authorization ?? "");
     if (match === null) {
@@ -42,32 +42,6 @@ export class RequestGuard {
     const { id, name } = this.#options.keys.authenticate(match[1] as string); // the pattern has it
     return { via: "tcp", key: { id, name } };
   }
-
-  /** A page whose name was made to point here (DNS rebinding) sends its own name; an address needs no name server that could lie. */
-  #checkHost(host: string): void {
-    const name = hostOf(host);
-    if (name !== undefined && (name === "localhost" || isIP(name) !== 0 || this.#options.allowedHosts().includes(name)))
-      return;
-    throw new FirebreakError("HOST_NOT_ALLOWED", "the daemon does not go by the name in the Host header", {
-      hint: "Reach it by its address, or allow the name: firebreak daemon start --listen HOST:PORT --allow-host NAME",
-    });
-  }
-}
-
-/** The name or address in a Host header, in lower case and without brackets. */
-function hostOf(header: string): string | undefined {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/i.exec(header);
-  return (match?.[1] ?? match?.[2])?.toLowerCase();
-}
-
-/** Browsers say which page makes a request; programs do not. A page that the daemon itself has served has its host. */
-function checkOrigin(origin: string | undefined, host: string): void {
-  if (origin === undefined) return;
-  const match = /^https?:\/\/([^/]+)$/i.exec(origin);
-  if (match?.[1]?.toLowerCase() === host.toLowerCase()) return;
-  throw new FirebreakError("ORIGIN_NOT_ALLOWED", "pages of other origins may not use the daemon", {
-    hint: "Leave the Origin header out where no browser is involved.",
-  });
 }
 
 /**

@@ -1,5 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, Server, type ServerContext } from "@modelcontextprotocol/server";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
+import type { Extras } from "./extras.ts";
 import { INSTRUCTIONS } from "./instructions.ts";
 import { createProgressReporter } from "./progress.ts";
 import { getPrompt, PROMPTS } from "./prompts/prompts.ts";
@@ -26,11 +27,12 @@ export interface McpServerOptions {
   endingSignal: AbortSignal;
   /** Absent where changes are asked for in another way: modern clients listen. */
   subscriptions?: SubscriptionHooks;
+  extras?: Extras;
 }
 
 /** An MCP server of firebreak's tools, for either protocol era and any transport. One serves one connection. */
 export function createMcpServer(options: McpServerOptions): Server {
-  const { registry, connect, version, endingSignal } = options;
+  const { registry, connect, version, endingSignal, extras } = options;
   const server = new Server(
     { name: "firebreak", title: "firebreak VMs", version },
     {
@@ -39,13 +41,17 @@ export function createMcpServer(options: McpServerOptions): Server {
         resources: { subscribe: true, listChanged: true },
         prompts: {},
         completions: {},
+        ...extras?.capabilities,
       },
+      ...extras?.options,
       instructions: INSTRUCTIONS,
     },
   );
-  server.setRequestHandler("tools/list", () => ({ tools: registry.list() }));
+  server.setRequestHandler("tools/list", () => ({ tools: [...registry.list(), ...(extras?.tools ?? [])] }));
   server.setRequestHandler("tools/call", (request, context) => {
     const { name, arguments: args } = request.params;
+    const extra = extras?.callTool(name, args ?? {}, context);
+    if (extra !== undefined) return extra;
     const tool = registry.get(name);
     if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, registry.explainMissing(name));
     const own = context.mcpReq.signal;
@@ -53,25 +59,37 @@ export function createMcpServer(options: McpServerOptions): Server {
     return registry.call(tool, args, { connect, signal, onProgress: progressOf(context) });
   });
   addResources(server, options);
-  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS }));
-  server.setRequestHandler("prompts/get", ({ params }) => getPrompt(params.name, params.arguments));
+  server.setRequestHandler("prompts/list", () => ({ prompts: [...PROMPTS, ...(extras?.prompts ?? [])] }));
+  server.setRequestHandler(
+    "prompts/get",
+    ({ params }, context) =>
+      extras?.getPrompt(params.name, params.arguments ?? {}, context) ?? getPrompt(params.name, params.arguments),
+  );
   server.setRequestHandler("completion/complete", async ({ params }, context) => ({
     completion: await completeArgument(params.argument, await reach(connect), context.mcpReq.signal),
   }));
   return server;
 }
 
-function addResources(server: Server, { connect, subscriptions }: McpServerOptions): void {
+function addResources(server: Server, { connect, subscriptions, extras }: McpServerOptions): void {
   server.setRequestHandler("resources/list", async ({ params }, context) => {
     subscriptions?.listed();
-    return listResources(await reach(connect), params?.cursor, context.mcpReq.signal);
+    const page = await listResources(await reach(connect), params?.cursor, context.mcpReq.signal);
+    return params?.cursor === undefined && extras !== undefined
+      ? { ...page, resources: [...extras.resources, ...page.resources] }
+      : page;
   });
-  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: RESOURCE_TEMPLATES }));
-  server.setRequestHandler("resources/read", async ({ params }, context) =>
-    readResource(params.uri, { client: await reach(connect), signal: context.mcpReq.signal }),
+  server.setRequestHandler("resources/templates/list", () => ({
+    resourceTemplates: [...RESOURCE_TEMPLATES, ...(extras?.resourceTemplates ?? [])],
+  }));
+  server.setRequestHandler(
+    "resources/read",
+    async ({ params }, context) =>
+      extras?.readResource(params.uri) ??
+      readResource(params.uri, { client: await reach(connect), signal: context.mcpReq.signal }),
   );
   server.setRequestHandler("resources/subscribe", ({ params }) => {
-    if (!isWatchable(params.uri)) {
+    if (!isWatchable(params.uri) && extras?.isWatchable(params.uri) !== true) {
       const message = `changes of ${params.uri} are not told of: only those of VMs, consoles and the list of snapshots are`;
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, message);
     }

@@ -1,9 +1,10 @@
+import type { Extras } from "../extras.ts";
 import { ToolRegistry } from "../registry.ts";
 import { ResourceWatch } from "../resources/watch.ts";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
 import { parseToolsets, toolsOf } from "../toolsets.ts";
 import type { VmClient } from "../vm-client.ts";
-import { McpEndpoint } from "./endpoint.ts";
+import { type ListNotifier, McpEndpoint } from "./endpoint.ts";
 import type { McpSessionStore } from "./session-store.ts";
 
 /** Selections of toolsets that are kept ready. */
@@ -21,6 +22,8 @@ export interface CreateEndpointOptions {
   onError?: (error: Error) => void;
   /** How long a legacy client whose connection broke may take to read on, ms. */
   graceMs?: number;
+  /** Makes what is offered besides; it may say when that changes. */
+  createExtras?: (notify: ListNotifier) => Extras;
 }
 
 /** The MCP endpoint of firebreak's tools. `?toolsets=vm,guest` in its URL asks for others than the default ones. */
@@ -34,7 +37,8 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
     registries.set(key, registry);
     return registry;
   };
-  return new McpEndpoint({
+  let extras: Extras | undefined;
+  const endpoint = new McpEndpoint({
     createServer: ({ principal, query, hooks }) =>
       createMcpServer({
         registry: registryOf(query),
@@ -42,6 +46,7 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
         version,
         endingSignal,
         ...(hooks === undefined ? {} : { subscriptions: hooks }),
+        ...(extras === undefined ? {} : { extras }),
       }),
     checkQuery: (query) => void registryOf(query),
     createChanges: (listener) => new ResourceWatch({ client: peek, ...listener }),
@@ -49,4 +54,6 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
     ...(onError === undefined ? {} : { onError }),
     ...(graceMs === undefined ? {} : { graceMs }),
   });
+  extras = options.createExtras?.(endpoint.notify);
+  return endpoint;
 }

@@ -26,6 +26,12 @@ export interface ServerContext {
   hooks?: SubscriptionHooks;
 }
 
+/** Tells clients of changes of what there is besides resources. */
+export interface ListNotifier {
+  toolsChanged: () => void;
+  promptsChanged: () => void;
+}
+
 export interface McpEndpointOptions {
   /** A server for one modern request, or for one legacy session, whose subscriptions it passes to `hooks`. */
   createServer: (context: ServerContext) => Server;
@@ -107,6 +113,20 @@ export class McpEndpoint {
     } finally {
       stopWatching();
     }
+  }
+
+  /** For whoever changes what is offered while it is served. */
+  get notify(): ListNotifier {
+    return {
+      toolsChanged: () => {
+        this.#modern.notify.toolsChanged();
+        this.#legacy.tellAll((server) => server.sendToolListChanged());
+      },
+      promptsChanged: () => {
+        this.#modern.notify.promptsChanged();
+        this.#legacy.tellAll((server) => server.sendPromptListChanged());
+      },
+    };
   }
 
   /** Ends all streams and calls under way; legacy sessions are found again in the store. */

@@ -81,8 +81,13 @@ export class LegacySessions {
   }
 
   tellListChanged(): void {
-    for (const { session } of this.#loaded.values())
-      session.server.sendResourceListChanged().catch(this.#options.onError);
+    for (const { session, stopWatchingList } of this.#loaded.values()) {
+      if (stopWatchingList !== undefined) session.server.sendResourceListChanged().catch(this.#options.onError);
+    }
+  }
+
+  tellAll(tell: (server: Server) => Promise<void>): void {
+    for (const { session } of this.#loaded.values()) tell(session.server).catch(this.#options.onError);
   }
 
   /** Lets go of all; they are found again in the store. */

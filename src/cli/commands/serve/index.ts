@@ -14,8 +14,12 @@ export function addServeCommands(program: Command): void {
         "tools to serve: guest, vm, snapshot, template … with commas between, or all (default: guest,vm,snapshot)",
       ).env("FIREBREAK_TOOLSETS"),
     )
-    .action(async ({ toolsets }: { toolsets?: string }) => {
-      const { serveMcp } = await import("./mcp.ts");
-      await serveMcp({ toolsets });
+    .addOption(
+      new Option("--conformance-fixtures", "serve HTTP on loopback, with what the conformance suite calls").hideHelp(),
+    )
+    .action(async ({ toolsets, conformanceFixtures }: { toolsets?: string; conformanceFixtures?: true }) => {
+      const { serveMcp, serveMcpFixtures } = await import("./mcp.ts");
+      if (conformanceFixtures) await serveMcpFixtures();
+      else await serveMcp({ toolsets });
     });
 }

@@ -16,8 +16,7 @@ export async function serveMcp({ toolsets }: { toolsets: string | undefined }): 
     return;
   }
   // Clients end their servers by closing stdin, by a signal, or by both.
-  const stopping = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  const stop = signalOfEnd();
   await serveOverStreams({
     input: process.stdin,
     output: process.stdout,
@@ -25,11 +24,30 @@ export async function serveMcp({ toolsets }: { toolsets: string | undefined }): 
     connect: createDaemonConnector(() => resolvePaths()),
     peek: () => peekDaemon(resolvePaths),
     version: readVersion(),
-    stop: stopping.signal,
+    stop,
     ...(process.env.FIREBREAK_DEBUG
       ? { onError: (error: Error) => void process.stderr.write(`firebreak: ${error.stack}\n`) }
       : {}),
   });
   // The client is gone: nothing that still waits (a daemon that is slow to start) may hold the process.
   process.exit(0);
+}
+
+/** Serves HTTP on loopback with the conformance suite's fixtures until it is told to end; prints where. */
+export async function serveMcpFixtures(): Promise<void> {
+  const { serveFixtures } = await import("../../../mcp/conformance/serve.ts");
+  await serveFixtures({
+    connect: createDaemonConnector(resolvePaths),
+    peek: () => peekDaemon(resolvePaths),
+    version: readVersion(),
+    stop: signalOfEnd(),
+    onListening: (url) => void process.stdout.write(`${url}\n`),
+  });
+  process.exit(0);
+}
+
+function signalOfEnd(): AbortSignal {
+  const stopping = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
+  return stopping.signal;
 }
