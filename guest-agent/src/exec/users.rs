@@ -23,7 +23,7 @@ struct Account<'a> {
     shell: &'a str,
 }
 
-/// `NAME`, `UID` or `UID:GID`.
+/// `NAME` or `UID`, either with `:GROUP` or `:GID`.
 pub fn look_up(wanted: &str, etc: &Path) -> Result<User> {
     // A rootfs may lack both files; root must work all the same.
     let passwd = read_lossy(&etc.join("passwd"));
@@ -45,10 +45,16 @@ fn resolve(wanted: &str, passwd: &str, group: &str) -> Result<User> {
         )
     };
     let accounts = || passwd.lines().filter_map(parse_account);
-    if let Some((uid, gid)) = wanted.split_once(':') {
-        let uid: u32 = parse_id(uid).ok_or_else(unknown)?;
-        let gid: u32 = parse_id(gid).ok_or_else(unknown)?;
-        let account = accounts().find(|account| account.uid == uid);
+    if let Some((user, of_group)) = wanted.split_once(':') {
+        let named = accounts().find(|account| account.name == user);
+        let uid = match &named {
+            Some(account) => account.uid,
+            None => parse_id(user).ok_or_else(unknown)?,
+        };
+        let gid = group_id(of_group, group)
+            .or_else(|| parse_id(of_group))
+            .ok_or_else(unknown)?;
+        let account = named.or_else(|| accounts().find(|account| account.uid == uid));
         return Ok(user_of(account, uid, gid, vec![gid]));
     }
     if let Some(account) = accounts().find(|account| account.name == wanted) {
@@ -93,6 +99,16 @@ fn parse_account(line: &str) -> Option<Account<'_>> {
         gid: parse_id(gid)?,
         home,
         shell,
+    })
+}
+
+fn group_id(name: &str, group: &str) -> Option<u32> {
+    group.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        match fields.as_slice() {
+            [found, _, id, _] if *found == name => parse_id(id),
+            _ => None,
+        }
     })
 }
 
@@ -159,6 +175,25 @@ mod tests {
         assert_eq!((user.uid, user.gid, user.groups), (77, 88, vec![88]));
         assert_eq!(resolve("77", PASSWD, GROUP).unwrap().home, "/");
         for wanted in ["eve", "", "1:x", "4294967295", "-1", "+5"] {
+            assert_eq!(
+                resolve(wanted, PASSWD, GROUP).unwrap_err().code,
+                Code::UserNotFound
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_is_a_name_or_a_number_and_replaces_the_own_ones() {
+        for (wanted, uid, gid) in [
+            ("ann:docker", 1000, 999),
+            ("ann:7", 1000, 7),
+            ("1000:docker", 1000, 999),
+            ("5:users", 5, 100),
+        ] {
+            let user = resolve(wanted, PASSWD, GROUP).unwrap();
+            assert_eq!((user.uid, user.gid, user.groups), (uid, gid, vec![gid]));
+        }
+        for wanted in ["ann:eve", "ann:", "eve:users", ":users"] {
             assert_eq!(
                 resolve(wanted, PASSWD, GROUP).unwrap_err().code,
                 Code::UserNotFound

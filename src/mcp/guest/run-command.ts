@@ -41,9 +41,12 @@ const inputSchema = z.strictObject({
   env: envSchema.optional().describe("Environment variables, besides those of the VM."),
   user: z
     .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}(:[0-9]{1,10})?$/, "a user is NAME, UID or UID:GID")
+    .regex(
+      /^[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})?$/,
+      "a user is NAME or UID, with :GROUP or :GID behind it if need be",
+    )
     .optional()
-    .describe("User in the VM: NAME, UID or UID:GID (default: root)."),
+    .describe("User in the VM: NAME or UID, with :GROUP or :GID (default: root)."),
   stdin: z.string().optional().describe("Text for the command's standard input (default: none; it reads end of file)."),
   timeout_ms: z
     .int()

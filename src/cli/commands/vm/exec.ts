@@ -54,7 +54,7 @@ function addExecOptions(command: Command): Command {
   return command
     .option("-e, --env <name=value>", "environment of the command (repeatable)", collect)
     .option("-w, --cwd <dir>", "working directory in the guest")
-    .option("-u, --user <user>", "user in the guest: NAME, UID or UID:GID (default: root)")
+    .option("-u, --user <user>", "user in the guest: NAME or UID, with :GROUP or :GID (default: root)")
     .option("-t, --timeout <time>", "end the command after this time (exit code 124)")
     .option("--no-tty", "no terminal for the command, even when there is one");
 }
