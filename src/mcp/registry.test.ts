@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { createFakeVmClient, type FakeRun, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
+import { DEFAULT_TOOLSETS, toolsOf } from "./toolsets.ts";
 
 /** Keywords that the models of all clients take. */
 const PLAIN_KEYWORDS = new Set(
@@ -42,8 +43,9 @@ describe("the tools", () => {
     }
   });
 
-  test("are told in less than 33 KB: each client's model reads them all", () => {
-    assert.ok(JSON.stringify(registry.list()).length < 33_000);
+  test("are told in less than 33 KB where nobody asks for more: each client's model reads them all", () => {
+    const served = new ToolRegistry(toolsOf(DEFAULT_TOOLSETS));
+    assert.ok(JSON.stringify(served.list()).length < 33_000);
   });
 });
 
@@ -183,6 +185,33 @@ describe("snapshots, forks and states", () => {
     assert.equal(((await call("template_list", {})).data.templates as unknown[]).length, 2);
     assert.deepEqual((await call("template_prune", {})).data, { deleted: ["b"], freed_bytes: 1000 });
     assert.deepEqual((await call("template_prune", { all: true })).data, { deleted: ["a"], freed_bytes: 1000 });
+  });
+
+  test("images are pulled, named, shown and deleted; what is in use needs force", async () => {
+    const call = caller(createFakeVmClient());
+    const pulled = await call("image_pull", { reference: "python:3.13", name: "python" });
+    assert.deepEqual((pulled.data.source as { reference: string }).reference, "python:3.13");
+    assert.match(pulled.text, /something is left out/);
+    assert.deepEqual((await call("image_tag", { image: "python", name: "py:3" })).data.names, ["python", "py:3"]);
+    const shown = (await call("image_get", { image: "py:3" })).data;
+    assert.deepEqual([shown.command, shown.working_dir], [["/bin/tool", "--all"], "/srv"]);
+    assert.match((await call("image_delete", { image: "py:3" })).text, /IMAGE_IN_USE/);
+    const { data } = await call("image_delete", { image: "py:3", force: true });
+    assert.deepEqual([data.names, data.templates, data.freed_bytes], [["python", "py:3"], ["a"], 1000]);
+    assert.deepEqual((await call("image_prune", {})).data.deleted, []);
+    const dry = await call("image_prune", { all: true, dry_run: true });
+    assert.match(dry.text, /1 image would be deleted/);
+    assert.equal(((await call("image_list", {})).data.images as unknown[]).length, 1);
+    await call("image_prune", { all: true });
+    assert.deepEqual((await call("image_list", {})).data.images, []);
+  });
+
+  test("an image's name or reference that could be something else is refused before anything is asked", async () => {
+    const call = caller(createFakeVmClient());
+    for (const name of ["../x", "-x", "a b", "A", ""])
+      assert.match((await call("image_tag", { image: "debian", name })).text, /INVALID_NAME/);
+    assert.match((await call("image_pull", { reference: "a", platform: "linux" })).text, /platform/);
+    assert.match((await call("image_pull", { reference: "a", password: "x" })).text, /INVALID_ARGUMENT/);
   });
 });
 

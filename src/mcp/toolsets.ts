@@ -1,6 +1,7 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import { guestTools } from "./guest/index.ts";
+import { imageTools } from "./image/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
@@ -12,6 +13,7 @@ export const TOOLSETS = {
   vm: vmTools,
   snapshot: snapshotTools,
   template: templateTools,
+  image: imageTools,
 } as const satisfies Record<string, readonly AnyTool[]>;
 export type ToolsetName = keyof typeof TOOLSETS;
 

@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from "node:stream";
+import type { ImageInfo } from "../../src/contract/image.ts";
 import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -18,6 +19,7 @@ export interface FakeVmClient extends VmClient {
   vms: Vm[];
   snapshots: Snapshot[];
   templates: Template[];
+  images: ImageInfo[];
   /** Specs of the commands that were run. */
   specs: unknown[];
   closedExecs: number;
@@ -55,6 +57,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     vms: names.map(fakeVm),
     snapshots: [],
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
+    images: [fakeImage("debian")],
     specs: [],
     closedExecs: 0,
     endExecs: () => {
@@ -104,6 +107,32 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       const snapshot = findSnapshot(name);
       fake.snapshots = fake.snapshots.filter((other) => other !== snapshot);
       return { deleted: snapshot.name, id: snapshot.id };
+    },
+    imageList: async () => fake.images,
+    imageGet: async (name) =>
+      fake.images.find((image) => image.tags.includes(name) || image.digest === name) ??
+      fail(new FirebreakError("IMAGE_NOT_FOUND", `no image is called ${JSON.stringify(name)}`)),
+    imagePull: async ({ reference, name = reference }) => {
+      const source = { reference, digest: `sha256:${"0".repeat(64)}` };
+      const image = { ...fakeImage(name), recipe: "pull", source };
+      fake.images.push(image);
+      return { image, isUpToDate: false, warnings: ["something is left out"] };
+    },
+    imageTag: async (name, tag) => {
+      const image = await fake.imageGet(name);
+      image.tags.push(tag);
+      return image;
+    },
+    imageDelete: async (name, force) => {
+      const image = await fake.imageGet(name);
+      if (image.usedBy.length > 0 && !force) throw new FirebreakError("IMAGE_IN_USE", `the image ${name} is in use`);
+      fake.images = fake.images.filter((candidate) => candidate !== image);
+      return toDeleted(image);
+    },
+    imagePrune: async ({ all = false, dryRun = false }) => {
+      const images = fake.images.filter((image) => all || image.tags.length === 0);
+      if (!dryRun) fake.images = fake.images.filter((image) => !images.includes(image));
+      return { images: images.map(toDeleted), freedBytes: 1000 * images.length, isDryRun: dryRun };
     },
     templateList: async () => fake.templates,
     templatePrune: async (all) => {
@@ -211,6 +240,26 @@ function fakeSnapshot(vm: Vm, name: string): Snapshot {
   const { id } = vm;
   const policy = { network: "none" } as const;
   return { ...MACHINE, id: `id-${name}`, name, vm: { id, name: vm.name }, policy, sizeBytes: 1000, stoppedMs: 7 };
+}
+
+export function fakeImage(name: string): ImageInfo {
+  return {
+    name,
+    tags: [name],
+    digest: `sha256:${Buffer.from(name).toString("hex").padEnd(64, "0").slice(0, 64)}`,
+    sizeBytes: 1000,
+    format: "squashfs",
+    arch: "amd64",
+    createdAt: "2026-01-01T00:00:00.000Z",
+    recipe: "debian",
+    env: { LANG: "C.UTF-8" },
+    config: { entrypoint: ["/bin/tool"], cmd: ["--all"], workingDir: "/srv" },
+    usedBy: [{ kind: "template", id: "a", name: "a" }],
+  };
+}
+
+function toDeleted({ name, digest, tags, sizeBytes, usedBy }: ImageInfo) {
+  return { deleted: name, digest, tags, templates: usedBy.map(({ id }) => id), freedBytes: sizeBytes };
 }
 
 function fakeTemplate(id: string, isStale: boolean): Template {

@@ -11,7 +11,7 @@ export function addServeCommands(program: Command): void {
     .addOption(
       new Option(
         "--toolsets <list>",
-        "tools to serve: guest, vm, snapshot, template … with commas between, or all (default: guest,vm,snapshot)",
+        "tools to serve: guest, vm, snapshot, template, image … with commas between, or all (default: guest,vm,snapshot)",
       ).env("FIREBREAK_TOOLSETS"),
     )
     .addOption(

@@ -1,0 +1,10 @@
+import type { AnyTool } from "../tool.ts";
+import { imageDelete } from "./image-delete.ts";
+import { imageGet } from "./image-get.ts";
+import { imageList } from "./image-list.ts";
+import { imagePrune } from "./image-prune.ts";
+import { imagePull } from "./image-pull.ts";
+import { imageTag } from "./image-tag.ts";
+
+/** What VMs are made from. */
+export const imageTools: readonly AnyTool[] = [imageList, imageGet, imagePull, imageTag, imageDelete, imagePrune];
