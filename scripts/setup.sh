@@ -15,14 +15,18 @@ need qemu-system-x86_64 qemu-system-x86
 need mmdebstrap mmdebstrap
 need mksquashfs squashfs-tools
 need mkfs.ext4 e2fsprogs
+need skopeo skopeo
+need xz xz-utils
 need dpkg-deb dpkg
 need unshare util-linux
 need cc gcc
+# For tests of images: a registry, and a program that needs nothing else in a VM.
+need docker-registry docker-registry
+[ -e /bin/busybox ] || missing="$missing busybox-static"
 # For 'firebreak kernel build'.
 need bc bc
 need bison bison
 need flex flex
-need xz xz-utils
 [ -e /usr/include/gelf.h ] || missing="$missing libelf-dev"
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
 if [ "$(id -u)" != 0 ]; then need newuidmap uidmap; fi

@@ -1,6 +1,17 @@
 import type { Readable } from "node:stream";
-import type { DaemonStatus, DoctorCheck, ImageInfo, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
+import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
+import type {
+  ImageDeleted,
+  ImageImport,
+  ImageInfo,
+  ImagePrune,
+  ImagePruned,
+  ImagePull,
+  ImageResult,
+  RegistryCredentials,
+} from "../contract/image.ts";
+import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
@@ -61,16 +72,54 @@ export class DaemonClient {
     return (await this.#http.json<{ removed: string[] }>("POST", "/v1/doctor/fix")).removed;
   }
 
-  async imageList(): Promise<ImageInfo[]> {
-    return (await this.#http.json<{ images: ImageInfo[] }>("GET", "/v1/images")).images;
+  async imageList(options: CallOptions = {}): Promise<ImageInfo[]> {
+    return (await this.#http.json<{ images: ImageInfo[] }>("GET", "/v1/images", options)).images;
   }
 
-  imageBuild(
-    name: string,
-    force: boolean,
+  imageGet(image: string, options: CallOptions = {}): Promise<ImageInfo> {
+    return this.#http.json("GET", imagePath(image), options);
+  }
+
+  imageBuild(name: string, force: boolean, options: CallOptions = {}): Promise<ImageResult> {
+    return this.#http.lines("POST", `${imagePath(name)}/build`, { force }, options);
+  }
+
+  /** Fetches an image from a registry; `credentials` are for this request alone. */
+  imagePull(
+    request: ImagePull,
+    credentials: RegistryCredentials | undefined,
     options: CallOptions = {},
-  ): Promise<{ image: ImageInfo; isUpToDate: boolean }> {
-    return this.#http.lines("POST", `/v1/images/${encodeURIComponent(name)}/build`, { force }, options);
+  ): Promise<ImageResult> {
+    const login = credentials === undefined ? undefined : Buffer.from(JSON.stringify(credentials)).toString("base64");
+    return this.#http.lines(
+      "POST",
+      "/v1/images/pull",
+      request,
+      options,
+      login === undefined ? {} : { [REGISTRY_AUTH_HEADER]: login },
+    );
+  }
+
+  /** Makes an image of an archive that is sent. */
+  imageImport(request: ImageImport, archive: Readable, options: CallOptions = {}): Promise<ImageResult> {
+    return this.#http.upload("/v1/images/import", request, archive, options);
+  }
+
+  imageTag(image: string, name: string, options: CallOptions = {}): Promise<ImageInfo> {
+    return this.#http.json("POST", `${imagePath(image)}/tag`, options, { name });
+  }
+
+  imageUntag(name: string, options: CallOptions = {}): Promise<ImageInfo> {
+    return this.#http.json("POST", `${imagePath(name)}/untag`, options);
+  }
+
+  /** `force`: with the templates that were made of it. */
+  imageDelete(image: string, force: boolean, options: CallOptions = {}): Promise<ImageDeleted> {
+    return this.#http.json("DELETE", imagePath(image), options, undefined, { force });
+  }
+
+  imagePrune(request: ImagePrune, options: CallOptions = {}): Promise<ImagePruned> {
+    return this.#http.json("POST", "/v1/images/prune", options, request);
   }
 
   async kernelList(): Promise<KernelInfo[]> {
@@ -341,6 +390,10 @@ function vmPath(vm: string): string {
 
 function snapshotPath(snapshot: string): string {
   return `/v1/snapshots/${encodeURIComponent(snapshot)}`;
+}
+
+function imagePath(image: string): string {
+  return `/v1/images/${encodeURIComponent(image)}`;
 }
 
 function kernelPath(id: string): string {

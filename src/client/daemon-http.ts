@@ -16,6 +16,7 @@ export interface RawOptions {
   query?: Record<string, string | number | boolean | readonly string[] | undefined>;
   body?: Readable | string;
   contentType?: string;
+  headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
@@ -40,12 +41,31 @@ export class DaemonHttp {
     return (text === "" ? undefined : JSON.parse(text)) as T;
   }
 
-  async lines<T>(method: string, path: string, body: unknown, options: CallOptions): Promise<T> {
-    const response = await this.raw(method, path, {
-      body: JSON.stringify(body),
-      contentType: "application/json",
-      ...signalOf(options),
-    });
+  async lines<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    options: CallOptions,
+    headers: Record<string, string> = {},
+  ): Promise<T> {
+    return this.#readAnswer(
+      await this.raw(method, path, {
+        body: JSON.stringify(body),
+        contentType: "application/json",
+        headers,
+        ...signalOf(options),
+      }),
+      options,
+    );
+  }
+
+  /** The same for a body of bytes, which the daemon takes whole before it begins to answer. */
+  async upload<T>(path: string, query: RawOptions["query"], body: Readable, options: CallOptions): Promise<T> {
+    const contentType = "application/octet-stream";
+    return this.#readAnswer(await this.raw("POST", path, { query, body, contentType, ...signalOf(options) }), options);
+  }
+
+  async #readAnswer<T>(response: IncomingMessage, options: CallOptions): Promise<T> {
     for await (const line of readLines<StreamLine<T>>(response)) {
       if ("result" in line) return line.result;
       if ("error" in line) throw FirebreakError.fromBody(line.error);
@@ -119,6 +139,7 @@ export class DaemonHttp {
         // The daemon must not close after its answer: what we still send then would take the unread answer with it.
         connection: "keep-alive",
         ...(options.contentType === undefined ? {} : { "content-type": options.contentType }),
+        ...options.headers,
       },
       ...signalOf(options),
     });

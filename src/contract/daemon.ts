@@ -34,16 +34,6 @@ export const shutdownSchema = z.strictObject({
 });
 export type ShutdownRequest = z.input<typeof shutdownSchema>;
 
-export const imageInfoSchema = z.object({
-  name: z.string(),
-  digest: z.string(),
-  sizeBytes: count,
-  format: z.string(),
-  createdAt: z.string(),
-  recipe: z.string().optional(),
-});
-export type ImageInfo = z.infer<typeof imageInfoSchema>;
-
 export const kernelInfoSchema = z.object({
   id: z.string(),
   release: z.string().describe("`uname -r` of a guest"),

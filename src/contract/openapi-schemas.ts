@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { execInfoSchema, fileStatSchema } from "../guest/protocol.ts";
-import { daemonStatusSchema, doctorCheckSchema, imageInfoSchema, kernelInfoSchema } from "./daemon.ts";
+import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemon.ts";
 import { errorBodySchema } from "./error.ts";
 import { vmEventSchema } from "./event.ts";
+import { imageInfoSchema } from "./image.ts";
 import { apiKeySchema } from "./key.ts";
 import { listenStatusSchema } from "./listen.ts";
 import { snapshotSchema, templateSchema } from "./snapshot.ts";

@@ -237,7 +237,10 @@ export const execSpecSchema = z.strictObject({
   cwd: z.string().startsWith("/", "a working directory is an absolute path in the guest").optional(),
   user: z
     .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}(:[0-9]{1,10})?$/, "a user is NAME, UID or UID:GID")
+    .regex(
+      /^[A-Za-z0-9._-]{1,64}(:[A-Za-z0-9._-]{1,64})?$/,
+      "a user is NAME or UID, with :GROUP or :GID behind it if need be",
+    )
     .optional(),
   timeoutMs: z
     .number()
@@ -256,7 +259,11 @@ export const execSpecSchema = z.strictObject({
 export type ExecRequest = z.input<typeof execSpecSchema>;
 
 /** First frame of POST /v1/run. */
-export const runSpecSchema = z.strictObject({ vm: vmCreateSchema, exec: execSpecSchema });
+export const runSpecSchema = z.strictObject({
+  vm: vmCreateSchema,
+  /** Without `argv`: the image's own command. */
+  exec: execSpecSchema.extend({ argv: execSpecSchema.shape.argv.optional() }),
+});
 export type RunRequest = z.input<typeof runSpecSchema>;
 
 export const resizeSchema = z.strictObject({

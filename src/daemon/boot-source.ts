@@ -1,17 +1,15 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import type { ImageInfo } from "../contract/daemon.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage, listRecipes } from "../images/build.ts";
 import { ensureInitrd } from "../images/initrd.ts";
 import { ensureKernel } from "../images/kernel.ts";
 import { getKernelById, type Kernel } from "../images/kernel-store.ts";
-import { findImage, getImage, type Image, listImages, verifyImage } from "../images/store.ts";
+import { findImage, getImage, verifyImage } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { TemplateSpec } from "../snapshots/templates.ts";
 import type { BootSource, ImageRef, KernelRef, WorkOptions } from "../vms/ports.ts";
-import type { ImageDeps } from "./api/image-routes.ts";
 
 /** The images folder behind the ports of `vms` and the API. */
 export class ImageLibrary implements BootSource {
@@ -36,6 +34,7 @@ export class ImageLibrary implements BootSource {
       name: image.tags.includes(nameOrDigest) ? nameOrDigest : image.name,
       digest: image.digest,
       rootfsPath: image.rootfsPath,
+      env: image.env,
     };
   }
 
@@ -76,28 +75,4 @@ export class ImageLibrary implements BootSource {
     this.#initrds.set(key, path);
     return path;
   }
-
-  /** The API's view of the same. */
-  api(): ImageDeps["images"] {
-    return {
-      list: async () => (await listImages(this.#paths)).map(toImageInfo),
-      get: async (nameOrDigest) => toImageInfo(await getImage(this.#paths, nameOrDigest)),
-      build: async (name, force, options) => {
-        const built = await buildImage(this.#paths, name, { force, ...options });
-        await this.resolveKernel(options);
-        return { image: toImageInfo(built.image), isUpToDate: !built.built };
-      },
-    };
-  }
-}
-
-function toImageInfo(image: Image): ImageInfo {
-  return {
-    name: image.tags[0] ?? image.name,
-    digest: image.digest,
-    sizeBytes: image.sizeBytes,
-    format: image.format,
-    createdAt: image.createdAt,
-    recipe: image.recipe,
-  };
 }

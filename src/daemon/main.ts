@@ -32,6 +32,8 @@ import { ImageLibrary } from "./boot-source.ts";
 import { runDoctor } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
+import { ImageService } from "./image-service.ts";
+import { listImageUses } from "./image-uses.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
@@ -81,6 +83,12 @@ async function main(): Promise<void> {
     runtimeDir: path.join(paths.runtime, "v"),
     uid: FIRST_VM_UID - 2,
     log,
+  });
+  const images = new ImageService({
+    paths,
+    uses: () => listImageUses(store, snapshotFolder, templateFolder),
+    deleteTemplate: (id) => templates.delete(id),
+    fetchKernel: (options) => source.resolveKernel(options),
   });
   const parts = { paths, store, driver, source, disk, log, snapshots: snapshotFolder };
   const vms = new VmService({ ...parts, templates });
@@ -145,7 +153,7 @@ async function main(): Promise<void> {
       delete: (id) => templates.delete(id),
       prune: (all) => templates.prune(all, (manifest) => source.templateSpec(manifest)),
     },
-    images: source.api(),
+    images,
     kernels: new KernelLibrary(paths, (id) =>
       store
         .list()

@@ -63,8 +63,22 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "An image's content does not match its digest or is truncated.",
   },
+  IMAGE_INVALID: {
+    class: "invalid_argument",
+    about: "An image's manifest, configuration or layout is malformed or of a kind that is not supported.",
+  },
+  IMAGE_TOO_LARGE: {
+    class: "resource_exhausted",
+    about: "An image has more members or bytes than firebreak takes.",
+  },
+  IMAGE_PLATFORM_MISSING: { class: "failed_precondition", about: "An image is not there for the platform asked for." },
+  IMAGE_PULL_FAILED: { class: "unavailable", about: "A registry could not be reached or did not send the image." },
+  REGISTRY_UNAUTHORIZED: {
+    class: "unauthenticated",
+    about: "A registry wants credentials, or refuses those that it was given.",
+  },
   IMAGE_BUILD_FAILED: { class: "unavailable", about: "A step of an image build failed." },
-  IMAGE_IN_USE: { class: "failed_precondition", about: "A VM uses the image." },
+  IMAGE_IN_USE: { class: "failed_precondition", about: "A VM, snapshot or template uses the image." },
   KERNEL_FETCH_FAILED: { class: "unavailable", about: "The guest kernel package could not be fetched or verified." },
   KERNEL_BUILD_FAILED: { class: "unavailable", about: "A step of a kernel build failed." },
   KERNEL_NOT_FOUND: { class: "not_found", about: "No kernel has that id." },

@@ -1,15 +1,16 @@
-import { chmod, mkdir, rename, stat, utimes, writeFile } from "node:fs/promises";
+import { stat, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import { type BuiltRootfs, buildDebianRootfs } from "./debian.ts";
+import { buildDebianRootfs } from "./debian.ts";
 import { DEBIAN_RECIPE, type DebianRecipe } from "./debian-recipe.ts";
-import { hashFile, hashText } from "./digest.ts";
+import { hashText } from "./digest.ts";
 import { withLock } from "./lock.ts";
-import { checkImageName, digestFolder } from "./names.ts";
+import { checkImageName } from "./names.ts";
 import type { ImageOptions } from "./progress.ts";
-import { findImage, type Image, type ImageManifest, tagImage, verifyImage } from "./store.ts";
-import { removeTree, withWorkDir } from "./work-dir.ts";
+import { findImage, type Image, verifyImage } from "./store.ts";
+import { storeImage } from "./store-image.ts";
+import { withWorkDir } from "./work-dir.ts";
 
 export interface BuildOptions extends ImageOptions {
   /** Build even when the image is up to date. */
@@ -87,40 +88,17 @@ interface BuildTarget {
 async function build(paths: FirebreakPaths, work: string, target: BuildTarget, options: ImageOptions): Promise<Image> {
   const built = await buildDebianRootfs(work, target.recipe, options);
   options.onProgress?.({ step: "store", message: "storing the image" });
-  const digest = `sha256:${await hashFile(built.rootfsPath)}`;
-  const folder = path.join(paths.images, digestFolder(digest));
-  const finished = path.join(work, "image");
-  await fillFolder(finished, digest, built, target);
-  // The same content again (or what is left of it): this one has just been hashed, so it takes the place.
-  await removeTree(folder);
-  await rename(finished, folder);
-  await tagImage(paths, digest, target.name);
-  const image = await findImage(paths, digest);
-  if (image === undefined) throw new FirebreakError("INTERNAL", `image ${digest} vanished while it was stored`);
-  return image;
-}
-
-async function fillFolder(folder: string, digest: string, built: BuiltRootfs, target: BuildTarget): Promise<void> {
-  await mkdir(folder);
-  const rootfsPath = path.join(folder, `rootfs.${built.format}`);
-  await rename(built.rootfsPath, rootfsPath);
-  await chmod(rootfsPath, 0o444);
-  const { size, mtimeMs } = await stat(rootfsPath);
-  const manifest: ImageManifest = {
-    digest,
-    name: target.name,
-    createdAt: new Date().toISOString(),
-    sizeBytes: size,
-    mtimeMs,
+  await writeFile(path.join(work, "packages.json"), `${JSON.stringify(built.packages, null, 2)}\n`);
+  return storeImage(paths, work, target.name, {
+    rootfsPath: built.rootfsPath,
     format: built.format,
     arch: target.recipe.arch,
     recipe: target.recipe.kind,
     recipeDigest: target.recipeDigest,
     packageCount: Object.keys(built.packages).length,
     env: target.recipe.env,
-  };
-  await writeFile(path.join(folder, "packages.json"), `${JSON.stringify(built.packages, null, 2)}\n`);
-  await writeFile(path.join(folder, "image.json"), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
+    extraFiles: ["packages.json"],
+  });
 }
 
 /** The image of that name when it was built from the same recipe and its file is as it was left. */

@@ -12,6 +12,14 @@ test("a name that could leave its folder, hide or be too long is INVALID_NAME", 
   }
 });
 
+test("a name may have a tag, but not be taken for a digest", () => {
+  for (const name of ["python:3.13-slim", "a:B_1", `${"a".repeat(63)}:${"b".repeat(63)}`])
+    assert.equal(checkImageName(name), name);
+  for (const name of ["a:", ":a", "a:b:c", "a:.b", "a:b/c", "a:-b", "sha256:abc", `a:${"b".repeat(64)}`]) {
+    assert.throws(() => checkImageName(name), { code: "INVALID_NAME" });
+  }
+});
+
 test("an image's folder is the first 16 digits of its digest", () => {
   const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
   assert.equal(digestFolder(digest), "0123456789abcdef");

@@ -1,13 +1,13 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
-const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+const NAME = /^(?!sha256:)[a-z0-9][a-z0-9._-]{0,62}(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,62})?$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /** Returns the name, or throws INVALID_NAME. Names become file names, so nothing else may pass. */
 export function checkImageName(name: string): string {
   if (NAME.test(name)) return name;
   throw new FirebreakError("INVALID_NAME", `${JSON.stringify(name)} cannot be an image's name`, {
-    hint: "A name begins with a-z or 0-9 and goes on with a-z, 0-9, '.', '_' and '-', at most 63 characters.",
+    hint: "A name begins with a-z or 0-9 and goes on with a-z, 0-9, '.', '_' and '-', at most 63 characters; a ':' and a tag may follow.",
   });
 }
 

@@ -1,15 +1,19 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import type { ImageConfig } from "../contract/image.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import { hashFile } from "./digest.ts";
+import { hashFile, hashText } from "./digest.ts";
+import { withLock } from "./lock.ts";
 import { checkImageName, digestFolder, isDigest } from "./names.ts";
 import { removeTree, writeFileAtomic } from "./work-dir.ts";
 
 /** image.json: what an image is. The folder that holds it is immutable. */
 export interface ImageManifest {
-  /** "sha256:…" of the root filesystem file. */
+  /** "sha256:…" of the root filesystem file; where there is a `rootfsDigest`, of that and all that goes with it (identifyImage). */
   digest: string;
+  /** "sha256:…" of the root filesystem file of an image that has a configuration of its own. */
+  rootfsDigest?: string;
   /** The name it was built under; tags may differ. */
   name: string;
   createdAt: string;
@@ -21,9 +25,13 @@ export interface ImageManifest {
   recipe: string;
   /** Digest of everything that decided the content. */
   recipeDigest: string;
-  packageCount: number;
+  /** Of Debian packages, where they have been counted. */
+  packageCount?: number;
   /** Base environment of every command in a VM of this image. */
   env: Record<string, string>;
+  config?: ImageConfig;
+  /** Where it was pulled from, and the digest that it had there. */
+  source?: { reference: string; digest: string };
 }
 
 export interface Image extends ImageManifest {
@@ -31,6 +39,21 @@ export interface Image extends ImageManifest {
   rootfsPath: string;
   /** Names that point at it, sorted. */
   tags: string[];
+}
+
+/** The digest of an image that is more than its root filesystem: two with one content and different commands are two. */
+export function identifyImage(
+  image: Pick<ImageManifest, "arch" | "env" | "config"> & { rootfsDigest: string },
+): string {
+  const { rootfsDigest, arch, env, config } = image;
+  const { entrypoint = [], cmd = [], workingDir = null, user = null } = config ?? {};
+  const sortedEnv = Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `sha256:${hashText(JSON.stringify([1, rootfsDigest, arch, sortedEnv, entrypoint, cmd, workingDir, user]))}`;
+}
+
+/** Runs `use` while no other process or caller adds, names or removes images: each of these is a moment's work. */
+export function withStoreLock<T>(paths: FirebreakPaths, use: () => Promise<T>): Promise<T> {
+  return withLock(path.join(paths.images, ".locks", ".store.lock"), { pollMs: 20 }, use);
 }
 
 /** All images, newest first. */
@@ -50,7 +73,7 @@ export async function listImages(paths: FirebreakPaths): Promise<Image[]> {
 export async function getImage(paths: FirebreakPaths, nameOrDigest: string): Promise<Image> {
   const image = await findImage(paths, nameOrDigest);
   if (image !== undefined) return image;
-  const known = [...(await readTags(paths)).keys()].sort();
+  const known = (await listImages(paths)).flatMap((image) => image.tags).sort();
   const hint =
     known.length > 0
       ? `There are: ${known.join(", ")}. 'firebreak image build debian' builds the default one.`
@@ -73,7 +96,10 @@ export async function findImage(paths: FirebreakPaths, nameOrDigest: string): Pr
   return matches.length === 1 ? matches[0] : undefined;
 }
 
-/** Points a name at an image; an older image of that name stays, without it. Throws INVALID_NAME or IMAGE_NOT_FOUND. */
+/**
+ * Points a name at an image; an older image of that name stays, without it. Whoever may meet a deletion holds the store's lock. Throws
+ * INVALID_NAME or IMAGE_NOT_FOUND.
+ */
 export async function tagImage(paths: FirebreakPaths, nameOrDigest: string, name: string): Promise<void> {
   checkImageName(name);
   const image = await getImage(paths, nameOrDigest);
@@ -81,19 +107,37 @@ export async function tagImage(paths: FirebreakPaths, nameOrDigest: string, name
   await writeFileAtomic(path.join(tagsFolder(paths), name), `${image.digest}\n`);
 }
 
+/** Takes a name away; the image stays. Throws IMAGE_NOT_FOUND when nothing has that name. */
+export async function untagImage(paths: FirebreakPaths, name: string): Promise<void> {
+  const image = await getImage(paths, name);
+  if (!image.tags.includes(name))
+    throw new FirebreakError("IMAGE_NOT_FOUND", `${JSON.stringify(name)} is no name of an image`, {
+      hint: image.tags.length === 0 ? "That image has none." : `That image is called ${image.tags.join(", ")}.`,
+    });
+  await rm(path.join(tagsFolder(paths), name), { force: true });
+}
+
 /**
- * Deletes an image and every name that points at it. Whether a VM uses it is for the caller to know (IMAGE_IN_USE). Throws
- * IMAGE_NOT_FOUND.
+ * Deletes an image and every name that points at it. Whether it is in use is for the caller to know: `isStillUnused` is asked once
+ * nobody can begin to use it any more, and the image comes back when the answer is no. Returns whether it is gone. Throws IMAGE_NOT_FOUND.
  */
-export async function deleteImage(paths: FirebreakPaths, nameOrDigest: string): Promise<Image> {
+export async function deleteImage(
+  paths: FirebreakPaths,
+  nameOrDigest: string,
+  isStillUnused: () => Promise<boolean> = async () => true,
+): Promise<boolean> {
   const image = await getImage(paths, nameOrDigest);
-  for (const tag of image.tags) await rm(path.join(tagsFolder(paths), tag), { force: true });
-  // Gone by one rename; being killed afterwards leaves a folder that no list shows and the next build removes.
+  // Gone by one rename; being killed afterwards leaves a folder that no list shows and the next build removes, and names of nothing.
   const doomed = path.join(paths.images, `.work-0-0-${digestFolder(image.digest).slice(0, 8)}`);
   await removeTree(doomed);
   await rename(image.folder, doomed);
+  if (!(await isStillUnused())) {
+    await rename(doomed, image.folder);
+    return false;
+  }
+  for (const tag of image.tags) await rm(path.join(tagsFolder(paths), tag), { force: true });
   await removeTree(doomed);
-  return image;
+  return true;
 }
 
 /**
@@ -107,7 +151,9 @@ export async function verifyImage(image: Image, options: { deep?: boolean } = {}
     throw corrupt(image, `its file has ${found.size} bytes instead of ${image.sizeBytes}`);
   }
   if (options.deep !== true) return;
-  if (`sha256:${await hashFile(image.rootfsPath)}` !== image.digest) {
+  const { rootfsDigest } = image;
+  const isConfigIntact = rootfsDigest === undefined || identifyImage({ ...image, rootfsDigest }) === image.digest;
+  if (!isConfigIntact || `sha256:${await hashFile(image.rootfsPath)}` !== (rootfsDigest ?? image.digest)) {
     throw corrupt(image, "its content does not match its digest");
   }
 }
@@ -154,7 +200,22 @@ function parseManifest(text: string): ImageManifest | undefined {
 function corrupt(image: Image, reason: string): FirebreakError {
   const name = image.tags[0] ?? image.name;
   return new FirebreakError("IMAGE_CORRUPT", `image ${name} is corrupt: ${reason}`, {
-    hint: `firebreak image build ${image.name} --force`,
+    hint: howToRenew(image, name),
     details: { digest: image.digest, file: image.rootfsPath },
   });
+}
+
+function howToRenew(image: Image, name: string): string {
+  if (image.source !== undefined) return `firebreak image pull ${image.source.reference} --name ${name} --force`;
+  const isRecipe = image.rootfsDigest === undefined;
+  return isRecipe
+    ? `firebreak image build ${image.name} --force`
+    : `Delete it and import it again: firebreak image delete ${name}`;
+}
+
+/** Removes names that point at nothing: a deletion that was cut off leaves such. The caller holds the store's lock. */
+export async function removeNamesOfNothing(paths: FirebreakPaths): Promise<void> {
+  const digests = new Set((await listImages(paths)).map((image) => image.digest));
+  for (const [name, digest] of await readTags(paths))
+    if (!digests.has(digest)) await rm(path.join(tagsFolder(paths), name), { force: true });
 }

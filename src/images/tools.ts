@@ -51,7 +51,7 @@ export async function runTool(
 /** Throws TOOL_NOT_FOUND, naming all that is missing and the packages that have it, before anything is begun. */
 export async function requireTools(
   programs: readonly string[],
-  keyring: string,
+  keyring?: string,
   headers: readonly { path: string; debianPackage: string }[] = [],
 ): Promise<void> {
   const known = [...IMAGE_REQUIREMENTS, ...ROOTLESS_IMAGE_REQUIREMENTS, ...KERNEL_BUILD_REQUIREMENTS];
@@ -63,7 +63,8 @@ export async function requireTools(
       debianPackage: known.find((entry) => entry.program === program)?.debianPackage ?? program,
     });
   }
-  for (const file of [{ path: keyring, debianPackage: DEBIAN_KEYRING.debianPackage }, ...headers]) {
+  const keyrings = keyring === undefined ? [] : [{ path: keyring, debianPackage: DEBIAN_KEYRING.debianPackage }];
+  for (const file of [...keyrings, ...headers]) {
     const isThere = await access(file.path).then(
       () => true,
       () => false,

@@ -2,6 +2,8 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 import { access, constants, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 export interface CommandResult {
@@ -19,6 +21,12 @@ export interface CommandOptions {
   onLine?: (line: string) => void;
   /** Do not throw when the exit code is not 0. */
   allowFailure?: boolean;
+  /** Its standard input. Should it throw, the program is ended and the error is the caller's. */
+  input?: AsyncIterable<Uint8Array>;
+  /** How much of each of its streams is kept, from the end; default 256 KiB. */
+  keptOutputBytes?: number;
+  /** Descriptors that it gets besides, from 3 on. */
+  fds?: number[];
 }
 
 /** At most this much of each stream of a host program is kept; the rest is dropped from the front. */
@@ -30,13 +38,17 @@ export async function runCommand(
   args: string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const spawnOptions: SpawnOptions = { stdio: ["ignore", "pipe", "pipe"], detached: true };
+  const stdin = options.input === undefined ? "ignore" : "pipe";
+  const spawnOptions: SpawnOptions = { stdio: [stdin, "pipe", "pipe", ...(options.fds ?? [])], detached: true };
   if (options.cwd !== undefined) spawnOptions.cwd = options.cwd;
   if (options.env !== undefined) spawnOptions.env = options.env;
   const child = spawn(program, args, spawnOptions);
-  const stdout = collectOutput(child.stdout, options.onLine);
+  const stdout = collectOutput(child.stdout, options.onLine, options.keptOutputBytes);
   const stderr = collectOutput(child.stderr, options.onLine);
+  const fed = options.input === undefined ? undefined : feed(child, options.input);
   const { exitCode, reason } = await waitForExit(child, program, options);
+  const inputError = await fed;
+  if (inputError !== undefined) throw inputError;
   const result = { exitCode, stdout: stdout(), stderr: stderr() };
   if (reason === "aborted") throw new FirebreakError("OPERATION_CANCELED", `${program} was cancelled`);
   if (reason === "timeout") {
@@ -49,6 +61,64 @@ export async function runCommand(
     });
   }
   return result;
+}
+
+/** Gives a program its input. Resolves to what went wrong with the input itself; a program that does not read it all tells by its exit. */
+async function feed(child: ChildProcess, input: AsyncIterable<Uint8Array>): Promise<unknown> {
+  let inputError: unknown;
+  const watched = async function* () {
+    try {
+      yield* input;
+    } catch (error) {
+      inputError = error;
+      // It must not take what it has got so far for the whole.
+      if (child.pid !== undefined) signalProcessGroup(child.pid, "SIGKILL");
+      throw error;
+    }
+  };
+  if (child.stdin === null) return undefined;
+  await pipeline(Readable.from(watched()), child.stdin).catch(() => {});
+  return inputError;
+}
+
+/** Passes a stream through a program. Throws TOOL_NOT_FOUND or TOOL_FAILED, or what the input threw. */
+export async function* filterThrough(
+  program: string,
+  args: string[],
+  input: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer> {
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
+  yield* outputOf(child, child.stdout, program, feed(child, input));
+}
+
+/** What a program prints, as a stream. Throws TOOL_NOT_FOUND or TOOL_FAILED. */
+export async function* readCommand(program: string, args: string[]): AsyncGenerator<Buffer> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  yield* outputOf(child, child.stdout, program);
+}
+
+async function* outputOf(
+  child: ChildProcess,
+  stdout: Readable,
+  program: string,
+  fed: Promise<unknown> = Promise.resolve(undefined),
+): AsyncGenerator<Buffer> {
+  const stderr = collectOutput(child.stderr);
+  const exited = waitForExit(child, program, {});
+  exited.catch(() => {});
+  let hasEnded = false;
+  try {
+    yield* stdout as AsyncIterable<Buffer>;
+    const { exitCode } = await exited;
+    hasEnded = true;
+    const inputError = await fed;
+    if (inputError !== undefined) throw inputError;
+    if (exitCode !== 0)
+      throw new FirebreakError("TOOL_FAILED", `${program} exited with ${exitCode}: ${stderr().trim()}`);
+  } finally {
+    // A reader that has had enough.
+    if (child.pid !== undefined && !hasEnded) signalProcessGroup(child.pid, "SIGKILL");
+  }
 }
 
 function waitForExit(child: ChildProcess, program: string, options: CommandOptions) {
@@ -85,12 +155,16 @@ function waitForExit(child: ChildProcess, program: string, options: CommandOptio
   });
 }
 
-function collectOutput(stream: NodeJS.ReadableStream | null, onLine?: (line: string) => void): () => string {
+function collectOutput(
+  stream: NodeJS.ReadableStream | null,
+  onLine?: (line: string) => void,
+  keptBytes = KEPT_OUTPUT_BYTES,
+): () => string {
   let kept = "";
   let partial = "";
   stream?.setEncoding("utf8");
   stream?.on("data", (chunk: string) => {
-    kept = (kept + chunk).slice(-KEPT_OUTPUT_BYTES);
+    kept = (kept + chunk).slice(-keptBytes);
     if (onLine === undefined) return;
     const lines = (partial + chunk).split(/\r?\n|\r/);
     partial = lines.pop() ?? "";

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeJsonFrame, FRAME } from "../contract/frames.ts";
+import type { ErrorCode } from "../errors/catalogue.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
 import type { GuestConnection } from "../guest/connection.ts";
 import type { PersonaliseValues } from "../guest/protocol.ts";
@@ -7,6 +9,7 @@ import type { Manifest } from "./manifest.ts";
 
 /** What every VM's first command needs is read into the template's memory once: a shell and the C library. */
 const WARM_COMMAND = ["/bin/sh", "-c", "/bin/true"];
+const NO_SHELL: ReadonlySet<ErrorCode> = new Set(["COMMAND_NOT_FOUND", "COMMAND_NOT_EXECUTABLE"]);
 /** An identity that no VM keeps: each fork's own takes its place before any command runs. */
 function placeholderIdentity(): PersonaliseValues {
   return {
@@ -24,13 +27,7 @@ const SETTLE_MS = 100;
 /** Makes a fresh guest ready to be saved, and leaves it waiting for its next host. Returns what its agent can do. */
 export async function warmUp(client: GuestClient, connection: GuestConnection): Promise<Manifest["agent"]> {
   const hello = await client.hello();
-  const stream = await client.openExec();
-  stream.write(encodeJsonFrame(FRAME.spec, { argv: WARM_COMMAND, id: "warm-up" }));
-  await client.awaitHead(stream, "/v1/exec");
-  stream.resume();
-  await new Promise((resolve) => stream.once("close", resolve));
-  // No fork is to find a command that it did not run.
-  await client.execDelete("warm-up").catch(() => {});
+  await runWarmCommand(client);
   // The files of the image that a fork's personalising changes are copied to the overlay now, once for all forks.
   await client.personalise(placeholderIdentity());
   await client.sync();
@@ -38,4 +35,20 @@ export async function warmUp(client: GuestClient, connection: GuestConnection): 
   connection.close();
   await sleep(SETTLE_MS);
   return { generation, features: hello.features ?? [] };
+}
+
+async function runWarmCommand(client: GuestClient): Promise<void> {
+  const stream = await client.openExec();
+  stream.write(encodeJsonFrame(FRAME.spec, { argv: WARM_COMMAND, id: "warm-up" }));
+  try {
+    await client.awaitHead(stream, "/v1/exec");
+  } catch (error) {
+    // An image need not have a shell.
+    if (error instanceof FirebreakError && NO_SHELL.has(error.code)) return;
+    throw error;
+  }
+  stream.resume();
+  await new Promise((resolve) => stream.once("close", resolve));
+  // No fork is to find a command that it did not run.
+  await client.execDelete("warm-up").catch(() => {});
 }

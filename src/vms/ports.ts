@@ -13,6 +13,8 @@ export interface ImageRef {
   /** `sha256:…` of the root file system. */
   digest: string;
   rootfsPath: string;
+  /** What every command in its VMs finds in its environment, unless the VM says otherwise. */
+  env: Record<string, string>;
 }
 
 export interface KernelRef extends BootFiles {

@@ -248,7 +248,7 @@ export class VmService {
       driver: driver.name,
       accelRequest: request.accel,
       ephemeral: options.ephemeral ?? false,
-      env: request.env,
+      env: { ...image.env, ...request.env },
       startFrom: { from: request.cold ? "boot" : "template" },
       labels: request.labels,
       restart: request.restart,

@@ -44,14 +44,20 @@ export interface DaemonFixture {
  * Makes an installation with an empty home, and starts its daemon. Images and kernels are those of $FIREBREAK_TEST_HOME
  * (default: ~/.cache/firebreak-test), which keeps them between runs.
  */
-export async function startDaemonFixture(options: { env?: NodeJS.ProcessEnv } = {}): Promise<DaemonFixture> {
+export async function startDaemonFixture(
+  options: {
+    env?: NodeJS.ProcessEnv;
+    /** No images but those that the test makes, and nobody else's. */
+    hasOwnImages?: boolean;
+  } = {},
+): Promise<DaemonFixture> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "fb-"));
   // VMMs of a root daemon run as users of their own, which must reach their sockets below.
   await chmod(folder, 0o711);
   const home = path.join(folder, "home");
   await mkdir(home, { mode: 0o700 });
   const shared = path.resolve(process.env.FIREBREAK_TEST_HOME || path.join(os.homedir(), ".cache", "firebreak-test"));
-  for (const name of ["images", "kernels"]) {
+  for (const name of options.hasOwnImages ? ["kernels"] : ["images", "kernels"]) {
     await mkdir(path.join(shared, name), { recursive: true });
     await symlink(path.join(shared, name), path.join(home, name));
   }

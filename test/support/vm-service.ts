@@ -25,7 +25,7 @@ export function openVmService() {
   writeFileSync(rootfs, "");
   const files = { kernelId: "k", kernelPath: rootfs, initrdPath: rootfs, kernelArgs: [] };
   const source: BootSource = {
-    resolveImage: async (name) => ({ name, digest: "sha256:0", rootfsPath: rootfs }),
+    resolveImage: async (name) => ({ name, digest: "sha256:0", rootfsPath: rootfs, env: {} }),
     resolveKernel: async () => files,
     getKernel: async () => files,
   };

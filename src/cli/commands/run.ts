@@ -17,13 +17,16 @@ export function addRun(program: Command, hasSeparator: boolean): void {
     .command("run")
     .summary("run a command in a VM of its own, gone afterwards")
     .description(
-      "Make a VM, run a command in it, pass its exit code on, and delete the VM. Signals go to the command; a terminal becomes the command's.",
+      "Make a VM, run a command (or the image's own) in it as the image's user and in its directory, pass its exit code on, and delete the VM. Signals go to the command; a terminal becomes the command's.",
     )
-    .argument("<command...>", "the command and its arguments, after --");
+    .argument("[command...]", "the command and its arguments, after -- (default: the image's own)");
   addVmOptions(command)
     .option("-t, --timeout <time>", "end the command after this time, such as 30s or 5m (exit code 124)")
-    .option("-w, --cwd <dir>", "working directory in the guest")
-    .option("-u, --user <user>", "user in the guest: NAME, UID or UID:GID (default: root)")
+    .option("-w, --cwd <dir>", "working directory in the guest (default: the image's, else the user's home)")
+    .option(
+      "-u, --user <user>",
+      "user in the guest: NAME or UID, with :GROUP or :GID (default: the image's, else root)",
+    )
     .option("--no-tty", "no terminal for the command, even when there is one")
     .passThroughOptions(!hasSeparator)
     .addHelpText(
@@ -41,7 +44,7 @@ Examples:
         {
           vm: toVmCreate(options),
           exec: {
-            argv,
+            ...(argv.length === 0 ? {} : { argv }),
             stdin: true,
             ...(tty === undefined ? {} : { tty }),
             ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),

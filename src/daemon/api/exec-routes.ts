@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { encodeJsonFrame, FRAME } from "../../contract/frames.ts";
+import type { ImageConfig } from "../../contract/image.ts";
 import { killSchema, resizeSchema, runSpecSchema, signalSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
 import { readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
 import type { LiveVm } from "../../vms/live-vm.ts";
-import type { VmService } from "../../vms/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
 import {
   DEFAULT_KILL_GRACE_MS,
@@ -15,15 +15,16 @@ import {
   relayOptions,
   serveExec,
 } from "./exec-frames.ts";
+import type { ImageDeps } from "./image-routes.ts";
 import { parseCount, parseRequest, signalOfCaller } from "./responses.ts";
 import type { VmDeps } from "./vm-routes.ts";
 
 const FRAMES_TYPE = "application/x-firebreak-frames";
 
-export function addExecRoutes(api: Api, { vms }: VmDeps): void {
+export function addExecRoutes(api: Api, { vms, images }: VmDeps & Pick<ImageDeps, "images">): void {
   api.post("/v1/run", (context) =>
     answerRaw(context, (incoming, outgoing) =>
-      answerFrames(outgoing, (signal) => runEphemeral(vms, incoming, outgoing, signal)),
+      answerFrames(outgoing, (signal) => runEphemeral({ vms, images }, incoming, outgoing, signal)),
     ),
   );
   api.post("/v1/vms/:vm/exec", (context) => {
@@ -79,7 +80,7 @@ export function addExecRoutes(api: Api, { vms }: VmDeps): void {
 
 /** A VM for one command: made before it, deleted after it, also when the caller goes away in between. */
 async function runEphemeral(
-  vms: VmService,
+  { vms, images }: VmDeps & Pick<ImageDeps, "images">,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   signal: AbortSignal,
@@ -87,16 +88,31 @@ async function runEphemeral(
   const frames = readFrames(incoming);
   const request = parseRequest(runSpecSchema, await firstFrame(frames));
   const onProgress = progressTo(outgoing);
+  // Before a VM is made for nothing.
+  if (request.exec.argv === undefined) commandOf(request.vm.image, await images.config(request.vm.image));
   const vm = await vms.create(request.vm, { onProgress, signal, ephemeral: true });
   try {
     outgoing.write(encodeJsonFrame(FRAME.vm, vm));
-    await relayExec(
-      request.exec as ExecSpec,
-      relayOptions(vms, vm.id, frames, outgoing, signal, request.exec.killGraceMs),
-    );
+    const { workingDir, user, ...config } = await images.config(vm.imageDigest);
+    const spec = {
+      ...(workingDir === undefined ? {} : { cwd: workingDir }),
+      ...(user === undefined ? {} : { user }),
+      ...request.exec,
+      argv: request.exec.argv ?? commandOf(vm.image, config),
+    };
+    await relayExec(spec as ExecSpec, relayOptions(vms, vm.id, frames, outgoing, signal, request.exec.killGraceMs));
   } finally {
     await vms.delete(vm.id);
   }
+}
+
+/** What an image runs by itself. Throws INVALID_ARGUMENT when it does not say. */
+function commandOf(image: string, { entrypoint, cmd }: Pick<ImageConfig, "entrypoint" | "cmd">): string[] {
+  const argv = [...entrypoint, ...cmd];
+  if (argv.length > 0) return argv;
+  throw new FirebreakError("INVALID_ARGUMENT", `the image ${image} has no command of its own`, {
+    hint: `Say what to run: firebreak run --image ${image} -- COMMAND`,
+  });
 }
 
 /** Answers 200 with frames; what goes wrong is the last frame. */

@@ -1,4 +1,4 @@
-import { PassThrough, type Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { moveSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
@@ -6,6 +6,7 @@ import type { GuestClient } from "../../guest/client.ts";
 import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
 import { parseCount, parseGuestPath, parseMode, parseRequest, signalOfCaller } from "./responses.ts";
 import type { VmDeps } from "./vm-routes.ts";
+import { wholeBody } from "./whole-body.ts";
 
 const DEFAULT_PAGE = 1000;
 const MAX_PAGE = 10_000;
@@ -80,22 +81,6 @@ export function addFileRoutes(api: Api, { vms }: VmDeps): void {
     const signal = signalOfCaller(context.env.outgoing as never);
     return context.json(await use(context, (client) => client.writeArchive(target, wholeBody(context), { signal })));
   });
-}
-
-/**
- * The request's body as a stream of its own. A caller that hangs up breaks it off with an error, so that the guest's upload breaks off too
- * instead of ending; a guest that refuses leaves the caller's connection whole, so that the refusal reaches the caller.
- */
-function wholeBody(context: ApiContext): Readable {
-  const incoming = context.env.incoming as unknown as Readable;
-  const body = new PassThrough();
-  incoming.once("error", (error) => body.destroy(error));
-  incoming.once("close", () => body.writableEnded || body.destroy(new Error("the caller hung up")));
-  body.once("close", () => {
-    incoming.unpipe(body);
-    incoming.resume();
-  });
-  return incoming.pipe(body);
 }
 
 function sendBytes(context: ApiContext, body: Readable, headers: Record<string, string>): Promise<Response> {

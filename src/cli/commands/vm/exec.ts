@@ -67,7 +67,7 @@ async function runExec(command: Command, name: string, words: string[], options:
   const spec: ExecRequest = {
     argv,
     stdin: !options.detach,
-    env: parseEnv(options.env),
+    env: parseEnv(options.env ?? []),
     ...(tty === undefined ? {} : { tty }),
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.user === undefined ? {} : { user: options.user }),

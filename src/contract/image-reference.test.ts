@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { defaultImageName, formatImageReference, isLoopbackRegistry, parseImageReference } from "./image-reference.ts";
+
+const DIGEST = `sha256:${"a".repeat(64)}`;
+
+test("a reference has the registry, repository and tag that every container tool takes it to have", () => {
+  for (const [text, full, name] of [
+    ["alpine", "docker.io/library/alpine:latest", "alpine"],
+    ["python:3.13-slim", "docker.io/library/python:3.13-slim", "python:3.13-slim"],
+    ["owner/app", "docker.io/owner/app:latest", "app"],
+    ["docker.io/owner/app:1", "docker.io/owner/app:1", "app:1"],
+    ["docker://ghcr.io/a/b/c:Main", "ghcr.io/a/b/c:Main", "c:Main"],
+    ["localhost:5000/tools", "localhost:5000/tools:latest", "tools"],
+    ["localhost/tools", "localhost/tools:latest", "tools"],
+    ["[::1]:5000/tools:2", "[::1]:5000/tools:2", "tools:2"],
+    [`tools@${DIGEST}`, `docker.io/library/tools@${DIGEST}`, "tools"],
+    // The digest says what is meant; the tag is for people.
+    [`quay.io/x/tools:2@${DIGEST}`, `quay.io/x/tools@${DIGEST}`, "tools:2"],
+  ] as const) {
+    const parsed = parseImageReference(text);
+    assert.equal(formatImageReference(parsed), full);
+    assert.equal(defaultImageName(parsed), name);
+  }
+});
+
+test("what is no reference, an option or a path is refused", () => {
+  for (const text of [
+    ...[
+      "",
+      " ",
+      "--authfile=/etc/passwd",
+      "-x",
+      "UPPER/case",
+      "a b",
+      "a//b",
+      "/a",
+      "a/",
+      "a:",
+      "a:b:c",
+      "a:-x",
+      "../a",
+      "a/../b",
+    ],
+    ...[
+      "oci:/root",
+      "dir:/root",
+      "docker-archive:/x.tar",
+      "user@host/app",
+      "a@sha256:12",
+      "a@md5:x",
+      "host:port/app",
+      "a\n",
+      "ä",
+    ],
+    ...["http://registry/app", "registry.test:99999999/app", "-.test/app", "a".repeat(600)],
+  ])
+    assert.throws(() => parseImageReference(text), { code: "INVALID_ARGUMENT" }, text);
+});
+
+test("only this host counts as this host", () => {
+  for (const host of ["localhost", "localhost:5000", "127.0.0.1", "127.8.9.1:80", "[::1]:5000"])
+    assert.equal(isLoopbackRegistry(host), true, host);
+  for (const host of ["localhost.test", "127.0.0.1.test", "10.0.0.1", "[::2]", "127.0.0.1.", "xlocalhost", "docker.io"])
+    assert.equal(isLoopbackRegistry(host), false, host);
+});

@@ -1,0 +1,74 @@
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+/** Base64 of the JSON of the login to a registry. */
+export const REGISTRY_AUTH_HEADER = "firebreak-registry-auth";
+
+/** Where an image lies in a registry. */
+export interface ImageReference {
+  /** Host, with a port where one was given. */
+  registry: string;
+  repository: string;
+  tag?: string;
+  /** "sha256:…" */
+  digest?: string;
+}
+
+const DEFAULT_REGISTRY = "docker.io";
+const HOST =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[0-9a-fA-F:]+\])(?::\d{1,5})?$/;
+const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const MAX_LENGTH = 512;
+
+/** `[docker://][HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]`; Docker Hub without a host, as everywhere. Throws INVALID_ARGUMENT. */
+export function parseImageReference(text: string): ImageReference {
+  const [, name = "", digest] = /^(?:docker:\/\/)?([^@]*)(?:@(.*))?$/s.exec(text) ?? [];
+  const slash = name.indexOf("/");
+  const first = slash < 0 ? "" : name.slice(0, slash);
+  const hasHost = first.includes(".") || first.includes(":") || first === "localhost";
+  const registry = hasHost ? first : DEFAULT_REGISTRY;
+  const rest = hasHost ? name.slice(slash + 1) : name;
+  const colon = rest.lastIndexOf(":");
+  const path = colon < 0 ? rest : rest.slice(0, colon);
+  const tag = colon < 0 ? undefined : rest.slice(colon + 1);
+  const repository = registry === DEFAULT_REGISTRY && !path.includes("/") ? `library/${path}` : path;
+  const isGood =
+    text.length <= MAX_LENGTH &&
+    HOST.test(registry) &&
+    REPOSITORY.test(repository) &&
+    (tag === undefined || TAG.test(tag)) &&
+    (digest === undefined || DIGEST.test(digest));
+  if (!isGood) {
+    throw new FirebreakError(
+      "INVALID_ARGUMENT",
+      `${JSON.stringify(text.slice(0, MAX_LENGTH))} names no image in a registry`,
+      {
+        hint: "Such as debian:12, ghcr.io/owner/image:tag or localhost:5000/image@sha256:…",
+      },
+    );
+  }
+  return {
+    registry,
+    repository,
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest === undefined ? {} : { digest }),
+  };
+}
+
+/** The reference written out, without a tag where there is a digest: that alone says what is meant. */
+export function formatImageReference({ registry, repository, tag, digest }: ImageReference): string {
+  return `${registry}/${repository}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;
+}
+
+/** The name that a pulled image gets unless another is given: `python`, or `python:3.13` where the tag says something. */
+export function defaultImageName({ repository, tag }: ImageReference): string {
+  const last = repository.slice(repository.lastIndexOf("/") + 1);
+  return tag === undefined || tag === "latest" ? last : `${last}:${tag}`;
+}
+
+/** A registry on this host, where nobody can listen in between. */
+export function isLoopbackRegistry(registry: string): boolean {
+  const host = registry.replace(/:\d+$/, "");
+  return host === "localhost" || host === "[::1]" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
