@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } from "../contract/call.ts";
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
 import type {
@@ -15,13 +16,25 @@ import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
-import type { ExecRequest, RunRequest, Vm, VmCreate, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
+import type {
+  ExecRequest,
+  PlanRequest,
+  RunRequest,
+  Vm,
+  VmCreate,
+  VmPlan,
+  VmStats,
+  VmUpdate,
+  WaitRequest,
+} from "../contract/vm.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat } from "../guest/protocol.ts";
+import { type CallClaim, claimCall } from "./call-claim.ts";
 import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { ExecStream } from "./exec-stream.ts";
 import { SocketEndpoint } from "./socket-endpoint.ts";
 
+export type { CallClaim } from "./call-claim.ts";
 export type { CallOptions } from "./daemon-http.ts";
 
 /** The daemon's API, for the CLI, the MCP server and tests. */
@@ -149,6 +162,20 @@ export class DaemonClient {
     return this.#http.json("POST", `${kernelPath(id)}/verify`);
   }
 
+  confirmationCreate(request: ConfirmationRequest, options: CallOptions = {}): Promise<Confirmation> {
+    return this.#http.json("POST", "/v1/confirmations", options, request);
+  }
+
+  /** Uses a confirm token up. Throws CONFIRMATION_* when it is not good for the call. */
+  async confirmationRedeem(request: RedeemRequest, options: CallOptions = {}): Promise<void> {
+    await this.#http.json("POST", "/v1/confirmations/redeem", options, request);
+  }
+
+  /** Claims the call that an idempotency key stands for, or waits for whoever has it. */
+  callClaim(request: CallRequest, options: CallOptions = {}): Promise<CallClaim> {
+    return claimCall(this.#http, request, options);
+  }
+
   /** `label`: `KEY=VALUE` or `KEY`; all have to hold. */
   async vmList(options: CallOptions & { label?: readonly string[] } = {}): Promise<Vm[]> {
     const { label } = options;
@@ -173,6 +200,11 @@ export class DaemonClient {
 
   vmDelete(vm: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
     return this.#http.json("DELETE", vmPath(vm), options);
+  }
+
+  /** What would be done to bring a VM to a state; nothing is. */
+  vmPlan(vm: string, request: PlanRequest, options: CallOptions = {}): Promise<VmPlan> {
+    return this.#http.json("POST", `${vmPath(vm)}/plan`, options, request);
   }
 
   vmPause(vm: string, options: CallOptions = {}): Promise<Vm> {

@@ -20,6 +20,8 @@ export interface RawOptions {
   signal?: AbortSignal;
 }
 
+type AnswerLine<T> = Exclude<StreamLine<T>, { error: unknown }>;
+
 /** Requests to a daemon, in the forms that its answers have. */
 export class DaemonHttp {
   readonly #endpoint: Endpoint;
@@ -66,12 +68,26 @@ export class DaemonHttp {
   }
 
   async #readAnswer<T>(response: IncomingMessage, options: CallOptions): Promise<T> {
-    for await (const line of readLines<StreamLine<T>>(response)) {
+    for await (const line of this.#answerLines<T>(response)) {
       if ("result" in line) return line.result;
-      if ("error" in line) throw FirebreakError.fromBody(line.error);
       options.onProgress?.(line.progress);
     }
     throw daemonGone();
+  }
+
+  /** The lines of an answer as they come, the result last. */
+  async *progress<T>(method: string, path: string, body: unknown, options: CallOptions): AsyncGenerator<AnswerLine<T>> {
+    const contentType = "application/json";
+    const response = this.raw(method, path, { body: JSON.stringify(body), contentType, ...signalOf(options) });
+    yield* this.#answerLines<T>(await response);
+  }
+
+  /** Throws the error that an answer ends with. */
+  async *#answerLines<T>(response: IncomingMessage): AsyncGenerator<AnswerLine<T>> {
+    for await (const line of readLines<StreamLine<T>>(response)) {
+      if ("error" in line) throw FirebreakError.fromBody(line.error);
+      yield line;
+    }
   }
 
   /** The lines of an answer that goes on until its reader leaves; throws DAEMON_UNAVAILABLE when the daemon ends before that. */

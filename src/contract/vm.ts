@@ -284,6 +284,19 @@ export const waitSchema = z.strictObject({
   timeoutMs: z.number().int().min(1).max(MAX_LIFETIME_MS).optional(),
 });
 export type WaitRequest = z.infer<typeof waitSchema>;
+/** What a VM is to come to, for a plan of how. */
+export const planSchema = z.strictObject({
+  state: z.enum(["running", "paused", "suspended", "stopped", "absent"]),
+  graceMs: z.number().int().min(0).max(600_000).optional(),
+});
+export type PlanRequest = z.input<typeof planSchema>;
+
+export const vmPlanSchema = z.object({
+  vm: vmSchema,
+  steps: z.array(z.looseObject({ kind: z.string() })).describe("in order; `kind`, and what else there is to a step"),
+});
+export type VmPlan = z.infer<typeof vmPlanSchema>;
+
 export const moveSchema = z.strictObject({ from: z.string(), to: z.string(), overwrite: z.boolean().optional() });
 export const buildSchema = z.strictObject({ force: z.boolean().optional() });
 /** `use`: new VMs get it. */

@@ -2,8 +2,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import type { Duplex } from "node:stream";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
-/** Part of work that is under way: an attached command is interrupted, resized and ended by these. */
-const OF_WORK_UNDER_WAY = /^\/v1\/vms\/[^/]+\/execs\/[^/]+\/(signal|resize|kill)$/;
+/** Part of work that is under way: an attached command is interrupted, resized and ended by these, and a call says how it ended. */
+const OF_WORK_UNDER_WAY = /^\/v1\/(vms\/[^/]+\/execs\/[^/]+\/(signal|resize|kill)|calls\/[^/]+)$/;
 const ALWAYS = new Set(["/v1/shutdown"]);
 
 /** Counts the work that the daemon does for callers, and takes no more once it is about to end. To look is no work. */

@@ -17,6 +17,8 @@ import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/path
 import { findProgram } from "../platform/process.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates } from "../snapshots/templates.ts";
+import { CallStore } from "../store/calls.ts";
+import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
@@ -29,6 +31,7 @@ import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ExecSockets, refuseUpgrade } from "./api/exec-socket.ts";
 import { ImageLibrary } from "./boot-source.ts";
+import { CallLedger } from "./call-ledger.ts";
 import { runDoctor } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -160,6 +163,8 @@ async function main(): Promise<void> {
         .filter(({ kernelId }) => kernelId === id)
         .map(({ name }) => name),
     ),
+    confirmations: new ConfirmationStore(database),
+    calls: new CallLedger(new CallStore(database)),
     keys: {
       list: () => keys.list(),
       create: (request) => keys.create(request),

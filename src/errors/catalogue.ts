@@ -164,6 +164,28 @@ export const ERROR_CODES = {
     about: "An archive holds more entries or bytes than the call allows.",
   },
 
+  CONFIRMATION_REQUIRED: {
+    class: "failed_precondition",
+    about: "The call needs a confirm token: that of a preview of the same call.",
+  },
+  CONFIRMATION_UNKNOWN: { class: "invalid_argument", about: "The confirm token was never given out, or is long past." },
+  CONFIRMATION_MISMATCH: { class: "invalid_argument", about: "The confirm token is for another call." },
+  CONFIRMATION_USED: {
+    class: "failed_precondition",
+    about: "The confirm token has been used; it is good for one call.",
+  },
+  CONFIRMATION_EXPIRED: { class: "failed_precondition", about: "The confirm token is older than ten minutes." },
+  CONFIRMATION_STALE: {
+    class: "failed_precondition",
+    about: "What the confirmed plan was made from has changed since.",
+  },
+  IDEMPOTENCY_MISMATCH: { class: "invalid_argument", about: "The idempotency key stands for another call." },
+  IDEMPOTENCY_OUTCOME_UNKNOWN: {
+    class: "failed_precondition",
+    about: "The call with that idempotency key was cut off, so that its outcome is not known.",
+  },
+  CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
+
   PERMISSION_DENIED: { class: "permission_denied", about: "A folder or file on the host belongs to another user." },
   API_KEY_MISSING: { class: "unauthenticated", about: "A request over TCP came without an API key." },
   API_KEY_INVALID: { class: "unauthenticated", about: "The API key is not one of the daemon's, or has been revoked." },

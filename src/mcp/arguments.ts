@@ -48,7 +48,8 @@ export interface ObjectJsonSchema {
 
 /** A schema as plain JSON Schema 2020-12: no $ref, and none of the keywords that some clients' models refuse. */
 export function toJsonSchema(schema: z.ZodType, side: "input" | "output"): ObjectJsonSchema {
-  return z.toJSONSchema(schema, {
+  // Without $schema, which is that of the draft anyway: a model reads each.
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     target: "draft-2020-12",
     io: side,
     reused: "inline",
@@ -58,5 +59,6 @@ export function toJsonSchema(schema: z.ZodType, side: "input" | "output"): Objec
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },
-  }) as ObjectJsonSchema;
+  });
+  return rest as ObjectJsonSchema;
 }

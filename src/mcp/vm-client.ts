@@ -41,6 +41,10 @@ export interface VmClient
     | "fileDelete"
     | "fileList"
     | "vmLogs"
+    | "vmPlan"
+    | "confirmationCreate"
+    | "confirmationRedeem"
+    | "callClaim"
   > {
   exec(...parameters: Parameters<DaemonClient["exec"]>): Promise<GuestExec>;
   execAttach(...parameters: Parameters<DaemonClient["execAttach"]>): Promise<GuestExec>;

@@ -65,6 +65,25 @@ const MIGRATIONS: readonly string[] = [
      used_at TEXT NOT NULL
    ) STRICT;
    CREATE INDEX mcp_sessions_by_use ON mcp_sessions (used_at);`,
+  `CREATE TABLE confirmations (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     token_digest TEXT NOT NULL UNIQUE,
+     tool TEXT NOT NULL,
+     arguments_digest TEXT NOT NULL,
+     state_digest TEXT NOT NULL,
+     expires_at INTEGER NOT NULL,
+     used_at INTEGER
+   ) STRICT;
+   CREATE TABLE calls (
+     number INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     key TEXT NOT NULL UNIQUE,
+     tool TEXT NOT NULL,
+     arguments_digest TEXT NOT NULL,
+     state TEXT NOT NULL,
+     answer TEXT,
+     expires_at INTEGER NOT NULL
+   ) STRICT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
-import { MAX_LABELS, type Vm, type VmCreateParsed, type VmStats, type VmUpdate } from "../contract/vm.ts";
+import { MAX_LABELS, type Vm, type VmCreateParsed, type VmPlan, type VmStats, type VmUpdate } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -566,13 +566,8 @@ export class VmService {
     /** Asked last of all before anything is done. */
     isStillWanted: () => boolean = () => true,
   ): Promise<void> {
-    const { paths, store, driver } = this.#options;
-    const facts: VmFacts = {
-      state: record.state,
-      hasDrive: existsSync(overlayPath(record, paths)),
-      isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
-      startFrom: record.startFrom,
-    };
+    const { paths, store } = this.#options;
+    const facts = await this.#facts(record);
     await mkdir(vmDir(record, paths), { recursive: true });
     const context: StepContext = { record, options, ...known };
     // Between this and the first step, which is a note of it, nobody else gets to run.
@@ -585,6 +580,22 @@ export class VmService {
     const { idleTimeoutMs } = record;
     if (target.state === "running" && idleTimeoutMs !== undefined) this.#idle.watch(record.id, idleTimeoutMs);
     else if (target.state !== "running") this.#idle.forget(record.id);
+  }
+
+  async #facts(record: VmRecord): Promise<VmFacts> {
+    const { paths, driver } = this.#options;
+    return {
+      state: record.state,
+      hasDrive: existsSync(overlayPath(record, paths)),
+      isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
+      startFrom: record.startFrom,
+    };
+  }
+
+  /** The steps from what a VM is to what it is to be, without doing any. */
+  async plan(nameOrId: string, target: VmTarget): Promise<VmPlan> {
+    const record = this.#find(nameOrId);
+    return { vm: toVm(record), steps: planVm(target, await this.#facts(record)) };
   }
 
   async #afterFailedStart(id: string, thrown: unknown): Promise<void> {

@@ -56,6 +56,13 @@ async function openClient(options: ClientOptions) {
   };
   return { client, call, close: () => client.close() };
 }
+
+/** Previews a call and confirms it. */
+async function confirmed(call: Connection["call"], name: string, args: Record<string, unknown>): Promise<Answer> {
+  const { data, text } = await call(name, { ...args, preview: true });
+  assert.ok(data.preview, text);
+  return call(name, { ...args, confirm_token: (data.preview as { confirm_token: string }).confirm_token });
+}
 type Connection = Awaited<ReturnType<typeof openClient>>;
 
 const sha256 = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
@@ -368,8 +375,8 @@ for (const { era, vm, options } of ERAS) {
       const found = (data.snapshots as { snapshot: string; vm: string }[]).find((entry) => entry.vm === vm);
       assert.equal(found?.snapshot, `${vm}-good`);
       assert.deepEqual((await call("snapshot_get", { snapshot: `${vm}-good` })).data.ancestors, []);
-      await call("vm_delete", { vm: `${vm}-fork` });
-      assert.equal((await call("snapshot_delete", { snapshot: `${vm}-good` })).data.deleted, true);
+      await confirmed(call, "vm_delete", { vm: `${vm}-fork` });
+      assert.equal((await confirmed(call, "snapshot_delete", { snapshot: `${vm}-good` })).data.deleted, true);
       const gone = await call("snapshot_fork", { snapshot: `${vm}-good` });
       assert.equal(gone.data.code, "SNAPSHOT_NOT_FOUND");
     });
@@ -396,11 +403,11 @@ for (const { era, vm, options } of ERAS) {
     test("templates are listed", async () => {
       const { data } = await call("template_list", {});
       assert.ok((data.templates as { image: string; stale: boolean }[]).some((entry) => !entry.stale));
-      assert.deepEqual((await call("template_prune", {})).data.deleted, []);
+      assert.deepEqual((await confirmed(call, "template_prune", {})).data.deleted, []);
     });
 
     test("a deleted VM is gone", async () => {
-      assert.equal((await call("vm_delete", { vm })).data.deleted, true);
+      assert.equal((await confirmed(call, "vm_delete", { vm })).data.deleted, true);
       assert.equal((await call("vm_get", { vm })).data.code, "VM_NOT_FOUND");
     });
   });

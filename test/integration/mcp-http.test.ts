@@ -133,7 +133,9 @@ for (const { era, options } of ERAS) {
       const onprogress = ({ message }: { message?: string }) => void notes.push(message ?? "");
       await client.callTool({ name: "vm_create", arguments: { name: "made" } }, { onprogress });
       assert.deepEqual(notes, ["booting"]);
-      await client.callTool({ name: "vm_delete", arguments: { vm: "made" } });
+      const planned = await client.callTool({ name: "vm_delete", arguments: { vm: "made", preview: true } });
+      const { confirm_token } = (planned.structuredContent as { preview: { confirm_token: string } }).preview;
+      await client.callTool({ name: "vm_delete", arguments: { vm: "made", confirm_token } });
     });
 
     test("64 calls at once are all answered", async () => {

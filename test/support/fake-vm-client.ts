@@ -2,9 +2,13 @@ import { PassThrough, Readable } from "node:stream";
 import type { ImageInfo } from "../../src/contract/image.ts";
 import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
+import { CallLedger } from "../../src/daemon/call-ledger.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { ExecExit, FileStat } from "../../src/guest/protocol.ts";
 import type { GuestExec, VmClient } from "../../src/mcp/vm-client.ts";
+import { CallStore } from "../../src/store/calls.ts";
+import { ConfirmationStore } from "../../src/store/confirmations.ts";
+import { openDatabase } from "../../src/store/database.ts";
 
 /** What a fake command writes, one chunk a step. */
 export interface FakeRun {
@@ -20,6 +24,8 @@ export interface FakeVmClient extends VmClient {
   snapshots: Snapshot[];
   templates: Template[];
   images: ImageInfo[];
+  /** The clock of confirm tokens. */
+  nowMs: number;
   /** Specs of the commands that were run. */
   specs: unknown[];
   closedExecs: number;
@@ -46,13 +52,17 @@ const EXIT: ExecExit = {
 
 /** A daemon with VMs in memory, for tests of what talks to it. */
 export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {}): FakeVmClient {
+  const database = openDatabase(":memory:");
+  const confirmations = new ConfirmationStore(database, () => fake.nowMs);
+  const calls = new CallLedger(new CallStore(database));
   const missing = (path: string) => new FirebreakError("FILE_NOT_FOUND", `${path}: no such file or directory`);
   const changeState = async (name: string, state: Vm["state"]) => Object.assign(await fake.vmGet(name), { state });
   const findSnapshot = (name: string) =>
-    fake.snapshots.find((snapshot) => snapshot.name === name) ??
+    fake.snapshots.find((snapshot) => snapshot.name === name || snapshot.id === name) ??
     fail(new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${name}'`));
   const running = new Set<() => void>();
   const fake: FakeVmClient = {
+    nowMs: Date.now(),
     files: new Map(),
     vms: names.map(fakeVm),
     snapshots: [],
@@ -87,6 +97,22 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     vmPause: (name) => changeState(name, "paused"),
     vmResume: (name) => changeState(name, "running"),
     vmSuspend: (name) => changeState(name, "suspended"),
+    vmPlan: async (name, { state }) => ({
+      vm: await fake.vmGet(name),
+      steps: state === "absent" ? [{ kind: "end_vmm" }, { kind: "remove_files" }] : [{ kind: "mark", state }],
+    }),
+    confirmationCreate: async (request) => confirmations.create(request),
+    confirmationRedeem: async (request) => confirmations.redeem(request),
+    callClaim: async (request, options) => {
+      const claim = await calls.claim(request, options?.signal ?? new AbortController().signal, () => {});
+      if ("answer" in claim) return claim;
+      return {
+        call: {
+          finish: async (answer) => calls.finish(claim.id, answer),
+          release: async () => calls.release(claim.id),
+        },
+      };
+    },
     vmFork: async (name, request) => {
       await fake.vmGet(name);
       return fake.vmCreate(request);

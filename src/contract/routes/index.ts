@@ -1,3 +1,4 @@
+import { callRoutes } from "./call.ts";
 import { daemonRoutes } from "./daemon.ts";
 import { eventRoutes } from "./event.ts";
 import { execRoutes } from "./exec.ts";
@@ -20,4 +21,5 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   image: imageRoutes,
   kernel: kernelRoutes,
   key: keyRoutes,
+  call: callRoutes,
 };

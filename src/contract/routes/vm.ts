@@ -1,5 +1,15 @@
 import { z } from "zod";
-import { stopSchema, VM_STATES, vmCreateSchema, vmSchema, vmStatsSchema, vmUpdateSchema, waitSchema } from "../vm.ts";
+import {
+  planSchema,
+  stopSchema,
+  VM_STATES,
+  vmCreateSchema,
+  vmPlanSchema,
+  vmSchema,
+  vmStatsSchema,
+  vmUpdateSchema,
+  waitSchema,
+} from "../vm.ts";
 import { deletedSchema, flag, json, jsonBody, lines, type Route } from "./route.ts";
 
 export const vmRoutes: Route[] = [
@@ -35,6 +45,13 @@ export const vmRoutes: Route[] = [
     answer: lines(z.object({ state: z.enum([...VM_STATES, "deleted"]), vm: vmSchema.optional() })),
   },
   { method: "DELETE", path: "/v1/vms/:vm", summary: "Deletes a VM and its disk", answer: json(deletedSchema) },
+  {
+    method: "POST",
+    path: "/v1/vms/:vm/plan",
+    summary: "What would be done to bring a VM to a state; nothing is",
+    body: jsonBody(planSchema),
+    answer: json(vmPlanSchema),
+  },
   { method: "POST", path: "/v1/vms/:vm/start", summary: "Starts a VM that does not run", answer: lines(vmSchema) },
   {
     method: "POST",

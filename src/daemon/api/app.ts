@@ -1,10 +1,12 @@
 import { Hono } from "hono";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { addCallRoutes, type CallDeps } from "./call-routes.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
+import { answerOnce } from "./idempotency.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
@@ -12,7 +14,7 @@ import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, McpDeps, DaemonDeps {
+export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, CallDeps, McpDeps, DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -22,6 +24,7 @@ export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, Ke
  */
 export function createApi(deps: ApiDeps): Api {
   const api: Api = new Hono<ApiEnv>();
+  api.use((context, next) => answerOnce(context, next, deps));
   addDaemonRoutes(api, deps);
   addImageRoutes(api, deps);
   addKernelRoutes(api, deps);
@@ -31,6 +34,7 @@ export function createApi(deps: ApiDeps): Api {
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);
   addKeyRoutes(api, deps);
+  addCallRoutes(api, deps);
   addMcpRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);

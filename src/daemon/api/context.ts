@@ -16,9 +16,15 @@ const MAX_JSON_BYTES = 1024 * 1024;
 /** How long a caller may take to send a JSON body, ms. */
 const JSON_DEADLINE_MS = 10_000;
 
-/** A JSON body of at most 1 MiB, whatever its head says of its length; an empty one counts as {}. */
-export async function readJson(context: ApiContext): Promise<unknown> {
-  const text = await readBody(context.env.incoming as IncomingMessage);
+/** Bodies that have been read, for whoever asks again: a request's bytes come once. */
+const BODIES = new WeakMap<IncomingMessage, Promise<string>>();
+
+/** A JSON body of at most `maxBytes`, whatever its head says of its length; an empty one counts as {}. */
+export async function readJson(context: ApiContext, maxBytes = MAX_JSON_BYTES): Promise<unknown> {
+  const incoming = context.env.incoming as IncomingMessage;
+  const body = BODIES.get(incoming) ?? readBody(incoming, maxBytes);
+  BODIES.set(incoming, body);
+  const text = await body;
   if (text.trim() === "") return {};
   try {
     return JSON.parse(text);
@@ -28,7 +34,7 @@ export async function readJson(context: ApiContext): Promise<unknown> {
 }
 
 /** Throws REQUEST_TOO_LARGE, or DEADLINE_EXCEEDED when the caller stops half-way. */
-function readBody(incoming: IncomingMessage): Promise<string> {
+function readBody(incoming: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -44,8 +50,8 @@ function readBody(incoming: IncomingMessage): Promise<string> {
     }, JSON_DEADLINE_MS);
     const take = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > MAX_JSON_BYTES) fail(new FirebreakError("REQUEST_TOO_LARGE", "a JSON body is at most 1 MiB"));
-      else chunks.push(chunk);
+      if (bytes <= maxBytes) chunks.push(chunk);
+      else fail(new FirebreakError("REQUEST_TOO_LARGE", `a JSON body is at most ${maxBytes / 1024 / 1024} MiB`));
     };
     incoming.on("data", take);
     incoming.once("end", () => {

@@ -1,4 +1,4 @@
-import { stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
+import { planSchema, stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
@@ -60,6 +60,11 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
     const vm = vms.get(context.req.param("vm"));
     await vms.delete(vm.id);
     return context.json({ deleted: vm.name, id: vm.id });
+  });
+  api.post("/v1/vms/:vm/plan", async (context) => {
+    const { state, graceMs = DEFAULT_STOP_GRACE_MS } = parseRequest(planSchema, await readJson(context));
+    const target = state === "stopped" ? { state, graceMs } : { state };
+    return context.json(await vms.plan(context.req.param("vm"), target));
   });
   api.get("/v1/vms/:vm/logs", (context) => {
     const name = context.req.param("vm");

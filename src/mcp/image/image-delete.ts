@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { defineTool } from "../tool.ts";
-import { imageArgument } from "./image-view.ts";
+import { describeImage, imageArgument } from "./image-view.ts";
 
 export const imageDelete = defineTool({
   name: "image_delete",
   title: "Delete an image",
   description:
-    "Deletes an image with all its names; there is no way back. Refused while a VM or a snapshot needs it, and while a template does unless `force` gives that up.",
+    "Deletes an image with all its names; there is no way back. Refused while a VM or a snapshot needs it, and while a template does unless `force` gives that up. Needs the confirm_token of a preview.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({
     image: imageArgument,
@@ -19,6 +19,10 @@ export const imageDelete = defineTool({
     templates: z.array(z.string()),
     freed_bytes: z.number(),
   }),
+  confirm: async ({ image: nameOrDigest }, { client, signal }) => {
+    const image = await client.imageGet(nameOrDigest, { signal });
+    return { steps: [`delete: ${describeImage(image)}`], state: image, pinned: { image: image.digest } };
+  },
   handler: async ({ image, force }, { client, signal }) => {
     const { deleted, digest, tags, templates, freedBytes } = await client.imageDelete(image, force, { signal });
     return {

@@ -7,7 +7,7 @@ export const imagePull = defineTool({
   name: "image_pull",
   title: "Pull an image",
   description:
-    "Gets a container image from a registry, without a login, and makes it one that VMs can be made from. Nothing of it is run. The digest that it had in the registry is in the result.",
+    "Gets a container image from a registry, without a login, and makes it one that VMs can be made from. Nothing of it is run. The digest that it had in the registry is in the result. Needs the confirm_token of a preview.",
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   isLong: true,
   inputSchema: z.strictObject({
@@ -20,6 +20,15 @@ export const imagePull = defineTool({
     platform: platformSchema.optional().describe("OS/ARCHITECTURE (default: linux/amd64)."),
   }),
   outputSchema: imageViewSchema.extend({ up_to_date: z.boolean(), warnings: z.array(z.string()) }),
+  confirm: async ({ reference, name, platform }, { client, signal }) => {
+    const known = (await client.imageList({ signal })).find((image) => image.name === name);
+    const replaced = known === undefined ? "" : `; '${name}' stands for ${known.digest} until then`;
+    const steps = [
+      `pull: get ${reference}${platform === undefined ? "" : ` for ${platform}`} from its registry, over the network`,
+      `store: unpack it, without running any of it, as an image of this host${replaced}`,
+    ];
+    return { steps, state: known ?? null };
+  },
   handler: async ({ reference, name, platform }, { client, signal, onProgress }) => {
     const request = {
       reference,

@@ -11,6 +11,15 @@ export const snapshotRestore = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ snapshot: snapshotArgument }),
   outputSchema: vmStateSchema,
+  plan: async (args, { client, signal }) => {
+    const snapshot = await client.snapshotGet(args.snapshot, { signal });
+    const steps = [
+      `end_vmm: end the VM '${snapshot.vm.name}' as it is now, if there is one; what it is now is lost`,
+      "copy_drive: give it the snapshot's disk",
+      "restore_vmm: bring up the saved machine",
+    ];
+    return { steps, state: snapshot, vm: snapshot.vm.name };
+  },
   handler: async (args, { client, signal, onProgress }) => {
     const vm = await client.snapshotRestore(args.snapshot, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: ["restored", vm.state], text: describeVm(vm) };

@@ -11,6 +11,7 @@ import {
   MIN_MEMORY_MIB,
   nameSchema,
   type VmCreate,
+  vmCreateSchema,
 } from "../../contract/vm.ts";
 import { defineTool } from "../tool.ts";
 import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
@@ -56,6 +57,17 @@ export const vmCreate = defineTool({
   isLong: true,
   inputSchema,
   outputSchema: vmViewSchema,
+  plan: async (args) => {
+    const { image, memoryMib, cpus, diskMib, cold } = vmCreateSchema.parse(toVmCreate(args));
+    const size = `${memoryMib} MiB, ${cpus} CPU${cpus === 1 ? "" : "s"}, disk ${diskMib} MiB`;
+    const start = cold
+      ? "start_vmm: boot it"
+      : "restore_vmm: fork the template of its kind, which is made first if missing";
+    return {
+      steps: [`create: a VM ${args.name ?? "with a made-up name"}, image ${image}, ${size}`, start],
+      state: null,
+    };
+  },
   handler: async (args, { client, signal, onProgress }) => {
     const vm = await client.vmCreate(toVmCreate(args), { signal, onProgress });
     return { structured: toVmView(vm), vm: vm.name, facts: ["created", vm.state], text: describeVm(vm) };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { planTo } from "../plans.ts";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import { toVmState, vmStateSchema } from "./vm-view.ts";
@@ -11,6 +12,7 @@ export const vmPause = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: vmStateSchema,
+  plan: planTo("paused"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
     const vm = await client.vmPause(nameOrId, { signal });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { planTo } from "../plans.ts";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import { toVmState, vmStateSchema } from "./vm-view.ts";
@@ -12,6 +13,7 @@ export const vmStart = defineTool({
   isLong: true,
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: vmStateSchema,
+  plan: planTo("running"),
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
     const vm = await client.vmStart(nameOrId, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { planTo } from "../plans.ts";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import { toVmState, vmStateSchema } from "./vm-view.ts";
@@ -10,6 +11,7 @@ export const vmStop = defineTool({
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: vmStateSchema,
+  plan: planTo("stopped"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
     const vm = await client.vmStop(nameOrId, {}, { signal });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };

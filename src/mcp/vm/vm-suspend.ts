@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { planTo } from "../plans.ts";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import { toVmState, vmStateSchema } from "./vm-view.ts";
@@ -12,6 +13,7 @@ export const vmSuspend = defineTool({
   isLong: true,
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: vmStateSchema,
+  plan: planTo("suspended"),
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
     const vm = await client.vmSuspend(nameOrId, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
