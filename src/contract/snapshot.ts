@@ -56,8 +56,9 @@ export const forkSchema = z.strictObject({
     .int()
     .min(MIN_DISK_MIB, `at least ${MIN_DISK_MIB} MiB`)
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
-    .optional(),
+    .optional()
+    .describe("the fork's, where it is to be larger"),
 });
 export type ForkRequest = z.input<typeof forkSchema>;
 
-export const pruneSchema = z.strictObject({ all: z.boolean().optional() });
+export const pruneSchema = z.strictObject({ all: z.boolean().optional().describe("not the stale ones only") });

@@ -101,34 +101,43 @@ export type ExpiryAction = (typeof EXPIRY_ACTIONS)[number];
 const onExpirySchema = z.enum(EXPIRY_ACTIONS, EXPIRY_ACTIONS.join(", "));
 
 export const vmCreateSchema = z.strictObject({
-  name: nameSchema.optional(),
-  image: z.string().min(1).max(200).default(DEFAULTS.image),
+  name: nameSchema.optional().describe("one is made up when there is none"),
+  image: z.string().min(1).max(200).default(DEFAULTS.image).describe("by name, or by digest"),
   memoryMib: z
     .number()
     .int()
     .min(MIN_MEMORY_MIB, `at least ${MIN_MEMORY_MIB} MiB`)
     .max(MAX_MEMORY_MIB, `at most ${MAX_MEMORY_MIB} MiB`)
-    .default(DEFAULTS.memoryMib),
+    .default(DEFAULTS.memoryMib)
+    .describe("memory, MiB"),
   cpus: z.number().int().min(1, "at least 1").max(MAX_CPUS, `at most ${MAX_CPUS}`).default(DEFAULTS.cpus),
   diskMib: z
     .number()
     .int()
     .min(MIN_DISK_MIB, `at least ${MIN_DISK_MIB} MiB`)
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
-    .default(DEFAULTS.diskMib),
-  accel: z.enum(["auto", "kvm", "tcg"], "auto, kvm or tcg").default("auto"),
-  env: envSchema.default({}),
-  /** Boot it, which takes seconds, rather than fork it from the template of its kind. */
-  cold: z.boolean().default(false),
-  /** Save it and end its VMM when nobody has used it for this long; whoever uses it next brings it back. */
-  idleTimeoutMs: idleTimeoutSchema.optional(),
+    .default(DEFAULTS.diskMib)
+    .describe("what it may write above its image, MiB"),
+  accel: z
+    .enum(["auto", "kvm", "tcg"], "auto, kvm or tcg")
+    .default("auto")
+    .describe("`auto` is KVM where a guest runs in it"),
+  env: envSchema.default({}).describe("of every command in it"),
+  cold: z.boolean().default(false).describe("boot it, which takes seconds, rather than fork it from its template"),
+  idleTimeoutMs: idleTimeoutSchema
+    .optional()
+    .describe("save it and end its VMM when nobody has used it for this long; whoever uses it next brings it back"),
   labels: labelsSchema.default({}),
   restart: restartSchema.default({ policy: "never" }),
-  /** From its creation on; then `onExpiry` is done. */
-  maxLifetimeMs: maxLifetimeSchema.optional(),
+  maxLifetimeMs: maxLifetimeSchema.optional().describe("from its creation on; then `onExpiry` is done"),
   onExpiry: onExpirySchema.default("stop"),
-  /** How long to wait for the host's memory; absent, a VM that does not fit is refused at once. */
-  admissionWaitMs: z.number().int().min(1).max(MAX_ADMISSION_WAIT_MS, "at most a day").optional(),
+  admissionWaitMs: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_ADMISSION_WAIT_MS, "at most a day")
+    .optional()
+    .describe("how long to wait for the host's memory; without it a VM that does not fit is refused at once"),
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;
 export type VmCreateParsed = z.output<typeof vmCreateSchema>;
@@ -139,8 +148,7 @@ export const vmUpdateSchema = z.strictObject({
   labels: z.record(labelKeySchema, labelValueSchema.nullable()).optional(),
   restart: restartSchema.optional(),
   idleTimeoutMs: idleTimeoutSchema.nullable().optional(),
-  /** From now on. */
-  maxLifetimeMs: maxLifetimeSchema.nullable().optional(),
+  maxLifetimeMs: maxLifetimeSchema.nullable().optional().describe("from now on"),
   onExpiry: onExpirySchema.optional(),
 });
 export type VmUpdate = z.input<typeof vmUpdateSchema>;
@@ -232,8 +240,9 @@ export const execSpecSchema = z.strictObject({
   argv: z
     .array(z.string().refine((word) => !word.includes("\0"), "an argument cannot hold a NUL"))
     .min(1)
-    .max(65_536),
-  env: envSchema.optional(),
+    .max(65_536)
+    .describe("the program and its arguments; no shell is between"),
+  env: envSchema.optional().describe("added to the VM's"),
   cwd: z.string().startsWith("/", "a working directory is an absolute path in the guest").optional(),
   user: z
     .string()
@@ -247,14 +256,21 @@ export const execSpecSchema = z.strictObject({
     .int()
     .min(1)
     .max(2 ** 31 - 1)
-    .optional(),
-  killGraceMs: z.number().int().min(0).max(60_000).optional(),
+    .optional()
+    .describe("it is ended after this"),
+  killGraceMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .optional()
+    .describe("between TERM and KILL, when it has to be ended"),
   tty: z
     .strictObject({ cols: z.number().int().min(1).max(10_000), rows: z.number().int().min(1).max(10_000) })
-    .optional(),
-  stdin: z.boolean().optional(),
-  /** Goes on without the caller: the answer ends with STARTED. */
-  detach: z.boolean().optional(),
+    .optional()
+    .describe("a terminal for it; its output is all stdout then"),
+  stdin: z.boolean().optional().describe("it has input: STDIN frames; without, its input is empty"),
+  detach: z.boolean().optional().describe("goes on without the caller: the answer ends with STARTED"),
 });
 export type ExecRequest = z.input<typeof execSpecSchema>;
 
@@ -273,8 +289,8 @@ export const resizeSchema = z.strictObject({
 export const signalSchema = z.strictObject({ signal: z.string().regex(/^SIG[A-Z0-9]{1,10}$/) });
 export const killSchema = z.strictObject({ graceMs: z.number().int().min(0).max(60_000).optional() });
 export const stopSchema = z.strictObject({
-  graceMs: z.number().int().min(0).max(600_000).optional(),
-  force: z.boolean().optional(),
+  graceMs: z.number().int().min(0).max(600_000).optional().describe("how long the guest may take to shut down"),
+  force: z.boolean().optional().describe("at once; what the guest has not written to its disk is lost"),
 });
 export const waitSchema = z.strictObject({
   for: z
@@ -299,5 +315,7 @@ export type VmPlan = z.infer<typeof vmPlanSchema>;
 
 export const moveSchema = z.strictObject({ from: z.string(), to: z.string(), overwrite: z.boolean().optional() });
 export const buildSchema = z.strictObject({ force: z.boolean().optional() });
-/** `use`: new VMs get it. */
-export const kernelBuildSchema = z.strictObject({ force: z.boolean().optional(), use: z.boolean().optional() });
+export const kernelBuildSchema = z.strictObject({
+  force: z.boolean().optional().describe("even when it is up to date"),
+  use: z.boolean().optional().describe("give it to new VMs"),
+});

@@ -40,6 +40,11 @@ export class KeyRing {
     return this.#records.map(withoutDigest);
   }
 
+  /** Whether a key, by its id, is there and its time is not over. */
+  isUsable(id: string): boolean {
+    return this.#records.some((record) => record.id === id && !this.#isExpired(record));
+  }
+
   /** By name or id; from now on no request is answered for it. Throws KEY_NOT_FOUND. */
   revoke(nameOrId: string): ApiKey {
     const record = this.#records.find(({ id, name }) => id === nameOrId || name === nameOrId);

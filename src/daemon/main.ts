@@ -29,7 +29,6 @@ import { FIRST_VM_UID, VmService } from "../vms/service.ts";
 import { VmSnapshots } from "../vms/snapshots.ts";
 import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
-import { ExecSockets, refuseUpgrade } from "./api/exec-socket.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
 import { runDoctor } from "./doctor.ts";
@@ -40,10 +39,11 @@ import { listImageUses } from "./image-uses.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
 import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
-import { listen, type OnUpgrade } from "./listener.ts";
+import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { TcpFront } from "./tcp-front.ts";
+import { UpgradeFront } from "./upgrade-front.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
@@ -117,11 +117,12 @@ async function main(): Promise<void> {
     settings: new SqliteSettings(database),
     log,
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
-    upgrade: (incoming, socket, head) => upgrade(incoming, socket, head),
+    upgrade: (incoming, socket, head) => upgrades.handle(incoming, socket, head),
   });
   const mcp = new McpFront({ socketPath: paths.socket, store: new SqliteMcpSessionStore(database), version, log });
   let server: Server;
   const drain = new Drain();
+  const upgrades = new UpgradeFront(vms, drain);
   let isEnding = false;
   const end = async (why: string, { drainMs = DRAIN_MS, vms: vmsAfter = "keep" }: ShutdownRequest = {}) => {
     if (isEnding) return;
@@ -137,7 +138,7 @@ async function main(): Promise<void> {
     await Promise.race([closed, sleep(DRAIN_MS)]);
     // Commands whose callers are attached are cut off as if the callers had gone: their groups are ended before we are.
     server.closeAllConnections();
-    execSockets.close();
+    await upgrades.close();
     await Promise.all([closed, tcp.end()]);
     await sleep(KILL_MS);
     vms.close();
@@ -212,16 +213,11 @@ async function main(): Promise<void> {
     });
     return drain.answer(incoming, outgoing, answer);
   };
-  const execSockets = new ExecSockets(vms);
-  const upgrade: OnUpgrade = (incoming, socket, head) => {
-    try {
-      drain.admitUpgrade(socket);
-    } catch (thrown) {
-      return refuseUpgrade(socket, toFirebreakError(thrown));
-    }
-    execSockets.accept(incoming, socket, head);
-  };
-  server = await listen(paths.socket, (incoming, outgoing) => serve(incoming, outgoing, callerOf(incoming)), upgrade);
+  server = await listen(
+    paths.socket,
+    (incoming, outgoing) => serve(incoming, outgoing, callerOf(incoming)),
+    (incoming, socket, head) => upgrades.handle(incoming, socket, head),
+  );
   await tcp.start();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>

@@ -1,26 +1,23 @@
 import { lookup } from "node:dns/promises";
-import { once } from "node:events";
-import http, { type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, BlockList, isIPv6, type Socket } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type ListenRequest, type ListenStatus, listenSchema, parseAddress } from "../contract/listen.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { SqliteSettings } from "../store/settings.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Caller } from "./api/context.ts";
-import { refuseUpgrade } from "./api/exec-socket.ts";
+import { refuseUpgrade } from "./api/upgrade.ts";
 import type { KeyRing } from "./keys.ts";
-import { isWebSocketUpgrade, type OnUpgrade } from "./listener.ts";
+import type { OnUpgrade } from "./listener.ts";
 import { challenge, RequestGuard, refuse } from "./request-guard.ts";
+import { isLoopback, TcpListener } from "./tcp-listener.ts";
 
 const SETTING = "listen";
-/** A request's head: what a caller without a key can make the daemon hold, and for how long. */
-const MAX_HEAD_BYTES = 16 * 1024;
-const HEAD_DEADLINE_MS = 10_000;
-const CHECK_INTERVAL_MS = 1_000;
-/** More than any client opens at once; keeps strangers from taking all of the daemon's descriptors. */
-const MAX_CONNECTIONS = 512;
-/** A peer that has gone without a word is noticed by the kernel's probes, which begin after this long. */
-const PROBE_AFTER_MS = 30_000;
+/** How soon the connections of a key whose time is over are ended, ms. */
+const EXPIRY_CHECK_MS = 1_000;
+/** An address may come later than the daemon, with its network: it is tried again after this long, ms. */
+const RETRY_MS = 5_000;
 /** Refusals are logged once in so long, with their number: strangers must not push everything else out of the log. */
 const REFUSAL_LOG_MS = 10_000;
 
@@ -34,11 +31,9 @@ export interface TcpFrontOptions {
   upgrade: OnUpgrade;
 }
 
-interface Listening {
-  server: Server;
-  /** All its connections: HTTP forgets those that have been upgraded. */
-  sockets: Set<Socket>;
-  url: string;
+interface Wanted {
+  address: string;
+  allowedHosts: string[];
 }
 
 /** The API over TCP: off until it is asked for, then kept for the daemons after this one. Every request needs an API key, from this host too. */
@@ -46,43 +41,168 @@ export class TcpFront {
   readonly #options: TcpFrontOptions;
   readonly #mutex = new Mutex();
   readonly #guard: RequestGuard;
+  /** Connections by the key that came over them. */
   readonly #sockets = new Map<string, Set<Socket>>();
-  #wanted: { address: string; allowedHosts: string[] } | undefined;
-  #listening: Listening | undefined;
+  readonly #expiryCheck: NodeJS.Timeout;
+  #wanted: Wanted | undefined;
+  #listener: TcpListener | undefined;
   #error: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #refusals = 0;
   #lastRefusalLogMs = 0;
 
   constructor(options: TcpFrontOptions) {
     this.#options = options;
     this.#guard = new RequestGuard({ keys: options.keys, allowedHosts: () => this.#allowedHosts() });
+    this.#expiryCheck = setInterval(() => this.#hangUpExpired(), EXPIRY_CHECK_MS).unref();
   }
 
-  /** Listens where an earlier daemon was told to. A failure is told by `status`: the UNIX socket serves all the same. */
+  /** Listens where an earlier daemon was told to. A failure is told by `status`, and the UNIX socket serves all the same. */
   async start(): Promise<void> {
     const stored = listenSchema.safeParse(this.#options.settings.get(SETTING));
     if (!stored.success) return;
-    await this.#mutex.run(async () => {
-      this.#wanted = { allowedHosts: [], ...stored.data };
+    this.#wanted = { allowedHosts: [], ...stored.data };
+    await this.#mutex.run(() => this.#reopen());
+  }
+
+  status(): ListenStatus | undefined {
+    if (this.#wanted === undefined) return undefined;
+    return {
+      ...this.#wanted,
+      ...(this.#listener === undefined ? {} : { url: this.#listener.url }),
+      ...(this.#error === undefined ? {} : { error: this.#error }),
+    };
+  }
+
+  /** Listens there from now on, instead of where it did. Throws LISTEN_NEEDS_KEY or LISTEN_FAILED, and leaves all as it was then. */
+  listen({ address, allowedHosts = [] }: ListenRequest): Promise<ListenStatus> {
+    return this.#mutex.run(async () => {
+      const { port } = parseAddress(address);
+      const old = this.#listener;
+      const isSame = old !== undefined && this.#wanted?.address === address;
+      // Two sockets cannot share a port, were it that of all addresses and that of one.
+      if (old !== undefined && !isSame && port !== 0 && port === old.port) await this.#close();
       try {
-        this.#listening = await this.#open(this.#wanted.address);
-      } catch (thrown) {
-        this.#error = toFirebreakError(thrown).message;
-        this.#options.log("the daemon does not listen on TCP", { error: this.#error });
+        const listener = isSame ? old : await this.#open(address);
+        try {
+          this.#options.settings.set(SETTING, { address, allowedHosts });
+        } catch (error) {
+          if (!isSame) await listener.end();
+          throw error;
+        }
+        if (!isSame) await this.#close();
+        this.#listener = listener;
+        this.#wanted = { address, allowedHosts };
+        this.#error = undefined;
+      } finally {
+        if (this.#listener === undefined) await this.#reopen();
       }
+      this.#options.log("the daemon listens on TCP", { url: this.#listener.url });
+      return this.status() as ListenStatus; // just set
     });
   }
 
-  /** Who makes a request, or an upgrade; throws what the guard does. The connection goes with the key that came over it. */
-  #admit(incoming: IncomingMessage): Caller {
-    const caller = this.#guard.check(incoming);
-    if (caller.via === "tcp") this.#follow(caller.key.id, incoming.socket);
-    return caller;
+  /** Listens on the UNIX socket only from now on; requests under way over TCP are cut off. */
+  unlisten(): Promise<void> {
+    return this.#mutex.run(async () => {
+      this.#options.settings.remove(SETTING);
+      this.#wanted = undefined;
+      this.#error = undefined;
+      clearTimeout(this.#retry);
+      await this.#close();
+    });
+  }
+
+  /** Takes no more connections; those that are there may go on until `end`. */
+  stopAccepting(): void {
+    clearTimeout(this.#retry);
+    this.#listener?.stopAccepting();
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#expiryCheck);
+    clearTimeout(this.#retry);
+    await this.#close();
   }
 
   /** Ends the connections of a key that has been revoked. */
   hangUp(keyId: string): void {
     for (const socket of this.#sockets.get(keyId) ?? []) socket.destroy();
+  }
+
+  /** A stream that outlived its key would be a way around the key's end. */
+  #hangUpExpired(): void {
+    for (const keyId of this.#sockets.keys()) if (!this.#options.keys.isUsable(keyId)) this.hangUp(keyId);
+  }
+
+  async #close(): Promise<void> {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    await listener?.end();
+  }
+
+  /** Listens where that is wanted; when it cannot, says why and tries again later. */
+  async #reopen(): Promise<void> {
+    if (this.#wanted === undefined || this.#listener !== undefined) return;
+    try {
+      this.#listener = await this.#open(this.#wanted.address);
+      this.#error = undefined;
+      this.#options.log("the daemon listens on TCP", { url: this.#listener.url });
+    } catch (thrown) {
+      const { message } = toFirebreakError(thrown);
+      if (message !== this.#error) this.#options.log("the daemon does not listen on TCP", { error: message });
+      this.#error = message;
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => void this.#mutex.run(() => this.#reopen()), RETRY_MS).unref();
+    }
+  }
+
+  async #open(address: string): Promise<TcpListener> {
+    const { host, port } = parseAddress(address);
+    try {
+      const { address: resolved } = await lookup(host, { order: "ipv4first" });
+      if (!isLoopback(resolved) && !this.#options.keys.hasUsable()) {
+        throw new FirebreakError("LISTEN_NEEDS_KEY", `${host} is reached from other hosts, and there is no API key`, {
+          hint: "Make one first: firebreak key create",
+        });
+      }
+      return await TcpListener.open(resolved, port, {
+        onRequest: (incoming, outgoing) => this.#onRequest(incoming, outgoing),
+        onUpgrade: (incoming, socket, head) => this.#onUpgrade(incoming, socket, head),
+        onError: (error) => this.#options.log("the TCP listener failed", { error: error.message }),
+      });
+    } catch (thrown) {
+      if (thrown instanceof FirebreakError) throw thrown;
+      const reason = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
+      throw new FirebreakError("LISTEN_FAILED", `the daemon cannot listen on ${address} (${reason})`, {
+        cause: thrown,
+        hint: "Choose an address of this host and a port that is free.",
+      });
+    }
+  }
+
+  #onRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    const caller = this.#admit(incoming, (error) => refuse(incoming, outgoing, error));
+    if (caller !== undefined) this.#options.serve(incoming, outgoing, caller);
+  }
+
+  #onUpgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const caller = this.#admit(incoming, (error) => refuseUpgrade(socket, error, challenge(error)));
+    if (caller !== undefined) this.#options.upgrade(incoming, socket, head);
+  }
+
+  /** Who makes a request; undefined when it has been refused. */
+  #admit(incoming: IncomingMessage, refuseIt: (error: FirebreakError) => void): Caller | undefined {
+    try {
+      const caller = this.#guard.check(incoming);
+      if (caller.via === "tcp") this.#follow(caller.key.id, incoming.socket);
+      return caller;
+    } catch (thrown) {
+      const error = toFirebreakError(thrown);
+      this.#noteRefusal(error, incoming.socket);
+      refuseIt(error);
+      return undefined;
+    }
   }
 
   #follow(keyId: string, socket: Socket): void {
@@ -95,147 +215,10 @@ export class TcpFront {
     });
   }
 
-  status(): ListenStatus | undefined {
-    if (this.#wanted === undefined) return undefined;
-    return {
-      ...this.#wanted,
-      ...(this.#listening === undefined ? {} : { url: this.#listening.url }),
-      ...(this.#error === undefined ? {} : { error: this.#error }),
-    };
-  }
-
-  /** Listens there from now on, instead of where it did. Throws LISTEN_NEEDS_KEY or LISTEN_FAILED, and leaves all as it was then. */
-  listen(request: ListenRequest): Promise<ListenStatus> {
-    return this.#mutex.run(async () => {
-      const wanted = { address: request.address, allowedHosts: request.allowedHosts ?? [] };
-      const before = { wanted: this.#wanted, listening: this.#listening };
-      const isSame = before.wanted?.address === wanted.address && before.listening !== undefined;
-      const { port } = parseAddress(wanted.address);
-      // Two sockets cannot share a port, were it that of all addresses and that of one.
-      const mustClose = !isSame && port !== 0 && before.listening?.url.endsWith(`:${port}`) === true;
-      if (mustClose) await this.#close();
-      try {
-        const listening = isSame ? before.listening : await this.#open(wanted.address);
-        try {
-          this.#options.settings.set(SETTING, wanted);
-        } catch (error) {
-          if (!isSame) await endServer(listening);
-          throw error;
-        }
-        if (!isSame && !mustClose) await this.#close();
-        this.#listening = listening;
-        this.#wanted = wanted;
-        this.#error = undefined;
-      } catch (error) {
-        if (mustClose && before.wanted !== undefined) this.#listening = await this.#open(before.wanted.address);
-        throw error;
-      }
-      this.#options.log("the daemon listens on TCP", { url: this.#listening?.url });
-      return this.status() as ListenStatus; // just set
-    });
-  }
-
-  /** Listens on the UNIX socket only from now on; requests under way over TCP are cut off. */
-  unlisten(): Promise<void> {
-    return this.#mutex.run(async () => {
-      this.#options.settings.remove(SETTING);
-      this.#wanted = undefined;
-      this.#error = undefined;
-      await this.#close();
-    });
-  }
-
-  /** Takes no more connections; those that are there may go on until `end`. */
-  stopAccepting(): void {
-    this.#listening?.server.close();
-  }
-
-  end(): Promise<void> {
-    return this.#close();
-  }
-
-  async #close(): Promise<void> {
-    const listening = this.#listening;
-    this.#listening = undefined;
-    await endServer(listening);
-  }
-
   #allowedHosts(): string[] {
-    const { allowedHosts = [], address } = this.#wanted ?? {};
-    const own = address === undefined ? [] : [parseAddress(address).host];
-    return [...allowedHosts, ...own].map((host) => host.toLowerCase());
-  }
-
-  async #open(address: string): Promise<Listening> {
-    const { host, port } = parseAddress(address);
-    try {
-      const resolved = (await lookup(host, { order: "ipv4first" })).address;
-      if (!isLoopback(resolved) && !this.#options.keys.hasUsable()) {
-        throw new FirebreakError("LISTEN_NEEDS_KEY", `${host} is reached from other hosts, and there is no API key`, {
-          hint: "Make one first: firebreak key create",
-        });
-      }
-      const server = this.#createServer();
-      const sockets = new Set<Socket>();
-      server.on("connection", (socket) => {
-        sockets.add(socket);
-        socket.once("close", () => sockets.delete(socket));
-      });
-      server.listen(port, resolved);
-      await once(server, "listening");
-      server.on("error", (error) => this.#options.log("the TCP listener failed", { error: error.message }));
-      const bound = server.address() as AddressInfo; // it listens on TCP
-      return {
-        server,
-        sockets,
-        url: `http://${isIPv6(bound.address) ? `[${bound.address}]` : bound.address}:${bound.port}`,
-      };
-    } catch (thrown) {
-      if (thrown instanceof FirebreakError) throw thrown;
-      const reason = (thrown as NodeJS.ErrnoException).code ?? String(thrown);
-      throw new FirebreakError("LISTEN_FAILED", `the daemon cannot listen on ${address} (${reason})`, {
-        cause: thrown,
-        hint: "Choose an address of this host and a port that is free.",
-      });
-    }
-  }
-
-  #createServer(): Server {
-    const server = http.createServer(
-      {
-        maxHeaderSize: MAX_HEAD_BYTES,
-        headersTimeout: HEAD_DEADLINE_MS,
-        connectionsCheckingInterval: CHECK_INTERVAL_MS,
-        // A command's streams are one request that lasts as long as the command; the head's deadline is enough for strangers.
-        requestTimeout: 0,
-        keepAliveTimeout: 30_000,
-        shouldUpgradeCallback: isWebSocketUpgrade,
-        keepAlive: true,
-        keepAliveInitialDelay: PROBE_AFTER_MS,
-      },
-      (incoming, outgoing) => {
-        try {
-          this.#options.serve(incoming, outgoing, this.#admit(incoming));
-        } catch (thrown) {
-          const error = toFirebreakError(thrown);
-          this.#noteRefusal(error, incoming.socket);
-          refuse(incoming, outgoing, error);
-        }
-      },
-    );
-    server.on("upgrade", (incoming, socket, head) => {
-      try {
-        this.#admit(incoming);
-      } catch (thrown) {
-        const error = toFirebreakError(thrown);
-        this.#noteRefusal(error, incoming.socket);
-        return refuseUpgrade(socket, error, challenge(error));
-      }
-      this.#options.upgrade(incoming, socket, head);
-    });
-    server.maxConnections = MAX_CONNECTIONS;
-    server.on("clientError", answerMalformed);
-    return server;
+    if (this.#wanted === undefined) return [];
+    const { address, allowedHosts } = this.#wanted;
+    return [...allowedHosts, parseAddress(address).host].map((host) => host.toLowerCase());
   }
 
   #noteRefusal(error: FirebreakError, socket: Socket): void {
@@ -246,48 +229,4 @@ export class TcpFront {
     this.#refusals = 0;
     this.#lastRefusalLogMs = now;
   }
-}
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8);
-LOOPBACK.addAddress("::1", "ipv6");
-
-function isLoopback(address: string): boolean {
-  return LOOPBACK.check(address, isIPv6(address) ? "ipv6" : "ipv4");
-}
-
-async function endServer(listening: Listening | undefined): Promise<void> {
-  if (listening === undefined) return;
-  const { server, sockets } = listening;
-  const closed = server.listening ? once(server, "close") : Promise.resolve();
-  server.close();
-  for (const socket of sockets) socket.destroy();
-  await closed;
-}
-
-const MALFORMED: Record<string, { status: string; message: string }> = {
-  HPE_HEADER_OVERFLOW: {
-    status: "431 Request Header Fields Too Large",
-    message: `a request's head has at most ${MAX_HEAD_BYTES / 1024} KiB`,
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: "408 Request Timeout",
-    message: `a request's head is sent within ${HEAD_DEADLINE_MS / 1000} s`,
-  },
-};
-
-/** Bytes that are no request: answered where there is still somebody to answer, and hung up on. */
-function answerMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
-  const { status, message } = MALFORMED[error.code ?? ""] ?? {
-    status: "400 Bad Request",
-    message: "not an HTTP request",
-  };
-  const tooLarge = error.code === "HPE_HEADER_OVERFLOW";
-  const body = new FirebreakError(tooLarge ? "REQUEST_TOO_LARGE" : "INVALID_ARGUMENT", message).toBody();
-  const text = JSON.stringify({ error: body });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
-  );
-  socket.destroySoon();
 }

@@ -108,6 +108,15 @@ test("revoking a key ends the connections that it opened", async () => {
   await closed;
 });
 
+test("a connection ends with its key's time, whatever is under way on it", async () => {
+  const short = await daemon.client.keyCreate({ lifeMs: 2_000 });
+  const socket = net.connect({ host: url.hostname, port: Number(url.port) });
+  socket.write(`GET /v1/events?follow=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${short.key}\r\n\r\n`);
+  const [head] = await once(socket, "data");
+  assert.match(String(head), /^HTTP\/1\.1 200 /);
+  await once(socket, "close");
+});
+
 test("a page of another site reaches nothing, with a key or without: DNS rebinding, and its own origin", async () => {
   for (const headers of [{}, { authorization: "" }]) {
     const rebound = { host: `evil.example:${url.port}`, origin: `http://evil.example:${url.port}`, ...headers };
@@ -179,6 +188,7 @@ test("a head that is too long, and bytes that are no request, are answered and h
   assert.match(await sendRaw(`${head}${many}\r\n`), /^HTTP\/1\.1 431 /);
   assert.match(await sendRaw("\x16\x03\x01 hello\r\n\r\n"), /^HTTP\/1\.1 400 .*INVALID_ARGUMENT/s);
   assert.match(await sendRaw(`GET /${"a".repeat(64 * 1024)} HTTP/1.1\r\n\r\n`), /^HTTP\/1\.1 431 /);
+  assert.doesNotMatch(await sendRaw("CONNECT evil.example:443 HTTP/1.1\r\nhost: localhost\r\n\r\n"), /^HTTP\/1\.1 2/);
   assert.match(
     await sendRaw(`${head}content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`),
     /^HTTP\/1\.1 400 /,
@@ -253,6 +263,10 @@ test("other hosts are not listened to before there is a usable key, and the sett
     const after = (await other.client.status()).listen;
     assert.equal(after?.url, undefined);
     assert.match(after?.error ?? "", /no API key/);
+    // It tries again by itself: what it lacked may have come.
+    await other.client.keyCreate({ name: "two" });
+    await waitFor(async () => (await other.client.status()).listen?.url !== undefined);
+    assert.equal((await other.client.status()).listen?.error, undefined);
     assert.equal((await other.cli(["daemon", "start", "--no-listen"])).exitCode, 0);
     assert.equal((await other.client.status()).listen, undefined);
   } finally {
@@ -269,7 +283,13 @@ test("an address that is taken or none of ours is refused, and what was listened
       await assert.rejects(daemon.client.listen({ address }), { code: "LISTEN_FAILED" }, address);
     for (const address of ["9600", "127.0.0.1", "127.0.0.1:99999", "::1:9600", "http://127.0.0.1:9600", ""])
       await assert.rejects(daemon.client.listen({ address }), { code: "INVALID_ARGUMENT" }, address);
+    // The same port on all addresses: what listens has to give way first, and comes back.
+    const taken = net.createServer().listen({ port: Number(url.port), host: "127.0.0.2" });
+    await once(taken, "listening");
+    await assert.rejects(daemon.client.listen({ address: `0.0.0.0:${url.port}` }), { code: "LISTEN_FAILED" });
+    taken.close();
     assert.equal((await call("/v1/status")).status, 200);
+    assert.equal((await daemon.client.status()).listen?.address, `127.0.0.1:${url.port}`);
   } finally {
     blocker.close();
   }

@@ -3,7 +3,7 @@ import { type Duplex, Readable, Writable } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { API_VERSION, API_VERSION_HEADER } from "../../contract/api-version.ts";
 import { encodeFrame, FrameDecoder, MAX_FRAME_BYTES } from "../../contract/frames.ts";
-import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { VmService } from "../../vms/service.ts";
 import { endWithFrames, serveExec } from "./exec-frames.ts";
 
@@ -31,14 +31,9 @@ export class ExecSockets {
     this.#server.on("headers", (headers) => headers.push(`${API_VERSION_HEADER}: ${API_VERSION}`));
   }
 
-  /** Takes a connection over, whose caller has been admitted. Refusals are answered as those of requests are. */
+  /** Takes a connection over, whose caller has been admitted. Throws VM_NOT_FOUND, ROUTE_NOT_FOUND or INVALID_ARGUMENT. */
   accept(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
-    let vm: string;
-    try {
-      vm = this.#vms.requireUsable(vmOf(incoming)).id;
-    } catch (thrown) {
-      return void refuseUpgrade(socket, toFirebreakError(thrown));
-    }
+    const { id: vm } = this.#vms.requireUsable(vmOf(incoming));
     this.#server.handleUpgrade(incoming, socket, head, (webSocket) => this.#serve(webSocket, vm));
   }
 
@@ -111,19 +106,4 @@ function vmOf({ url = "" }: IncomingMessage): string {
   } catch {
     throw new FirebreakError("INVALID_ARGUMENT", "the path is not percent-encoded");
   }
-}
-
-/** Answers a request to upgrade with an error, and lets go of its connection. */
-export function refuseUpgrade(socket: Duplex, error: FirebreakError, headers: Record<string, string> = {}): void {
-  const text = JSON.stringify({ error: error.toBody() });
-  const lines = Object.entries({
-    "content-type": "application/json",
-    "content-length": String(Buffer.byteLength(text)),
-    connection: "close",
-    [API_VERSION_HEADER]: String(API_VERSION),
-    ...headers,
-  }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.on("error", () => {}); // whoever is refused may be gone
-  socket.once("finish", () => socket.destroy());
-  socket.end(`HTTP/1.1 ${error.httpStatus} ${error.code}\r\n${lines.join("")}\r\n${text}`);
 }
