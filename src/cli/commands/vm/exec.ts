@@ -8,7 +8,7 @@ import { parseDurationMs, parseEnv } from "../../parse.ts";
 import { collect } from "../vm-options.ts";
 
 interface ExecOptions {
-  env: string[];
+  env?: string[];
   cwd?: string;
   user?: string;
   timeout?: string;
