@@ -7,7 +7,7 @@
 const PORTS = [
   "^src/vmm/driver\\.ts$",
   "^src/vms/ports\\.ts$",
-  "^src/vms/vm-store\\.ts$",
+  "^src/vms/(vm|drive)-store\\.ts$",
   "^src/mcp/http/session-store\\.ts$",
   "^src/contract/",
 ];
@@ -24,7 +24,7 @@ export const LAYERS = {
   contract: [folder("errors"), "^src/guest/protocol\\.ts$"],
   guest: [folder("errors"), folder("platform"), folder("contract")],
   vmm: [folder("errors"), folder("platform"), ...PORTS],
-  images: [folder("errors"), folder("platform"), ...PORTS],
+  images: [folder("errors"), folder("platform"), folder("archive"), ...PORTS],
   store: [folder("errors"), folder("platform"), ...PORTS],
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::agent::Agent;
 use crate::channel::handshake::GENERATION;
 use crate::error::{Context, Result};
 
@@ -20,18 +21,21 @@ const FEATURES: &[&str] = &[
     "boot-id",
     "new-machine",
     "connect",
-    "drives",
     "shutdown",
 ];
 
-pub fn hello() -> Value {
+pub fn hello(agent: &Agent) -> Value {
+    let mut features = FEATURES.to_vec();
+    if agent.drives.are_possible(agent.role) {
+        features.push("drives");
+    }
     json!({
         "generation": GENERATION,
         "agentVersion": env!("CARGO_PKG_VERSION"),
         "bootId": read("/proc/sys/kernel/random/boot_id").trim(),
         "kernel": rustix::system::uname().release().to_string_lossy(),
         "uptimeMs": uptime_ms(),
-        "features": FEATURES,
+        "features": features,
     })
 }
 

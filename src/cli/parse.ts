@@ -47,6 +47,14 @@ export function parseCount(flag: string, value: string): number {
   return Number(value);
 }
 
+/** `NAME:/path`, or `NAME:/path:ro`: a volume, where it is mounted, and how. */
+export function parseVolume(text: string): { volume: string; path: string; readOnly?: boolean } {
+  const match = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text);
+  if (match === null) throw invalid("--volume", text, "NAME:/path or NAME:/path:ro");
+  const [, volume, path, access] = match as unknown as [string, string, string, string | undefined];
+  return { volume, path, ...(access === "ro" ? { readOnly: true } : {}) };
+}
+
 /** `NAME=VALUE`, or `NAME` for the value that it has here. */
 export function parseEnv(pairs: string[], env: NodeJS.ProcessEnv = process.env): Record<string, string> {
   const result: Record<string, string> = {};

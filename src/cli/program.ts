@@ -27,6 +27,8 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   run: async () => (await import("./commands/run.ts")).addRun,
   vm: async () => (await import("./commands/vm/index.ts")).addVmCommands,
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
+  drive: async () => (await import("./commands/drive/index.ts")).addDriveCommands,
+  volume: async () => (await import("./commands/volume/index.ts")).addVolumeCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,

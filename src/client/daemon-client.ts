@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } from "../contract/call.ts";
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
+import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
 import type {
   ImageDeleted,
@@ -251,6 +252,69 @@ export class DaemonClient {
     return this.#http.json("DELETE", snapshotPath(snapshot), options);
   }
 
+  async driveList(options: CallOptions = {}): Promise<Drive[]> {
+    return (await this.#http.json<{ drives: Drive[] }>("GET", "/v1/drives", options)).drives;
+  }
+
+  driveGet(drive: string, options: CallOptions = {}): Promise<Drive> {
+    return this.#http.json("GET", drivePath(drive), options);
+  }
+
+  driveCreate(request: DriveCreate, options: CallOptions = {}): Promise<Drive> {
+    return this.#http.json("POST", "/v1/drives", options, request);
+  }
+
+  /** A drive with the bytes of `body`, or with the files of an archive. */
+  async driveCreateFrom(
+    request: { name: string; sizeMib?: number; content: DriveContent },
+    body: Readable,
+    options: CallOptions = {},
+  ): Promise<Drive> {
+    const { name, ...query } = request;
+    const contentType = query.content === "tar" ? "application/x-tar" : "application/octet-stream";
+    const response = await this.#http.raw("PUT", drivePath(name), { query, body, contentType, ...signalOf(options) });
+    return JSON.parse(await readText(response)) as Drive;
+  }
+
+  driveGrow(drive: string, sizeMib: number, options: CallOptions = {}): Promise<Drive> {
+    return this.#http.lines("POST", `${drivePath(drive)}/grow`, { sizeMib }, options);
+  }
+
+  /** What is on it is lost. */
+  driveDelete(drive: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
+    return this.#http.json("DELETE", drivePath(drive), options);
+  }
+
+  async vmDrives(vm: string, options: CallOptions = {}): Promise<VmDrive[]> {
+    return (await this.#http.json<{ drives: VmDrive[] }>("GET", `${vmPath(vm)}/drives`, options)).drives;
+  }
+
+  driveAttach(vm: string, request: DriveAttach, options: CallOptions = {}): Promise<VmDrive> {
+    return this.#http.lines("POST", `${vmPath(vm)}/drives`, request, options);
+  }
+
+  driveDetach(vm: string, drive: string, force: boolean, options: CallOptions = {}): Promise<VmDrive> {
+    const path = `${vmPath(vm)}/drives/${encodeURIComponent(drive)}/detach`;
+    return this.#http.lines("POST", path, { force }, options);
+  }
+
+  async volumeList(options: CallOptions = {}): Promise<Drive[]> {
+    return (await this.#http.json<{ volumes: Drive[] }>("GET", "/v1/volumes", options)).volumes;
+  }
+
+  volumeGet(volume: string, options: CallOptions = {}): Promise<Drive> {
+    return this.#http.json("GET", volumePath(volume), options);
+  }
+
+  volumeCreate(request: VolumeCreate, options: CallOptions = {}): Promise<Drive> {
+    return this.#http.json("POST", "/v1/volumes", options, request);
+  }
+
+  /** What is on it is lost. */
+  volumeDelete(volume: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
+    return this.#http.json("DELETE", volumePath(volume), options);
+  }
+
   async templateList(options: CallOptions = {}): Promise<Template[]> {
     return (await this.#http.json<{ templates: Template[] }>("GET", "/v1/templates", options)).templates;
   }
@@ -426,6 +490,14 @@ function snapshotPath(snapshot: string): string {
 
 function imagePath(image: string): string {
   return `/v1/images/${encodeURIComponent(image)}`;
+}
+
+function drivePath(drive: string): string {
+  return `/v1/drives/${encodeURIComponent(drive)}`;
+}
+
+function volumePath(volume: string): string {
+  return `/v1/volumes/${encodeURIComponent(volume)}`;
 }
 
 function kernelPath(id: string): string {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { execInfoSchema, fileStatSchema } from "../guest/protocol.ts";
 import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemon.ts";
+import { driveSchema, vmDriveSchema } from "./drive.ts";
 import { errorBodySchema } from "./error.ts";
 import { vmEventSchema } from "./event.ts";
 import { imageInfoSchema } from "./image.ts";
@@ -19,6 +20,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     ApiKey: apiKeySchema,
     DaemonStatus: daemonStatusSchema,
     DoctorCheck: doctorCheckSchema,
+    Drive: driveSchema,
     Error: errorBodySchema,
     ExecInfo: execInfoSchema,
     FileStat: fileStatSchema,
@@ -29,6 +31,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     Snapshot: snapshotSchema,
     Template: templateSchema,
     Vm: vmSchema,
+    VmDrive: vmDriveSchema,
     VmEvent: vmEventSchema,
     VmStats: vmStatsSchema,
   },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mountPathSchema } from "./mount-path.ts";
 
 /** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
 
@@ -127,6 +128,11 @@ export const vmCreateSchema = z.strictObject({
   idleTimeoutMs: idleTimeoutSchema
     .optional()
     .describe("save it and end its VMM when nobody has used it for this long; whoever uses it next brings it back"),
+  volumes: z
+    .array(z.strictObject({ volume: nameSchema, path: mountPathSchema, readOnly: z.boolean().optional() }))
+    .max(16, "at most 16")
+    .optional()
+    .describe("drives with a file system, mounted from its start on; it keeps them until they are detached"),
   labels: labelsSchema.default({}),
   restart: restartSchema.default({ policy: "never" }),
   maxLifetimeMs: maxLifetimeSchema.optional().describe("from its creation on; then `onExpiry` is done"),

@@ -9,6 +9,7 @@ import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
+import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
@@ -20,11 +21,14 @@ import { Templates } from "../snapshots/templates.ts";
 import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
+import { SqliteDriveStore } from "../store/drives.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
+import { AttachedDrives } from "../vms/attached-drives.ts";
+import { Drives } from "../vms/drives.ts";
 import { FIRST_VM_UID, VmService } from "../vms/service.ts";
 import { VmSnapshots } from "../vms/snapshots.ts";
 import { createApi } from "./api/app.ts";
@@ -93,9 +97,13 @@ async function main(): Promise<void> {
     deleteTemplate: (id) => templates.delete(id),
     fetchKernel: (options) => source.resolveKernel(options),
   });
-  const parts = { paths, store, driver, source, disk, log, snapshots: snapshotFolder };
+  const driveStore = new SqliteDriveStore(database);
+  const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
+  const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
   const vms = new VmService({ ...parts, templates });
   const snapshots = new VmSnapshots({ ...parts, vms });
+  const files = new HostDriveFiles();
+  const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files, log });
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
   await vms.recover();
@@ -110,6 +118,9 @@ async function main(): Promise<void> {
     return strays;
   };
   await fixStrays();
+  await drives.sweep();
+  // Guests are asked, and one that does not answer is not to keep the daemon from serving.
+  void drives.recover().catch((error: unknown) => log("drives could not be looked after", { error: String(error) }));
 
   const keys = new KeyRing(new SqliteKeyStore(database));
   const tcp = new TcpFront({
@@ -151,6 +162,7 @@ async function main(): Promise<void> {
   const api = createApi({
     vms,
     snapshots,
+    drives,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
       get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),

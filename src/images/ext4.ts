@@ -39,7 +39,7 @@ export async function createOverlayDrive(
     } finally {
       await handle.close();
     }
-    await runTool("mkfs.ext4", formatArguments(temporary, sizeMib), options);
+    await formatExt4(temporary, { sizeMib, label: LABEL, ...options });
     await rename(temporary, file);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -47,12 +47,44 @@ export async function createOverlayDrive(
   }
 }
 
-function formatArguments(file: string, sizeMib: number): string[] {
+export interface Ext4Options {
+  sizeMib: number;
+  label?: string;
+  /** What it holds from the start: a folder of this host, of which everything becomes root's, and how many entries that has. */
+  content?: { folder: string; entries: number };
+  signal?: AbortSignal;
+}
+
+/** Makes an ext4 in a file of that size, without root. Throws INVALID_ARGUMENT when the content does not fit. */
+export async function formatExt4(file: string, options: Ext4Options): Promise<void> {
+  const { content, signal } = options;
+  const command = ["mkfs.ext4", ...formatArguments(file, options)];
+  // mkfs takes owners over with files: for a user who is not root, a namespace makes them root's.
+  const isMapped = content !== undefined && process.getuid?.() !== 0;
+  const [program, ...args] = isMapped ? ["unshare", "--map-root-user", "--", ...command] : command;
+  await runTool(program as string, args, { name: "mkfs.ext4", ...(signal && { signal }) }).catch((error: unknown) => {
+    const words = (error as Error).message;
+    if (content === undefined || !/Could not allocate|allocate (block|inode)|ext2 filesystem/i.test(words)) throw error;
+    throw new FirebreakError("INVALID_ARGUMENT", `the content does not fit a drive of ${options.sizeMib} MiB`, {
+      cause: error,
+      hint: "Give a larger --size, or none: then it is made as large as its content wants.",
+      details: { field: "sizeMib" },
+    });
+  });
+}
+
+/** Inodes per drive by mke2fs.conf: one for 4 KiB below 512 MiB, one for 16 KiB from there on. */
+function defaultInodes(sizeMib: number): number {
+  return (sizeMib * 2 ** 20) / (sizeMib < 512 ? 4096 : 16384);
+}
+
+function formatArguments(file: string, { sizeMib, label, content }: Ext4Options): string[] {
   const journalMib = sizeMib < 512 ? 4 : 16;
+  const wantedInodes = Math.ceil((content?.entries ?? 0) * 1.5) + 64;
   return [
     "-q",
     "-F",
-    ...["-L", LABEL],
+    ...(label === undefined ? [] : ["-L", label]),
     // mkfs takes smaller blocks for a small disk, and such a one could not be grown far.
     ...["-b", "4096"],
     // Blocks that only root may use make no sense where everything runs as root.
@@ -60,6 +92,8 @@ function formatArguments(file: string, sizeMib: number): string[] {
     ...["-J", `size=${journalMib}`],
     // root_owner: mkfs would give the root folder to whoever runs it. nodiscard: the file is a hole already.
     ...["-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0,nodiscard"],
+    ...(wantedInodes > defaultInodes(sizeMib) ? ["-N", String(wantedInodes)] : []),
+    ...(content === undefined ? [] : ["-d", content.folder]),
     file,
   ];
 }

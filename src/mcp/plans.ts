@@ -9,6 +9,8 @@ const MEANINGS: Record<string, string> = {
   restore_vmm: "bring up the saved machine",
   await_guest: "wait for its guest agent",
   personalise: "give it its name, clock and randomness",
+  attach_drives: "give it the drives that outlive it",
+  let_go_of_drives: "have it write out and let go of the drives that outlive it",
   pause_vmm: "make its CPUs stand still",
   resume_vmm: "let its CPUs go on",
   suspend_vmm: "save memory and devices to disk",

@@ -98,7 +98,9 @@ async function explain(
             "snapshots",
             "There is no snapshot; snapshot_create takes one.",
           )
-        : undefined;
+        : error.code === "DRIVE_NOT_FOUND"
+          ? await tellNames(client.driveList({ signal }), "drives", "There is no drive; drive_create makes one.")
+          : undefined;
   return hint === undefined ? error : new FirebreakError(error.code, error.message, { hint, cause: error });
 }
 

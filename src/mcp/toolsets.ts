@@ -1,17 +1,21 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
+import { driveTools } from "./drive/index.ts";
 import { guestTools } from "./guest/index.ts";
 import { imageTools } from "./image/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
 import { vmTools } from "./vm/index.ts";
+import { volumeTools } from "./volume/index.ts";
 
 /** All tools by toolset, which is the folder that they are in, in the order in which clients list them. */
 export const TOOLSETS = {
   guest: guestTools,
   vm: vmTools,
   snapshot: snapshotTools,
+  drive: driveTools,
+  volume: volumeTools,
   template: templateTools,
   image: imageTools,
 } as const satisfies Record<string, readonly AnyTool[]>;

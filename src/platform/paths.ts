@@ -21,6 +21,7 @@ export interface FirebreakPaths {
   vms: string;
   templates: string;
   snapshots: string;
+  drives: string;
   /** What is deleted already, until its blocks have been given back. */
   trash: string;
 }
@@ -40,6 +41,7 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPat
     vms: path.join(home, "vms"),
     templates: path.join(home, "templates"),
     snapshots: path.join(home, "snapshots"),
+    drives: path.join(home, "drives"),
     trash: path.join(home, "trash"),
   };
 }
@@ -69,7 +71,15 @@ export function checkSocketPath(socketPath: string): string {
 /** Makes the folders. The runtime folders admit VMM users to their own sub-folders only (0711). */
 export function createPaths(paths: FirebreakPaths): void {
   makeOwnFolder(paths.home, 0o700);
-  for (const folder of [paths.images, paths.kernels, paths.vms, paths.templates, paths.snapshots, paths.trash])
+  for (const folder of [
+    paths.images,
+    paths.kernels,
+    paths.vms,
+    paths.templates,
+    paths.snapshots,
+    paths.drives,
+    paths.trash,
+  ])
     mkdirSync(folder, { recursive: true });
   const base = path.dirname(paths.runtime);
   for (const folder of [base, paths.runtime, path.join(paths.runtime, "v")]) makeOwnFolder(folder, 0o711);

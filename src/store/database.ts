@@ -84,6 +84,26 @@ const MIGRATIONS: readonly string[] = [
      answer TEXT,
      expires_at INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE drives (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     state TEXT NOT NULL,
+     format TEXT NOT NULL,
+     size_mib INTEGER NOT NULL,
+     created_at TEXT NOT NULL
+   ) STRICT;
+   CREATE TABLE attachments (
+     drive_id TEXT NOT NULL REFERENCES drives (id),
+     vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+     slot INTEGER NOT NULL,
+     path TEXT,
+     read_only INTEGER NOT NULL,
+     state TEXT NOT NULL,
+     reason TEXT,
+     PRIMARY KEY (drive_id, vm_id),
+     UNIQUE (vm_id, slot),
+     UNIQUE (vm_id, path)
+   ) STRICT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

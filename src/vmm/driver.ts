@@ -151,7 +151,11 @@ export interface VmmDriver {
   /** Ends what a dead daemon left half done with a VMM (a save), so that its guest runs or is paused as wanted. */
   settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void>;
   /** Gives a running machine another drive, which its guest hears of a moment later; one that it has already is left as it is. */
-  attachDrive(record: VmmRecord, config: MachineConfig, drive: AttachedDrive): Promise<void>;
+  attachDrive(
+    record: VmmRecord,
+    config: Pick<MachineConfig, "exchangeDir" | "uid">,
+    drive: AttachedDrive,
+  ): Promise<void>;
   /** Takes a drive away, whether its guest lets go of it or not. One that is not there is taken away already. */
   detachDrive(record: VmmRecord, serial: string): Promise<void>;
   /** Enlarges a drive; the guest hears of it a moment later. */

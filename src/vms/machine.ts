@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import type { AccelName, MachineConfig } from "../vmm/driver.ts";
+import type { AccelName, AttachedDrive, MachineConfig } from "../vmm/driver.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 /** The machine of a VM. What was saved of one is restored only into an equal one. */
@@ -9,6 +9,8 @@ export function machineOf(
   paths: FirebreakPaths,
   rootfsPath: string,
   accel: AccelName,
+  /** Of one that is saved with its drives, or restored. */
+  attached: AttachedDrive[] = [],
 ): MachineConfig {
   return {
     vmId: record.id,
@@ -19,11 +21,16 @@ export function machineOf(
       { serial: "image", path: rootfsPath, readOnly: true },
       { serial: "overlay", path: overlayPath(record, paths), readOnly: false },
     ],
+    attached,
     runtimeDir: path.join(paths.runtime, "v", record.id),
-    exchangeDir: path.join(vmDir(record, paths), "exchange"),
+    exchangeDir: exchangeDirOf(record, paths),
     logPath: path.join(vmDir(record, paths), "vmm.log"),
     uid: record.uid,
   };
+}
+
+export function exchangeDirOf(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {
+  return path.join(vmDir(record, paths), "exchange");
 }
 
 export function vmDir(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {

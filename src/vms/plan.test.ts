@@ -23,6 +23,18 @@ test("a start that a dead daemon left half done ends the old VMM first", () => {
   assert.ok(steps.indexOf("end_vmm") < steps.indexOf("start_vmm"));
 });
 
+test("a VM with drives has them from its start on, and lets go of them before it is deleted", () => {
+  const facts = { state: "created", hasDrive: false, isVmmAlive: false, startFrom: boot, hasAttached: true } as const;
+  assert.deepEqual(kinds(planVm({ state: "running" }, facts)).slice(-3), ["personalise", "attach_drives", "mark"]);
+  // What was suspended has them as it was saved.
+  const suspended = { ...facts, state: "suspended", startFrom: { from: "suspension" } } as const;
+  assert.ok(!kinds(planVm({ state: "running" }, suspended)).includes("attach_drives"));
+  const running = { ...facts, state: "running", isVmmAlive: true } as const;
+  assert.deepEqual(kinds(planVm({ state: "absent" }, running)).slice(0, 3), ["mark", "let_go_of_drives", "end_vmm"]);
+  // One that stands still is not asked.
+  assert.ok(!kinds(planVm({ state: "absent" }, { ...running, state: "paused" })).includes("let_go_of_drives"));
+});
+
 test("a running VM that is wanted running needs nothing", () => {
   assert.deepEqual(
     planVm({ state: "running" }, { state: "running", hasDrive: true, isVmmAlive: true, startFrom: boot }),

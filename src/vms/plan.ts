@@ -15,6 +15,8 @@ export interface VmFacts {
   hasDrive: boolean;
   isVmmAlive: boolean;
   startFrom: StartFrom;
+  /** It has drives that are attached to it once it runs. */
+  hasAttached?: boolean;
 }
 
 /** What a VM is brought up from when it is not booted. */
@@ -28,6 +30,10 @@ export type VmStep =
   | { kind: "await_guest" }
   /** A new machine gets a name and ids of its own; the same one only the time and fresh randomness. */
   | { kind: "personalise"; identity: "new" | "same" }
+  /** Those that outlive it; one that was suspended has them already. */
+  | { kind: "attach_drives" }
+  /** What a guest has written to drives that outlive it is on them before it ends. */
+  | { kind: "let_go_of_drives" }
   | { kind: "pause_vmm" }
   | { kind: "resume_vmm" }
   /** Memory and devices go to disk, and the VMM ends. */
@@ -57,7 +63,15 @@ export function planVm(target: VmTarget, facts: VmFacts): VmStep[] {
     case "stopped":
       return planStopped(target.graceMs, facts);
     case "absent":
-      return [{ kind: "mark", state: "deleting" }, { kind: "end_vmm" }, { kind: "remove_files" }, { kind: "forget" }];
+      return [
+        { kind: "mark", state: "deleting" },
+        ...(facts.hasAttached && facts.isVmmAlive && facts.state === "running"
+          ? [{ kind: "let_go_of_drives" } as const]
+          : []),
+        { kind: "end_vmm" },
+        { kind: "remove_files" },
+        { kind: "forget" },
+      ];
   }
 }
 
@@ -74,7 +88,8 @@ function planRunning(facts: VmFacts): VmStep[] {
   ];
 }
 
-function planBringUp({ startFrom, hasDrive }: VmFacts): VmStep[] {
+function planBringUp({ startFrom, hasDrive, hasAttached }: VmFacts): VmStep[] {
+  const attach: VmStep[] = hasAttached ? [{ kind: "attach_drives" }] : [];
   switch (startFrom.from) {
     case "boot":
       return [
@@ -82,6 +97,7 @@ function planBringUp({ startFrom, hasDrive }: VmFacts): VmStep[] {
         { kind: "start_vmm" },
         { kind: "await_guest" },
         { kind: "personalise", identity: "new" },
+        ...attach,
       ];
     case "suspension":
       return [
@@ -97,6 +113,7 @@ function planBringUp({ startFrom, hasDrive }: VmFacts): VmStep[] {
         { kind: "restore_vmm", source: startFrom },
         { kind: "await_guest" },
         { kind: "personalise", identity: startFrom.from === "template" || startFrom.isFork ? "new" : "same" },
+        ...attach,
       ];
   }
 }

@@ -1,3 +1,4 @@
+import type { DriveFormat } from "../contract/drive.ts";
 import type { Progress } from "../contract/vm.ts";
 import type { BootFiles } from "../vmm/driver.ts";
 
@@ -19,6 +20,26 @@ export interface ImageRef {
 
 export interface KernelRef extends BootFiles {
   kernelId: string;
+}
+
+/** Files that drives are. Each throws HOST_DISK_FULL, and leaves no file then. */
+export interface DriveFiles {
+  /** An empty file system, or nothing but zeros. */
+  makeBlank(file: string, format: DriveFormat, sizeMib: number, signal?: AbortSignal): Promise<void>;
+  /** A drive with these bytes. Without a size it is as large as its content wants. Throws INVALID_ARGUMENT when they do not fit. */
+  makeFromBytes(
+    file: string,
+    bytes: AsyncIterable<Buffer>,
+    sizeMib: number | undefined,
+    signal?: AbortSignal,
+  ): Promise<{ format: DriveFormat; sizeMib: number }>;
+  /** A file system with what a tar archive holds. Throws ARCHIVE_INVALID, ARCHIVE_TOO_LARGE, INVALID_ARGUMENT when it does not fit. */
+  makeFromTar(
+    file: string,
+    archive: AsyncIterable<Buffer>,
+    sizeMib: number | undefined,
+    signal?: AbortSignal,
+  ): Promise<{ format: DriveFormat; sizeMib: number }>;
 }
 
 /** What a VM is made from. */

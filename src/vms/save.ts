@@ -2,7 +2,7 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Staged } from "../snapshots/saved-folder.ts";
-import type { SaveTarget, VmmDriver } from "../vmm/driver.ts";
+import type { AttachedDrive, SaveTarget, VmmDriver } from "../vmm/driver.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf } from "./machine.ts";
 import type { BootSource } from "./ports.ts";
@@ -17,6 +17,8 @@ export interface SaveVmOptions {
   /** What becomes of the VM; one that ends keeps its drive, which is not copied then. */
   afterwards: SaveTarget["afterwards"];
   name?: string;
+  /** Drives that are part of the machine that is saved. */
+  devices?: AttachedDrive[];
   signal?: AbortSignal;
 }
 
@@ -35,7 +37,7 @@ export async function saveVm(
 ): Promise<Manifest> {
   const { paths, driver, disk, afterwards } = options;
   const image = await options.source.resolveImage(record.imageDigest, {});
-  const machine = machineOf(record, paths, image.rootfsPath, live.vmm.accel);
+  const machine = machineOf(record, paths, image.rootfsPath, live.vmm.accel, options.devices);
   const host = await driver.describeHost(live.vmm.accel);
   const agent = record.agent ?? (await describeAgent(live));
   const isCopied = afterwards !== "end";

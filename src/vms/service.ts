@@ -13,6 +13,7 @@ import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import { Admission } from "./admission.ts";
+import type { AttachedDrives } from "./attached-drives.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { IdleWatch } from "./idle.ts";
 import { Lifetimes } from "./lifetimes.ts";
@@ -43,6 +44,7 @@ export interface VmServiceOptions {
   templates: Templates;
   snapshots: SavedFolder;
   disk: Disk;
+  attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
   admission?: Admission;
 }
@@ -235,6 +237,7 @@ export class VmService {
     if (request.name !== undefined) this.requireFreeName(request.name);
     const { admissionWaitMs, maxLifetimeMs } = request;
     await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
+    this.#options.attached.check(request.volumes ?? []);
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
     const record = this.#newRecord({
@@ -256,7 +259,8 @@ export class VmService {
       ...(request.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: request.idleTimeoutMs }),
       ...(maxLifetimeMs === undefined ? {} : { expiresAt: new Date(Date.now() + maxLifetimeMs).toISOString() }),
     });
-    return this.#startNew(record, { ...options, admissionWaitMs }, { image, kernel });
+    const claim = () => this.#options.attached.claim(record, request.volumes ?? []);
+    return this.#startNew(record, { ...options, admissionWaitMs }, { image, kernel }, claim);
   }
 
   /** A new VM that goes on where a snapshot stands. `snapshot` is the one that it will be said to come from. */
@@ -301,6 +305,8 @@ export class VmService {
       // Whole and of this host, before what is there is given up.
       await this.#sources.verify(saved);
       if (current.state !== "running" && current.state !== "paused") this.admit(current.memoryMib);
+      if (current.state === "running")
+        await this.#steps.run({ kind: "let_go_of_drives" }, { record: current, options });
       await this.#steps.run({ kind: "end_vmm" }, { record: current, options });
       // Of a machine that is given up: with the restored drive it would be no machine.
       await this.#steps.run({ kind: "discard_suspension" }, { record: current, options });
@@ -344,11 +350,14 @@ export class VmService {
     record: VmRecord,
     options: StartOptions,
     known: Pick<StepContext, "image" | "kernel"> = {},
+    /** Runs once the VM is noted, before it starts. */
+    prepare: () => void = () => {},
   ): Promise<Vm> {
     const { image, memoryMib, cpus, startFrom } = record;
     this.#options.store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
     this.#lifetimes.watch(record);
     try {
+      prepare();
       return await this.start(record.id, options, known);
     } catch (error) {
       // A VM that never ran is of no use to whoever asked for it; its console's end is in the error.
@@ -589,6 +598,7 @@ export class VmService {
       hasDrive: existsSync(overlayPath(record, paths)),
       isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
       startFrom: record.startFrom,
+      hasAttached: this.#options.attached.has(record),
     };
   }
 

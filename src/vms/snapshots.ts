@@ -7,6 +7,7 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
+import type { AttachedDrives } from "./attached-drives.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
 import type { VmService } from "./service.ts";
@@ -20,6 +21,7 @@ export interface VmSnapshotsOptions {
   driver: VmmDriver;
   source: BootSource;
   disk: Disk;
+  attached: AttachedDrives;
   snapshots: SavedFolder;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -139,7 +141,8 @@ export class VmSnapshots {
         const staged = await snapshots.stage(id);
         try {
           const afterwards = record.state === "paused" ? "stay_paused" : "continue";
-          const manifest = await saveVm(record, live, staged, { ...this.#options, ...options, id, afterwards });
+          const save = () => saveVm(record, live, staged, { ...this.#options, ...options, id, afterwards });
+          const manifest = await this.#options.attached.without(record, live, save);
           const saved = await snapshots.commit(staged, manifest);
           if (options.name !== undefined)
             store.note(record.id, { snapshot: id }, "snapshot", { name: options.name, id });

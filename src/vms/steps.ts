@@ -13,6 +13,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
+import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf, overlayPath, vmDir } from "./machine.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
@@ -52,6 +53,7 @@ export interface VmStepsOptions {
   sources: Sources;
   templates: Templates;
   disk: Disk;
+  attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
   open: (record: VmRecord) => LiveVm;
   close: (record: VmRecord) => void;
@@ -74,6 +76,8 @@ export class VmSteps {
       restore_vmm: (context, step) => this.#restoreVmm(context, step.source),
       await_guest: (context) => this.#awaitGuest(context),
       personalise: (context, step) => this.#personalise(context, step.identity),
+      attach_drives: ({ record }) => options.attached.attachAll(record, options.live(record) as LiveVm), // await_guest comes before
+      let_go_of_drives: ({ record }) => options.attached.letGo(record, options.live(record)),
       pause_vmm: ({ record }) => options.driver.pause(vmmOf(record)),
       resume_vmm: (context) => this.#resumeVmm(context),
       suspend_vmm: (context) => this.#suspendVmm(context),
@@ -205,7 +209,9 @@ export class VmSteps {
     const saved = await this.#findSaved(context, source);
     options.onProgress?.({ step: "restore", message: "restoring the VM" });
     const { accel } = saved.manifest.machine;
-    const machine = machineOf(record, paths, image.rootfsPath, accel);
+    // Only what was suspended was saved with its drives.
+    const attached = source.from === "suspension" ? this.#options.attached.devicesOf(record) : [];
+    const machine = machineOf(record, paths, image.rootfsPath, accel, attached);
     // From the moment that its guest may run, its drive is newer than what it was suspended to: that is never brought back again.
     if (source.from === "suspension") store.update(record.id, { startFrom: { from: "boot" } });
     const vmm = await driver.restore(machine, saved.machine, options.signal).catch(async (error: unknown) => {
@@ -328,7 +334,12 @@ export class VmSteps {
     const folder = sources.suspension(record);
     const staged = await folder.stage(record.id);
     try {
-      const manifest = await saveVm(record, live, staged, { ...this.#options, afterwards: "end", id: record.id });
+      const manifest = await saveVm(record, live, staged, {
+        ...this.#options,
+        afterwards: "end",
+        id: record.id,
+        devices: this.#options.attached.devicesOf(record),
+      });
       await folder.commit(staged, manifest);
     } catch (error) {
       await folder.discard(staged);

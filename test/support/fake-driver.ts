@@ -99,7 +99,7 @@ export class FakeDriver implements VmmDriver {
   /** Called before a drive is attached or detached. */
   onDrive: (serial: string) => Promise<void> = async () => {};
 
-  async attachDrive(record: VmmRecord, _config: MachineConfig, drive: AttachedDrive): Promise<void> {
+  async attachDrive(record: VmmRecord, _config: unknown, drive: AttachedDrive): Promise<void> {
     await this.onDrive(drive.serial);
     const others = (this.attached.get(record.pid) ?? []).filter(({ serial }) => serial !== drive.serial);
     if (others.some(({ slot }) => slot === drive.slot))

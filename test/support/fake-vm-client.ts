@@ -9,6 +9,7 @@ import type { GuestExec, VmClient } from "../../src/mcp/vm-client.ts";
 import { CallStore } from "../../src/store/calls.ts";
 import { ConfirmationStore } from "../../src/store/confirmations.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { createFakeDrives } from "./fake-drive-client.ts";
 
 /** What a fake command writes, one chunk a step. */
 export interface FakeRun {
@@ -63,6 +64,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
   const running = new Set<() => void>();
   const fake: FakeVmClient = {
     nowMs: Date.now(),
+    ...createFakeDrives((name) => fake.vmGet(name)),
     files: new Map(),
     vms: names.map(fakeVm),
     snapshots: [],

@@ -5,13 +5,17 @@ import path from "node:path";
 import { ImageLibrary } from "../../src/daemon/boot-source.ts";
 import { HostDisk } from "../../src/daemon/host-disk.ts";
 import { removeStrays } from "../../src/daemon/strays.ts";
+import { HostDriveFiles } from "../../src/images/drive-files.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
 import { SavedFolder } from "../../src/snapshots/saved-folder.ts";
 import { type TemplateSpec, Templates } from "../../src/snapshots/templates.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { SqliteDriveStore } from "../../src/store/drives.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
+import { AttachedDrives } from "../../src/vms/attached-drives.ts";
+import { Drives } from "../../src/vms/drives.ts";
 import { FIRST_VM_UID, VmService } from "../../src/vms/service.ts";
 import { VmSnapshots } from "../../src/vms/snapshots.ts";
 import type { VmStore } from "../../src/vms/vm-store.ts";
@@ -46,13 +50,19 @@ export async function openSavingService(folder: string, watch: (store: VmStore) 
   const snapshotFolder = new SavedFolder(paths.snapshots, disk);
   const runtimeDir = path.join(paths.runtime, "v");
   const templates = new Templates({ folder: templateFolder, driver, disk, runtimeDir, uid: FIRST_VM_UID - 2, log });
-  const parts = { paths, store, driver, source, disk, log, snapshots: snapshotFolder };
+  const driveStore = new SqliteDriveStore(database);
+  const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
+  const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
   const vms = new VmService({ ...parts, templates });
   const snapshots = new VmSnapshots({ ...parts, vms });
+  const files = new HostDriveFiles();
+  const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files, log });
   await vms.recover();
   await templateFolder.sweep();
   await snapshotFolder.sweep();
   await removeStrays(paths, () => new Set(store.list().map((record) => record.id)));
+  await drives.sweep();
+  await drives.recover();
   const spec = async (): Promise<TemplateSpec> => ({
     ...FAULT_KIND,
     image: await source.resolveImage(FAULT_KIND.image, {}),
@@ -64,7 +74,7 @@ export async function openSavingService(folder: string, watch: (store: VmStore) 
     driver.close();
     database.close();
   };
-  return { paths, store, driver, disk, templates, templateFolder, snapshotFolder, vms, snapshots, spec, close };
+  return { paths, store, driver, disk, templates, templateFolder, snapshotFolder, vms, snapshots, drives, spec, close };
 }
 
 export type SavingService = Awaited<ReturnType<typeof openSavingService>>;

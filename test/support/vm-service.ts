@@ -2,11 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type VmCreate, type VmState, vmCreateSchema } from "../../src/contract/vm.ts";
+import { HostDriveFiles } from "../../src/images/drive-files.ts";
 import { createPaths, resolvePaths } from "../../src/platform/paths.ts";
 import { SavedFolder } from "../../src/snapshots/saved-folder.ts";
 import { Templates } from "../../src/snapshots/templates.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { SqliteDriveStore } from "../../src/store/drives.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
+import { AttachedDrives } from "../../src/vms/attached-drives.ts";
+import { Drives } from "../../src/vms/drives.ts";
 import type { BootSource } from "../../src/vms/ports.ts";
 import { VmService } from "../../src/vms/service.ts";
 import { VmSnapshots } from "../../src/vms/snapshots.ts";
@@ -33,6 +37,8 @@ export function openVmService() {
   const database = openDatabase(paths.database);
   const store = new SqliteVmStore(database);
   const disk = new FakeDisk();
+  const driveStore = new SqliteDriveStore(database);
+  const driveFiles = new HostDriveFiles();
   const open = () => {
     const snapshots = new SavedFolder(paths.snapshots, disk);
     const templates = new Templates({
@@ -43,15 +49,22 @@ export function openVmService() {
       uid: 1,
       log: () => {},
     });
-    const parts = { paths, store, driver, source, disk, snapshots, log: () => {} };
+    const log = () => {};
+    const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
+    const parts = { paths, store, driver, source, disk, snapshots, attached, log };
     const vms = new VmService({ ...parts, templates });
-    return { vms, templates, snapshots: new VmSnapshots({ ...parts, vms }) };
+    const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files: driveFiles, log });
+    return { vms, templates, drives, snapshots: new VmSnapshots({ ...parts, vms }) };
   };
-  let { vms, templates, snapshots } = open();
+  let { vms, templates, snapshots, drives } = open();
   return {
     paths,
     driver,
     store,
+    driveStore,
+    get drives() {
+      return drives;
+    },
     get vms() {
       return vms;
     },
@@ -70,8 +83,10 @@ export function openVmService() {
     /** The old service is dropped as it stands, as by kill -9; a new one recovers. */
     restart: async () => {
       vms.close();
-      ({ vms, templates, snapshots } = open());
+      ({ vms, templates, snapshots, drives } = open());
       await vms.recover();
+      await drives.sweep();
+      await drives.recover();
     },
     close: async () => {
       for (const vm of vms.list()) await vms.delete(vm.id);

@@ -32,7 +32,7 @@ pub async fn wait_for(serial: &str) -> Result<Device> {
     let started = Instant::now();
     let mut has_rescanned = false;
     loop {
-        if let Some(device) = find(serial).filter(|device| Path::new(&device.node).exists()) {
+        if let Some(device) = find(serial).filter(Device::is_ready) {
             return Ok(device);
         }
         let waited = started.elapsed();
@@ -95,6 +95,17 @@ impl Device {
         let page = fs::read(self.folder.join("device/vpd_pg80")).ok()?;
         let text = std::str::from_utf8(page.get(4..)?).ok()?;
         Some(text.trim_matches(['\0', ' ']).to_owned())
+    }
+
+    /// It has a name in /sys a moment before it can be opened. What else is wrong with it is for whoever opens it to tell.
+    fn is_ready(&self) -> bool {
+        use rustix::io::Errno;
+        let readable = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&self.node, readable, Mode::empty());
+        !matches!(
+            opened,
+            Err(Errno::NXIO | Errno::NODEV | Errno::NOENT | Errno::NOMEDIUM)
+        )
     }
 
     pub fn open(&self) -> Result<OwnedFd> {

@@ -64,6 +64,12 @@ impl Drives {
         }
     }
 
+    /// Whether the kernel has what drives need, or can get it.
+    pub fn are_possible(&self, role: Role) -> bool {
+        let is_there = || Path::new("/sys/bus/scsi/drivers/sd").exists();
+        role == Role::Host || self.modules.borrow().is_some() || is_there()
+    }
+
     /// What a controller needs is inserted with the first drive: a guest that has none does not pay for it.
     async fn insert_modules(&self) -> Result<()> {
         let modules = self.modules.borrow_mut().take();

@@ -110,7 +110,7 @@ async fn whole(
 ) -> Result<Reply> {
     let no_content = Ok(Reply::Empty(StatusCode::NO_CONTENT));
     match (method.as_str(), segments) {
-        ("GET", ["v1", "hello"]) => Ok(Reply::Json(stats::hello())),
+        ("GET", ["v1", "hello"]) => Ok(Reply::Json(stats::hello(agent))),
         ("GET", ["v1", "stats"]) => stats::stats().map(Reply::Json),
         ("PUT", ["v1", "personalise"]) => {
             personalise::apply(agent, body.json().await?).await?;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { ExpiryAction, VmCreate } from "../../contract/vm.ts";
-import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart } from "../parse.ts";
+import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart, parseVolume } from "../parse.ts";
 
 export interface VmOptionValues {
   image?: string;
@@ -10,6 +10,7 @@ export interface VmOptionValues {
   accel?: string;
   env?: string[];
   cold?: boolean;
+  volume?: string[];
   idleTimeout?: string;
   label?: string[];
   restart?: string;
@@ -32,6 +33,11 @@ export function addVmOptions(command: Command): Command {
       collect,
     )
     .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind")
+    .option(
+      "-v, --volume <name:/path>",
+      "a volume to mount there; NAME:/PATH:ro for reading only (repeatable)",
+      collect,
+    )
     .option("-l, --label <key=value>", "a label to find it by (repeatable)", collect)
     .option("--max-lifetime <time>", "end it after this long, such as 8h; see --on-expiry")
     .option("--wait-for-memory <time>", "wait this long for the host's memory instead of failing at once");
@@ -67,6 +73,7 @@ export function toVmCreate(options: VmOptionValues): VmCreate {
       ? {}
       : { admissionWaitMs: parseDurationMs("--wait-for-memory", options.waitForMemory) }),
     ...(options.label === undefined ? {} : { labels: parseLabels(options.label) }),
+    ...(options.volume === undefined ? {} : { volumes: options.volume.map(parseVolume) }),
     env: parseEnv(options.env ?? []),
   };
 }

@@ -1,5 +1,6 @@
 import { callRoutes } from "./call.ts";
 import { daemonRoutes } from "./daemon.ts";
+import { driveRoutes } from "./drive.ts";
 import { eventRoutes } from "./event.ts";
 import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./file.ts";
@@ -9,6 +10,7 @@ import { keyRoutes } from "./key.ts";
 import type { Route } from "./route.ts";
 import { snapshotRoutes } from "./snapshot.ts";
 import { vmRoutes } from "./vm.ts";
+import { volumeRoutes } from "./volume.ts";
 
 /** All requests that the API answers, by noun: one group for each of the daemon's `<noun>-routes.ts`. */
 export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
@@ -18,6 +20,8 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   file: fileRoutes,
   event: eventRoutes,
   snapshot: snapshotRoutes,
+  drive: driveRoutes,
+  volume: volumeRoutes,
   image: imageRoutes,
   kernel: kernelRoutes,
   key: keyRoutes,

@@ -3,6 +3,7 @@ import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.t
 import { addCallRoutes, type CallDeps } from "./call-routes.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
+import { addDriveRoutes, type DriveDeps } from "./drive-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
@@ -13,8 +14,18 @@ import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
+import { addVolumeRoutes } from "./volume-routes.ts";
 
-export interface ApiDeps extends VmDeps, ImageDeps, KernelDeps, SnapshotDeps, KeyDeps, CallDeps, McpDeps, DaemonDeps {
+export interface ApiDeps
+  extends VmDeps,
+    ImageDeps,
+    KernelDeps,
+    SnapshotDeps,
+    DriveDeps,
+    KeyDeps,
+    CallDeps,
+    McpDeps,
+    DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -33,6 +44,8 @@ export function createApi(deps: ApiDeps): Api {
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);
+  addDriveRoutes(api, deps);
+  addVolumeRoutes(api, deps);
   addKeyRoutes(api, deps);
   addCallRoutes(api, deps);
   addMcpRoutes(api, deps);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { mountPathSchema } from "../../contract/mount-path.ts";
 import {
   DEFAULTS,
   envSchema,
@@ -39,6 +40,17 @@ const inputSchema = z.strictObject({
     .max(MAX_IDLE_TIMEOUT_MS / 1000)
     .optional()
     .describe("Suspend it when unused for this long; the next use brings it back (default: never)."),
+  volumes: z
+    .array(
+      z.strictObject({
+        volume: nameSchema.describe("Name of the volume."),
+        path: mountPathSchema.describe("Where it is mounted."),
+        read_only: z.boolean().optional().describe("Default: false."),
+      }),
+    )
+    .max(16)
+    .optional()
+    .describe("Volumes to mount (volume_create makes one)."),
   cold: z
     .boolean()
     .optional()
@@ -74,6 +86,11 @@ export const vmCreate = defineTool({
   },
 });
 
+function toVolume(args: { volume: string; path: string; read_only?: boolean | undefined }) {
+  const { volume, path, read_only: readOnly } = args;
+  return { volume, path, ...(readOnly === undefined ? {} : { readOnly }) };
+}
+
 function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
   return {
     ...(args.name === undefined ? {} : { name: args.name }),
@@ -83,6 +100,7 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.disk_mib === undefined ? {} : { diskMib: args.disk_mib }),
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
+    ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),
   };
 }

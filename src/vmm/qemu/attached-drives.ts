@@ -6,6 +6,8 @@ import type { AttachedDrive, MachineConfig } from "../driver.ts";
 import { attachedDevice, attachedIds, attachedNode, EXCHANGE_FD } from "./command-line.ts";
 import type { QmpClient } from "./qmp.ts";
 
+type ExchangeConfig = Pick<MachineConfig, "exchangeDir" | "uid">;
+
 /** QEMU takes a SCSI device away at once, whatever its guest does with it; it says so a moment later. */
 const UNPLUG_DEADLINE_MS = 5_000;
 const PAUSE_MS = 5;
@@ -14,7 +16,7 @@ const PAUSE_MS = 5;
  * Gives QEMU's guest another drive. QEMU's user reaches no file of ours: the drive has a second name in the folder that QEMU inherited
  * for as long as it takes to open it, and only a writable one is that user's.
  */
-export async function plugIn(qmp: QmpClient, config: MachineConfig, drive: AttachedDrive): Promise<void> {
+export async function plugIn(qmp: QmpClient, config: ExchangeConfig, drive: AttachedDrive): Promise<void> {
   const { device, node } = attachedIds(drive.serial);
   if (!(await hasNode(qmp, node))) await openNode(qmp, config, drive);
   if (await hasDevice(qmp, device)) return;
@@ -26,7 +28,7 @@ export async function plugIn(qmp: QmpClient, config: MachineConfig, drive: Attac
   }
 }
 
-async function openNode(qmp: QmpClient, config: MachineConfig, drive: AttachedDrive): Promise<void> {
+async function openNode(qmp: QmpClient, config: ExchangeConfig, drive: AttachedDrive): Promise<void> {
   const { exchangeDir, uid } = config;
   if (exchangeDir === undefined)
     throw new FirebreakError("INTERNAL", "a machine without an exchange folder is given no drives");

@@ -231,7 +231,11 @@ export class QemuDriver implements VmmDriver {
     if (wanted === "running") await continueGuest(qmp);
   }
 
-  async attachDrive(record: VmmRecord, config: MachineConfig, drive: AttachedDrive): Promise<void> {
+  async attachDrive(
+    record: VmmRecord,
+    config: Pick<MachineConfig, "exchangeDir" | "uid">,
+    drive: AttachedDrive,
+  ): Promise<void> {
     await this.#loads.get(record.pid);
     await plugIn(await this.#control(record), config, drive);
   }

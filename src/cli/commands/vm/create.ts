@@ -18,7 +18,7 @@ Examples:
   $ firebreak vm create
   $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1
   $ firebreak vm create web --idle-timeout 10m --label team=infra
-  $ firebreak vm create db --restart on-failure:5
+  $ firebreak vm create db --restart on-failure:5 --volume data:/var/lib/data
   $ firebreak vm create trial --max-lifetime 8h --on-expiry delete`,
     )
     .action(async (name: string | undefined, options: VmOptionValues) => {
