@@ -225,6 +225,21 @@ test("a legacy client whose connection broke reads on where it was, and its call
   await mcp.close();
 });
 
+test("the stream of a legacy client's call ends when the call is cancelled", async () => {
+  const fake = createFakeVmClient(["web"], { isEndless: true });
+  const mcp = await serveHttpMcp(fake);
+  const session = await initialize(mcp);
+  const calling = post(mcp, callOf(7, "run_command", { vm: "web", command: "x" }), session);
+  await waitFor(() => fake.specs.length === 1);
+  const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 7 } };
+  assert.equal((await post(mcp, cancelled, session)).status, 202);
+  const { messages, lastId } = readEvents((await calling).text);
+  assert.deepEqual(messages, []);
+  assert.equal(fake.closedExecs, 1);
+  assert.equal((await send(mcp, "GET", { ...session, "last-event-id": lastId })).status, 405);
+  await mcp.close();
+});
+
 test("a legacy client goes on with its session when the server is another one, and hears that a call was lost", async () => {
   const store = new MemoryMcpSessionStore();
   const fake = createFakeVmClient(["web"], { isEndless: true });

@@ -7,7 +7,7 @@ import {
   type Server,
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
-import { answerWithEvents, RPC_ERROR } from "./answers.ts";
+import { answerWithEvents, RPC_ERROR, refuse } from "./answers.ts";
 import { decodeEventId, EventBuffer, isRequestId } from "./event-buffer.ts";
 import { respond } from "./respond.ts";
 import type { McpSessionRecord } from "./session-store.ts";
@@ -130,7 +130,17 @@ export class LegacySession {
     const response = await this.#current.run(exchange, () =>
       this.#transport.handleRequest(request, { parsedBody: body }),
     );
+    for (const requestId of cancelledIdsOf(body)) this.#endCancelled(requestId);
     this.#settle(exchange, await respond(outgoing, response));
+  }
+
+  /** A request that its client has cancelled is not answered: what its answer would have gone out on ends now. */
+  #endCancelled(requestId: RequestId): void {
+    const exchange = [...this.#exchanges.values()].find(({ requestIds }) => requestIds.includes(requestId));
+    // Others of the same POST go on.
+    if (exchange?.streamId === undefined || exchange.requestIds.length > 1) return;
+    this.#forget(exchange, exchange.streamId);
+    this.#transport.closeSSEStream(requestId);
   }
 
   async #listen(request: Request, outgoing: ServerResponse): Promise<void> {
@@ -151,6 +161,11 @@ export class LegacySession {
       await respond(outgoing, await this.#transport.handleRequest(request));
       return;
     }
+    if (streamId !== undefined) {
+      const message = "nothing more comes of what has been answered, or cancelled";
+      await respond(outgoing, refuse(405, { code: RPC_ERROR.transport, message }, { headers: { allow: "POST" } }));
+      return;
+    }
     const lost = decodeEventId(lastEventId)?.requestIds ?? [];
     if (lost.length > 0) {
       await respond(outgoing, answerWithEvents(lost.map(answerLost)));
@@ -167,10 +182,10 @@ export class LegacySession {
   #settle(exchange: Exchange, isWhole: boolean): void {
     const { streamId } = exchange;
     if (streamId === undefined) {
+      exchange.isOver = true;
       if (!isWhole) this.#cancel(exchange);
     } else if (isWhole && this.#isAnswered(exchange)) {
-      this.#buffer.forget(streamId);
-      this.#exchanges.delete(streamId);
+      this.#forget(exchange, streamId);
     } else this.#awaitReader(exchange, streamId);
   }
 
@@ -179,10 +194,16 @@ export class LegacySession {
     clearTimeout(exchange.grace);
     exchange.grace = setTimeout(() => {
       this.#cancel(exchange);
-      this.#exchanges.delete(streamId);
-      this.#buffer.forget(streamId);
+      this.#forget(exchange, streamId);
     }, this.#options.graceMs ?? RESUME_GRACE_MS);
     exchange.grace.unref();
+  }
+
+  #forget(exchange: Exchange, streamId: string): void {
+    exchange.isOver = true;
+    clearTimeout(exchange.grace);
+    this.#exchanges.delete(streamId);
+    this.#buffer.forget(streamId);
   }
 
   #isAnswered(exchange: Exchange): boolean {
@@ -191,7 +212,6 @@ export class LegacySession {
 
   /** As if the client had cancelled its requests: nobody will read their answers. */
   #cancel(exchange: Exchange): void {
-    exchange.isOver = true;
     for (const requestId of exchange.requestIds) {
       const params = { requestId, reason: "the client is gone" };
       this.#transport.onmessage?.({ jsonrpc: "2.0", method: "notifications/cancelled", params });
@@ -216,6 +236,14 @@ function requestIdsOf(body: unknown): RequestId[] {
   return messages
     .filter((message) => isJSONRPCRequest(message))
     .map(({ id }) => id)
+    .filter(isRequestId);
+}
+
+function cancelledIdsOf(body: unknown): RequestId[] {
+  const messages = (Array.isArray(body) ? body : [body]) as { method?: unknown; params?: { requestId?: unknown } }[];
+  return messages
+    .filter((message) => message?.method === "notifications/cancelled")
+    .map(({ params }) => params?.requestId)
     .filter(isRequestId);
 }
 
