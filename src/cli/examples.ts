@@ -79,6 +79,10 @@ export const EXAMPLES: Record<string, string[]> = {
   "key create": ["firebreak key create laptop", "firebreak key create ci --expires 30d"],
   "key list": ["firebreak key list"],
   "key revoke": ["firebreak key revoke laptop"],
+  "mcp-bridge": [
+    "claude mcp add firebreak --env FIREBREAK_API_KEY=$KEY -- firebreak mcp-bridge --url https://vms.example.com",
+    "firebreak mcp-bridge --url http://127.0.0.1:9600 --api-key-file ~/.config/firebreak-key",
+  ],
   "daemon start": [
     "firebreak daemon start",
     "firebreak daemon start --listen 127.0.0.1:9600",

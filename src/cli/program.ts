@@ -36,6 +36,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,
   api: async () => (await import("./commands/api/index.ts")).addApiCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
+  "mcp-bridge": async () => (await import("./commands/mcp-bridge.ts")).addMcpBridge,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
   completion: async () => (await import("./commands/completion.ts")).addCompletion,

@@ -48,6 +48,8 @@ export function describeRegistrations(program: string): string {
     ...listRegistrations(program).flatMap(({ client, where, text }) => ["", `${client}: ${where}`, ...indent(text)]),
     "",
     "Each client then has the tools run_command, file_* and vm_*. State is shared with the firebreak command.",
+    "For a daemon on another host, 'mcp-bridge --url URL' stands in place of 'serve mcp', with the key in FIREBREAK_API_KEY;",
+    "or the client speaks HTTP with URL/mcp itself: firebreak mcp-bridge --help",
   ];
   return `${lines.join("\n")}\n`;
 }
