@@ -392,20 +392,24 @@ export class DaemonClient {
     );
   }
 
-  async execList(vm: string): Promise<ExecInfo[]> {
-    return (await this.#http.json<{ execs: ExecInfo[] }>("GET", `${vmPath(vm)}/execs`)).execs;
+  async execList(vm: string, options: CallOptions = {}): Promise<ExecInfo[]> {
+    return (await this.#http.json<{ execs: ExecInfo[] }>("GET", `${vmPath(vm)}/execs`, options)).execs;
   }
 
-  async execSignal(vm: string, id: string, signal: string): Promise<void> {
-    await this.#http.json("POST", `${execPath(vm, id)}/signal`, {}, { signal });
+  execGet(vm: string, id: string, options: CallOptions = {}): Promise<ExecInfo> {
+    return this.#http.json("GET", execPath(vm, id), options);
+  }
+
+  async execSignal(vm: string, id: string, signal: string, options: CallOptions = {}): Promise<void> {
+    await this.#http.json("POST", `${execPath(vm, id)}/signal`, options, { signal });
   }
 
   async execResize(vm: string, id: string, size: { cols: number; rows: number }): Promise<void> {
     await this.#http.json("POST", `${execPath(vm, id)}/resize`, {}, size);
   }
 
-  async execKill(vm: string, id: string, graceMs?: number): Promise<void> {
-    await this.#http.json("POST", `${execPath(vm, id)}/kill`, {}, graceMs === undefined ? {} : { graceMs });
+  async execKill(vm: string, id: string, graceMs?: number, options: CallOptions = {}): Promise<void> {
+    await this.#http.json("POST", `${execPath(vm, id)}/kill`, options, graceMs === undefined ? {} : { graceMs });
   }
 
   fileStat(vm: string, path: string, options: CallOptions = {}): Promise<FileStat> {

@@ -277,6 +277,13 @@ export const execSpecSchema = z.strictObject({
     .describe("a terminal for it; its output is all stdout then"),
   stdin: z.boolean().optional().describe("it has input: STDIN frames; without, its input is empty"),
   detach: z.boolean().optional().describe("goes on without the caller: the answer ends with STARTED"),
+  spoolBytes: z
+    .number()
+    .int()
+    .min(64 * 1024)
+    .max(16 * 1024 * 1024)
+    .optional()
+    .describe("how much of its newest output the guest keeps for whoever attaches to it (default: 1 MiB)"),
 });
 export type ExecRequest = z.input<typeof execSpecSchema>;
 

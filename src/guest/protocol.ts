@@ -71,7 +71,13 @@ export const execExitSchema = z.object({
 export type ExecExit = z.infer<typeof execExitSchema>;
 
 const execId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
-export const execStartedSchema = z.object({ id: execId, pid: count, offset: count });
+export const execStartedSchema = z.object({
+  id: execId,
+  pid: count,
+  offset: count,
+  /** How much input the command's pipe has taken so far. */
+  stdinBytes: count.optional(),
+});
 export type ExecStarted = z.infer<typeof execStartedSchema>;
 export const execSkippedSchema = z.object({ bytes: count });
 

@@ -36,7 +36,7 @@ function bindingOf(tool: AnyTool, call: PreparedCall, plan: Plan) {
   return {
     tool: tool.name,
     argumentsDigest: digestOf(call.args),
-    stateDigest: digestOf({ steps: plan.steps, state: plan.state }),
+    stateDigest: digestOf(plan.state),
   };
 }
 

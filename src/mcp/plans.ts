@@ -34,6 +34,6 @@ export function describeSteps(steps: VmPlan["steps"]): string[] {
 export function planTo(state: PlanRequest["state"]): Planner<{ vm: string }> {
   return async ({ vm: nameOrId }, { client, signal }) => {
     const { vm, steps } = await client.vmPlan(nameOrId, { state }, { signal });
-    return { steps: describeSteps(steps), state: vm, pinned: { vm: vm.id }, vm: vm.name };
+    return { steps: describeSteps(steps), state: { vm, steps }, pinned: { vm: vm.id }, vm: vm.name };
   };
 }

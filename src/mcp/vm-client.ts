@@ -56,6 +56,10 @@ export interface VmClient
     | "confirmationCreate"
     | "confirmationRedeem"
     | "callClaim"
+    | "execGet"
+    | "execList"
+    | "execSignal"
+    | "execKill"
   > {
   exec(...parameters: Parameters<DaemonClient["exec"]>): Promise<GuestExec>;
   execAttach(...parameters: Parameters<DaemonClient["execAttach"]>): Promise<GuestExec>;

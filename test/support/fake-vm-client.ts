@@ -179,6 +179,19 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       );
     },
     execAttach: async () => createFakeExec(run, () => {}, running),
+    execList: async (vm) => [await fake.execGet(vm, "exec-1")],
+    execGet: async (vm, id) => {
+      await fake.vmGet(vm);
+      if (id !== "exec-1") throw new FirebreakError("EXEC_NOT_FOUND", `no exec has the id '${id}'`);
+      const outputBytes = (run.output ?? []).reduce((sum, { bytes }) => sum + bytes.length, 0);
+      const end = {
+        state: run.isEndless ? "running" : "exited",
+        exit: run.isEndless ? null : { ...EXIT, ...run.exit },
+      } as const;
+      return { id, argv: ["sh", "-c", "x"], pid: 42, startedAtMs: 0, outputBytes, spooledFrom: 0, tty: false, ...end };
+    },
+    execSignal: async () => {},
+    execKill: async () => {},
     vmLogs: async (name, isFollowed, options) => {
       await fake.vmGet(name);
       const log = new PassThrough();

@@ -1,3 +1,5 @@
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+
 /** Bytes as a caller gets them: text where they are text, base64 otherwise. Either way nothing is lost. */
 export interface EncodedBytes {
   content: string;
@@ -58,4 +60,14 @@ export const SIGNATURE_BYTES = 16;
 export function detectImage(head: Uint8Array): string | undefined {
   const latin1 = Buffer.from(head.subarray(0, SIGNATURE_BYTES)).toString("latin1");
   return SIGNATURES.find(({ matches }) => matches(latin1))?.mimeType;
+}
+
+/** Node skips what is not base64; a caller's slip must not become a damaged file. */
+export function decodeBase64(tool: string, content: string): Buffer {
+  const compact = content.replace(/\s+/g, "");
+  const bytes = Buffer.from(compact, "base64");
+  if (bytes.toString("base64").replace(/=+$/, "") === compact.replace(/=+$/, "")) return bytes;
+  throw new FirebreakError("INVALID_ARGUMENT", `${tool}: 'content' is not base64`, {
+    hint: "Pass plain text with encoding 'text'.",
+  });
 }

@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { z } from "zod";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool } from "../tool.ts";
 import { pathArgument, vmArgument } from "../vm-argument.ts";
+import { decodeBase64 } from "./bytes.ts";
 import { resolveVm } from "./resolve-vm.ts";
 
 const inputSchema = z.strictObject({
@@ -28,7 +28,8 @@ export const fileWrite = defineTool({
   outputSchema: z.strictObject({ vm: z.string(), path: z.string(), size_bytes: z.int(), mode: z.string() }),
   handler: async (args, context) => {
     const { client, signal } = context;
-    const bytes = args.encoding === "base64" ? decodeBase64(args.content) : Buffer.from(args.content, "utf8");
+    const bytes =
+      args.encoding === "base64" ? decodeBase64("file_write", args.content) : Buffer.from(args.content, "utf8");
     const vm = await resolveVm(args.vm, context);
     const settings = { parents: args.create_parents, ...(args.mode === undefined ? {} : { mode: args.mode }) };
     const stat = await client.fileWrite(vm, args.path, Readable.from(bytes.length === 0 ? [] : [bytes]), settings, {
@@ -42,13 +43,3 @@ export const fileWrite = defineTool({
     };
   },
 });
-
-/** Node skips what is not base64; a caller's slip must not become a damaged file. */
-function decodeBase64(content: string): Buffer {
-  const compact = content.replace(/\s+/g, "");
-  const bytes = Buffer.from(compact, "base64");
-  if (bytes.toString("base64").replace(/=+$/, "") === compact.replace(/=+$/, "")) return bytes;
-  throw new FirebreakError("INVALID_ARGUMENT", "file_write: 'content' is not base64", {
-    hint: "Pass plain text with encoding 'text'.",
-  });
-}

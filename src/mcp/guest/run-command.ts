@@ -5,6 +5,7 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool, type ToolContext } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import type { GuestExec } from "../vm-client.ts";
+import { startInBackground } from "./background.ts";
 import { endOnAbort } from "./exec-end.ts";
 import { OutputCapture } from "./output-capture.ts";
 import { type FinishedRun, reportRun, runReportSchema } from "./run-report.ts";
@@ -52,14 +53,18 @@ const inputSchema = z.strictObject({
     .int()
     .min(1)
     .max(MAX_TIMEOUT_MS)
-    .default(DEFAULT_TIMEOUT_MS)
-    .describe("The command and its process group are ended after this time."),
+    .optional()
+    .describe(
+      `The command and its process group are ended after this time (default: ${DEFAULT_TIMEOUT_MS}; in the background: never).`,
+    ),
   max_output_bytes: z
     .int()
     .min(1024)
     .max(MAX_OUTPUT_BYTES)
     .default(DEFAULT_OUTPUT_BYTES)
     .describe("How much of each stream the answer carries."),
+  background: z.boolean().default(false).describe("Return at once, with exec_id; the command goes on."),
+  keep_stdin: z.boolean().default(false).describe("In the background: leave its input open for command_input."),
 });
 type Arguments = z.output<typeof inputSchema>;
 
@@ -69,7 +74,7 @@ export const runCommand = defineTool({
   description: [
     "Runs a command inside a VM (never on this machine) and returns exit code, stdout and stderr. The VM has no network. A non-zero exit code is a result, not an error.",
     `Of a stream longer than max_output_bytes the answer has start and end and states the cut (of output that is not text: only the start). The stream from its start, up to ${MAX_SAVED_BYTES / MIB} MiB, is then a file in the VM below ${SAVED_OUTPUT_DIR}, named in the answer: file_read with offset reads the rest. The newest ${MAX_SAVED_TOTAL_BYTES / MIB} MiB of such files are kept.`,
-    "The call returns when the command itself ends: a child left in the background goes on without holding it up.",
+    "The call returns when the command itself ends: a child left in the background goes on without holding it up. With background: true it returns at once; command_output, command_status, command_input and command_kill go on from there.",
     "Cancelling the call, or its timeout, ends the command with its process group.",
   ].join(" "),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
@@ -81,6 +86,7 @@ export const runCommand = defineTool({
     const spec = toExecRequest(args);
     const vm = await client.vmGet(args.vm, { signal });
     if (signal.aborted) throw canceled(signal.reason);
+    if (args.background) return startInBackground(vm.name, spec, args.stdin, args.keep_stdin, context);
     // Without the signal: endOnAbort knows when hanging up is of use.
     const exec = await client.exec(vm.name, spec, { onProgress: context.onProgress });
     const release = endOnAbort(exec, signal, () => void sendStdin(exec, args.stdin));
@@ -106,10 +112,14 @@ function toExecRequest(args: Arguments): ExecRequest {
       hint: "command is a shell command line, argv a program with its arguments.",
     });
   }
+  if (args.keep_stdin && !args.background) {
+    throw new FirebreakError("INVALID_ARGUMENT", "run_command: 'keep_stdin' is for a command in the background");
+  }
   return {
     argv: args.argv ?? ["/bin/sh", "-c", args.command ?? ""],
-    timeoutMs: args.timeout_ms,
-    stdin: args.stdin !== undefined,
+    ...(args.background ? {} : { timeoutMs: DEFAULT_TIMEOUT_MS }),
+    ...(args.timeout_ms === undefined ? {} : { timeoutMs: args.timeout_ms }),
+    stdin: args.stdin !== undefined || args.keep_stdin,
     ...(args.cwd === undefined ? {} : { cwd: args.cwd }),
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.user === undefined ? {} : { user: args.user }),

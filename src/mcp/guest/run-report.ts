@@ -14,18 +14,18 @@ const cutSchema = z.strictObject({
 
 export const runReportSchema = z.strictObject({
   vm: z.string(),
-  exec_id: z.string(),
-  status: z.enum(["exited", "signaled", "timed_out"]),
+  exec_id: z.string().describe("For the command_ tools."),
+  status: z.enum(["exited", "signaled", "timed_out", "running"]),
   exit_code: z.int().optional().describe("Absent when a signal ended the command."),
   signal: z.string().optional(),
-  duration_ms: z.number(),
-  stdout: z.string(),
-  stdout_encoding: encodingSchema,
-  stdout_bytes: bytesSchema,
+  duration_ms: z.number().optional(),
+  stdout: z.string().optional(),
+  stdout_encoding: encodingSchema.optional(),
+  stdout_bytes: bytesSchema.optional(),
   stdout_cut: cutSchema.optional(),
-  stderr: z.string(),
-  stderr_encoding: encodingSchema,
-  stderr_bytes: bytesSchema,
+  stderr: z.string().optional(),
+  stderr_encoding: encodingSchema.optional(),
+  stderr_bytes: bytesSchema.optional(),
   stderr_cut: cutSchema.optional(),
 });
 export type RunReport = z.input<typeof runReportSchema>;
