@@ -10,6 +10,7 @@ const PORTS = [
   "^src/vms/(vm|drive)-store\\.ts$",
   "^src/mcp/http/session-store\\.ts$",
   "^src/contract/",
+  "^src/workspaces/workspace-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -22,6 +23,14 @@ export const LAYERS = {
   archive: [folder("errors"), folder("platform")],
   // What the guest answers goes on to callers as it is; its schemas have no other home.
   contract: [folder("errors"), "^src/guest/protocol\\.ts$"],
+  workspaces: [
+    folder("errors"),
+    folder("platform"),
+    folder("archive"),
+    folder("guest"),
+    "^src/vms/mutex\\.ts$",
+    ...PORTS,
+  ],
   guest: [folder("errors"), folder("platform"), folder("contract")],
   vmm: [folder("errors"), folder("platform"), ...PORTS],
   images: [folder("errors"), folder("platform"), folder("archive"), ...PORTS],
@@ -29,7 +38,14 @@ export const LAYERS = {
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
-  "daemon/api": [folder("errors"), folder("platform"), folder("contract"), folder("guest"), folder("vms")],
+  "daemon/api": [
+    folder("errors"),
+    folder("platform"),
+    folder("contract"),
+    folder("guest"),
+    folder("vms"),
+    folder("workspaces"),
+  ],
   daemon: [
     folder("errors"),
     folder("platform"),
@@ -42,6 +58,7 @@ export const LAYERS = {
     folder("vms"),
     folder("client"),
     folder("mcp"),
+    folder("workspaces"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

@@ -74,7 +74,9 @@ export class HostTree {
   async openFile(path: Buffer): Promise<{ handle: FileHandle; info: Stats }> {
     // Not to hang on a FIFO.
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const handle = await open(await this.#place(path, false), flags);
+    const handle = await open(await this.#place(path, false), flags).catch((error: unknown) => {
+      throw translateHostError(error, path);
+    });
     const info = await handle.stat();
     if (info.isFile()) return { handle, info };
     await handle.close();

@@ -1,3 +1,4 @@
+import { FirebreakError } from "../errors/firebreak-error.ts";
 import { joinPath } from "./confined-path.ts";
 import { type HostTree, TEMPORARY_PREFIX } from "./host-tree.ts";
 import { type TarItem, tarEnd, tarHead, tarPadding } from "./tar-writer.ts";
@@ -45,7 +46,7 @@ export async function* packTree(
   items: AsyncIterable<TarItem> | Iterable<TarItem>,
   onFile: (
     item: TarItem,
-    content: { sizeBytes: number },
+    content: { sizeBytes: number; mode: number; mtimeMs: number },
   ) => { update: (piece: Buffer) => void; end: () => void } = () => IGNORED,
 ): AsyncGenerator<Buffer> {
   let gathered: Buffer[] = [];
@@ -63,9 +64,11 @@ export async function* packTree(
   for await (const item of items) {
     if (item.type !== "file") add(tarHead(item));
     else {
-      const { handle, info } = await tree.openFile(item.path);
+      const opened = await openIfThere(tree, item.source ?? item.path);
+      if (opened === undefined) continue;
+      const { handle, info } = opened;
       try {
-        const sink = onFile(item, { sizeBytes: info.size });
+        const sink = onFile(item, { sizeBytes: info.size, mode: info.mode, mtimeMs: info.mtimeMs });
         add(tarHead({ ...item, mode: info.mode & 0o777, mtimeMs: info.mtimeMs, sizeBytes: info.size }));
         for (let at = 0; at < info.size; ) {
           const piece = await readPiece(handle, at, Math.min(READ_BYTES, info.size - at));
@@ -84,6 +87,14 @@ export async function* packTree(
   }
   add(tarEnd());
   yield flush();
+}
+
+/** Undefined for a file that has gone since it was listed. */
+function openIfThere(tree: HostTree, path: Buffer) {
+  return tree.openFile(path).catch((error: unknown) => {
+    if (error instanceof FirebreakError && error.code === "HOST_PATH_NOT_FOUND") return undefined;
+    throw error;
+  });
 }
 
 const IGNORED = { update: () => {}, end: () => {} };

@@ -6,6 +6,8 @@ export interface TarItem {
   mtimeMs: number;
   sizeBytes: number;
   target?: Buffer;
+  /** Where a file's content is when that is another path. */
+  source?: Buffer;
 }
 
 const BLOCK = 512;

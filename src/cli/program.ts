@@ -11,7 +11,8 @@ Examples:
   $ firebreak vm create web --memory 1G         a VM that stays
   $ firebreak vm exec web -- python3 -V
   $ firebreak vm shell web
-  $ firebreak vm cp ./src web:/workspace
+  $ firebreak vm cp ./src web:/root/src
+  $ firebreak run --workspace . -- make test    this directory, and what the command changes in it
   $ firebreak snapshot create web ready         what it is now, to come back to
   $ firebreak snapshot fork ready attempt-1     a second VM that goes on from there
   $ claude mcp add firebreak -- firebreak serve mcp
@@ -29,6 +30,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
   drive: async () => (await import("./commands/drive/index.ts")).addDriveCommands,
   volume: async () => (await import("./commands/volume/index.ts")).addVolumeCommands,
+  workspace: async () => (await import("./commands/workspace/index.ts")).addWorkspaceCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,

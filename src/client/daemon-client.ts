@@ -28,6 +28,14 @@ import type {
   VmUpdate,
   WaitRequest,
 } from "../contract/vm.ts";
+import type {
+  Workspace,
+  WorkspaceBackup,
+  WorkspacePull,
+  WorkspacePush,
+  WorkspaceReport,
+  WorkspaceStatus,
+} from "../contract/workspace.ts";
 import type { ArchiveResult, Directory, ExecInfo, FileStat } from "../guest/protocol.ts";
 import { type CallClaim, claimCall } from "./call-claim.ts";
 import { type CallOptions, DaemonHttp, readText, signalOf } from "./daemon-http.ts";
@@ -330,6 +338,45 @@ export class DaemonClient {
 
   templateDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {
     return this.#http.json("DELETE", `/v1/templates/${encodeURIComponent(id)}`, options);
+  }
+
+  async workspaceList(options: CallOptions = {}): Promise<Workspace[]> {
+    return (await this.#http.json<{ workspaces: Workspace[] }>("GET", "/v1/workspaces", options)).workspaces;
+  }
+
+  workspaceGet(vm: string, options: CallOptions = {}): Promise<Workspace> {
+    return this.#http.json("GET", `${vmPath(vm)}/workspace`, options);
+  }
+
+  /** Copies a host directory into a VM, or what has changed in it since. */
+  workspacePush(vm: string, request: WorkspacePush, options: CallOptions = {}): Promise<WorkspaceReport> {
+    return this.#http.lines("POST", `${vmPath(vm)}/workspace/push`, request, options);
+  }
+
+  /** Brings what the VM has changed back to the host. */
+  workspacePull(vm: string, request: WorkspacePull, options: CallOptions = {}): Promise<WorkspaceReport> {
+    return this.#http.lines("POST", `${vmPath(vm)}/workspace/pull`, request, options);
+  }
+
+  workspaceStatus(vm: string, options: CallOptions = {}): Promise<WorkspaceStatus> {
+    return this.#http.lines("POST", `${vmPath(vm)}/workspace/status`, {}, options);
+  }
+
+  workspaceDetach(vm: string, options: CallOptions = {}): Promise<{ detached: string; id: string }> {
+    return this.#http.json("DELETE", `${vmPath(vm)}/workspace`, options);
+  }
+
+  async backupList(options: CallOptions = {}): Promise<WorkspaceBackup[]> {
+    return (await this.#http.json<{ backups: WorkspaceBackup[] }>("GET", "/v1/backups", options)).backups;
+  }
+
+  backupRestore(id: string, directory: string | undefined, options: CallOptions = {}): Promise<WorkspaceReport> {
+    const body = directory === undefined ? {} : { directory };
+    return this.#http.lines("POST", `/v1/backups/${encodeURIComponent(id)}/restore`, body, options);
+  }
+
+  backupDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", `/v1/backups/${encodeURIComponent(id)}`, options);
   }
 
   vmStats(vm: string, options: CallOptions = {}): Promise<VmStats> {

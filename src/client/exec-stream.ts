@@ -43,6 +43,11 @@ export class ExecStream {
     options.request.on("error", () => {}); // heard by whoever reads the output
   }
 
+  /** The VM that the command runs in, once it is known. */
+  get vm(): string | undefined {
+    return this.#vm;
+  }
+
   sendSpec(spec: ExecRequest | RunRequest): void {
     this.#options.request.write(encodeJsonFrame(FRAME.spec, spec));
   }

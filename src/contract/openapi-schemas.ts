@@ -9,6 +9,7 @@ import { apiKeySchema } from "./key.ts";
 import { listenStatusSchema } from "./listen.ts";
 import { snapshotSchema, templateSchema } from "./snapshot.ts";
 import { execSpecSchema, progressSchema, vmCreateSchema, vmSchema, vmStatsSchema } from "./vm.ts";
+import { workspaceBackupSchema, workspaceReportSchema, workspaceSchema } from "./workspace.ts";
 
 type Json = Record<string, unknown>;
 type Direction = "request" | "answer";
@@ -34,6 +35,9 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     VmDrive: vmDriveSchema,
     VmEvent: vmEventSchema,
     VmStats: vmStatsSchema,
+    Workspace: workspaceSchema,
+    WorkspaceBackup: workspaceBackupSchema,
+    WorkspaceReport: workspaceReportSchema,
   },
 };
 

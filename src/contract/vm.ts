@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { mountPathSchema } from "./mount-path.ts";
+import { workspaceSpecSchema } from "./workspace.ts";
 
 /** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
 
@@ -137,6 +138,9 @@ export const vmCreateSchema = z.strictObject({
   restart: restartSchema.default({ policy: "never" }),
   maxLifetimeMs: maxLifetimeSchema.optional().describe("from its creation on; then `onExpiry` is done"),
   onExpiry: onExpirySchema.default("stop"),
+  workspace: workspaceSpecSchema
+    .optional()
+    .describe("a host directory that is copied into it, and back before it stops; for callers on the UNIX socket"),
   admissionWaitMs: z
     .number()
     .int()

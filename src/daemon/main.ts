@@ -26,11 +26,14 @@ import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { SqliteVmStore } from "../store/vms.ts";
+import { SqliteWorkspaceStore } from "../store/workspaces.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { AttachedDrives } from "../vms/attached-drives.ts";
 import { Drives } from "../vms/drives.ts";
 import { FIRST_VM_UID, VmService } from "../vms/service.ts";
 import { VmSnapshots } from "../vms/snapshots.ts";
+import { createWorkspaceHooks } from "../workspaces/hooks.ts";
+import { WorkspaceService } from "../workspaces/service.ts";
 import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
@@ -100,12 +103,20 @@ async function main(): Promise<void> {
   const driveStore = new SqliteDriveStore(database);
   const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
   const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
-  const vms = new VmService({ ...parts, templates });
+  const workspaces = new WorkspaceService({
+    folder: paths.workspaces,
+    backupFolder: paths.backups,
+    ownFolders: [paths.home, paths.runtime],
+    store: new SqliteWorkspaceStore(database),
+    log,
+  });
+  const vms = new VmService({ ...parts, templates, workspaces: createWorkspaceHooks(workspaces, log) });
   const snapshots = new VmSnapshots({ ...parts, vms });
   const files = new HostDriveFiles();
   const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files, log });
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
+  await workspaces.recover();
   await vms.recover();
   await rm(paths.trash, { recursive: true, force: true });
   await mkdir(paths.trash);
@@ -163,6 +174,7 @@ async function main(): Promise<void> {
     vms,
     snapshots,
     drives,
+    workspaces,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
       get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),

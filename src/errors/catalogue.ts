@@ -186,6 +186,25 @@ export const ERROR_CODES = {
   },
   CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
 
+  WORKSPACE_NOT_FOUND: { class: "not_found", about: "The VM has no workspace." },
+  WORKSPACE_DIRECTORY_REFUSED: {
+    class: "invalid_argument",
+    about: "The directory is /, a home, firebreak's own, or above or below one of these that must not be synced.",
+  },
+  WORKSPACE_STATE_CONFLICT: {
+    class: "failed_precondition",
+    about: "The workspace is read-only, belongs to another directory, or is being synced.",
+  },
+  WORKSPACE_NOT_SYNCED: {
+    class: "failed_precondition",
+    about: "What a VM changed in its workspace has not come back, and would be lost.",
+  },
+  WORKSPACE_STAGING_LOST: {
+    class: "unavailable",
+    about: "What was read from a VM for a sync has been damaged before it reached its directory.",
+  },
+  BACKUP_NOT_FOUND: { class: "not_found", about: "No workspace backup has that id." },
+
   PERMISSION_DENIED: { class: "permission_denied", about: "A folder or file on the host belongs to another user." },
   API_KEY_MISSING: { class: "unauthenticated", about: "A request over TCP came without an API key." },
   API_KEY_INVALID: { class: "unauthenticated", about: "The API key is not one of the daemon's, or has been revoked." },

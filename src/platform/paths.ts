@@ -22,6 +22,10 @@ export interface FirebreakPaths {
   templates: string;
   snapshots: string;
   drives: string;
+  /** What workspaces were at their last sync, and what is on its way. */
+  workspaces: string;
+  /** Host directories as they were before a sync changed them. */
+  backups: string;
   /** What is deleted already, until its blocks have been given back. */
   trash: string;
 }
@@ -42,6 +46,8 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPat
     templates: path.join(home, "templates"),
     snapshots: path.join(home, "snapshots"),
     drives: path.join(home, "drives"),
+    workspaces: path.join(home, "workspaces"),
+    backups: path.join(home, "backups"),
     trash: path.join(home, "trash"),
   };
 }
@@ -78,6 +84,8 @@ export function createPaths(paths: FirebreakPaths): void {
     paths.templates,
     paths.snapshots,
     paths.drives,
+    paths.workspaces,
+    paths.backups,
     paths.trash,
   ])
     mkdirSync(folder, { recursive: true });

@@ -104,6 +104,29 @@ const MIGRATIONS: readonly string[] = [
      UNIQUE (vm_id, slot),
      UNIQUE (vm_id, path)
    ) STRICT;`,
+  `CREATE TABLE workspaces (
+     vm_id TEXT PRIMARY KEY,
+     vm_name TEXT NOT NULL,
+     directory TEXT NOT NULL,
+     guest_path TEXT NOT NULL,
+     read_only INTEGER NOT NULL,
+     is_automatic INTEGER NOT NULL,
+     exclude TEXT NOT NULL,
+     state TEXT NOT NULL,
+     reason TEXT,
+     last_push_at TEXT,
+     last_pull_at TEXT,
+     report TEXT,
+     ended_at TEXT
+   ) STRICT;
+   CREATE TABLE workspace_backups (
+     id TEXT PRIMARY KEY,
+     directory TEXT NOT NULL,
+     vm_name TEXT,
+     created_at TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     file TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

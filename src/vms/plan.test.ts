@@ -156,3 +156,39 @@ test("whatever a VM is and comes from, a plan for it ends in what is wanted, and
     }
   }
 });
+
+test("a workspace is pushed before the VM counts as running, unless the machine goes on as it was", () => {
+  const facts = { state: "created", hasDrive: true, isVmmAlive: false, workspace: "required" } as const;
+  const push = (startFrom: StartFrom) => {
+    const steps = kinds(planVm({ state: "running" }, { ...facts, startFrom }));
+    return steps.includes("push_workspace") && steps.indexOf("push_workspace") < steps.lastIndexOf("mark");
+  };
+  assert.deepEqual([boot, template, suspension, fork].map(push), [true, true, false, false]);
+});
+
+test("a workspace is pulled while the VM still counts as running, so that a dead daemon leaves a VM that goes on", () => {
+  const facts = { hasDrive: true, isVmmAlive: true, startFrom: boot, workspace: "required" } as const;
+  const stop = (state: "running" | "paused", graceMs: number) =>
+    kinds(planVm({ state: "stopped", graceMs }, { ...facts, state }));
+  assert.deepEqual(stop("running", 1), ["pull_workspace", "mark", "stop_guest", "end_vmm", "mark"]);
+  assert.deepEqual(stop("paused", 1), ["resume_vmm", "pull_workspace", "mark", "stop_guest", "end_vmm", "mark"]);
+  assert.deepEqual(stop("running", 0), ["mark", "end_vmm", "mark"]);
+  const suspended = { ...facts, state: "suspended", isVmmAlive: false, startFrom: suspension } as const;
+  const steps = kinds(planVm({ state: "stopped", graceMs: 1 }, suspended));
+  assert.deepEqual(steps.slice(steps.indexOf("personalise") + 1, -3), ["pull_workspace", "mark", "stop_guest"]);
+});
+
+test("a deletion comes after the last pull, which is needed unless the VM goes with its command", () => {
+  const facts = { hasDrive: true, startFrom: boot } as const;
+  const firstOf = (workspace: "required" | "best_effort", state: "running" | "crashed" | "deleting") =>
+    planVm({ state: "absent" }, { ...facts, workspace, state, isVmmAlive: state === "running" })[0];
+  assert.deepEqual(
+    [firstOf("required", "running"), firstOf("best_effort", "running"), firstOf("required", "crashed")],
+    [
+      { kind: "pull_workspace", isRequired: true, isReachable: true },
+      { kind: "pull_workspace", isRequired: false, isReachable: true },
+      { kind: "pull_workspace", isRequired: true, isReachable: false },
+    ],
+  );
+  assert.deepEqual(firstOf("required", "deleting"), { kind: "mark", state: "deleting" });
+});

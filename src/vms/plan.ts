@@ -17,6 +17,8 @@ export interface VmFacts {
   startFrom: StartFrom;
   /** It has drives that are attached to it once it runs. */
   hasAttached?: boolean;
+  /** A workspace is pushed at its start and pulled before its end; of one that is deleted with its command, as far as that is possible. */
+  workspace?: "required" | "best_effort";
 }
 
 /** What a VM is brought up from when it is not booted. */
@@ -39,6 +41,9 @@ export type VmStep =
   /** Memory and devices go to disk, and the VMM ends. */
   | { kind: "suspend_vmm" }
   | { kind: "discard_suspension" }
+  | { kind: "push_workspace" }
+  /** `isReachable`: there is a VMM whose guest can be asked. */
+  | { kind: "pull_workspace"; isRequired: boolean; isReachable: boolean }
   | { kind: "stop_guest"; graceMs: number }
   | { kind: "end_vmm" }
   | { kind: "mark"; state: VmState }
@@ -64,6 +69,7 @@ export function planVm(target: VmTarget, facts: VmFacts): VmStep[] {
       return planStopped(target.graceMs, facts);
     case "absent":
       return [
+        ...planLastPull(facts),
         { kind: "mark", state: "deleting" },
         ...(facts.hasAttached && facts.isVmmAlive && facts.state === "running"
           ? [{ kind: "let_go_of_drives" } as const]
@@ -75,6 +81,16 @@ export function planVm(target: VmTarget, facts: VmFacts): VmStep[] {
   }
 }
 
+/** Before anything of a VM is given up for ever. */
+function planLastPull({ workspace, state, isVmmAlive }: VmFacts): VmStep[] {
+  if (workspace === undefined || state === "deleting") return [];
+  const isReachable = isVmmAlive && (state === "running" || state === "paused");
+  return [
+    ...(isReachable && state === "paused" ? [{ kind: "resume_vmm" } as const] : []),
+    { kind: "pull_workspace", isRequired: workspace === "required", isReachable },
+  ];
+}
+
 function planRunning(facts: VmFacts): VmStep[] {
   if (facts.isVmmAlive && facts.state === "running") return [];
   if (facts.isVmmAlive && facts.state === "paused") return [{ kind: "resume_vmm" }, { kind: "mark", state: "running" }];
@@ -83,9 +99,16 @@ function planRunning(facts: VmFacts): VmStep[] {
     // A VMM without a running VM is what a dead daemon left in the middle of a start.
     ...(facts.isVmmAlive ? [{ kind: "end_vmm" } as const] : []),
     ...planBringUp(facts),
+    ...planPush(facts),
     { kind: "mark", state: "running" },
     ...(facts.startFrom.from === "suspension" ? [{ kind: "discard_suspension" } as const] : []),
   ];
+}
+
+/** A machine that goes on as it was has its workspace already. */
+function planPush({ workspace, startFrom }: VmFacts): VmStep[] {
+  const isFresh = startFrom.from === "boot" || startFrom.from === "template";
+  return workspace !== undefined && isFresh ? [{ kind: "push_workspace" }] : [];
 }
 
 function planBringUp({ startFrom, hasDrive, hasAttached }: VmFacts): VmStep[] {
@@ -123,14 +146,29 @@ function planStopped(graceMs: number, facts: VmFacts): VmStep[] {
   if (facts.state === "suspended") {
     // What its guest had not yet written to its disk is in its memory: it is brought back to write it.
     const wake: VmStep[] =
-      graceMs > 0 ? [...planBringUp(facts), { kind: "mark", state: "stopping" }, { kind: "stop_guest", graceMs }] : [];
+      graceMs > 0
+        ? [
+            ...planBringUp(facts),
+            ...planPull(facts),
+            { kind: "mark", state: "stopping" },
+            { kind: "stop_guest", graceMs },
+          ]
+        : [];
     return [...wake, ...end, { kind: "discard_suspension" }];
   }
   if (!facts.isVmmAlive) return facts.state === "stopped" ? [] : end;
+  const resume: VmStep[] = facts.state === "paused" && graceMs > 0 ? [{ kind: "resume_vmm" }] : [];
+  const pull = graceMs > 0 ? planPull(facts) : [];
   return [
+    // While it counts as running: a daemon that dies during the pull leaves a VM that goes on.
+    ...(pull.length > 0 ? [...resume, ...pull] : []),
     { kind: "mark", state: "stopping" },
-    ...(facts.state === "paused" && graceMs > 0 ? [{ kind: "resume_vmm" } as const] : []),
+    ...(pull.length > 0 ? [] : resume),
     ...(graceMs > 0 ? [{ kind: "stop_guest", graceMs } as const] : []),
     ...end,
   ];
+}
+
+function planPull({ workspace }: VmFacts): VmStep[] {
+  return workspace === undefined ? [] : [{ kind: "pull_workspace", isRequired: false, isReachable: true }];
 }

@@ -1,5 +1,7 @@
 import type { DriveFormat } from "../contract/drive.ts";
-import type { Progress } from "../contract/vm.ts";
+import type { Progress, Vm } from "../contract/vm.ts";
+import type { WorkspaceReport, WorkspaceSpec } from "../contract/workspace.ts";
+import type { GuestClient } from "../guest/client.ts";
 import type { BootFiles } from "../vmm/driver.ts";
 
 export type OnProgress = (progress: Progress) => void;
@@ -50,4 +52,24 @@ export interface BootSource {
   resolveKernel(options: WorkOptions): Promise<KernelRef>;
   /** A kernel that a VM was created with. */
   getKernel(kernelId: string): Promise<KernelRef>;
+}
+
+/** Host directories that VMs are started with; what a VM changes in one goes back before the VM ends. */
+export interface WorkspaceHooks {
+  /** The directory's canonical path. Throws WORKSPACE_DIRECTORY_REFUSED, HOST_PATH_NOT_FOUND. */
+  resolve(directory: string): Promise<string>;
+  declare(vm: Pick<Vm, "id" | "name">, spec: WorkspaceSpec): void;
+  /** Whether the VM has one that is synced by itself. */
+  isAutomatic(vmId: string): boolean;
+  push(vm: Pick<Vm, "id" | "name">, client: GuestClient, options: WorkOptions): Promise<WorkspaceReport>;
+  /**
+   * Undefined when nothing comes back from it. A VM that is deleted with its command keeps nothing: conflicts are kept beside the host's. Throws
+   * WORKSPACE_NOT_SYNCED where `isRequired`, also for conflicts.
+   */
+  pull(
+    vm: Pick<Vm, "id" | "name">,
+    client: GuestClient | undefined,
+    options: WorkOptions & { isRequired: boolean; isEphemeral: boolean },
+  ): Promise<WorkspaceReport | undefined>;
+  forget(vmId: string, keepsReport: boolean): Promise<void>;
 }

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
 import { MAX_LABELS, type Vm, type VmCreateParsed, type VmPlan, type VmStats, type VmUpdate } from "../contract/vm.ts";
+import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -22,7 +23,7 @@ import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
 import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
-import type { BootSource, WorkOptions } from "./ports.ts";
+import type { BootSource, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
 import { Sources } from "./sources.ts";
 import { readVmStats } from "./stats.ts";
@@ -47,9 +48,10 @@ export interface VmServiceOptions {
   attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
   admission?: Admission;
+  workspaces?: WorkspaceHooks;
 }
 
-type StartOptions = WorkOptions & { admissionWaitMs?: number | undefined };
+type StartOptions = WorkOptions & { admissionWaitMs?: number | undefined; workspace?: WorkspaceSpec | undefined };
 
 /** What decides about a new VM; the rest is made up or has a default. */
 type NewVm = Omit<
@@ -236,6 +238,7 @@ export class VmService {
     const { driver, source } = this.#options;
     if (request.name !== undefined) this.requireFreeName(request.name);
     const { admissionWaitMs, maxLifetimeMs } = request;
+    const workspace = await this.#resolveWorkspace(request.workspace);
     await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
     this.#options.attached.check(request.volumes ?? []);
     const image = await source.resolveImage(request.image, options);
@@ -260,7 +263,13 @@ export class VmService {
       ...(maxLifetimeMs === undefined ? {} : { expiresAt: new Date(Date.now() + maxLifetimeMs).toISOString() }),
     });
     const claim = () => this.#options.attached.claim(record, request.volumes ?? []);
-    return this.#startNew(record, { ...options, admissionWaitMs }, { image, kernel }, claim);
+    return this.#startNew(record, { ...options, admissionWaitMs, workspace }, { image, kernel }, claim);
+  }
+
+  async #resolveWorkspace(spec: WorkspaceSpec | undefined): Promise<WorkspaceSpec | undefined> {
+    const { workspaces } = this.#options;
+    if (spec === undefined || workspaces === undefined) return undefined;
+    return { ...spec, directory: await workspaces.resolve(spec.directory) };
   }
 
   /** A new VM that goes on where a snapshot stands. `snapshot` is the one that it will be said to come from. */
@@ -355,6 +364,7 @@ export class VmService {
   ): Promise<Vm> {
     const { image, memoryMib, cpus, startFrom } = record;
     this.#options.store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
+    if (options.workspace !== undefined) this.#options.workspaces?.declare(record, options.workspace);
     this.#lifetimes.watch(record);
     try {
       prepare();
@@ -599,6 +609,9 @@ export class VmService {
       isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
       startFrom: record.startFrom,
       hasAttached: this.#options.attached.has(record),
+      ...(this.#options.workspaces?.isAutomatic(record.id)
+        ? { workspace: record.ephemeral ? ("best_effort" as const) : ("required" as const) }
+        : {}),
     };
   }
 

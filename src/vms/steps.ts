@@ -4,6 +4,7 @@ import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
+import type { WorkspaceReport } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
@@ -17,7 +18,7 @@ import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf, overlayPath, vmDir } from "./machine.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
-import type { BootSource, ImageRef, KernelRef, WorkOptions } from "./ports.ts";
+import type { BootSource, ImageRef, KernelRef, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
 import type { Sources } from "./sources.ts";
 import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
@@ -55,6 +56,7 @@ export interface VmStepsOptions {
   disk: Disk;
   attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
+  workspaces?: WorkspaceHooks;
   open: (record: VmRecord) => LiveVm;
   close: (record: VmRecord) => void;
   live: (record: VmRecord) => LiveVm | undefined;
@@ -82,6 +84,8 @@ export class VmSteps {
       resume_vmm: (context) => this.#resumeVmm(context),
       suspend_vmm: (context) => this.#suspendVmm(context),
       discard_suspension: ({ record }) => options.sources.discardSuspension(record),
+      push_workspace: (context) => this.#pushWorkspace(context),
+      pull_workspace: (context, step) => this.#pullWorkspace(context, step),
       stop_guest: (context, step) => this.#stopGuest(context, step.graceMs),
       end_vmm: (context) => this.#endVmm(context),
       mark: (context, step) => this.#mark(context, step.state),
@@ -89,7 +93,10 @@ export class VmSteps {
         await options.sources.discardSuspension(record);
         await this.#removeFiles(record);
       },
-      forget: async ({ record }) => options.store.remove(record.id),
+      forget: async ({ record }) => {
+        options.store.remove(record.id);
+        await options.workspaces?.forget(record.id, record.ephemeral);
+      },
     };
   }
 
@@ -345,6 +352,28 @@ export class VmSteps {
       await folder.discard(staged);
       throw error;
     }
+  }
+
+  /** A conflict is told of and left alone: the VM starts all the same. */
+  async #pushWorkspace({ record, options }: StepContext): Promise<void> {
+    const live = this.#options.live(record) as LiveVm; // await_guest comes before in every plan
+    const report = await this.#options.workspaces?.push(record, live.client, options);
+    if (report !== undefined) this.#noteSync(record, report);
+  }
+
+  async #pullWorkspace(
+    { record, options }: StepContext,
+    { isRequired, isReachable }: Extract<VmStep, { kind: "pull_workspace" }>,
+  ): Promise<void> {
+    const live = isReachable ? (this.#options.live(record) ?? this.#options.open(record)) : undefined;
+    const settings = { ...options, isRequired, isEphemeral: record.ephemeral };
+    const report = await this.#options.workspaces?.pull(record, live?.client, settings);
+    if (report !== undefined) this.#noteSync(record, report);
+  }
+
+  #noteSync(record: VmRecord, { direction, counts, conflicts, backup }: WorkspaceReport): void {
+    const data = { ...counts, conflicts: conflicts.length, ...(backup === undefined ? {} : { backup: backup.id }) };
+    this.#options.store.addEvent(record.id, direction === "push" ? "workspace_pushed" : "workspace_pulled", data);
   }
 
   /** Asks the guest to power off and waits until it has, at most a little longer than the grace. */

@@ -1,11 +1,14 @@
 import type { Command } from "commander";
+import { DEFAULT_WORKSPACE_PATH } from "../../contract/workspace.ts";
 import { openContext } from "../context.ts";
 import { runSession, terminalSize } from "../exec-session.ts";
 import { printJson } from "../output.ts";
 import { parseDurationMs } from "../parse.ts";
 import { addVmOptions, toVmCreate, type VmOptionValues } from "./vm-options.ts";
+import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "./workspace-options.ts";
+import { printWorkspaceAfter } from "./workspace-report.ts";
 
-interface RunOptions extends VmOptionValues {
+interface RunOptions extends VmOptionValues, WorkspaceOptionValues {
   timeout?: string;
   cwd?: string;
   user?: string;
@@ -20,7 +23,7 @@ export function addRun(program: Command, hasSeparator: boolean): void {
       "Make a VM, run a command (or the image's own) in it as the image's user and in its directory, pass its exit code on, and delete the VM. Signals go to the command; a terminal becomes the command's.",
     )
     .argument("[command...]", "the command and its arguments, after -- (default: the image's own)");
-  addVmOptions(command)
+  addWorkspaceOptions(addVmOptions(command))
     .option("-t, --timeout <time>", "end the command after this time, such as 30s or 5m (exit code 124)")
     .option("-w, --cwd <dir>", "working directory in the guest (default: the image's, else the user's home)")
     .option(
@@ -35,20 +38,25 @@ export function addRun(program: Command, hasSeparator: boolean): void {
 Examples:
   $ firebreak run -- uname -a
   $ echo 'print(6*7)' | firebreak run -- python3 -
+  $ firebreak run --workspace . -- make test
   $ firebreak run --memory 1G --timeout 5m -- node -e 'console.log(process.version)'`,
     )
     .action(async (argv: string[], options: RunOptions) => {
       const { client, asJson, progress } = await openContext(command);
       const tty = options.tty === false || asJson ? undefined : terminalSize();
+      const workspace = await toWorkspace(options);
+      // A command that is given a directory is about that directory.
+      const cwd =
+        options.cwd ?? (workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH));
       const stream = await client.run(
         {
-          vm: toVmCreate(options),
+          vm: { ...toVmCreate(options), ...(workspace === undefined ? {} : { workspace }) },
           exec: {
             ...(argv.length === 0 ? {} : { argv }),
             stdin: true,
             ...(tty === undefined ? {} : { tty }),
             ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
-            ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+            ...(cwd === undefined ? {} : { cwd }),
             ...(options.user === undefined ? {} : { user: options.user }),
           },
         },
@@ -62,5 +70,6 @@ Examples:
         return;
       }
       process.exitCode = await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress });
+      if (workspace !== undefined) await printWorkspaceAfter(client, ({ vm }) => vm.name === stream.vm);
     });
 }

@@ -11,6 +11,7 @@ import type { Route } from "./route.ts";
 import { snapshotRoutes } from "./snapshot.ts";
 import { vmRoutes } from "./vm.ts";
 import { volumeRoutes } from "./volume.ts";
+import { workspaceRoutes } from "./workspace.ts";
 
 /** All requests that the API answers, by noun: one group for each of the daemon's `<noun>-routes.ts`. */
 export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
@@ -26,4 +27,5 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   kernel: kernelRoutes,
   key: keyRoutes,
   call: callRoutes,
+  workspace: workspaceRoutes,
 };

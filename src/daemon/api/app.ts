@@ -15,6 +15,7 @@ import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 import { addVolumeRoutes } from "./volume-routes.ts";
+import { addWorkspaceRoutes, type WorkspaceDeps } from "./workspace-routes.ts";
 
 export interface ApiDeps
   extends VmDeps,
@@ -25,6 +26,7 @@ export interface ApiDeps
     KeyDeps,
     CallDeps,
     McpDeps,
+    WorkspaceDeps,
     DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -49,6 +51,7 @@ export function createApi(deps: ApiDeps): Api {
   addKeyRoutes(api, deps);
   addCallRoutes(api, deps);
   addMcpRoutes(api, deps);
+  addWorkspaceRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
     return answerError(error);

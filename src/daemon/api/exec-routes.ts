@@ -6,7 +6,8 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
 import { readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
 import type { LiveVm } from "../../vms/live-vm.ts";
-import { type Api, answerRaw, readJson } from "./context.ts";
+import { requireLocal } from "./caller.ts";
+import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
 import {
   DEFAULT_KILL_GRACE_MS,
   endWithFrames,
@@ -24,7 +25,7 @@ const FRAMES_TYPE = "application/x-firebreak-frames";
 export function addExecRoutes(api: Api, { vms, images }: VmDeps & Pick<ImageDeps, "images">): void {
   api.post("/v1/run", (context) =>
     answerRaw(context, (incoming, outgoing) =>
-      answerFrames(outgoing, (signal) => runEphemeral({ vms, images }, incoming, outgoing, signal)),
+      answerFrames(outgoing, (signal) => runEphemeral({ vms, images }, context, incoming, outgoing, signal)),
     ),
   );
   api.post("/v1/vms/:vm/exec", (context) => {
@@ -81,12 +82,14 @@ export function addExecRoutes(api: Api, { vms, images }: VmDeps & Pick<ImageDeps
 /** A VM for one command: made before it, deleted after it, also when the caller goes away in between. */
 async function runEphemeral(
   { vms, images }: VmDeps & Pick<ImageDeps, "images">,
+  context: ApiContext,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
   const frames = readFrames(incoming);
   const request = parseRequest(runSpecSchema, await firstFrame(frames));
+  if (request.vm.workspace !== undefined) requireLocal(context);
   const onProgress = progressTo(outgoing);
   // Before a VM is made for nothing.
   if (request.exec.argv === undefined) commandOf(request.vm.image, await images.config(request.vm.image));

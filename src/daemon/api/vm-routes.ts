@@ -2,6 +2,7 @@ import { planSchema, stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } fr
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
+import { requireLocal } from "./caller.ts";
 import { sendConsoleEvents, sendConsoleText } from "./console-stream.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
 import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
@@ -20,6 +21,7 @@ export function addVmRoutes(api: Api, { vms }: VmDeps): void {
   });
   api.post("/v1/vms", async (context) => {
     const request = parseRequest(vmCreateSchema, await readJson(context));
+    if (request.workspace !== undefined) requireLocal(context);
     return answerRaw(context, (_incoming, outgoing) => {
       const signal = signalOfCaller(outgoing);
       return answerLines(outgoing, (onProgress) => vms.create(request, { onProgress, signal }));

@@ -3,6 +3,7 @@ import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { printNewVm } from "../vm-facts.ts";
 import { addLifetimeOptions, addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
+import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 
 export function addVmCreate(parent: Command): void {
   const command = parent
@@ -10,7 +11,7 @@ export function addVmCreate(parent: Command): void {
     .summary("create and start a VM")
     .description("Create a VM and start it. It stays, with its disk, until it is deleted.")
     .argument("[name]", "a-z, 0-9 and '-'; made up when absent");
-  addLifetimeOptions(addVmOptions(command))
+  addWorkspaceOptions(addLifetimeOptions(addVmOptions(command)))
     .addHelpText(
       "after",
       `
@@ -19,11 +20,17 @@ Examples:
   $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1
   $ firebreak vm create web --idle-timeout 10m --label team=infra
   $ firebreak vm create db --restart on-failure:5 --volume data:/var/lib/data
+  $ firebreak vm create dev --workspace ./project --exclude node_modules
   $ firebreak vm create trial --max-lifetime 8h --on-expiry delete`,
     )
-    .action(async (name: string | undefined, options: VmOptionValues) => {
+    .action(async (name: string | undefined, options: VmOptionValues & WorkspaceOptionValues) => {
       const { client, asJson, progress } = await openContext(command);
-      const request = { ...(name === undefined ? {} : { name }), ...toVmCreate(options) };
+      const workspace = await toWorkspace(options);
+      const request = {
+        ...(name === undefined ? {} : { name }),
+        ...toVmCreate(options),
+        ...(workspace === undefined ? {} : { workspace }),
+      };
       const startedMs = performance.now();
       const vm = await client.vmCreate(request, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) return printJson(vm);

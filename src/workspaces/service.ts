@@ -1,0 +1,676 @@
+import { readdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { HostTree } from "../archive/host-tree.ts";
+import { DEFAULT_LIMITS } from "../archive/tar-reader.ts";
+import type { Vm } from "../contract/vm.ts";
+import {
+  DEFAULT_WORKSPACE_PATH,
+  MAX_REPORTED,
+  type Resolution,
+  type Workspace,
+  type WorkspaceBackup,
+  type WorkspacePull,
+  type WorkspacePush,
+  type WorkspaceReport,
+  type WorkspaceSkipped,
+  type WorkspaceSpec,
+  type WorkspaceStatus,
+} from "../contract/workspace.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { GuestClient } from "../guest/client.ts";
+import { Mutex } from "../vms/mutex.ts";
+import type { WorkOptions } from "../vms/ports.ts";
+import { applyToHost } from "./apply.ts";
+import { type ArchiveTree, readArchiveTree } from "./archive-tree.ts";
+import { Backups } from "./backups.ts";
+import { resolveDirectory } from "./directory.ts";
+import { createExcludes, IGNORE_FILE, type IsExcluded } from "./excludes.ts";
+import { applyToGuest } from "./guest-apply.ts";
+import { openGuestArchive } from "./guest-read.ts";
+import { type HostScan, scanHost } from "./host-scan.ts";
+import { type MergeResult, mergeTrees, type Winner } from "./merge.ts";
+import { type Operation, planOperations, toChanges } from "./operations.ts";
+import { Staging } from "./staging.ts";
+import {
+  emptyFolder,
+  findNode,
+  flatten,
+  folderFor,
+  type TreeFolder,
+  type TreeNode,
+  unflatten,
+  withoutExcluded,
+} from "./tree.ts";
+import { type Journal, WorkspaceFiles } from "./workspace-files.ts";
+import type { WorkspaceRecord, WorkspaceStore } from "./workspace-store.ts";
+
+/** Reports that are kept of workspaces whose VM is gone. */
+const KEPT_ENDED = 20;
+const MAX_IGNORE_BYTES = 256 * 1024;
+
+export interface WorkspaceServiceOptions {
+  /** Folder of all workspaces' files. */
+  folder: string;
+  backupFolder: string;
+  /** Folders of firebreak's own, which no workspace may touch. */
+  ownFolders: string[];
+  store: WorkspaceStore;
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** The VM that a workspace belongs to. */
+export type WorkspaceVm = Pick<Vm, "id" | "name">;
+
+/** What a sync works with. */
+interface Sides {
+  directory: string;
+  tree: HostTree;
+  isExcluded: IsExcluded;
+  host: HostScan;
+  guest: ArchiveTree;
+  base: TreeFolder;
+}
+
+/** Host directories that are copied into VMs and synced back. */
+export class WorkspaceService {
+  readonly #options: WorkspaceServiceOptions;
+  readonly #store: WorkspaceStore;
+  readonly #backups: Backups;
+  readonly #locks = new Map<string, Mutex>();
+  /** Two VMs may have one directory: only one sync at a time changes directories of the host. */
+  readonly #hostLock = new Mutex();
+
+  constructor(options: WorkspaceServiceOptions) {
+    this.#options = options;
+    this.#store = options.store;
+    this.#backups = new Backups(options.backupFolder, options.store);
+  }
+
+  list(vms: readonly Vm[]): Workspace[] {
+    const byId = new Map(vms.map((vm) => [vm.id, vm]));
+    return this.#store.list().map((record) => toWorkspace(record, byId.get(record.vmId)));
+  }
+
+  get(vm: Vm): Workspace {
+    return toWorkspace(this.#require(vm), vm);
+  }
+
+  record(vmId: string): WorkspaceRecord | undefined {
+    return this.#store.get(vmId);
+  }
+
+  /** A directory that may be a workspace, canonical. Throws WORKSPACE_DIRECTORY_REFUSED, HOST_PATH_NOT_FOUND. */
+  resolve(directory: string): Promise<string> {
+    return resolveDirectory(directory, this.#options.ownFolders);
+  }
+
+  /** Ties a directory to a VM: pushed when it starts, pulled before it stops. */
+  declare(vm: WorkspaceVm, spec: WorkspaceSpec): void {
+    this.#store.put({ ...newRecord(vm, spec), isAutomatic: true });
+  }
+
+  /** Whether a VM has a workspace that is synced by itself. */
+  isAutomatic(vmId: string): boolean {
+    const record = this.#store.get(vmId);
+    return record?.isAutomatic === true && record.endedAt === undefined;
+  }
+
+  /** Copies what has changed on the host into the VM. */
+  async push(
+    vm: WorkspaceVm,
+    client: GuestClient,
+    request: WorkspacePush,
+    options: WorkOptions,
+  ): Promise<WorkspaceReport> {
+    return this.#lock(vm.id).run(async () => {
+      const { record, isNew } = await this.#recordFor(vm, request);
+      requireNotApplying(record);
+      // Before anything is done: a daemon that dies knows what the VM's files are.
+      if (!request.dryRun && (isNew || request.exclude !== undefined)) this.#store.put(record);
+      return this.#withSides(record, client, request, options, undefined, async (sides) => {
+        const merged = merge("push", record, sides, request.resolve);
+        const operations = planOperations(sides.guest.root, merged.result);
+        const report = toReport("push", record, sides, merged, operations, request);
+        if (request.dryRun) return report;
+        try {
+          await this.#applyPush(client, record, sides, merged, operations, options);
+        } catch (error) {
+          this.#store.update(vm.id, { reason: `the last push broke off: ${toFirebreakError(error).message}` });
+          throw error;
+        }
+        const now = new Date().toISOString();
+        this.#store.update(vm.id, {
+          state: record.readOnly ? "synced" : "open",
+          lastPushAt: now,
+          report,
+          reason: undefined,
+        });
+        return report;
+      });
+    });
+  }
+
+  async #applyPush(
+    client: GuestClient,
+    record: WorkspaceRecord,
+    { tree, guest }: Sides,
+    merged: MergeResult,
+    operations: Operation[],
+    { signal, onProgress }: WorkOptions,
+  ): Promise<void> {
+    const sent = await applyToGuest(client, tree, operations, {
+      guestPath: record.guestPath,
+      partial: guest.partial,
+      sourceOf: (target) => originOf(target, merged.copies),
+      ...(signal === undefined ? {} : { signal }),
+      onBytes: (bytes) => onProgress?.({ step: "push", message: `copied ${Math.round(bytes / 1024)} KiB into the VM` }),
+    });
+    for (const [name, file] of sent) if (findNode(merged.base, name) !== undefined) setNode(merged.base, name, file);
+    await this.#files(record.vmId).writeBase(merged.base);
+  }
+
+  /** Brings what has changed in the VM back to the host, after a backup of the directory. */
+  async pull(
+    vm: WorkspaceVm,
+    client: GuestClient,
+    request: WorkspacePull,
+    options: WorkOptions & { isFinal?: boolean },
+  ): Promise<WorkspaceReport> {
+    return this.#lock(vm.id).run(async () => {
+      const record = await this.#pullRecord(vm, request);
+      const isElsewhere = this.#store.get(vm.id)?.directory !== record.directory;
+      const files = isElsewhere ? this.#files(`${vm.id}.elsewhere`) : this.#files(vm.id);
+      if (!isElsewhere && record.state === "applying") await this.#finish(record);
+      const staging = request.dryRun ? undefined : files.staging;
+      await staging?.reset();
+      let isDecided = false;
+      try {
+        return await this.#withSides(record, client, request, options, staging, async (sides) => {
+          const merged = merge("pull", record, sides, request.resolve);
+          const operations = planOperations(sides.host.root, merged.result);
+          const report = toReport("pull", record, sides, merged, operations, request);
+          if (request.dryRun) return report;
+          return this.#hostLock.run(async () => {
+            options.onProgress?.({
+              step: "pull",
+              message: `changing ${operations.length} paths of ${record.directory}`,
+            });
+            if (operations.length > 0) report.backup = await this.#backUp(sides, record, options.signal);
+            const journal: Journal = {
+              directory: record.directory,
+              operations,
+              base: flatten(merged.base),
+              oldBase: flatten(sides.base),
+              report,
+              isFinal: options.isFinal ?? false,
+            };
+            if (isElsewhere) return this.#carryOut(journal, files.staging, sides.tree);
+            await files.writeJournal(journal);
+            this.#store.update(vm.id, { state: "applying" });
+            isDecided = true;
+            return this.#complete(record, journal, sides.tree);
+          });
+        });
+      } catch (error) {
+        if (!isElsewhere && !request.dryRun)
+          this.#store.update(vm.id, { reason: `the last pull broke off: ${toFirebreakError(error).message}` });
+        throw error;
+      } finally {
+        if (isElsewhere) await files.remove();
+        else if (!isDecided) await staging?.remove();
+      }
+    });
+  }
+
+  /** What a push and a pull would do now. */
+  async status(vm: Vm, client: GuestClient, options: WorkOptions): Promise<WorkspaceStatus> {
+    return this.#lock(vm.id).run(async () => {
+      const record = this.#require(vm);
+      return this.#withSides(record, client, {}, options, undefined, async (sides) => {
+        const reportOf = (direction: "push" | "pull") => {
+          const merged = merge(direction, record, sides, undefined);
+          const from = direction === "push" ? sides.guest.root : sides.host.root;
+          const operations = planOperations(from, merged.result);
+          return toReport(direction, record, sides, merged, operations, { dryRun: true });
+        };
+        return { workspace: toWorkspace(record, vm), push: reportOf("push"), pull: reportOf("pull") };
+      });
+    });
+  }
+
+  /** The VM's files stay, here and there; they are not synced any more. */
+  async detach(vm: WorkspaceVm): Promise<void> {
+    await this.#lock(vm.id).run(async () => {
+      this.#require(vm);
+      this.#store.remove(vm.id);
+      await this.#files(vm.id).remove();
+    });
+  }
+
+  /** The VM is gone. A report of a VM that nobody can ask any more is kept for a while. */
+  async forget(vmId: string, keepsReport: boolean): Promise<void> {
+    const record = this.#store.get(vmId);
+    if (record === undefined) return;
+    this.#locks.delete(vmId);
+    if (!keepsReport && record.state !== "applying") this.#store.remove(vmId);
+    else this.#store.update(vmId, { endedAt: new Date().toISOString() });
+    if (record.state !== "applying") await this.#files(vmId).remove();
+    const ended = this.#store.list().filter((other) => other.endedAt !== undefined && other.state !== "applying");
+    for (const old of ended.slice(0, Math.max(0, ended.length - KEPT_ENDED))) this.#store.remove(old.vmId);
+  }
+
+  /** Throws WORKSPACE_NOT_SYNCED when a VM that cannot be asked holds what has not come back. */
+  requireSynced(vm: WorkspaceVm): void {
+    const record = this.#store.get(vm.id);
+    if (record === undefined || record.state === "new" || record.state === "synced") return;
+    throw notSynced(vm, record, record.reason ?? "the VM ended before its workspace was pulled");
+  }
+
+  listBackups(): WorkspaceBackup[] {
+    return this.#backups.list();
+  }
+
+  async deleteBackup(id: string): Promise<WorkspaceBackup> {
+    const backup = this.#backups.get(id);
+    await this.#backups.delete(id);
+    return backup;
+  }
+
+  /** Makes a directory what it was at a backup, after a backup of what it is now. What syncs do not see stays. */
+  async restore(id: string, directory: string | undefined, options: WorkOptions): Promise<WorkspaceReport> {
+    const backup = this.#backups.get(id);
+    const target = await this.resolve(directory ?? backup.directory);
+    const staging = new Staging(path.join(this.#options.folder, `restore-${id}`));
+    return this.#hostLock.run(async () => {
+      const tree = await HostTree.open(target);
+      try {
+        await staging.reset();
+        const isExcluded = createExcludes([], await readIgnoreFile(tree));
+        const limits = { maxEntries: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
+        const host = await scanHost(tree, { isExcluded, maxEntries: limits.maxEntries, ...signalOf(options) });
+        const isWanted = (name: string, sha256: string) => !hasContent(host.root, name, sha256);
+        options.onProgress?.({ step: "restore", message: `reading the backup ${id}` });
+        const guest = await readArchiveTree(this.#backups.read(backup), {
+          isExcluded,
+          limits,
+          base: emptyFolder(),
+          isGuests: false,
+          staging: { place: staging, isWanted },
+          ...signalOf(options),
+        });
+        const operations = planOperations(host.root, guest.root);
+        const record = newRecord({ id: "", name: backup.vmName ?? "" }, { directory: target });
+        const sides = { directory: target, tree, isExcluded, host, guest, base: emptyFolder() };
+        const merged: MergeResult = { result: guest.root, base: emptyFolder(), conflicts: [], copies: new Map() };
+        const report = toReport("pull", record, sides, merged, operations, {});
+        if (operations.length > 0) report.backup = await this.#backUp(sides, record, options.signal);
+        const journal = { directory: target, operations, base: [], oldBase: [], report, isFinal: false };
+        return await this.#carryOut(journal, staging, tree);
+      } finally {
+        await staging.remove();
+        await tree.close();
+      }
+    });
+  }
+
+  /** Finishes what a daemon that died had begun, and removes what nobody owns. */
+  async recover(): Promise<void> {
+    await this.#backups.sweep();
+    const records = new Map(this.#store.list().map((record) => [record.vmId, record]));
+    for (const name of await readdir(this.#options.folder).catch(() => [] as string[])) {
+      const record = records.get(name);
+      const isOfUse = record !== undefined && (record.endedAt === undefined || record.state === "applying");
+      if (!isOfUse) await rm(path.join(this.#options.folder, name), { recursive: true, force: true });
+      else if (record.state !== "applying") await this.#files(name).clear();
+    }
+    for (const record of records.values()) {
+      if (record.state !== "applying") continue;
+      try {
+        await this.#lock(record.vmId).run(() => this.#finish(record));
+        this.#options.log("a sync that was cut off is done", { vm: record.vmName, directory: record.directory });
+      } catch (error) {
+        const reason = `a sync that was cut off cannot go on: ${toFirebreakError(error).message}`;
+        this.#store.update(record.vmId, { reason });
+        this.#options.log(reason, { vm: record.vmName });
+      }
+    }
+  }
+
+  /** Goes on with a plan that is in the workspace's folder. */
+  async #finish(record: WorkspaceRecord): Promise<void> {
+    const journal = await this.#files(record.vmId).readJournal();
+    if (journal === undefined) return void this.#store.update(record.vmId, { state: "open" });
+    await this.#hostLock.run(async () => {
+      const tree = await HostTree.open(journal.directory);
+      try {
+        await this.#complete(record, journal, tree);
+      } finally {
+        await tree.close();
+      }
+    });
+  }
+
+  async #complete(record: WorkspaceRecord, journal: Journal, tree: HostTree): Promise<WorkspaceReport> {
+    const files = this.#files(record.vmId);
+    const report = await this.#carryOut(journal, files.staging, tree);
+    const base = unflatten(journal.base);
+    const oldBase = unflatten(journal.oldBase);
+    // What somebody else has changed meanwhile has not been synced.
+    for (const { path: name } of report.conflicts)
+      if (report.resolution === undefined) setNode(base, name, findNode(oldBase, name));
+    await files.writeBase(base);
+    const isLeftAlone = report.conflicts.length > 0 && report.resolution === undefined;
+    const isDone = !isLeftAlone && (journal.isFinal || !record.isAutomatic);
+    this.#store.update(record.vmId, {
+      state: isDone ? "synced" : "open",
+      lastPullAt: new Date().toISOString(),
+      report,
+      reason: isLeftAlone ? describeConflicts(report.conflicts.length) : undefined,
+    });
+    await files.clear();
+    return report;
+  }
+
+  async #carryOut({ operations, report }: Journal, staging: Staging, tree: HostTree): Promise<WorkspaceReport> {
+    // Nobody can call it off from here on: it would be neither the old nor the new directory.
+    const changed = await applyToHost(tree, operations, { staging });
+    const known = new Set(report.conflicts.map((conflict) => conflict.path));
+    for (const name of changed)
+      if (!known.has(name)) report.conflicts.push({ path: name, host: "changed", vm: "changed" });
+    if (changed.length > 0) delete report.resolution;
+    return report;
+  }
+
+  #backUp(sides: Sides, record: WorkspaceRecord, signal: AbortSignal | undefined): Promise<WorkspaceBackup> {
+    const about = { directory: sides.directory, ...(record.vmName === "" ? {} : { vmName: record.vmName }) };
+    return this.#backups.create(sides.tree, sides.host.root, about, signal);
+  }
+
+  /** Looks at both sides; `staging` takes the VM's content that the host does not have. */
+  async #withSides<T>(
+    record: WorkspaceRecord,
+    client: GuestClient,
+    request: { maxEntries?: number | undefined; maxBytes?: number | undefined },
+    options: WorkOptions,
+    staging: Staging | undefined,
+    work: (sides: Sides) => Promise<T>,
+  ): Promise<T> {
+    const { signal, onProgress } = options;
+    const limits = {
+      maxEntries: request.maxEntries ?? DEFAULT_LIMITS.maxEntries,
+      maxBytes: request.maxBytes ?? DEFAULT_LIMITS.maxBytes,
+    };
+    const { directory, guestPath } = record;
+    const tree = await HostTree.open(directory);
+    try {
+      const isExcluded = createExcludes(record.exclude, await readIgnoreFile(tree));
+      const isOwn = this.#store.get(record.vmId)?.directory === directory;
+      const base = withoutExcluded(isOwn ? await this.#files(record.vmId).readBase() : emptyFolder(), isExcluded);
+      onProgress?.({ step: "scan", message: `looking through ${directory}` });
+      const host = await scanHost(tree, {
+        isExcluded,
+        maxEntries: limits.maxEntries,
+        ...signalOf(options),
+        onCount: (count) => onProgress?.({ step: "scan", message: `looked at ${count} files in ${directory}` }),
+      });
+      onProgress?.({ step: "read", message: `reading ${guestPath} in the VM` });
+      const archive = await openGuestArchive(client, guestPath, signal);
+      const isWanted = (name: string, sha256: string) => !hasContent(host.root, name, sha256);
+      const guest =
+        archive === undefined
+          ? missingGuest(record, staging !== undefined)
+          : await readArchiveTree(archive, {
+              isExcluded,
+              limits,
+              base,
+              isGuests: true,
+              ...(staging === undefined ? {} : { staging: { place: staging, isWanted } }),
+              ...signalOf(options),
+              onCount: (count) => onProgress?.({ step: "read", message: `read ${count} files of the VM` }),
+            });
+      return await work({ directory, tree, isExcluded, host, guest, base });
+    } finally {
+      await tree.close();
+    }
+  }
+
+  async #recordFor(vm: WorkspaceVm, request: WorkspacePush): Promise<{ record: WorkspaceRecord; isNew: boolean }> {
+    const existing = this.#store.get(vm.id);
+    if (existing === undefined) {
+      if (request.directory === undefined)
+        throw new FirebreakError("WORKSPACE_NOT_FOUND", `the VM '${vm.name}' has no workspace yet`, {
+          hint: `Say which directory: firebreak workspace push ${vm.name} DIR`,
+        });
+      const directory = await this.resolve(request.directory);
+      return { record: newRecord(vm, { ...request, directory }), isNew: true };
+    }
+    const directory = request.directory === undefined ? existing.directory : await this.resolve(request.directory);
+    const guestPath = request.guestPath === undefined ? existing.guestPath : tidyGuestPath(request.guestPath);
+    if (directory !== existing.directory || guestPath !== existing.guestPath)
+      throw new FirebreakError(
+        "WORKSPACE_STATE_CONFLICT",
+        `the workspace of '${vm.name}' is ${existing.directory} at ${existing.guestPath}`,
+        { hint: `To choose another: firebreak workspace detach ${vm.name}` },
+      );
+    const exclude = request.exclude ?? existing.exclude;
+    return { record: { ...existing, exclude, vmName: vm.name }, isNew: false };
+  }
+
+  async #pullRecord(vm: WorkspaceVm, request: WorkspacePull): Promise<WorkspaceRecord> {
+    const existing = this.#store.get(vm.id);
+    const directory = request.directory === undefined ? undefined : await this.resolve(request.directory);
+    if (directory === undefined || directory === existing?.directory) {
+      const record = this.#require(vm);
+      if (record.readOnly)
+        throw new FirebreakError("WORKSPACE_STATE_CONFLICT", `the workspace of '${vm.name}' is read-only`, {
+          hint: `Copy what is wanted: firebreak vm cp ${vm.name}:${record.guestPath}/… .`,
+        });
+      return record;
+    }
+    const guestPath = request.guestPath ?? existing?.guestPath;
+    return newRecord(vm, { directory, exclude: existing?.exclude, ...(guestPath === undefined ? {} : { guestPath }) });
+  }
+
+  #require(vm: WorkspaceVm): WorkspaceRecord {
+    const record = this.#store.get(vm.id);
+    if (record !== undefined) return record;
+    throw new FirebreakError("WORKSPACE_NOT_FOUND", `the VM '${vm.name}' has no workspace`, {
+      hint: `Copy a directory into it: firebreak workspace push ${vm.name} DIR`,
+    });
+  }
+
+  #files(name: string): WorkspaceFiles {
+    return new WorkspaceFiles(path.join(this.#options.folder, name));
+  }
+
+  #lock(vmId: string): Mutex {
+    const mutex = this.#locks.get(vmId) ?? new Mutex();
+    this.#locks.set(vmId, mutex);
+    return mutex;
+  }
+}
+
+function describeConflicts(count: number): string {
+  return count === 1 ? "a conflict was left alone" : `${count} conflicts were left alone`;
+}
+
+export function notSynced(vm: WorkspaceVm, record: { directory: string }, reason: string): FirebreakError {
+  return new FirebreakError(
+    "WORKSPACE_NOT_SYNCED",
+    `what the VM '${vm.name}' changed in its workspace has not come back to ${record.directory}: ${reason}`,
+    {
+      hint: `Start the VM and pull (firebreak workspace pull ${vm.name}), or give the changes up: firebreak workspace detach ${vm.name}`,
+    },
+  );
+}
+
+function newRecord(
+  vm: WorkspaceVm,
+  spec: {
+    directory: string;
+    guestPath?: string | undefined;
+    readOnly?: boolean | undefined;
+    exclude?: string[] | undefined;
+  },
+): WorkspaceRecord {
+  return {
+    vmId: vm.id,
+    vmName: vm.name,
+    directory: spec.directory,
+    guestPath: tidyGuestPath(spec.guestPath ?? DEFAULT_WORKSPACE_PATH),
+    readOnly: spec.readOnly ?? false,
+    isAutomatic: false,
+    exclude: spec.exclude ?? [],
+    state: "new",
+  };
+}
+
+/** No trailing slash; `/` itself would take the whole guest for a workspace. */
+function tidyGuestPath(guestPath: string): string {
+  const tidy = path.posix.normalize(guestPath).replace(/\/+$/, "");
+  if (tidy !== "") return tidy;
+  throw new FirebreakError("INVALID_PATH", "a workspace cannot be the VM's root directory");
+}
+
+/** A VM's record as the API shows it. One that ended without a pull has what has not come back. */
+function toWorkspace(record: WorkspaceRecord, vm: Vm | undefined): Workspace {
+  const hasEnded = vm === undefined || vm.state === "stopped" || vm.state === "crashed";
+  const isLost = record.state === "open" && record.isAutomatic && hasEnded;
+  const reason = record.reason ?? (isLost ? (vm?.reason ?? "the VM ended before its workspace was pulled") : undefined);
+  return {
+    vm: { id: record.vmId, name: vm?.name ?? record.vmName },
+    directory: record.directory,
+    guestPath: record.guestPath,
+    readOnly: record.readOnly,
+    isAutomatic: record.isAutomatic,
+    exclude: record.exclude,
+    state: isLost ? "not_synced" : record.state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(record.lastPushAt === undefined ? {} : { lastPushAt: record.lastPushAt }),
+    ...(record.lastPullAt === undefined ? {} : { lastPullAt: record.lastPullAt }),
+    ...(record.report === undefined ? {} : { report: record.report }),
+  };
+}
+
+function requireNotApplying(record: WorkspaceRecord): void {
+  if (record.state !== "applying") return;
+  throw new FirebreakError("WORKSPACE_STATE_CONFLICT", `a pull of '${record.vmName}' was cut off`, {
+    hint: `Finish it first: firebreak workspace pull ${record.vmName}`,
+  });
+}
+
+/** To push into nothing is how it begins; to pull nothing would delete all. */
+function missingGuest(record: WorkspaceRecord, mustExist: boolean): ArchiveTree {
+  if (!mustExist && record.lastPushAt === undefined) return { root: emptyFolder(), skipped: [], partial: new Set() };
+  throw new FirebreakError(
+    "FILE_NOT_FOUND",
+    `${record.guestPath} does not exist in the VM any more; nothing was changed`,
+    {
+      hint: `Make it again, or detach the workspace: firebreak workspace detach ${record.vmName}`,
+    },
+  );
+}
+
+function merge(
+  direction: "push" | "pull",
+  record: WorkspaceRecord,
+  { host, guest, base }: Sides,
+  resolution: Resolution | undefined,
+): MergeResult {
+  const isPush = direction === "push";
+  return mergeTrees({
+    base,
+    receiver: isPush ? guest.root : host.root,
+    sender: isPush ? host.root : guest.root,
+    winner: toWinner(direction, resolution),
+    copyName: (name, isTaken) => nameCopy(name, isPush ? "host" : record.vmName, isTaken),
+  });
+}
+
+/** `ours` is the host's side, whichever way it goes. */
+function toWinner(direction: "push" | "pull", resolution: Resolution | undefined): Winner {
+  if (resolution === undefined) return "neither";
+  if (resolution === "keep-both") return "both";
+  return (resolution === "ours") === (direction === "push") ? "sender" : "receiver";
+}
+
+/** `notes.md` of the VM `web` beside the host's: `notes.from-web.md`. */
+export function nameCopy(name: string, from: string, isTaken: (name: string) => boolean): string {
+  const dot = name.lastIndexOf(".");
+  const [stem, ending] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
+  for (let count = 1; ; count++) {
+    const suffix = `.from-${from}${count === 1 ? "" : `-${count}`}`;
+    // A name has at most 255 bytes; characters of a long one go from its end.
+    let kept = stem;
+    while (Buffer.byteLength(kept + suffix + ending) > 255 && kept.length > 0) kept = kept.slice(0, -1);
+    const candidate = kept + suffix + ending;
+    if (!isTaken(candidate)) return candidate;
+  }
+}
+
+function toReport(
+  direction: "push" | "pull",
+  record: WorkspaceRecord,
+  { host, guest }: Sides,
+  merged: MergeResult,
+  operations: Operation[],
+  request: { resolve?: Resolution | undefined; dryRun?: boolean | undefined },
+): WorkspaceReport {
+  const changes = toChanges(operations);
+  const count = (kind: string) => changes.filter(({ change }) => change === kind).length;
+  const isPush = direction === "push";
+  const skipped: WorkspaceSkipped[] = isPush ? [...host.skipped, ...guest.skipped] : guest.skipped;
+  const conflicts = merged.conflicts.map(({ path: name, receiver, sender }) => ({
+    path: name,
+    host: isPush ? sender : receiver,
+    vm: isPush ? receiver : sender,
+  }));
+  return {
+    direction,
+    isDryRun: request.dryRun ?? false,
+    directory: record.directory,
+    guestPath: record.guestPath,
+    counts: { created: count("created"), updated: count("updated"), deleted: count("deleted") },
+    changes: changes.slice(0, MAX_REPORTED),
+    conflicts,
+    ...(request.resolve === undefined || conflicts.length === 0 ? {} : { resolution: request.resolve }),
+    skipped: skipped.slice(0, MAX_REPORTED),
+  };
+}
+
+async function readIgnoreFile(tree: HostTree): Promise<string> {
+  const place = Buffer.from(IGNORE_FILE);
+  if (!(await tree.stat(place))?.isFile()) return "";
+  const { handle, info } = await tree.openFile(place);
+  try {
+    if (info.size > MAX_IGNORE_BYTES)
+      throw new FirebreakError("INVALID_ARGUMENT", `${IGNORE_FILE} has more than ${MAX_IGNORE_BYTES} bytes`);
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
+  }
+}
+
+function hasContent(root: TreeFolder, name: string, sha256: string): boolean {
+  const node = findNode(root, name);
+  return node?.type === "file" && node.sha256 === sha256;
+}
+
+function setNode(root: TreeFolder, name: string, node: TreeNode | undefined): void {
+  const place = folderFor(root, name);
+  if (node === undefined) place?.folder.children.delete(place.name);
+  else place?.folder.children.set(place.name, node);
+}
+
+/** Where on the sender's side a path of the result comes from. */
+function originOf(target: string, copies: ReadonlyMap<string, string>): string {
+  for (let end = target.length; end > 0; end = target.lastIndexOf("/", end - 1)) {
+    const origin = copies.get(target.slice(0, end));
+    if (origin !== undefined) return origin + target.slice(end);
+  }
+  return target;
+}
+
+function signalOf(options: WorkOptions): { signal?: AbortSignal } {
+  return options.signal === undefined ? {} : { signal: options.signal };
+}
