@@ -3,6 +3,7 @@ import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } fr
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
+import type { HostInfo, Prices } from "../contract/host.ts";
 import type {
   ImageDeleted,
   ImageImport,
@@ -85,8 +86,8 @@ export class DaemonClient {
     return (await this.#http.json<{ revoked: ApiKey }>("DELETE", path, options)).revoked;
   }
 
-  async doctor(): Promise<DoctorCheck[]> {
-    return (await this.#http.json<{ checks: DoctorCheck[] }>("GET", "/v1/doctor")).checks;
+  async doctor(options: CallOptions = {}): Promise<DoctorCheck[]> {
+    return (await this.#http.json<{ checks: DoctorCheck[] }>("GET", "/v1/doctor", options)).checks;
   }
 
   /** Removes what no VM owns; what has been removed. */
@@ -144,8 +145,17 @@ export class DaemonClient {
     return this.#http.json("POST", "/v1/images/prune", options, request);
   }
 
-  async kernelList(): Promise<KernelInfo[]> {
-    return (await this.#http.json<{ kernels: KernelInfo[] }>("GET", "/v1/kernels")).kernels;
+  hostInfo(options: CallOptions = {}): Promise<HostInfo> {
+    return this.#http.json("GET", "/v1/host", options);
+  }
+
+  /** Throws PRICES_NOT_SET. */
+  prices(options: CallOptions = {}): Promise<Prices> {
+    return this.#http.json("GET", "/v1/prices", options);
+  }
+
+  async kernelList(options: CallOptions = {}): Promise<KernelInfo[]> {
+    return (await this.#http.json<{ kernels: KernelInfo[] }>("GET", "/v1/kernels", options)).kernels;
   }
 
   kernelBuild(
@@ -167,8 +177,8 @@ export class DaemonClient {
     return this.#http.json("DELETE", kernelPath(id), options);
   }
 
-  kernelVerify(id: string): Promise<KernelInfo> {
-    return this.#http.json("POST", `${kernelPath(id)}/verify`);
+  kernelVerify(id: string, options: CallOptions = {}): Promise<KernelInfo> {
+    return this.#http.json("POST", `${kernelPath(id)}/verify`, options);
   }
 
   confirmationCreate(request: ConfirmationRequest, options: CallOptions = {}): Promise<Confirmation> {

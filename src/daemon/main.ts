@@ -38,9 +38,11 @@ import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
+import { readPrices } from "./config.ts";
 import { runDoctor } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
+import { readHostInfo } from "./host-info.ts";
 import { ImageService } from "./image-service.ts";
 import { listImageUses } from "./image-uses.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
@@ -198,6 +200,10 @@ async function main(): Promise<void> {
         tcp.hangUp(revoked.id);
         return revoked;
       },
+    },
+    host: {
+      info: () => readHostInfo({ version, home: paths.home, driver, vms }),
+      prices: () => readPrices(path.join(paths.home, "firebreak.toml")),
     },
     tcp,
     mcp,

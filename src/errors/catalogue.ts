@@ -184,6 +184,11 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "The call with that idempotency key was cut off, so that its outcome is not known.",
   },
+  CONFIG_INVALID: {
+    class: "failed_precondition",
+    about: "The configuration (firebreak.toml) is malformed or has an unknown key.",
+  },
+  PRICES_NOT_SET: { class: "failed_precondition", about: "The configuration has no prices to estimate with." },
   CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
 
   WORKSPACE_NOT_FOUND: { class: "not_found", about: "The VM has no workspace." },

@@ -28,8 +28,19 @@ describe("a preview", () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
     await client.snapshotCreate("web", "ready");
-    const before = JSON.stringify([client.vms, client.snapshots, client.templates, [...client.files], client.specs]);
-    const values: Record<string, unknown> = { vm: "web", snapshot: "ready", command: "x", path: "/f", content: "x" };
+    const before = JSON.stringify([
+      client.vms,
+      client.snapshots,
+      client.templates,
+      client.images,
+      client.kernels,
+      [...client.files],
+      client.specs,
+    ]);
+    const values: Record<string, unknown> = {
+      ...{ vm: "web", snapshot: "ready", command: "x", path: "/f", content: "x", exec_id: "exec-1" },
+      ...{ kernel: "stock-1", image: "debian", reference: "x:1" },
+    };
     let count = 0;
     for (const tool of registry.list()) {
       if (tool.annotations?.readOnlyHint) continue;
@@ -40,9 +51,17 @@ describe("a preview", () => {
       assert.ok(steps.length > 0 || tool.name.endsWith("_prune"), tool.name);
       count++;
     }
-    assert.ok(count >= 14, `${count}`);
+    assert.ok(count >= 20, `${count}`);
     assert.equal(
-      JSON.stringify([client.vms, client.snapshots, client.templates, [...client.files], client.specs]),
+      JSON.stringify([
+        client.vms,
+        client.snapshots,
+        client.templates,
+        client.images,
+        client.kernels,
+        [...client.files],
+        client.specs,
+      ]),
       before,
     );
   });
@@ -59,6 +78,22 @@ describe("a preview", () => {
   test("is no argument of a tool that only looks", async () => {
     const refused = await caller(createFakeVmClient())("vm_list", { preview: true });
     assert.equal(refused.data.code, "INVALID_ARGUMENT");
+  });
+});
+
+describe("what destroys, or changes the host,", () => {
+  test("needs a confirm token", () => {
+    const guarded = TOOLS.filter(({ needsConfirmation }) => needsConfirmation).map(({ name }) => name);
+    for (const name of [
+      ...["vm_delete", "snapshot_delete", "template_prune", "image_pull", "image_build", "image_delete", "image_prune"],
+      ...["kernel_use", "kernel_build", "drive_delete", "volume_delete"],
+    ])
+      assert.ok(guarded.includes(name), name);
+    for (const { name } of TOOLS)
+      if (/_(delete|prune)$/.test(name) && name !== "file_delete")
+        assert.ok(guarded.includes(name) || name === "forward_delete", name);
+    for (const tool of TOOLS.filter(({ needsConfirmation }) => needsConfirmation))
+      assert.match(tool.description, /confirm_token/, tool.name);
   });
 });
 

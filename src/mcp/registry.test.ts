@@ -299,6 +299,96 @@ describe("run_command", () => {
   });
 });
 
+describe("what tools tell of VMs and of the host", () => {
+  const call = caller(createFakeVmClient(["web", "db"]));
+
+  test("a VM's console is read from its end", async () => {
+    const client = createFakeVmClient(["web"]);
+    client.console = Array.from({ length: 300 }, (_, index) => `line ${index}\r\n`).join("");
+    const { data } = await caller(client)("vm_logs", { vm: "web", tail_lines: 2 });
+    assert.deepEqual([data.lines, data.cut], [["line 298", "line 299"], true]);
+  });
+
+  test("events are read on from where one stopped", async () => {
+    const first = await call("vm_events", {});
+    assert.deepEqual([first.data.next_index, (first.data.events as unknown[]).length], [2, 2]);
+    const next = await call("vm_events", { after_index: 2 });
+    assert.deepEqual([next.data.next_index, next.data.events], [2, []]);
+  });
+
+  test("figures, and what all use together", async () => {
+    assert.equal((await call("vm_stats", { vm: "web" })).data.host_cpu_ms, 5);
+    const { data } = await call("usage", {});
+    assert.deepEqual([data.vms, data.states, data.vm_disk_bytes, data.host_memory_bytes], [2, { running: 2 }, 20, 14]);
+    assert.equal((await call("ping", {})).data.vms, 2);
+    assert.equal((await call("host_info", {})).data.cpus, 2);
+    assert.equal((await call("vm_wait", { vm: "web", for: ["running"] })).data.state, "running");
+  });
+
+  test("a check that failed and does not matter does not make the host a bad one", async () => {
+    const { data, text } = await call("doctor", {});
+    assert.equal(data.ok, true);
+    assert.match(text, /FAILED skopeo: missing \(apt-get install skopeo\)/);
+  });
+
+  test("a cost is that of the prices, for a VM or a size", async () => {
+    const sized = await call("vm_estimate_cost", { cpus: 2, memory_mib: 1024, disk_mib: 2048, hours: 3, count: 2 });
+    assert.deepEqual(
+      [sized.data.cpu, sized.data.memory, sized.data.disk, sized.data.amount, sized.data.per_hour, sized.data.currency],
+      [6, 1.5, 1.5, 9, 3, "EUR"],
+    );
+    // 1 CPU, 512 MiB, 2048 MiB of disk.
+    assert.equal((await call("vm_estimate_cost", { vm: "web" })).data.amount, 0.5 + 0.125 + 0.25);
+    assert.equal((await call("vm_estimate_cost", { vm: "web", cpus: 2 })).data.code, "INVALID_ARGUMENT");
+    assert.equal((await call("vm_estimate_cost", { vm: "nope" })).data.code, "VM_NOT_FOUND");
+  });
+
+  test("labels are added, and taken away by null", async () => {
+    assert.deepEqual((await call("vm_update", { vm: "web", labels: { a: "1", b: "2" } })).data.labels, {
+      a: "1",
+      b: "2",
+    });
+    assert.deepEqual((await call("vm_update", { vm: "web", remove_labels: ["a"] })).data.labels, { b: "2" });
+  });
+
+  test("tools are described, also those that are not served, with their schemas when asked for", async () => {
+    const { tools } = (await call("describe", {})).data as { tools: Record<string, unknown>[] };
+    assert.deepEqual(
+      tools.map(({ tool }) => tool),
+      TOOLS.map(({ name }) => name),
+    );
+    const [deletion] = (await call("describe", { tool: "vm_delete" })).data.tools as Record<string, unknown>[];
+    assert.deepEqual(
+      [deletion?.toolset, deletion?.side_effects, deletion?.needs_confirmation, deletion?.cost_class],
+      ["vm", "destroys", true, "quick"],
+    );
+    assert.ok("properties" in ((deletion?.input_schema ?? {}) as object));
+    assert.equal((await call("describe", { tool: "vm_delte" })).data.hint, "Did you mean 'vm_delete'?");
+  });
+
+  test("kernels are listed, verified and chosen", async () => {
+    const own = caller(createFakeVmClient());
+    assert.equal(((await own("kernel_list", {})).data.kernels as unknown[]).length, 2);
+    assert.equal((await own("kernel_verify", {})).data.kernel, "stock-1");
+    assert.equal((await own("kernel_use", { kernel: "built-1" })).data.code, "CONFIRMATION_REQUIRED");
+    assert.equal((await confirmed(own, "kernel_use", { kernel: "built-1" })).data.current, true);
+    assert.equal((await confirmed(own, "kernel_build", {})).data.up_to_date, true);
+    assert.equal((await confirmed(own, "image_build", { image: "debian" })).data.up_to_date, false);
+  });
+});
+
+describe("a failure", () => {
+  test("says when the same call may work, and what a command had written", async () => {
+    const output = [{ type: "stdout" as const, bytes: Buffer.from("half") }];
+    const failure = new FirebreakError("CHANNEL_LOST", "the channel broke");
+    const call = caller(createFakeVmClient(["web"], { output, failure }));
+    const { data, text } = await call("run_command", { vm: "web", command: "x" });
+    assert.deepEqual([data.code, data.retryable, data.retry_after_ms], ["CHANNEL_LOST", true, 1000]);
+    assert.deepEqual(data.partial_output, { stdout: "half", stderr: "" });
+    assert.match(text, /What it had written/);
+  });
+});
+
 describe("a command's output", () => {
   const chunk = (type: "stdout" | "stderr", text: string) => ({ type, bytes: Buffer.from(text) });
   const args = { vm: "web", exec_id: "exec-1" };

@@ -1,9 +1,8 @@
 import type { CallToolResult, Tool } from "@modelcontextprotocol/server";
-import type { z } from "zod";
+import { z } from "zod";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import { toJsonSchema } from "./arguments.ts";
-import { previewSchema } from "./controls.ts";
 import { carryOut } from "./guarded.ts";
 import { toFailure, toResult } from "./result.ts";
 import type { AnyTool, ToolContext } from "./tool.ts";
@@ -13,7 +12,9 @@ import type { VmClient } from "./vm-client.ts";
 /** All tools, of every toolset, in the order in which clients list them. */
 export const TOOLS: readonly AnyTool[] = toolsOf(TOOLSET_NAMES);
 
-export interface CallOptions extends Omit<ToolContext, "client"> {
+const CATALOGUE = TOOLSET_NAMES.flatMap((toolset) => toolsOf([toolset]).map((tool) => ({ toolset, tool })));
+
+export interface CallOptions extends Omit<ToolContext, "client" | "catalogue"> {
   /** Reaches the daemon; asked at each call, so that nothing is needed to list tools. */
   connect: () => Promise<VmClient>;
 }
@@ -52,7 +53,7 @@ export class ToolRegistry {
     try {
       const prepared = tool.prepare(args);
       client = await connect();
-      return toResult(await carryOut(tool, prepared, { ...rest, client }));
+      return toResult(await carryOut(tool, prepared, { ...rest, client, catalogue: CATALOGUE }));
     } catch (thrown) {
       const error = await explain(toFirebreakError(thrown), client, rest.signal);
       return toFailure(error, vmOf(args));
@@ -71,10 +72,10 @@ function toListing(tool: AnyTool): Tool {
   };
 }
 
-/** A preview's answer takes the place of the tool's own. */
+/** A preview's answer takes the place of the tool's own; what is in it, its text tells. */
 function outputOf({ outputSchema, annotations }: AnyTool): z.ZodObject {
   if (annotations.readOnlyHint) return outputSchema;
-  return outputSchema.partial().extend({ preview: previewSchema.optional() });
+  return outputSchema.partial().extend({ preview: z.looseObject({}).optional() });
 }
 
 /** The VM that a call named, for its failure; only what has been asked for is repeated. */

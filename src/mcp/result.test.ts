@@ -44,8 +44,12 @@ test("every code has its class, and only passing conditions are worth another tr
     const failure = toFailure(new FirebreakError(code, "x"), undefined).structuredContent as {
       class: string;
       retryable: boolean;
+      retry_after_ms?: number;
     };
     assert.equal(failure.class, ERROR_CODES[code].class);
-    assert.equal(failure.retryable, ["unavailable", "aborted", "deadline_exceeded"].includes(failure.class), code);
+    const passes = ["unavailable", "aborted", "deadline_exceeded"].includes(failure.class);
+    const passesToo = code === "EXEC_LIMIT" || code === "VM_MEMORY_EXHAUSTED";
+    assert.equal(failure.retryable, passes || passesToo, code);
+    assert.equal(typeof failure.retry_after_ms, failure.retryable ? "number" : "undefined", code);
   }
 });

@@ -11,10 +11,21 @@ export interface ToolFailure {
   hint?: string;
   /** The same call may work later, unchanged. */
   retryable: boolean;
+  /** How long to wait before that, ms. */
+  retry_after_ms?: number;
+  /** What a command had written when the call failed. */
+  partial_output?: unknown;
   vm?: string;
 }
 
-const RETRYABLE: ReadonlySet<ErrorClass> = new Set(["unavailable", "aborted", "deadline_exceeded"]);
+/** Classes after which the same call may work, and how soon, ms. */
+const RETRY_AFTER_MS: Partial<Record<ErrorClass, number>> = {
+  unavailable: 1_000,
+  aborted: 200,
+  deadline_exceeded: 1_000,
+};
+/** What passes by itself, although its class does not say so. */
+const RETRY_AFTER_MS_OF_CODE: Partial<Record<ErrorCode, number>> = { EXEC_LIMIT: 1_000, VM_MEMORY_EXHAUSTED: 10_000 };
 
 /** The next step in terms of these tools. */
 const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
@@ -53,14 +64,20 @@ export function toResult(output: ToolOutput<unknown>): CallToolResult {
 export function toFailure(error: FirebreakError, vm: string | undefined): CallToolResult {
   // An error's own hint names commands of a shell, which a model may not have.
   const hint = TOOL_HINTS[error.code] ?? error.hint;
+  const retryAfterMs = RETRY_AFTER_MS_OF_CODE[error.code] ?? RETRY_AFTER_MS[error.class];
+  const partial = error.details?.partialOutput;
   const failure: ToolFailure = {
     code: error.code,
     class: error.class,
     message: error.message,
-    retryable: RETRYABLE.has(error.class),
+    retryable: retryAfterMs !== undefined,
+    ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+    ...(partial === undefined ? {} : { partial_output: partial }),
     ...(hint === undefined ? {} : { hint }),
     ...(vm === undefined ? {} : { vm }),
   };
-  const text = [headline(vm, [`error ${error.code}`]), error.message, ...(hint === undefined ? [] : [hint])].join("\n");
+  const lines = [headline(vm, [`error ${error.code}`]), error.message, ...(hint === undefined ? [] : [hint])];
+  if (partial !== undefined) lines.push(`What it had written: ${JSON.stringify(partial)}`);
+  const text = lines.join("\n");
   return { isError: true, content: [{ type: "text", text }], structuredContent: { ...failure } };
 }

@@ -7,6 +7,8 @@ import type { VmClient } from "./vm-client.ts";
 /** What a tool's handler works with, besides its arguments. */
 export interface ToolContext {
   client: VmClient;
+  /** All tools there are, also those that are not served. */
+  catalogue: readonly { toolset: string; tool: AnyTool }[];
   /** Aborts when the caller has given up or is gone: work in the guest must end then. */
   signal: AbortSignal;
   /** Tells a caller that asked for it how far the work is. */

@@ -2,7 +2,10 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import { driveTools } from "./drive/index.ts";
 import { guestTools } from "./guest/index.ts";
+import { hostTools } from "./host/index.ts";
 import { imageTools } from "./image/index.ts";
+import { kernelTools } from "./kernel/index.ts";
+import { monitorTools } from "./monitor/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
@@ -14,10 +17,13 @@ export const TOOLSETS = {
   guest: guestTools,
   vm: vmTools,
   snapshot: snapshotTools,
+  monitor: monitorTools,
   drive: driveTools,
   volume: volumeTools,
   template: templateTools,
   image: imageTools,
+  kernel: kernelTools,
+  host: hostTools,
 } as const satisfies Record<string, readonly AnyTool[]>;
 export type ToolsetName = keyof typeof TOOLSETS;
 

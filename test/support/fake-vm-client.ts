@@ -1,4 +1,5 @@
 import { PassThrough, Readable } from "node:stream";
+import type { KernelInfo } from "../../src/contract/daemon.ts";
 import type { ImageInfo } from "../../src/contract/image.ts";
 import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
@@ -17,6 +18,8 @@ export interface FakeRun {
   exit?: Partial<ExecExit>;
   /** Goes on until it is closed. */
   isEndless?: boolean;
+  /** Breaks off with this after its output. */
+  failure?: FirebreakError;
 }
 
 export interface FakeVmClient extends VmClient {
@@ -25,6 +28,7 @@ export interface FakeVmClient extends VmClient {
   snapshots: Snapshot[];
   templates: Template[];
   images: ImageInfo[];
+  kernels: KernelInfo[];
   /** The clock of confirm tokens. */
   nowMs: number;
   /** Specs of the commands that were run. */
@@ -64,6 +68,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
   const running = new Set<() => void>();
   const fake: FakeVmClient = {
     nowMs: Date.now(),
+    kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
     ...createFakeDrives((name) => fake.vmGet(name)),
     files: new Map(),
     vms: names.map(fakeVm),
@@ -190,6 +195,66 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       } as const;
       return { id, argv: ["sh", "-c", "x"], pid: 42, startedAtMs: 0, outputBytes, spooledFrom: 0, tty: false, ...end };
     },
+    status: async () => ({
+      version: "0",
+      apiVersion: 2,
+      pid: 1,
+      startedAt: new Date(0).toISOString(),
+      home: "/h",
+      socket: "/h/s",
+      vms: { total: fake.vms.length, running: fake.vms.length },
+      rssBytes: 1,
+    }),
+    doctor: async () => [
+      { name: "qemu", ok: true, message: "QEMU 7" },
+      { name: "skopeo", ok: false, optional: true, message: "missing", hint: "apt-get install skopeo" },
+    ],
+    hostInfo: async () => ({
+      version: "0",
+      arch: "x64",
+      kernel: "6.1",
+      cpus: 2,
+      cpuModel: "cpu",
+      load1: 0,
+      memory: { totalBytes: 2, availableBytes: 1 },
+      disk: { totalBytes: 2, availableBytes: 1 },
+      driver: "fake",
+      vms: { total: fake.vms.length, running: fake.vms.length },
+    }),
+    prices: async () => ({ currency: "EUR", cpu_hour: 0.5, gib_hour: 0.25, disk_gib_hour: 0.125 }),
+    vmUpdate: async (name, { labels }) => {
+      const vm = await fake.vmGet(name);
+      const kept = Object.entries({ ...vm.labels, ...labels }).filter(
+        (pair): pair is [string, string] => pair[1] !== null,
+      );
+      return Object.assign(vm, { labels: Object.fromEntries(kept) });
+    },
+    vmWait: async (name) => {
+      const vm = await fake.vmGet(name);
+      return { state: vm.state, vm };
+    },
+    vmStats: async (name) => {
+      const { name: vm, state, cpus } = await fake.vmGet(name);
+      const drive = { sizeBytes: 100, allocatedBytes: 10 };
+      const vmm = { cpuMs: 5, rssBytes: 7 };
+      return { vm, state, cpus, at: new Date(0).toISOString(), memoryBytes: 512, drive, vmm };
+    },
+    eventList: async ({ after = 0 } = {}) => ({
+      events: [1, 2]
+        .filter((id) => id > after)
+        .map((id) => ({ id, at: new Date(0).toISOString(), vmId: "id-web", vm: "web", kind: "started", data: {} })),
+      more: false,
+    }),
+    kernelList: async () => fake.kernels,
+    kernelUse: async (id) => {
+      for (const kernel of fake.kernels) kernel.isCurrent = kernel.id === id;
+      return (
+        fake.kernels.find((kernel) => kernel.id === id) ?? fail(new FirebreakError("KERNEL_NOT_FOUND", "no kernel"))
+      );
+    },
+    kernelBuild: async () => ({ kernel: fake.kernels[1] as KernelInfo, isUpToDate: true }),
+    kernelVerify: async () => fake.kernels[0] as KernelInfo,
+    imageBuild: async (name) => ({ image: fakeImage(name), isUpToDate: false, warnings: [] }),
     execSignal: async () => {},
     execKill: async () => {},
     vmLogs: async (name, isFollowed, options) => {
@@ -307,6 +372,12 @@ function fakeTemplate(id: string, isStale: boolean): Template {
   return { ...MACHINE, id, sizeBytes: 1000, isStale };
 }
 
+function fakeKernel(id: string, isCurrent: boolean): KernelInfo {
+  const kind = id.startsWith("stock") ? "stock" : "built";
+  const createdAt = new Date(0).toISOString();
+  return { id, release: "6.1", kind, isCurrent, sizeBytes: 1000, package: "linux", version: "1", createdAt };
+}
+
 function statOf(path: string, bytes: Buffer): FileStat {
   return { path, type: "file", sizeBytes: bytes.length, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 };
 }
@@ -332,6 +403,7 @@ function createFakeExec(run: FakeRun, onClose: () => void, running: Set<() => vo
       exec.started = { id: "exec-1", pid: 42, offset: 0 };
       exec.onStarted(exec.started);
       for (const output of run.output ?? []) yield output;
+      if (run.failure !== undefined) throw run.failure;
       if (run.isEndless) {
         const ended = new Promise<boolean>((resolve) => running.add(() => resolve(true)));
         const isEnded = await Promise.race([ended, hungUp.then(() => false)]);

@@ -4,6 +4,7 @@ import { driveRoutes } from "./drive.ts";
 import { eventRoutes } from "./event.ts";
 import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./file.ts";
+import { hostRoutes } from "./host.ts";
 import { imageRoutes } from "./image.ts";
 import { kernelRoutes } from "./kernel.ts";
 import { keyRoutes } from "./key.ts";
@@ -28,4 +29,5 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   key: keyRoutes,
   call: callRoutes,
   workspace: workspaceRoutes,
+  host: hostRoutes,
 };

@@ -7,6 +7,7 @@ import { addDriveRoutes, type DriveDeps } from "./drive-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
+import { addHostRoutes, type HostDeps } from "./host-routes.ts";
 import { answerOnce } from "./idempotency.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
@@ -25,6 +26,7 @@ export interface ApiDeps
     DriveDeps,
     KeyDeps,
     CallDeps,
+    HostDeps,
     McpDeps,
     WorkspaceDeps,
     DaemonDeps {
@@ -50,6 +52,7 @@ export function createApi(deps: ApiDeps): Api {
   addVolumeRoutes(api, deps);
   addKeyRoutes(api, deps);
   addCallRoutes(api, deps);
+  addHostRoutes(api, deps);
   addMcpRoutes(api, deps);
   addWorkspaceRoutes(api, deps);
   api.notFound((context) => {

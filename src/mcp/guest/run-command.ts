@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import { type ExecRequest, envSchema } from "../../contract/vm.ts";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool, type ToolContext } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import type { GuestExec } from "../vm-client.ts";
 import { startInBackground } from "./background.ts";
 import { endOnAbort } from "./exec-end.ts";
-import { OutputCapture } from "./output-capture.ts";
+import { type CapturedOutput, OutputCapture } from "./output-capture.ts";
 import { type FinishedRun, reportRun, runReportSchema } from "./run-report.ts";
 import {
   MAX_SAVED_BYTES,
@@ -147,6 +147,8 @@ async function collect(vm: string, exec: GuestExec, args: Arguments, context: To
       if (output.type === "skipped") skippedBytes += output.bytes;
       else await streams[output.type].push(output.bytes);
     }
+  } catch (error) {
+    throw withOutput(toFirebreakError(error), await streams.stdout.finish(), await streams.stderr.finish());
   } finally {
     stopTelling();
   }
@@ -156,6 +158,14 @@ async function collect(vm: string, exec: GuestExec, args: Arguments, context: To
   const [stdout, stderr] = await Promise.all([streams.stdout.finish(), streams.stderr.finish()]);
   if (stdout.cut !== undefined || stderr.cut !== undefined) await pruneSavedOutput(client, vm, signal);
   return { vm, execId: exec.started?.id ?? "", exit: exec.exit, stdout, stderr, skippedBytes };
+}
+
+/** A failure, with what the command had written until then. */
+function withOutput(error: FirebreakError, stdout: CapturedOutput, stderr: CapturedOutput): FirebreakError {
+  if (stdout.totalBytes + stderr.totalBytes === 0) return error;
+  const partialOutput = { stdout: stdout.content, stderr: stderr.content };
+  const options = { ...(error.hint === undefined ? {} : { hint: error.hint }), cause: error };
+  return new FirebreakError(error.code, error.message, { ...options, details: { ...error.details, partialOutput } });
 }
 
 /** The guest made the id up: it becomes part of a path only when it has the form of one. */

@@ -1,4 +1,5 @@
 import type { AnyTool } from "../tool.ts";
+import { imageBuild } from "./image-build.ts";
 import { imageDelete } from "./image-delete.ts";
 import { imageGet } from "./image-get.ts";
 import { imageList } from "./image-list.ts";
@@ -7,4 +8,12 @@ import { imagePull } from "./image-pull.ts";
 import { imageTag } from "./image-tag.ts";
 
 /** What VMs are made from. */
-export const imageTools: readonly AnyTool[] = [imageList, imageGet, imagePull, imageTag, imageDelete, imagePrune];
+export const imageTools: readonly AnyTool[] = [
+  imageList,
+  imageGet,
+  imageBuild,
+  imagePull,
+  imageTag,
+  imageDelete,
+  imagePrune,
+];

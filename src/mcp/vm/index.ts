@@ -9,12 +9,14 @@ import { vmResume } from "./vm-resume.ts";
 import { vmStart } from "./vm-start.ts";
 import { vmStop } from "./vm-stop.ts";
 import { vmSuspend } from "./vm-suspend.ts";
+import { vmUpdate } from "./vm-update.ts";
 
 /** The life of VMs. */
 export const vmTools: readonly AnyTool[] = [
   vmCreate,
   vmList,
   vmGet,
+  vmUpdate,
   vmStart,
   vmStop,
   vmDelete,

@@ -15,6 +15,7 @@ import {
   vmCreateSchema,
 } from "../../contract/vm.ts";
 import { defineTool } from "../tool.ts";
+import { limitArguments, toLimits } from "./limits.ts";
 import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
 
 const inputSchema = z.strictObject({
@@ -51,6 +52,7 @@ const inputSchema = z.strictObject({
     .max(16)
     .optional()
     .describe("Volumes to mount (volume_create makes one)."),
+  ...limitArguments,
   cold: z
     .boolean()
     .optional()
@@ -102,5 +104,6 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),
+    ...toLimits(args),
   };
 }

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { parseConfig, readConfig, readPrices } from "./config.ts";
+
+const refusal = (code: string, message: RegExp) => (error: unknown) =>
+  error instanceof FirebreakError && error.code === code && message.test(error.message);
+
+test("prices are read, and a disk costs nothing unless said otherwise", () => {
+  const { prices } = parseConfig('[prices]\ncurrency = "EUR"\ncpu_hour = 0.02\ngib_hour = 0.01\n', "f");
+  assert.deepEqual(prices, { currency: "EUR", cpu_hour: 0.02, gib_hour: 0.01, disk_gib_hour: 0 });
+});
+
+test("what is wrong with a file is named, and a misspelt key's nearest", () => {
+  const base = 'currency = "EUR"\ncpu_hour = 1\ngib_hour = 1\n';
+  for (const [text, message] of [
+    ["[price]\n", /no key 'price', did you mean 'prices'\?/],
+    [`[prices]\n${base}cpu_hours = 1\n`, /no key 'prices.cpu_hours', did you mean 'cpu_hour'\?/],
+    [`[prices]\n${base.replace("gib_hour", "gib_hours")}`, /no key 'prices.gib_hours', did you mean 'gib_hour'\?/],
+    [`[prices]\n${base}zzz = 1\n`, /there are currency, cpu_hour/],
+    ['[prices]\ncurrency = "euro"\ncpu_hour = 1\ngib_hour = 1\n', /prices.currency: a currency is/],
+    ['[prices]\ncurrency = "EUR"\ncpu_hour = -1\ngib_hour = 1\n', /prices.cpu_hour: a price is/],
+    ["[prices\n", /^f: /],
+  ] as const)
+    assert.throws(() => parseConfig(text, "f"), refusal("CONFIG_INVALID", message), text);
+});
+
+test("a file that is not there says nothing, and no price is made up", async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-config-"));
+  const file = path.join(folder, "firebreak.toml");
+  assert.deepEqual(await readConfig(file), {});
+  await assert.rejects(readPrices(file), refusal("PRICES_NOT_SET", /no \[prices\]/));
+  writeFileSync(file, '[prices]\ncurrency = "USD"\ncpu_hour = 1\ngib_hour = 2\n');
+  assert.equal((await readPrices(file)).gib_hour, 2);
+  rmSync(folder, { recursive: true });
+});

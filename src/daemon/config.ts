@@ -1,0 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { parse } from "smol-toml";
+import { z } from "zod";
+import { type Prices, pricesSchema } from "../contract/host.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import { findNearest } from "../errors/nearest.ts";
+
+/** $FIREBREAK_HOME/firebreak.toml: what the owner of an installation decides. */
+const configSchema = z.strictObject({ prices: pricesSchema.optional() });
+export type Config = z.infer<typeof configSchema>;
+
+/** Reads the configuration; an absent file is an empty one. Throws CONFIG_INVALID, which names the line or the key. */
+export async function readConfig(file: string): Promise<Config> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw invalid(file, `it cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  return parseConfig(text, file);
+}
+
+export function parseConfig(text: string, file: string): Config {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw invalid(file, (error as Error).message.split("\n")[0] ?? "it is not TOML");
+  }
+  const parsed = configSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { issues } = parsed.error;
+  // A misspelt key explains the one that is missing.
+  const issue = (issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]) as z.core.$ZodIssue;
+  if (issue.code !== "unrecognized_keys") throw invalid(file, `${issue.path.join(".")}: ${issue.message}`);
+  const [key = ""] = issue.keys;
+  const known = Object.keys((issue.path[0] === "prices" ? pricesSchema : configSchema).shape);
+  const nearest = findNearest(key, known);
+  const meant = nearest === undefined ? `there are ${known.join(", ")}` : `did you mean '${nearest}'?`;
+  throw invalid(file, `there is no key '${[...issue.path, key].join(".")}', ${meant}`);
+}
+
+function invalid(file: string, why: string): FirebreakError {
+  return new FirebreakError("CONFIG_INVALID", `${file}: ${why}`, {
+    hint: "Correct the file; it is read anew each time.",
+  });
+}
+
+/** Throws PRICES_NOT_SET: costs that nobody has named are not made up. */
+export async function readPrices(file: string): Promise<Prices> {
+  const { prices } = await readConfig(file);
+  if (prices !== undefined) return prices;
+  throw new FirebreakError("PRICES_NOT_SET", `there are no [prices] in ${file}`, {
+    hint: 'Put in, with your own figures: [prices] currency = "EUR", cpu_hour = 0.01, gib_hour = 0.005',
+  });
+}
