@@ -7,7 +7,10 @@ export interface Route {
   path: string;
   /** What it does, in a sentence without a full stop. */
   summary: string;
-  /** Each parameter with what it means to a client (a number, a boolean), whatever text carries it. */
+  /**
+   * Each parameter with what it means to a client (a number, a boolean), whatever text carries it; an array is one that may be repeated.
+   * What is not here is refused.
+   */
   query?: z.ZodObject;
   body?: Body;
   answer: Answer;

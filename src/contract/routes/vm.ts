@@ -18,7 +18,7 @@ export const vmRoutes: Route[] = [
     path: "/v1/vms",
     summary: "All VMs",
     query: z.object({
-      label: z.string().optional().describe("KEY=VALUE, or KEY for any value; may be repeated: all have to hold"),
+      label: z.array(z.string()).optional().describe("KEY=VALUE, or KEY for any value; of several all have to hold"),
     }),
     answer: json(z.object({ vms: z.array(vmSchema) })),
   },

@@ -13,6 +13,7 @@ import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
+import { checkQuery } from "./query-check.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 import { addVolumeRoutes } from "./volume-routes.ts";
@@ -39,6 +40,10 @@ export interface ApiDeps
  */
 export function createApi(deps: ApiDeps): Api {
   const api: Api = new Hono<ApiEnv>();
+  api.use(async (context, next) => {
+    await checkQuery(context);
+    await next();
+  });
   api.use((context, next) => answerOnce(context, next, deps));
   addDaemonRoutes(api, deps);
   addImageRoutes(api, deps);
