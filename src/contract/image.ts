@@ -93,11 +93,10 @@ export const IMPORT_FORMATS = ["rootfs", "oci-archive", "docker-archive"] as con
 export type ImportFormat = (typeof IMPORT_FORMATS)[number];
 /** The query of an import, whose body is the archive. */
 export const imageImportSchema = z.strictObject({
-  name: imageName.optional(),
-  format: z.enum(IMPORT_FORMATS).default("rootfs"),
-  /** Which image of an archive that holds several. */
-  reference: z.string().min(1).max(600).optional(),
-  platform: platformSchema.optional(),
+  name: imageName.optional().describe("a tag for it"),
+  format: z.enum(IMPORT_FORMATS).default("rootfs").describe("what is sent"),
+  reference: z.string().min(1).max(600).optional().describe("which image of an archive that holds several"),
+  platform: platformSchema.optional().describe("which of an image's platforms (the host's)"),
 });
 export type ImageImport = z.input<typeof imageImportSchema>;
 

@@ -7,7 +7,7 @@ import { ROUTES } from "./routes/index.ts";
 interface Operation {
   operationId: string;
   summary: string;
-  parameters?: { name: string; in: string }[];
+  parameters?: { name: string; in: string; description?: string }[];
 }
 
 const document = describeApi("1.2.3") as {
@@ -39,6 +39,11 @@ test("every part of a path that varies is a parameter", () => {
     const told = (operation.parameters ?? []).filter((parameter) => parameter.in === "path").map(({ name }) => name);
     assert.deepEqual(told, parts, `${method} ${path}`);
     assert.ok(!path.includes(":"), path);
+    for (const { name, description } of operation.parameters ?? [])
+      assert.ok(
+        description,
+        `${method} ${path}: say what '${name}' is, with describe() or among PATH_PARTS in openapi.ts`,
+      );
   }
 });
 

@@ -9,6 +9,9 @@ type Json = Record<string, unknown>;
 const PATH_PARTS: Record<string, string> = {
   vm: "a VM's name or id",
   snapshot: "a snapshot's name or id",
+  drive: "a drive's name or id",
+  volume: "a volume's name or id",
+  backup: "a backup's id",
   key: "an API key's name or id",
   name: "a name",
   id: "an id",
@@ -55,7 +58,7 @@ function describeRoute(noun: string, route: Route, schemas: SchemaBook): Json {
       name,
       in: "path",
       required: true,
-      description: PATH_PARTS[name] ?? name,
+      description: PATH_PARTS[name],
       schema: { type: "string" },
     })),
     ...Object.entries(route.query?.shape ?? {}).map(([name, schema]) => describeQuery(name, schema as z.ZodType)),

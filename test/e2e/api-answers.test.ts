@@ -21,7 +21,10 @@ before(async () => {
   await check("POST", "/v1/vms/one/snapshots", { body: { name: "ready" }, as: "/v1/vms/:vm/snapshots" });
   const stream = await daemon.client.exec("one", { argv: ["sleep", "600"], detach: true });
   for await (const _ of stream.output()) break;
+  await check("POST", "/v1/volumes", { body: { name: "data", sizeMib: 64 } });
   Object.assign(parts, {
+    "/v1/drives/:drive": "data",
+    "/v1/volumes/:volume": "data",
     "/v1/vms/:vm": "one",
     "/v1/snapshots/:snapshot": "ready",
     "/v1/images/:name": "debian",

@@ -31,7 +31,7 @@ export const driveRoutes: Route[] = [
     path: "/v1/drives/:drive",
     summary: "Makes a drive with what is sent: its bytes, or the files of a tar archive, which become root's",
     query: z.object({
-      content: z.enum(DRIVE_CONTENTS),
+      content: z.enum(DRIVE_CONTENTS).describe("what is sent: the bytes of the drive, or its files in a tar archive"),
       sizeMib: driveSizeSchema.optional().describe("without one it has 1.5 times its content, and at least 64 MiB"),
     }),
     body: { form: "bytes", type: "application/octet-stream" },
