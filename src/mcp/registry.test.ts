@@ -372,6 +372,7 @@ describe("what tools tell of VMs and of the host", () => {
     assert.equal((await own("kernel_verify", {})).data.kernel, "stock-1");
     assert.equal((await own("kernel_use", { kernel: "built-1" })).data.code, "CONFIRMATION_REQUIRED");
     assert.equal((await confirmed(own, "kernel_use", { kernel: "built-1" })).data.current, true);
+    assert.equal((await confirmed(own, "kernel_delete", { kernel: "stock-1" })).data.deleted, true);
     assert.equal((await confirmed(own, "kernel_build", {})).data.up_to_date, true);
     assert.equal((await confirmed(own, "image_build", { image: "debian" })).data.up_to_date, false);
   });

@@ -69,6 +69,8 @@ export interface VmClient
     | "kernelUse"
     | "kernelBuild"
     | "kernelVerify"
+    | "kernelGet"
+    | "kernelDelete"
     | "imageBuild"
     | "execList"
     | "execSignal"

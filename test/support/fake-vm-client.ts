@@ -252,7 +252,13 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
         fake.kernels.find((kernel) => kernel.id === id) ?? fail(new FirebreakError("KERNEL_NOT_FOUND", "no kernel"))
       );
     },
-    kernelBuild: async () => ({ kernel: fake.kernels[1] as KernelInfo, isUpToDate: true }),
+    kernelGet: async (id) =>
+      fake.kernels.find((kernel) => kernel.id === id) ?? fail(new FirebreakError("KERNEL_NOT_FOUND", "no kernel")),
+    kernelDelete: async (id) => {
+      fake.kernels = fake.kernels.filter((kernel) => kernel.id !== id);
+      return { deleted: id };
+    },
+    kernelBuild: async () => ({ kernel: fake.kernels.at(-1) as KernelInfo, isUpToDate: true }),
     kernelVerify: async () => fake.kernels[0] as KernelInfo,
     imageBuild: async (name) => ({ image: fakeImage(name), isUpToDate: false, warnings: [] }),
     execSignal: async () => {},
