@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { IDEMPOTENCY_HEADER } from "./call.ts";
 import { refTo, SchemaBook } from "./openapi-schemas.ts";
 import { ROUTES } from "./routes/index.ts";
 import { type Answer, type Body, FRAMES_TYPE, LINES_TYPE, type Route } from "./routes/route.ts";
@@ -62,6 +63,7 @@ function describeRoute(noun: string, route: Route, schemas: SchemaBook): Json {
       schema: { type: "string" },
     })),
     ...Object.entries(route.query?.shape ?? {}).map(([name, schema]) => describeQuery(name, schema as z.ZodType)),
+    ...(isMadeOnce(route) ? [IDEMPOTENCY_PARAMETER] : []),
   ];
   return {
     operationId: operationId(route),
@@ -78,6 +80,19 @@ function describeRoute(noun: string, route: Route, schemas: SchemaBook): Json {
       },
     },
   };
+}
+
+/** Of a POST request whose body can be compared with that of another. */
+const IDEMPOTENCY_PARAMETER: Json = {
+  name: IDEMPOTENCY_HEADER,
+  in: "header",
+  required: false,
+  description: "repetitions with the same key are carried out once, and get the same answer, for 24 hours",
+  schema: { type: "string", maxLength: 128 },
+};
+
+function isMadeOnce({ method, body }: Route): boolean {
+  return method === "POST" && (body === undefined || body.form === "json");
 }
 
 /** `GET /v1/vms/:vm/events` is `getVmsVmEvents`. */

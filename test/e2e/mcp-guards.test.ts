@@ -107,9 +107,9 @@ describe("an idempotency key", () => {
   });
 
   test("of an HTTP request does the same", async () => {
-    const post = (path: string, key: string, body: unknown) =>
+    const post = (path: string, key: string, body: unknown, type = "application/json") =>
       new Promise<{ status: number | undefined; replayed: unknown; text: string }>((resolve, reject) => {
-        const headers = { "content-type": "application/json", "idempotency-key": key };
+        const headers = { "content-type": type, "idempotency-key": key };
         const request = http.request(
           { socketPath: fixture.paths.socket, method: "POST", path, headers },
           (response) => {
@@ -142,5 +142,26 @@ describe("an idempotency key", () => {
     assert.equal((await post("/v1/vms/nope/pause", "h3", {})).status, 404);
     assert.equal((await post("/v1/vms/http/pause", "h3", {})).status, 200);
     assert.equal((await post("/v1/vms", "a b", {})).status, 400);
+    assert.equal((await post("/v1/images/import?name=x", "h4", {}, "application/octet-stream")).status, 400);
+  });
+
+  test("is nobody else's: with another API key it stands for another call", async () => {
+    const { url } = await fixture.client.listen({ address: "127.0.0.1:0" });
+    assert.ok(url);
+    const request = { tool: "x", argumentsDigest: "0".repeat(64), stateDigest: "0".repeat(64) };
+    const tokenFor = async (key: string) => {
+      const response = await fetch(`${url}/v1/confirmations`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "idempotency-key": "same" },
+        body: JSON.stringify(request),
+      });
+      assert.equal(response.status, 200);
+      return ((await response.json()) as { token: string }).token;
+    };
+    const [a, b] = await Promise.all(["a", "b"].map(async (name) => (await fixture.client.keyCreate({ name })).key));
+    assert.ok(a && b);
+    const first = await tokenFor(a);
+    assert.equal(await tokenFor(a), first);
+    assert.notEqual(await tokenFor(b), first);
   });
 });

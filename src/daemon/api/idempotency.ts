@@ -23,7 +23,7 @@ export async function answerOnce(context: ApiContext, next: Next, { calls }: Cal
     await next();
     return undefined;
   }
-  if (/frames/.test(context.req.header("content-type") ?? ""))
+  if (!/^(application\/json\b|$)/.test(context.req.header("content-type") ?? ""))
     throw new FirebreakError("INVALID_ARGUMENT", `${IDEMPOTENCY_HEADER} is for requests with a JSON body`);
   const { caller } = context.env;
   // Nobody hears the answer of another's call, nor of a tool's.
