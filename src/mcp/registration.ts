@@ -47,7 +47,8 @@ export function describeRegistrations(program: string): string {
     "This is an MCP server on stdin and stdout: an MCP client starts it. Register it once:",
     ...listRegistrations(program).flatMap(({ client, where, text }) => ["", `${client}: ${where}`, ...indent(text)]),
     "",
-    "Each client then has the tools run_command, file_* and vm_*. State is shared with the firebreak command.",
+    "Each client then has the tools run_command, command_*, file_*, vm_* and snapshot_*; with '--toolsets all' behind 'serve mcp' it has all.",
+    "State is shared with the firebreak command.",
     "For a daemon on another host, 'mcp-bridge --url URL' stands in place of 'serve mcp', with the key in FIREBREAK_API_KEY;",
     "or the client speaks HTTP with URL/mcp itself: firebreak mcp-bridge --help",
   ];
