@@ -69,6 +69,7 @@ describe("a preview", () => {
   test("of something that is not there is an error", async () => {
     const call = caller(createFakeVmClient(["web"]));
     assert.equal((await call("vm_delete", { vm: "nope", preview: true })).data.code, "VM_NOT_FOUND");
+    assert.equal((await call("vm_create", { name: "web", preview: true })).data.code, "VM_ALREADY_EXISTS");
     assert.equal(
       (await call("file_write", { vm: "nope", path: "/f", content: "", preview: true })).data.code,
       "VM_NOT_FOUND",

@@ -14,6 +14,7 @@ import {
   type VmCreate,
   vmCreateSchema,
 } from "../../contract/vm.ts";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool } from "../tool.ts";
 import { limitArguments, toLimits } from "./limits.ts";
 import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
@@ -71,7 +72,9 @@ export const vmCreate = defineTool({
   isLong: true,
   inputSchema,
   outputSchema: vmViewSchema,
-  plan: async (args) => {
+  plan: async (args, { client, signal }) => {
+    const taken = (await client.vmList({ signal })).some(({ name }) => name === args.name);
+    if (taken) throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${args.name}' exists`);
     const { image, memoryMib, cpus, diskMib, cold } = vmCreateSchema.parse(toVmCreate(args));
     const size = `${memoryMib} MiB, ${cpus} CPU${cpus === 1 ? "" : "s"}, disk ${diskMib} MiB`;
     const start = cold
