@@ -14,6 +14,7 @@ const FEATURES: &[&str] = &[
     "attach",
     "files",
     "archive",
+    "archive-whole",
     "stats",
     "personalise",
     "knock",

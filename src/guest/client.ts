@@ -189,6 +189,11 @@ export class GuestClient {
     return (await this.#stream("GET", `/v1/archive?${query({ path })}`, options)).stream;
   }
 
+  /** All of a file system, so that one like it can be made: owners, links, devices, capabilities. An old agent leaves some of it out. */
+  async readWhole(path: string, options: RequestOptions = {}): Promise<Readable> {
+    return (await this.#stream("GET", `/v1/archive?${query({ path, whole: true })}`, options)).stream;
+  }
+
   writeArchive(path: string, body: Readable, options: RequestOptions = {}): Promise<ArchiveResult> {
     return this.#upload(`/v1/archive?${query({ path })}`, body, archiveResultSchema, options);
   }

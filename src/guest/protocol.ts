@@ -22,6 +22,7 @@ export const GUEST_FEATURES = {
   newMachine: "new-machine",
   connect: "connect",
   drives: "drives",
+  archiveWhole: "archive-whole",
 } as const;
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */

@@ -22,10 +22,12 @@ const CHUNKS_AHEAD: usize = 4;
 /// `GET /v1/archive`. An error after the head can only reset the stream.
 pub async fn download(query: &Query, respond: &mut SendResponse<Bytes>) -> Result<()> {
     let path = query.path()?;
+    let is_whole = query.flag("whole", false)?;
     let checked = path.clone();
     blocking(move || std::fs::metadata(&checked).context(checked.display())).await?;
     let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
-    let packing = tokio::task::spawn_blocking(move || pack::pack(&path, ChunkWriter::new(sender)));
+    let packing =
+        tokio::task::spawn_blocking(move || pack::pack(&path, ChunkWriter::new(sender), is_whole));
     let Ok(mut out) = Outgoing::with_head(respond, Response::new(())) else {
         return Ok(());
     };

@@ -1,92 +1,171 @@
-//! A tree to tar. Symlinks stay symlinks; devices, FIFOs and sockets are left out.
+//! A tree to tar. Symlinks stay symlinks. Devices, FIFOs and sockets are left out, unless the archive is to be whole.
 
+use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 
 use super::ChunkWriter;
 
-pub fn pack(root: &Path, writer: ChunkWriter) -> io::Result<()> {
-    let mut builder = Builder::new(writer);
-    if fs::metadata(root)?.is_dir() {
-        pack_folder(&mut builder, root)?;
+/// What a file may do that its owner may not (capabilities(7)); part of what it is, as a setuid bit.
+const CAPABILITY: &str = "security.capability";
+const MAX_CAPABILITY_BYTES: usize = 256;
+
+struct Packing<'a> {
+    builder: Builder<ChunkWriter>,
+    root: &'a Path,
+    /// Of a whole archive only.
+    whole: Option<Whole>,
+}
+
+/// An archive that a file system can be made of again: with hard links, devices and capabilities, without what is mounted in it.
+struct Whole {
+    device: u64,
+    /// The first name of each file that has several.
+    names: HashMap<(u64, u64), PathBuf>,
+}
+
+pub fn pack(root: &Path, writer: ChunkWriter, is_whole: bool) -> io::Result<()> {
+    let metadata = fs::metadata(root)?;
+    let whole = is_whole.then(|| Whole {
+        device: metadata.dev(),
+        names: HashMap::new(),
+    });
+    let mut packing = Packing {
+        builder: Builder::new(writer),
+        root,
+        whole,
+    };
+    if metadata.is_dir() {
+        packing.pack_folder()?;
     } else {
         let name = root.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         // The one path that the caller named is followed, if it is a symlink.
-        add_file(&mut builder, root, Path::new(name))?;
+        packing.add_file(root, Path::new(name))?;
     }
-    let mut writer = builder.into_inner()?;
+    let mut writer = packing.builder.into_inner()?;
     io::Write::flush(&mut writer)
 }
 
-/// Depth first, by an own stack: a tree may be deeper than a thread's stack allows.
-fn pack_folder(builder: &mut Builder<ChunkWriter>, root: &Path) -> io::Result<()> {
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(relative) = waiting.pop() {
-        let full = root.join(&relative);
-        if !relative.as_os_str().is_empty() {
-            match fs::symlink_metadata(&full) {
-                Ok(metadata) => add(builder, &full, &relative, &metadata)?,
+impl Packing<'_> {
+    /// Depth first, by an own stack: a tree may be deeper than a thread's stack allows.
+    fn pack_folder(&mut self) -> io::Result<()> {
+        let mut waiting = vec![PathBuf::new()];
+        while let Some(relative) = waiting.pop() {
+            let full = self.root.join(&relative);
+            if !relative.as_os_str().is_empty() {
+                match fs::symlink_metadata(&full) {
+                    Ok(metadata) => self.add(&full, &relative, &metadata)?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
+                if !fs::symlink_metadata(&full).is_ok_and(|metadata| self.is_entered(&metadata)) {
+                    continue;
+                }
+            }
+            let mut names: Vec<_> = match fs::read_dir(&full) {
+                Ok(entries) => entries
+                    .map(|entry| Ok(entry?.file_name()))
+                    .collect::<io::Result<_>>()?,
+                // It went away since its parent was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
-            }
-            if !fs::symlink_metadata(&full).is_ok_and(|metadata| metadata.is_dir()) {
-                continue;
-            }
+            };
+            // The stack turns the order round, so that the archive is in the order of the names.
+            names.sort_unstable_by(|a, b| b.cmp(a));
+            waiting.extend(names.into_iter().map(|name| relative.join(name)));
         }
-        let mut names: Vec<_> = match fs::read_dir(&full) {
-            Ok(entries) => entries
-                .map(|entry| Ok(entry?.file_name()))
-                .collect::<io::Result<_>>()?,
-            // It went away since its parent was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        // The stack turns the order round, so that the archive is in the order of the names.
-        names.sort_unstable_by(|a, b| b.cmp(a));
-        waiting.extend(names.into_iter().map(|name| relative.join(name)));
-    }
-    Ok(())
-}
-
-fn add(
-    builder: &mut Builder<ChunkWriter>,
-    full: &Path,
-    relative: &Path,
-    metadata: &Metadata,
-) -> io::Result<()> {
-    let kind = metadata.file_type();
-    if kind.is_file() {
-        return match add_file(builder, full, relative) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        };
-    }
-    let mut header = Header::new_gnu();
-    header.set_metadata(metadata);
-    header.set_size(0);
-    if kind.is_dir() {
-        builder.append_data(&mut header, relative, io::empty())
-    } else if kind.is_symlink() {
-        header.set_entry_type(EntryType::Symlink);
-        builder.append_link(&mut header, relative, fs::read_link(full)?)
-    } else {
         Ok(())
     }
-}
 
-fn add_file(builder: &mut Builder<ChunkWriter>, full: &Path, relative: &Path) -> io::Result<()> {
-    let file = File::open(full)?;
-    let metadata = file.metadata()?;
-    let mut header = Header::new_gnu();
-    header.set_metadata(&metadata);
-    let content = Exactly {
-        file,
-        rest: metadata.len(),
-    };
-    builder.append_data(&mut header, relative, content)
+    /// An overlay says of directories alone which file system they are of.
+    fn is_entered(&self, metadata: &Metadata) -> bool {
+        let is_mounted = self
+            .whole
+            .as_ref()
+            .is_some_and(|whole| whole.device != metadata.dev());
+        metadata.is_dir() && !is_mounted
+    }
+
+    fn add(&mut self, full: &Path, relative: &Path, metadata: &Metadata) -> io::Result<()> {
+        let kind = metadata.file_type();
+        if kind.is_file() {
+            if self.add_link(relative, metadata)? {
+                return Ok(());
+            }
+            return match self.add_file(full, relative) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            };
+        }
+        let mut header = Header::new_gnu();
+        header.set_metadata(metadata);
+        header.set_size(0);
+        if kind.is_dir() {
+            self.builder.append_data(&mut header, relative, io::empty())
+        } else if kind.is_symlink() {
+            header.set_entry_type(EntryType::Symlink);
+            self.builder
+                .append_link(&mut header, relative, fs::read_link(full)?)
+        } else if self.whole.is_some() && !kind.is_socket() {
+            header.set_entry_type(if kind.is_fifo() {
+                EntryType::Fifo
+            } else if kind.is_block_device() {
+                EntryType::Block
+            } else {
+                EntryType::Char
+            });
+            header.set_device_major(rustix::fs::major(metadata.rdev()))?;
+            header.set_device_minor(rustix::fs::minor(metadata.rdev()))?;
+            self.builder.append_data(&mut header, relative, io::empty())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// One more name of a file that has been packed; `false` when it has not.
+    fn add_link(&mut self, relative: &Path, metadata: &Metadata) -> io::Result<bool> {
+        let Some(whole) = &mut self.whole else {
+            return Ok(false);
+        };
+        if metadata.nlink() < 2 {
+            return Ok(false);
+        }
+        let key = (metadata.dev(), metadata.ino());
+        let Some(first) = whole.names.get(&key) else {
+            whole.names.insert(key, relative.to_owned());
+            return Ok(false);
+        };
+        let mut header = Header::new_gnu();
+        header.set_metadata(metadata);
+        header.set_size(0);
+        header.set_entry_type(EntryType::Link);
+        self.builder.append_link(&mut header, relative, first)?;
+        Ok(true)
+    }
+
+    fn add_file(&mut self, full: &Path, relative: &Path) -> io::Result<()> {
+        let file = File::open(full)?;
+        let metadata = file.metadata()?;
+        if self.whole.is_some() {
+            let mut value = [0u8; MAX_CAPABILITY_BYTES];
+            if let Ok(length) = rustix::fs::fgetxattr(&file, CAPABILITY, &mut value[..]) {
+                let key = format!("SCHILY.xattr.{CAPABILITY}");
+                self.builder
+                    .append_pax_extensions([(key.as_str(), &value[..length])])?;
+            }
+        }
+        let mut header = Header::new_gnu();
+        header.set_metadata(&metadata);
+        let content = Exactly {
+            file,
+            rest: metadata.len(),
+        };
+        self.builder.append_data(&mut header, relative, content)
+    }
 }
 
 /// As many bytes as the header promises, whatever happens to the file meanwhile.

@@ -298,6 +298,54 @@ async fn an_archive_goes_there_and_back() {
     );
 }
 
+#[tokio::test]
+async fn a_whole_archive_has_links_and_pipes_and_another_has_not() {
+    let agent = Agent::start("whole");
+    let client = agent.attach().await;
+    let from = agent.path("from");
+    fs::create_dir_all(from.join("b")).unwrap();
+    fs::write(from.join("a"), "content").unwrap();
+    fs::hard_link(from.join("a"), from.join("b/again")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, from.join("pipe"), mode).unwrap();
+    let list = |body: &[u8]| -> Vec<(String, tar::EntryType, u64)> {
+        let mut archive = tar::Archive::new(body);
+        archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let path = entry.path().unwrap().to_string_lossy().into_owned();
+                (path, entry.header().entry_type(), entry.size())
+            })
+            .collect()
+    };
+    let url = format!("/v1/archive?path={}", encode(&from));
+    let whole = client
+        .request("GET", &format!("{url}&whole=true"), b"")
+        .await;
+    let entry = |path: &str, kind, size| (path.to_owned(), kind, size);
+    use tar::EntryType::{Directory, Fifo, Link, Regular};
+    assert_eq!(
+        list(&whole.body),
+        [
+            entry("a", Regular, 7),
+            entry("b", Directory, 0),
+            entry("b/again", Link, 0),
+            entry("pipe", Fifo, 0)
+        ]
+    );
+    let plain = client.request("GET", &url, b"").await;
+    assert_eq!(
+        list(&plain.body),
+        [
+            entry("a", Regular, 7),
+            entry("b", Directory, 0),
+            entry("b/again", Regular, 7)
+        ]
+    );
+}
+
 fn tar_of(entries: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, kind, content) in entries {
