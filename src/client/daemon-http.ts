@@ -200,6 +200,8 @@ function daemonGone(): FirebreakError {
 }
 
 function translateRequestError(error: NodeJS.ErrnoException): FirebreakError {
+  // What was to be sent could not be read: that is no fault of the daemon's.
+  if (error instanceof FirebreakError) return error;
   if (error.name === "AbortError")
     return new FirebreakError("OPERATION_CANCELED", "the request was cancelled", { cause: error });
   return new FirebreakError(

@@ -76,8 +76,8 @@ export async function getImage(paths: FirebreakPaths, nameOrDigest: string): Pro
   const known = (await listImages(paths)).flatMap((image) => image.tags).sort();
   const hint =
     known.length > 0
-      ? `There are: ${known.join(", ")}. 'firebreak image build debian' builds the default one.`
-      : "There is none yet; 'firebreak image build debian' builds the default one.";
+      ? `There are: ${known.join(", ")}. 'firebreak image build debian' builds the default one, 'firebreak image pull' gets others.`
+      : "There is none yet; 'firebreak image build debian' builds the default one, 'firebreak image pull' gets others.";
   throw new FirebreakError("IMAGE_NOT_FOUND", `no image is called ${JSON.stringify(nameOrDigest)}`, { hint });
 }
 

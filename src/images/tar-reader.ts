@@ -50,6 +50,15 @@ const TYPES: Record<string, TarEntryType> = {
  */
 export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<TarMember> {
   const reader = new BlockReader(source);
+  try {
+    yield* readMembers(reader);
+  } finally {
+    // Whoever has had enough, or an archive that is refused, must not leave a file open.
+    await reader.close();
+  }
+}
+
+async function* readMembers(reader: BlockReader): AsyncGenerator<TarMember> {
   let next: Overrides = noOverrides();
   for (;;) {
     const block = await reader.read(BLOCK_BYTES);
@@ -313,6 +322,10 @@ class BlockReader {
   async drain(): Promise<void> {
     this.#chunk = Buffer.alloc(0);
     while ((await this.#iterator.next()).done !== true);
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator.return?.();
   }
 
   #take(bytes: number): Buffer {

@@ -65,19 +65,22 @@ export async function runCommand(
 
 /** Gives a program its input. Resolves to what went wrong with the input itself; a program that does not read it all tells by its exit. */
 async function feed(child: ChildProcess, input: AsyncIterable<Uint8Array>): Promise<unknown> {
+  const { stdin } = child;
+  if (stdin === null) return undefined;
   let inputError: unknown;
   const watched = async function* () {
     try {
       yield* input;
     } catch (error) {
+      // What the program does not read is thrown in here, too.
+      if (stdin.destroyed) return;
       inputError = error;
       // It must not take what it has got so far for the whole.
       if (child.pid !== undefined) signalProcessGroup(child.pid, "SIGKILL");
       throw error;
     }
   };
-  if (child.stdin === null) return undefined;
-  await pipeline(Readable.from(watched()), child.stdin).catch(() => {});
+  await pipeline(Readable.from(watched()), stdin).catch(() => {});
   return inputError;
 }
 
