@@ -66,6 +66,7 @@ export const LAYERS = {
     folder("contract"),
     folder("client"),
     "^src/platform/(paths|package-files)\\.ts$",
+    "^src/archive/tar-writer\\.ts$",
     "^src/guest/protocol\\.ts$",
   ],
   cli: [

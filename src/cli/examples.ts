@@ -74,7 +74,11 @@ export const EXAMPLES: Record<string, string[]> = {
   "image untag": ["firebreak image untag python"],
   "image delete": ["firebreak image delete python", "firebreak image delete python --force"],
   "image prune": ["firebreak image prune --dry-run", "firebreak image prune --all"],
-  "image build": ["firebreak image build", "firebreak image build debian --force"],
+  "image build": [
+    "firebreak image build",
+    "firebreak image build debian --force",
+    "firebreak image build --file app/Dockerfile app --name app",
+  ],
   "kernel list": ["firebreak kernel list", "firebreak kernel list --json"],
   "kernel get": ["firebreak kernel get", "firebreak kernel get stock"],
   "kernel delete": ["firebreak kernel delete firebreak-6.1.192-0d5ee1a3"],

@@ -1,5 +1,6 @@
-import { createReadStream, type Stats } from "node:fs";
+import { createReadStream, existsSync, type Stats } from "node:fs";
 import { stat } from "node:fs/promises";
+import nodePath from "node:path";
 import { Readable } from "node:stream";
 import type { ImportFormat } from "../contract/image.ts";
 import { parseImageReference } from "../contract/image-reference.ts";
@@ -43,7 +44,9 @@ export async function openArchive(
     throw new FirebreakError("INVALID_ARGUMENT", `${source.path} is no directory`, {
       hint: "An archive is oci-archive:FILE.",
     });
-  const args = ["--create", "--format=posix", "--directory", source.path, "--", "oci-layout", "index.json", "blobs"];
+  if (!existsSync(nodePath.join(source.path, "index.json")))
+    throw new FirebreakError("INVALID_ARGUMENT", `${source.path} is no OCI layout: it has no index.json`);
+  const args = ["--create", "--format=posix", "--directory", source.path, "--", "index.json", "blobs"];
   return { format: "oci-archive", body: counted(readCommand("tar", args), undefined, onProgress) };
 }
 
@@ -58,6 +61,21 @@ export async function openRootfs(source: string, onProgress: OnProgress): Promis
     ...["--one-file-system", "--directory", source, "--", "."],
   ];
   return counted(readCommand("tar", args), undefined, onProgress);
+}
+
+/** A directory that a build copies from, with its build file in it. */
+export async function openBuildContext(folder: string, file: string) {
+  const info = await look(folder);
+  if (!info.isDirectory()) throw new FirebreakError("INVALID_ARGUMENT", `${folder} is no directory`);
+  await look(file);
+  const inContext = nodePath.relative(nodePath.resolve(folder), nodePath.resolve(file));
+  if (inContext.startsWith(".."))
+    throw new FirebreakError("INVALID_ARGUMENT", `${file} is not in ${folder}`, {
+      hint: "The build file lies in the directory that is built from, or below.",
+    });
+  const args = ["--create", "--format=posix", "--directory", folder, "--", "."];
+  const open = async (onProgress: OnProgress) => counted(readCommand("tar", args), undefined, onProgress);
+  return { inContext, open };
 }
 
 async function look(path: string): Promise<Stats> {

@@ -5,6 +5,7 @@ import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCrea
 import type { EventPage, VmEvent } from "../contract/event.ts";
 import type { HostInfo, Prices } from "../contract/host.ts";
 import type {
+  ImageBuildFile,
   ImageDeleted,
   ImageImport,
   ImageInfo,
@@ -126,6 +127,11 @@ export class DaemonClient {
   /** Makes an image of an archive that is sent. */
   imageImport(request: ImageImport, archive: Readable, options: CallOptions = {}): Promise<ImageResult> {
     return this.#http.upload("/v1/images/import", request, archive, options);
+  }
+
+  /** Builds an image from a build file, in a VM; `context` is a tar that has the file and what it copies. */
+  imageBuildFile(request: ImageBuildFile, context: Readable, options: CallOptions = {}): Promise<ImageResult> {
+    return this.#http.upload("/v1/images/build", request, context, options);
   }
 
   imageTag(image: string, name: string, options: CallOptions = {}): Promise<ImageInfo> {

@@ -100,6 +100,23 @@ export const imageImportSchema = z.strictObject({
 });
 export type ImageImport = z.input<typeof imageImportSchema>;
 
+const mib = (least: number) =>
+  z.coerce
+    .number()
+    .int()
+    .min(least)
+    .max(1024 * 1024)
+    .optional();
+/** The query of a build by a build file; its body is a tar of the context. */
+export const imageBuildFileSchema = z.strictObject({
+  name: imageName.describe("the image's name"),
+  file: z.string().min(1).max(1000).describe("the build file's path in the context"),
+  memoryMib: mib(128).describe("of the VM that it is built in, MiB"),
+  cpus: z.coerce.number().int().min(1).max(64).optional().describe("virtual CPUs of that VM"),
+  diskMib: mib(64).describe("what the build may write, MiB"),
+});
+export type ImageBuildFile = z.output<typeof imageBuildFileSchema>;
+
 export const imageTagSchema = z.strictObject({ name: imageName });
 export const imagePruneSchema = z.strictObject({ all: z.boolean().optional(), dryRun: z.boolean().optional() });
 export type ImagePrune = z.input<typeof imagePruneSchema>;

@@ -1,4 +1,5 @@
 import type {
+  ImageBuildFile,
   ImageConfig,
   ImageDeleted,
   ImageInfo,
@@ -25,6 +26,7 @@ import {
 } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { WorkOptions } from "../vms/ports.ts";
+import type { ImageBuilder } from "./image-build.ts";
 
 /** A user of an image, and what goes when it goes. */
 export interface ImageUse extends ImageUser {
@@ -37,6 +39,7 @@ export interface ImageServiceOptions {
   /** All users of all images. */
   uses: () => Promise<ImageUse[]>;
   deleteTemplate: (id: string) => Promise<void>;
+  builder: Pick<ImageBuilder, "build">;
   /** Gets what a VM needs besides an image. */
   fetchKernel: (options: WorkOptions) => Promise<unknown>;
 }
@@ -86,6 +89,17 @@ export class ImageService {
   ): Promise<T> {
     return receiveArchive(this.#options.paths, request, body, ({ finish }) =>
       use(async (options) => this.#toResult(await finish(options))),
+    );
+  }
+
+  /** Takes a build's context in; `use` is called when it is here whole, and builds. */
+  buildFile<T>(
+    request: ImageBuildFile,
+    body: AsyncIterable<Buffer>,
+    use: (finish: (options: WorkOptions) => Promise<ImageResult>) => Promise<T>,
+  ): Promise<T> {
+    return this.#options.builder.build(request, body, (finish) =>
+      use(async (options) => this.#toResult({ image: await finish(options), isUpToDate: false, warnings: [] })),
     );
   }
 

@@ -12,6 +12,7 @@ import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
+import { removeStaleWorkDirs } from "../images/work-dir.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
@@ -43,6 +44,7 @@ import { runDoctor } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
 import { readHostInfo } from "./host-info.ts";
+import { ImageBuilder } from "./image-build.ts";
 import { ImageService } from "./image-service.ts";
 import { listImageUses } from "./image-uses.ts";
 import { takeInstanceLock } from "./instance-lock.ts";
@@ -96,12 +98,6 @@ async function main(): Promise<void> {
     uid: FIRST_VM_UID - 2,
     log,
   });
-  const images = new ImageService({
-    paths,
-    uses: () => listImageUses(store, snapshotFolder, templateFolder),
-    deleteTemplate: (id) => templates.delete(id),
-    fetchKernel: (options) => source.resolveKernel(options),
-  });
   const driveStore = new SqliteDriveStore(database);
   const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
   const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
@@ -114,6 +110,13 @@ async function main(): Promise<void> {
   });
   const vms = new VmService({ ...parts, templates, workspaces: createWorkspaceHooks(workspaces, log) });
   const snapshots = new VmSnapshots({ ...parts, vms });
+  const images = new ImageService({
+    paths,
+    uses: () => listImageUses(store, snapshotFolder, templateFolder),
+    deleteTemplate: (id) => templates.delete(id),
+    builder: new ImageBuilder({ paths, vms, source }),
+    fetchKernel: (options) => source.resolveKernel(options),
+  });
   const files = new HostDriveFiles();
   const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files, log });
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
@@ -122,6 +125,9 @@ async function main(): Promise<void> {
   await vms.recover();
   await rm(paths.trash, { recursive: true, force: true });
   await mkdir(paths.trash);
+  await removeStaleWorkDirs(paths.images).catch((error: unknown) =>
+    log("left-overs of an image's making stay", { error: toFirebreakError(error).message }),
+  );
   await templateFolder.sweep();
   await snapshotFolder.sweep();
   await snapshots.recover();

@@ -77,6 +77,10 @@ export const ERROR_CODES = {
     class: "unauthenticated",
     about: "A registry wants credentials, or refuses those that it was given.",
   },
+  BUILD_FILE_INVALID: {
+    class: "invalid_argument",
+    about: "A build file is malformed or has an instruction that is not supported; the message names the line.",
+  },
   IMAGE_BUILD_FAILED: { class: "unavailable", about: "A step of an image build failed." },
   IMAGE_IN_USE: { class: "failed_precondition", about: "A VM, snapshot or template uses the image." },
   KERNEL_FETCH_FAILED: { class: "unavailable", about: "The guest kernel package could not be fetched or verified." },

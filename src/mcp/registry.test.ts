@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import { createFakeVmClient, type FakeRun, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { readTar as readImageTar } from "../images/tar-reader.ts";
 import { previewSchema } from "./controls.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
 
@@ -218,6 +220,27 @@ describe("snapshots, forks and states", () => {
     assert.equal(((await call("image_list", {})).data.images as unknown[]).length, 1);
     await confirmed(call, "image_prune", { all: true });
     assert.deepEqual((await call("image_list", {})).data.images, []);
+  });
+
+  test("an image is built from files that are given as text", async () => {
+    const client = createFakeVmClient();
+    const files = [{ path: "bin/tool", text: "#!/bin/sh\n", executable: true }];
+    const built = await caller(client)("image_build_file", { name: "app", build_file: "FROM debian\n", files });
+    assert.equal(built.data.made_by, "build");
+    const members: [string, string, number][] = [];
+    for await (const { entry, content } of readImageTar(Readable.from([Buffer.concat(client.contexts)]))) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of content()) chunks.push(chunk);
+      members.push([entry.path, Buffer.concat(chunks).toString(), entry.mode]);
+    }
+    assert.deepEqual(members, [
+      [".build-file", "FROM debian\n", 0o644],
+      ["bin/tool", "#!/bin/sh\n", 0o755],
+    ]);
+    for (const path of ["/etc/passwd", "../x", "a/../b", ".build-file", "a//b", ""]) {
+      const bad = { name: "app", build_file: "FROM debian", files: [{ path, text: "" }] };
+      assert.match((await caller(client)("image_build_file", bad)).text, /INVALID_ARGUMENT/, path);
+    }
   });
 
   test("an image's name or reference that could be something else is refused before anything is asked", async () => {

@@ -43,6 +43,7 @@ export interface VmClient
     | "imageList"
     | "imageGet"
     | "imagePull"
+    | "imageBuildFile"
     | "imageTag"
     | "imageDelete"
     | "imagePrune"

@@ -2,13 +2,17 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { copyFile, link, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { ImageInfo, ImagePruned, ImageResult } from "../../src/contract/image.ts";
+import { buildImage } from "../../src/images/build.ts";
+import { resolvePaths } from "../../src/platform/paths.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { writeLayout } from "../support/oci-layout.ts";
 import { makeTar } from "../support/tar-archive.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Statically linked (package busybox-static): all that an image needs. */
 const BUSYBOX = readFileSync("/bin/busybox");
@@ -112,6 +116,19 @@ test("a directory becomes an image with its links, owners and modes, and boots",
   assert.equal(ran.stdout, "uid=1000(ann) gid=50(staff) groups=50(staff)\nmine\n600:1000:100\n", ran.stderr);
 });
 
+test("a whole Debian from a directory runs its programs as it did before", async () => {
+  // The default image, as the other tests have it, taken apart.
+  const home = path.resolve(process.env.FIREBREAK_TEST_HOME || path.join(os.homedir(), ".cache", "firebreak-test"));
+  const { image } = await buildImage(resolvePaths({ FIREBREAK_HOME: home }), "debian");
+  const root = path.join(fixture.folder, "debian");
+  execFileSync("unsquashfs", ["-quiet", "-no-progress", "-dest", root, image.rootfsPath]);
+  await cli("image", "import", root, "--name", "mine");
+  const script =
+    "python3 -c 'import ssl, json; print(6 * 7)'; node -p 1+1; stat -c %a:%U /tmp /usr/bin/passwd; apt-get --version | head -c 3";
+  const ran = await fixture.cli(["run", "--image", "mine", "--", "bash", "-c", script]);
+  assert.equal(ran.stdout, "42\n2\n1777:root\n4755:root\napt", ran.stderr);
+});
+
 test("the same tar, however it is compressed or sent, gives the same image", async () => {
   const tar = scratchTar("compressed");
   const xz = execFileSync("xz", ["-c"], { input: tar, maxBuffer: 2 ** 28 });
@@ -140,6 +157,15 @@ test("archives of OCI and of docker save are pulled from files of the caller's",
   assert.match(several.hint ?? "", /one, two/);
   await refused("IMAGE_NOT_FOUND", "image", "pull", `oci-archive:${oci}:three`);
   await cli("image", "pull", `oci-archive:${oci}:two`, "--name", "from-oci");
+  assert.match((await refused("INVALID_ARGUMENT", "image", "pull", `oci:${fixture.folder}`)).message, /no OCI layout/);
+  await refused("HOST_PATH_NOT_FOUND", "image", "pull", "oci-archive:/nowhere.tar", "--name", "x");
+  await mkdir(path.join(fixture.folder, "half"));
+  await writeFile(path.join(fixture.folder, "half/index.json"), "{}");
+  // What cannot be read here is told as that.
+  assert.match(
+    (await refused("TOOL_FAILED", "image", "pull", `oci:${fixture.folder}/half`, "--name", "x")).message,
+    /blobs/,
+  );
   // skopeo writes what docker would.
   const docker = path.join(fixture.folder, "images.docker.tar");
   execFileSync("skopeo", ["copy", "--insecure-policy", `oci:${layout}:two`, `docker-archive:${docker}:some/app:7`]);
@@ -224,5 +250,6 @@ test("prune says what would go, then that goes, and with --all what has a name, 
   const all = await cli<ImagePruned>("image", "prune", "--all");
   assert.equal(all.images.length, left.images.length);
   assert.deepEqual((await cli<{ images: ImageInfo[] }>("image", "list")).images, []);
-  assert.deepEqual((await readdir(fixture.paths.images)).sort(), [".locks", "tags"]);
+  // The answer to an import is there a moment before its work folder is gone.
+  await waitFor(async () => (await readdir(fixture.paths.images)).sort().join() === ".locks,tags");
 });

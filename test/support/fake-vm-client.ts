@@ -29,6 +29,8 @@ export interface FakeVmClient extends VmClient {
   templates: Template[];
   images: ImageInfo[];
   kernels: KernelInfo[];
+  /** What builds were given. */
+  contexts: Buffer[];
   /** The clock of confirm tokens. */
   nowMs: number;
   /** Specs of the commands that were run. */
@@ -75,6 +77,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     snapshots: [],
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     images: [fakeImage("debian")],
+    contexts: [],
     specs: [],
     closedExecs: 0,
     endExecs: () => {
@@ -150,6 +153,12 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       const image = { ...fakeImage(name), recipe: "pull", source };
       fake.images.push(image);
       return { image, isUpToDate: false, warnings: ["something is left out"] };
+    },
+    imageBuildFile: async ({ name }, context) => {
+      for await (const chunk of context as AsyncIterable<Buffer>) fake.contexts.push(chunk);
+      const image = { ...fakeImage(name), recipe: "build" };
+      fake.images.push(image);
+      return { image, isUpToDate: false, warnings: [] };
     },
     imageTag: async (name, tag) => {
       const image = await fake.imageGet(name);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import {
+  imageBuildFileSchema,
   imageDeletedSchema,
   imageImportSchema,
   imageInfoSchema,
@@ -33,6 +34,14 @@ export const imageRoutes: Route[] = [
     summary: "Makes an image of a root file system's tar, or of an OCI or Docker archive",
     query: imageImportSchema,
     body: { form: "bytes", type: "application/octet-stream" },
+    answer: lines(imageResultSchema),
+  },
+  {
+    method: "POST",
+    path: "/v1/images/build",
+    summary: "Builds an image from a build file, in a VM; the body is a tar of the context",
+    query: imageBuildFileSchema,
+    body: { form: "bytes", type: "application/x-tar" },
     answer: lines(imageResultSchema),
   },
   {

@@ -1,4 +1,5 @@
 import {
+  type ImageBuildFile,
   type ImageConfig,
   type ImageDeleted,
   type ImageInfo,
@@ -7,6 +8,7 @@ import {
   type ImagePull,
   type ImageResult,
   type ImportFormat,
+  imageBuildFileSchema,
   imageImportSchema,
   imagePruneSchema,
   imagePullSchema,
@@ -42,6 +44,12 @@ export interface ImageDeps {
       body: AsyncIterable<Buffer>,
       use: (finish: (options: WorkOptions) => Promise<ImageResult>) => Promise<T>,
     ): Promise<T>;
+    /** The same for a build's context. */
+    buildFile<T>(
+      request: ImageBuildFile,
+      body: AsyncIterable<Buffer>,
+      use: (finish: (options: WorkOptions) => Promise<ImageResult>) => Promise<T>,
+    ): Promise<T>;
     tag(nameOrDigest: string, name: string): Promise<ImageInfo>;
     untag(name: string): Promise<ImageInfo>;
     delete(nameOrDigest: string, force: boolean): Promise<ImageDeleted>;
@@ -61,6 +69,10 @@ export function addImageRoutes(api: Api, { images }: ImageDeps): void {
     const request = parseRequest(imageImportSchema, context.req.query());
     // Only what the caller sends is read; the answer begins when all of it is here.
     return images.import(request, wholeBody(context), (finish) => answerProgress(context, finish));
+  });
+  api.post("/v1/images/build", async (context) => {
+    const request = parseRequest(imageBuildFileSchema, context.req.query());
+    return images.buildFile(request, wholeBody(context), (finish) => answerProgress(context, finish));
   });
   api.post("/v1/images/prune", async (context) =>
     context.json(await images.prune(parseRequest(imagePruneSchema, await readJson(context)))),

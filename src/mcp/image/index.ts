@@ -1,5 +1,6 @@
 import type { AnyTool } from "../tool.ts";
 import { imageBuild } from "./image-build.ts";
+import { imageBuildFile } from "./image-build-file.ts";
 import { imageDelete } from "./image-delete.ts";
 import { imageGet } from "./image-get.ts";
 import { imageList } from "./image-list.ts";
@@ -12,6 +13,7 @@ export const imageTools: readonly AnyTool[] = [
   imageList,
   imageGet,
   imageBuild,
+  imageBuildFile,
   imagePull,
   imageTag,
   imageDelete,

@@ -18,7 +18,7 @@ export function addImagePull(parent: Command): void {
     .command("pull")
     .summary("get an image from a registry, or from an OCI or Docker archive")
     .description(
-      "Get a container image and make it one that VMs boot. Nothing of it is run. The login is that of docker or podman, if there is one.",
+      "Get a container image and make it one that VMs boot. Nothing of it is run. The login is that of docker or podman, if there is one; with a daemon on another host only one that is given.",
     )
     .argument("<source>", "REFERENCE, oci:DIR[:IMAGE], oci-archive:FILE[:IMAGE] or docker-archive:FILE[:IMAGE]")
     .option("-n, --name <name>", "its name here (default: the last part of the reference)")
@@ -64,6 +64,8 @@ async function findLogin(reference: string, options: PullOptions) {
   }
   if (options.username !== undefined)
     return { username: options.username, password: await readPassword(process.stdin) };
+  // Logins of this host are not for another one's daemon, unless it is said so.
+  if (process.env.FIREBREAK_URL && options.authfile === undefined) return undefined;
   return findCredentials(reference, options.authfile);
 }
 
