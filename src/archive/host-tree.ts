@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { constants, type Dirent, type Stats } from "node:fs";
 import {
   chmod,
@@ -31,17 +31,23 @@ export const TEMPORARY_PREFIX = ".firebreak-tmp-";
  */
 export class HostTree {
   readonly #root: FileHandle;
+  readonly #isOnlyWriter: boolean;
   /** Paths come folder by folder, so the last one is most often the next one. */
   #last: { path: Buffer; handle: FileHandle } | undefined;
 
-  private constructor(root: FileHandle) {
+  private constructor(root: FileHandle, isOnlyWriter: boolean) {
     this.#root = root;
+    this.#isOnlyWriter = isOnlyWriter;
   }
 
-  /** The directory itself may be named by way of links. Throws HOST_PATH_NOT_FOUND. */
-  static async open(directory: string): Promise<HostTree> {
+  /**
+   * The directory itself may be named by way of links. Who is the only one to write to it finds what an earlier attempt, cut off, has left beside a
+   * file's place, and replaces it. Throws HOST_PATH_NOT_FOUND.
+   */
+  static async open(directory: string, options: { isOnlyWriter?: boolean } = {}): Promise<HostTree> {
     try {
-      return new HostTree(await open(directory, constants.O_RDONLY | constants.O_DIRECTORY));
+      const root = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+      return new HostTree(root, options.isOnlyWriter ?? false);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOENT" && code !== "ENOTDIR") throw translateHostError(error, Buffer.from(directory));
@@ -107,7 +113,7 @@ export class HostTree {
     settings: { mode: number; mtimeMs: number; isStillWanted?: () => Promise<void> },
   ): Promise<number> {
     const place = await this.#place(path, true);
-    const temporary = Buffer.concat([folderOf(place), temporaryName()]);
+    const temporary = await this.#temporaryFor(place);
     const handle = await open(temporary, NEW_FILE, 0o600).catch((error: unknown) => {
       throw translateHostError(error, path);
     });
@@ -136,7 +142,7 @@ export class HostTree {
   /** A symlink with whatever target: harmless here, since nothing is done through it. */
   async makeLink(path: Buffer, target: Buffer, isStillWanted?: () => Promise<void>): Promise<void> {
     const place = await this.#place(path, true);
-    const temporary = Buffer.concat([folderOf(place), temporaryName()]);
+    const temporary = await this.#temporaryFor(place);
     try {
       await symlink(target, temporary);
       await isStillWanted?.();
@@ -177,6 +183,23 @@ export class HostTree {
       if (code === "ENOTEMPTY" || code === "EEXIST") return false;
       throw translateHostError(error, path);
     }
+  }
+
+  /** Removes what an earlier attempt to put something there has left, when nothing is put there after all. */
+  async forgetAttempt(path: Buffer): Promise<void> {
+    if (this.#isOnlyWriter) await this.#temporaryFor(await this.#place(path, false)).catch(() => {}); // no folder, no attempt
+  }
+
+  /** A name beside a place that nothing has. */
+  async #temporaryFor(place: Buffer): Promise<Buffer> {
+    const end = place.lastIndexOf(0x2f) + 1;
+    const name = place.subarray(end);
+    const suffix = this.#isOnlyWriter
+      ? createHash("sha256").update(name).digest("hex").slice(0, 16)
+      : randomBytes(8).toString("hex");
+    const temporary = Buffer.concat([place.subarray(0, end), Buffer.from(`${TEMPORARY_PREFIX}${suffix}`)]);
+    if (this.#isOnlyWriter) await unlink(temporary).catch(ignoreMissing);
+    return temporary;
   }
 
   async #find(path: Buffer): Promise<Buffer | undefined> {
@@ -236,14 +259,6 @@ async function openFolder(place: Buffer, makes: boolean): Promise<FileHandle> {
 
 async function writeAll(handle: FileHandle, piece: Buffer): Promise<void> {
   for (let at = 0; at < piece.length; ) at += (await handle.write(piece, at)).bytesWritten;
-}
-
-function folderOf(place: Buffer): Buffer {
-  return place.subarray(0, place.lastIndexOf(0x2f) + 1);
-}
-
-function temporaryName(): Buffer {
-  return Buffer.from(`${TEMPORARY_PREFIX}${randomBytes(8).toString("hex")}`);
 }
 
 function startsWithPath(path: Buffer, start: Buffer): boolean {

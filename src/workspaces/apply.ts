@@ -16,6 +16,9 @@ export interface ApplyOptions {
 /** A file that somebody has changed since it was looked at is left alone. */
 class ChangedMeanwhile extends Error {}
 
+/** Folders are made when they are missing: one that is missing all the same has been taken away this moment. */
+const CHANGED: ReadonlySet<string> = new Set(["HOST_PATH_CHANGED", "HOST_PATH_NOT_FOUND"]);
+
 /**
  * Makes the changes to a host directory, each whole or not at all, and only where what is there is still what the plan was made from; what is done already is
  * passed over, so that a change that was cut off goes on where it stopped. Returns the paths that somebody else has changed meanwhile.
@@ -33,8 +36,9 @@ export async function applyToHost(
       await applyOne(tree, operation, options.staging);
     } catch (error) {
       const isOthers =
-        error instanceof ChangedMeanwhile || (error instanceof FirebreakError && error.code === "HOST_PATH_CHANGED");
+        error instanceof ChangedMeanwhile || (error instanceof FirebreakError && CHANGED.has(error.code));
       if (!isOthers) throw error;
+      if (operation.kind === "put") await tree.forgetAttempt(Buffer.from(operation.path));
       changed.push(operation.path);
     }
     if (++done % 500 === 0) options.onCount?.(done);

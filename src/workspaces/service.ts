@@ -135,8 +135,7 @@ export class WorkspaceService {
         try {
           await this.#applyPush(client, record, sides, merged, operations, options);
         } catch (error) {
-          this.#store.update(vm.id, { reason: `the last push broke off: ${toFirebreakError(error).message}` });
-          throw error;
+          throw this.#noteFailure(vm, "push", error);
         }
         const now = new Date().toISOString();
         this.#store.update(vm.id, {
@@ -212,9 +211,7 @@ export class WorkspaceService {
           });
         });
       } catch (error) {
-        if (!isElsewhere && !request.dryRun)
-          this.#store.update(vm.id, { reason: `the last pull broke off: ${toFirebreakError(error).message}` });
-        throw error;
+        throw isElsewhere || request.dryRun ? toFirebreakError(error) : this.#noteFailure(vm, "pull", error);
       } finally {
         if (isElsewhere) await files.remove();
         else if (!isDecided) await staging?.remove();
@@ -282,7 +279,7 @@ export class WorkspaceService {
     const target = await this.resolve(directory ?? backup.directory);
     const staging = new Staging(path.join(this.#options.folder, `restore-${id}`));
     return this.#hostLock.run(async () => {
-      const tree = await HostTree.open(target);
+      const tree = await HostTree.open(target, { isOnlyWriter: true });
       try {
         await staging.reset();
         const isExcluded = createExcludes([], await readIgnoreFile(tree));
@@ -341,7 +338,7 @@ export class WorkspaceService {
     const journal = await this.#files(record.vmId).readJournal();
     if (journal === undefined) return void this.#store.update(record.vmId, { state: "open" });
     await this.#hostLock.run(async () => {
-      const tree = await HostTree.open(journal.directory);
+      const tree = await HostTree.open(journal.directory, { isOnlyWriter: true });
       try {
         await this.#complete(record, journal, tree);
       } finally {
@@ -381,6 +378,17 @@ export class WorkspaceService {
     return report;
   }
 
+  /** Where the disk is full there may be no room for the note either: the failure itself counts. */
+  #noteFailure(vm: WorkspaceVm, direction: "push" | "pull", thrown: unknown): FirebreakError {
+    const error = toFirebreakError(thrown);
+    try {
+      this.#store.update(vm.id, { reason: `the last ${direction} broke off: ${error.message}` });
+    } catch (unnoted) {
+      this.#options.log("a failed sync could not be noted", { vm: vm.name, error: toFirebreakError(unnoted).message });
+    }
+    return error;
+  }
+
   #backUp(sides: Sides, record: WorkspaceRecord, signal: AbortSignal | undefined): Promise<WorkspaceBackup> {
     const about = { directory: sides.directory, ...(record.vmName === "" ? {} : { vmName: record.vmName }) };
     return this.#backups.create(sides.tree, sides.host.root, about, signal);
@@ -401,7 +409,7 @@ export class WorkspaceService {
       maxBytes: request.maxBytes ?? DEFAULT_LIMITS.maxBytes,
     };
     const { directory, guestPath } = record;
-    const tree = await HostTree.open(directory);
+    const tree = await HostTree.open(directory, { isOnlyWriter: true });
     try {
       const isExcluded = createExcludes(record.exclude, await readIgnoreFile(tree));
       const isOwn = this.#store.get(record.vmId)?.directory === directory;

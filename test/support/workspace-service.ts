@@ -9,16 +9,10 @@ import { startHostAgent } from "./host-agent.ts";
 
 export const VM = { id: "0123456789ab", name: "web" };
 
-/** A workspace service on real SQLite, whose "guest" is the real guest agent as a process of this host. */
-export async function openWorkspaces(options: { hostFolder?: string; stateFolder?: string } = {}) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-ws-"));
-  const state = options.stateFolder ?? path.join(folder, "state");
+/** A workspace service on real SQLite in a folder, as a daemon has it. */
+export function openWorkspaceService(state: string) {
   mkdirSync(state, { recursive: true });
-  const host = options.hostFolder ?? path.join(folder, "host");
-  const guest = path.join(folder, "guest", "workspace");
-  mkdirSync(host, { recursive: true });
-  mkdirSync(path.dirname(guest));
-  const database = openDatabase(path.join(folder, "state.db"));
+  const database = openDatabase(path.join(state, "state.db"));
   const store = new SqliteWorkspaceStore(database);
   const open = () =>
     new WorkspaceService({
@@ -28,6 +22,18 @@ export async function openWorkspaces(options: { hostFolder?: string; stateFolder
       store,
       log: () => {},
     });
+  return { store, open, close: () => database.close() };
+}
+
+/** The same, whose "guest" is the real guest agent as a process of this host. */
+export async function openWorkspaces(options: { hostFolder?: string; stateFolder?: string } = {}) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-ws-"));
+  const state = options.stateFolder ?? path.join(folder, "state");
+  const host = options.hostFolder ?? path.join(folder, "host");
+  const guest = path.join(folder, "guest", "workspace");
+  mkdirSync(host, { recursive: true });
+  mkdirSync(path.dirname(guest));
+  const { store, open, close } = openWorkspaceService(state);
   const agent = await startHostAgent();
   let service = open();
   return {
@@ -50,7 +56,7 @@ export async function openWorkspaces(options: { hostFolder?: string; stateFolder
     },
     close: async () => {
       await agent.close();
-      database.close();
+      close();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -69,12 +75,12 @@ export function writeFiles(root: string, files: Record<string, string | null>): 
 }
 
 /** What is below a directory: content of files, `/` for directories, `-> target` for links. */
-export function readFiles(root: string): Record<string, string> {
+export function readFiles(root: string, prefix = ""): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const entry of readdirSync(root, { withFileTypes: true, recursive: true })) {
-    const place = path.join(entry.parentPath, entry.name);
-    const name = path.relative(root, place);
-    if (entry.isDirectory()) found[name] = "/";
+  for (const entry of readdirSync(path.join(root, prefix), { withFileTypes: true })) {
+    const name = path.join(prefix, entry.name);
+    const place = path.join(root, name);
+    if (entry.isDirectory()) Object.assign(found, { [name]: "/" }, readFiles(root, name));
     else if (entry.isSymbolicLink()) found[name] = `-> ${readlinkSync(place)}`;
     else if (entry.isFile()) found[name] = readFileSync(place, "utf8");
   }
