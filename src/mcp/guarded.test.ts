@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { createFakeVmClient, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
+import { FAILURE_KEY } from "./result.ts";
 
 const registry = new ToolRegistry(TOOLS);
 
@@ -12,7 +13,7 @@ function caller(client: FakeVmClient) {
     assert.ok(tool, name);
     const signal = new AbortController().signal;
     const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
-    const data = result.structuredContent as Record<string, unknown>;
+    const data = (result.structuredContent ?? result._meta?.[FAILURE_KEY]) as Record<string, unknown>;
     return { isError: result.isError === true, data, text: JSON.stringify(result.content) };
   };
 }

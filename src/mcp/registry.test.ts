@@ -6,6 +6,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { readTar as readImageTar } from "../images/tar-reader.ts";
 import { previewSchema } from "./controls.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
+import { FAILURE_KEY } from "./result.ts";
 
 /** Keywords that the models of all clients take. */
 const PLAIN_KEYWORDS = new Set(
@@ -73,7 +74,7 @@ function caller(client: FakeVmClient) {
     assert.ok(tool, name);
     const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
     const [first] = result.content;
-    const data = result.structuredContent as Record<string, unknown>;
+    const data = (result.structuredContent ?? result._meta?.[FAILURE_KEY]) as Record<string, unknown>;
     if (!result.isError && data.preview !== undefined) previewSchema.parse(data.preview);
     else if (!result.isError) tool.outputSchema.parse(data);
     return {
@@ -107,7 +108,7 @@ describe("a call", () => {
         { connect, signal: new AbortController().signal, onProgress: () => {} },
       );
       assert.equal(result.isError, true);
-      assert.equal((result.structuredContent as { code: string }).code, "INVALID_ARGUMENT");
+      assert.equal((result._meta?.[FAILURE_KEY] as { code: string } | undefined)?.code, "INVALID_ARGUMENT");
       assert.match(JSON.stringify(result.content), /unknown argument 'nonsense'/);
     }
   });
@@ -122,7 +123,7 @@ describe("a call", () => {
       {},
       { connect, signal: new AbortController().signal, onProgress: () => {} },
     );
-    assert.equal((result.structuredContent as { code: string }).code, "DAEMON_START_FAILED");
+    assert.equal((result._meta?.[FAILURE_KEY] as { code: string } | undefined)?.code, "DAEMON_START_FAILED");
   });
 
   test("of an unknown VM names those that exist", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERROR_CODES, type ErrorCode } from "../errors/catalogue.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { toFailure, toResult } from "./result.ts";
+import { FAILURE_KEY, toFailure, toResult } from "./result.ts";
 
 test("a result's first line names the VM and how it went", () => {
   const result = toResult({ structured: { a: 1 }, vm: "web", facts: ["exit 0", "12 ms"], text: "hello\n" });
@@ -29,7 +29,9 @@ test("a failure is a result with code, class, message, hint and whether to try a
       text: "[vm web · error VM_STATE_CONFLICT]\nit is stopped\nvm_get tells its state and why; vm_start starts a stopped VM, vm_resume lets a paused one go on.",
     },
   ]);
-  assert.deepEqual(result.structuredContent, {
+  // Clients may hold structured content against the tool's output schema, and lose the error by it.
+  assert.equal(result.structuredContent, undefined);
+  assert.deepEqual(result._meta?.[FAILURE_KEY], {
     code: "VM_STATE_CONFLICT",
     class: "failed_precondition",
     message: "it is stopped",
@@ -41,15 +43,14 @@ test("a failure is a result with code, class, message, hint and whether to try a
 
 test("every code has its class, and only passing conditions are worth another try", () => {
   for (const code of Object.keys(ERROR_CODES) as ErrorCode[]) {
-    const failure = toFailure(new FirebreakError(code, "x"), undefined).structuredContent as {
-      class: string;
-      retryable: boolean;
-      retry_after_ms?: number;
-    };
+    const { content, _meta } = toFailure(new FirebreakError(code, "x"), undefined);
+    const failure = _meta?.[FAILURE_KEY] as { class: string; retryable: boolean; retry_after_ms?: number };
     assert.equal(failure.class, ERROR_CODES[code].class);
     const passes = ["unavailable", "aborted", "deadline_exceeded"].includes(failure.class);
     const passesToo = code === "EXEC_LIMIT" || code === "VM_MEMORY_EXHAUSTED";
     assert.equal(failure.retryable, passes || passesToo, code);
     assert.equal(typeof failure.retry_after_ms, failure.retryable ? "number" : "undefined", code);
+    // Most clients give their model the text and nothing else.
+    assert.equal(/ try again in \d+ ms/.test(JSON.stringify(content)), failure.retryable, code);
   }
 });

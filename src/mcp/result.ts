@@ -3,7 +3,13 @@ import type { ErrorClass, ErrorCode } from "../errors/catalogue.ts";
 import type { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ToolOutput } from "./tool.ts";
 
-/** A failed call's structured content. */
+/**
+ * Where a failed call's result has it as data (`_meta`). Not its structured content: Gemini CLI and opencode hold that against the tool's output schema
+ * even when a call has failed, and would tell their model of the schema in place of the error.
+ */
+export const FAILURE_KEY = "firebreak.dev/error";
+
+/** What there is to know of a failed call. */
 export interface ToolFailure {
   code: ErrorCode;
   class: ErrorClass;
@@ -76,8 +82,9 @@ export function toFailure(error: FirebreakError, vm: string | undefined): CallTo
     ...(hint === undefined ? {} : { hint }),
     ...(vm === undefined ? {} : { vm }),
   };
-  const lines = [headline(vm, [`error ${error.code}`]), error.message, ...(hint === undefined ? [] : [hint])];
+  const facts = [`error ${error.code}`, ...(retryAfterMs === undefined ? [] : [`try again in ${retryAfterMs} ms`])];
+  const lines = [headline(vm, facts), error.message, ...(hint === undefined ? [] : [hint])];
   if (partial !== undefined) lines.push(`What it had written: ${JSON.stringify(partial)}`);
   const text = lines.join("\n");
-  return { isError: true, content: [{ type: "text", text }], structuredContent: { ...failure } };
+  return { isError: true, content: [{ type: "text", text }], _meta: { [FAILURE_KEY]: failure } };
 }

@@ -9,6 +9,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { DaemonClient } from "../../src/client/daemon-client.ts";
 import { SocketEndpoint } from "../../src/client/socket-endpoint.ts";
+import { FAILURE_KEY } from "../../src/mcp/result.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { ERAS } from "../support/mcp-http.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -43,7 +44,7 @@ const run = async (client: Client, vm: string, command: string, signal?: AbortSi
     { name: "run_command", arguments: { vm, command } },
     options,
   )) as CallToolResult;
-  return (result.structuredContent ?? {}) as Record<string, unknown>;
+  return (result.structuredContent ?? result._meta?.[FAILURE_KEY] ?? {}) as Record<string, unknown>;
 };
 
 /** Commands of that name in a VM. */

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type CallToolResult, Client, type ClientOptions } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { TOOLS } from "../../src/mcp/registry.ts";
+import { FAILURE_KEY } from "../../src/mcp/result.ts";
 import { DEFAULT_TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
@@ -50,7 +51,7 @@ async function openClient(options: ClientOptions) {
     return {
       isError: result.isError === true,
       text,
-      data: (result.structuredContent ?? {}) as Record<string, unknown>,
+      data: (result.structuredContent ?? result._meta?.[FAILURE_KEY] ?? {}) as Record<string, unknown>,
       content: result.content,
     };
   };
@@ -509,10 +510,10 @@ describe("raw JSON-RPC on stdin", () => {
     assert.equal(listed.tools.length, toolsOf(DEFAULT_TOOLSETS).length);
     const failed = messages.find(({ id }) => id === 3)?.result as {
       isError: boolean;
-      structuredContent: { code: string };
+      _meta: Record<string, { code: string }>;
     };
     assert.equal(failed.isError, true);
-    assert.equal(failed.structuredContent.code, "SOCKET_PATH_TOO_LONG");
+    assert.equal(failed._meta[FAILURE_KEY]?.code, "SOCKET_PATH_TOO_LONG");
   });
 
   test("stdin that closes while a VM boots ends the server at once, and no VM is left", async () => {

@@ -1,5 +1,6 @@
 import { type CallToolResult, Client, type ClientOptions } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { FAILURE_KEY } from "../../src/mcp/result.ts";
 import type { DaemonFixture } from "./daemon-fixture.ts";
 
 export interface McpAnswer {
@@ -31,7 +32,7 @@ export async function openMcpClient(fixture: DaemonFixture, options: ClientOptio
     return {
       isError: result.isError === true,
       text: first?.type === "text" ? first.text : "",
-      data: (result.structuredContent ?? {}) as Record<string, unknown>,
+      data: (result.structuredContent ?? result._meta?.[FAILURE_KEY] ?? {}) as Record<string, unknown>,
     };
   };
   return { client, call, close: () => client.close() };
