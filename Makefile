@@ -1,6 +1,7 @@
 # make setup    everything a checkout needs (Debian 12; asks for root where packages are missing)
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
+# make test-clients  coding agents from npm as MCP clients, each with a fake model; installs 1.2 GB
 # make check    what every commit passes: format, lint, types, imports
 # make reference  docs/reference, from the source
 # make bench    figures, each beside its floor; some of them: make bench BENCHES='forks exec'
@@ -11,7 +12,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance test-clients fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -44,6 +45,11 @@ e2e: setup
 # The protocol's own suite against our MCP endpoint.
 conformance: setup
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/conformance/*.test.ts'
+
+# Other people's clients, as users have them. Not part of `test`: they are large, and their makers change them.
+test-clients: setup
+	@scripts/setup-clients.sh
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/clients/*.test.ts'
 
 test: check unit agent-test integration e2e conformance
 

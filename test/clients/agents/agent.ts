@@ -1,0 +1,48 @@
+import type { ModelApi, OfferedTool } from "../fake-model/model-api.ts";
+
+/** Where a coding agent finds its model; the port is one of its own loopback. */
+export interface AgentPlace {
+  /** A folder of its own, which is its HOME. */
+  home: string;
+  /** Without a path. */
+  modelUrl: string;
+  /** Long enough not to be taken for something to mask. */
+  modelKey: string;
+}
+
+/** A command, and what it has in its environment beside PATH and HOME. */
+export interface AgentCommand {
+  argv: string[];
+  env: Record<string, string>;
+}
+
+/** A file of an agent's home. */
+export interface AgentFile {
+  path: string;
+  /** Merged into what a registration wrote there. */
+  json: Record<string, unknown>;
+}
+
+/** How a coding agent is told of firebreak's HTTP endpoint: as the README says it. */
+export type HttpRegistration = { argv: string[] } | { path: string; json: Record<string, unknown> };
+
+/** A coding agent's command line, as it is run without a person. */
+export interface Agent {
+  /** As in `listRegistrations`. */
+  name: string;
+  /** The program, as npm installs it. */
+  program: string;
+  api: ModelApi;
+  /** How the model sees the tool `name` of the server `firebreak`. */
+  shown: (name: string) => Pick<OfferedTool, "name" | "namespace">;
+  /** Folders of its home that it does not make by itself. */
+  folders?: string[];
+  /** Configuration that tells it of the model, and to leave everybody else alone. */
+  files: (place: AgentPlace) => AgentFile[];
+  /** The environment of every command of it. */
+  env: (place: AgentPlace) => Record<string, string>;
+  /** Has the model answer a prompt, with leave to call any tool. */
+  ask: (prompt: string, place: AgentPlace) => string[];
+  /** Makes `url` with an API key known; the key itself is in $FIREBREAK_API_KEY of each command. */
+  registerHttp: (url: string, key: string) => HttpRegistration;
+}

@@ -1,0 +1,37 @@
+import { openaiChat } from "../fake-model/openai-chat.ts";
+import type { Agent } from "./agent.ts";
+
+export const opencode: Agent = {
+  name: "opencode",
+  program: "opencode",
+  api: openaiChat,
+  shown: (name) => ({ name: `firebreak_${name}` }),
+  files: ({ modelUrl, modelKey }) => [
+    {
+      path: ".config/opencode/opencode.json",
+      json: {
+        autoupdate: false,
+        share: "disabled",
+        model: "fake/model",
+        small_model: "fake/model",
+        provider: {
+          fake: {
+            npm: "@ai-sdk/openai-compatible",
+            options: { baseURL: `${modelUrl}/v1`, apiKey: modelKey },
+            models: { model: { tool_call: true } },
+          },
+        },
+      },
+    },
+  ],
+  env: () => ({ OPENCODE_DISABLE_MODELS_FETCH: "1", OPENCODE_DISABLE_AUTOUPDATE: "1" }),
+  ask: (prompt) => ["run", "--format", "json", "--auto", prompt],
+  registerHttp: (url) => ({
+    path: ".config/opencode/opencode.json",
+    json: {
+      mcp: {
+        firebreak: { type: "remote", url, headers: { Authorization: "Bearer {env:FIREBREAK_API_KEY}" }, enabled: true },
+      },
+    },
+  }),
+};

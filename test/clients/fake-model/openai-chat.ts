@@ -1,0 +1,66 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { eventsAnswer, jsonAnswer, type ModelApi, type Reply, schemaField, type Turn, textOf } from "./model-api.ts";
+
+const requestSchema = z.looseObject({
+  model: z.string(),
+  stream: z.boolean().default(false),
+  tools: z
+    .array(
+      z.looseObject({
+        type: z.literal("function"),
+        function: z.looseObject({ name: z.string(), description: z.string().default(""), parameters: schemaField }),
+      }),
+    )
+    .default([]),
+  messages: z.array(z.looseObject({ role: z.string(), content: z.unknown().optional() })),
+});
+
+const USAGE = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+
+/** OpenAI's chat completions, which many other providers speak: `POST /v1/chat/completions`. */
+export const openaiChat: ModelApi = {
+  name: "OpenAI chat completions",
+  isTurn: (path) => path === "/v1/chat/completions",
+  read: (_path, body) => {
+    const { model, stream, tools, messages } = requestSchema.parse(body);
+    return {
+      model,
+      isStreamed: stream,
+      tools: tools.map(({ function: { name, description, parameters } }) => ({ name, description, parameters })),
+      toolResults: messages.filter(({ role }) => role === "tool").map(({ content }) => textOf(content)),
+    };
+  },
+  write: (turn, reply) => (turn.isStreamed ? streamed(turn, reply) : whole(turn, reply)),
+  answerAside: (_method, path) => (path === "/v1/models" ? { object: "list", data: [] } : undefined),
+};
+
+const finishReason = (reply: Reply) => ("text" in reply ? "stop" : "tool_calls");
+
+function toMessage(reply: Reply): Record<string, unknown> {
+  if ("text" in reply) return { role: "assistant", content: reply.text };
+  const call = { name: reply.tool.name, arguments: JSON.stringify(reply.args) };
+  const id = `call_${randomUUID()}`;
+  return { role: "assistant", content: null, tool_calls: [{ index: 0, id, type: "function", function: call }] };
+}
+
+function whole({ model }: Turn, reply: Reply) {
+  const choice = { index: 0, message: toMessage(reply), finish_reason: finishReason(reply) };
+  const id = `chatcmpl-${randomUUID()}`;
+  return jsonAnswer({ id, object: "chat.completion", created: 0, model, choices: [choice], usage: USAGE });
+}
+
+function streamed({ model }: Turn, reply: Reply) {
+  const base = { id: `chatcmpl-${randomUUID()}`, object: "chat.completion.chunk", created: 0, model };
+  const choice = (delta: Record<string, unknown>, reason: string | null) => ({
+    ...base,
+    choices: [{ index: 0, delta, finish_reason: reason }],
+  });
+  const chunks = [
+    choice(toMessage(reply), null),
+    choice({}, finishReason(reply)),
+    { ...base, choices: [], usage: USAGE },
+  ];
+  const answer = eventsAnswer(chunks, { isNamed: false });
+  return { ...answer, body: `${answer.body}data: [DONE]\n\n` };
+}
