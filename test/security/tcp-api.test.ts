@@ -7,6 +7,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import type { CreatedKey } from "../../src/contract/key.ts";
+import { ROUTES } from "../../src/contract/routes/index.ts";
 import type { ErrorBody } from "../../src/errors/firebreak-error.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { openExecSocket } from "../support/exec-socket.ts";
@@ -162,19 +163,19 @@ test("a name that was allowed is one that requests may come by", async () => {
   assert.equal((await call("/v1/vms", { headers: { host: "build1.lan:9600" } })).status, 403);
 });
 
-test("a key makes no keys, moves no listener and ends no daemon", async () => {
-  const tries: [string, string, unknown?][] = [
-    ["GET", "/v1/keys"],
-    ["POST", "/v1/keys", {}],
-    ["DELETE", `/v1/keys/${key.id}`],
-    ["PUT", "/v1/listen", { address: "0.0.0.0:0" }],
-    ["DELETE", "/v1/listen"],
-    ["POST", "/v1/shutdown", {}],
-  ];
-  for (const [method, target, body] of tries) {
-    const answer = await call(target, { method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+test("a key makes no keys, moves no listener, ends no daemon and reaches no directory of the host", async () => {
+  const local = Object.values(ROUTES)
+    .flat()
+    .filter(({ isLocal }) => isLocal);
+  assert.ok(local.length >= 6);
+  for (const { method, path: route } of local) {
+    const target = route.replaceAll(/:\w+/g, key.id);
+    const answer = await call(target, { method, ...(["POST", "PUT"].includes(method) ? { body: "{}" } : {}) });
     assert.deepEqual(refusal(answer), [403, "LOCAL_CALLERS_ONLY"], `${method} ${target}`);
   }
+  // A directory of this host is its users' business, wherever it is named.
+  const body = JSON.stringify({ workspace: { directory: "/etc" } });
+  assert.deepEqual(refusal(await call("/v1/vms", { method: "POST", body })), [403, "LOCAL_CALLERS_ONLY"]);
   assert.equal((await call("/v1/status")).status, 200);
 });
 
