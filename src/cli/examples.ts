@@ -18,6 +18,7 @@ export const EXAMPLES: Record<string, string[]> = {
   ],
   "vm events": ["firebreak vm events web", "firebreak vm events web --follow"],
   "event list": ["firebreak event list --follow", "firebreak event list --after 120 --json"],
+  "vm plan": ["firebreak vm plan web stopped", "firebreak vm plan web absent --json"],
   "vm pause": ["firebreak vm pause web"],
   "vm resume": ["firebreak vm resume web"],
   "vm suspend": ["firebreak vm suspend web"],

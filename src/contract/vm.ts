@@ -317,9 +317,10 @@ export const waitSchema = z.strictObject({
   timeoutMs: z.number().int().min(1).max(MAX_LIFETIME_MS).optional(),
 });
 export type WaitRequest = z.infer<typeof waitSchema>;
+export const PLANNED_STATES = ["running", "paused", "suspended", "stopped", "absent"] as const;
 /** What a VM is to come to, for a plan of how. */
 export const planSchema = z.strictObject({
-  state: z.enum(["running", "paused", "suspended", "stopped", "absent"]),
+  state: z.enum(PLANNED_STATES),
   graceMs: z.number().int().min(0).max(600_000).optional(),
 });
 export type PlanRequest = z.input<typeof planSchema>;

@@ -41,6 +41,14 @@ test("a VM's console, history, figures and end are told", async () => {
   assert.deepEqual([late.data.class, late.data.retryable], ["deadline_exceeded", true]);
 });
 
+test("a plan is told on the command line, too, and nothing is done", async () => {
+  const plan = await fixture.cli(["vm", "plan", "api", "absent"]);
+  assert.match(plan.stdout, /^mark: note that it is deleting\nend_vmm: .*\nremove_files: .*\nforget: .*\n$/);
+  assert.equal((await fixture.cli(["vm", "plan", "api", "stopped"])).stdout, "nothing to do\n");
+  assert.equal((await fixture.cli(["vm", "plan", "api", "gone"])).exitCode, 2);
+  assert.equal((await fixture.client.vmGet("api")).state, "stopped");
+});
+
 test("the host, its kernels and what is used of it are told", async () => {
   const host = (await call("host_info", {})).data;
   assert.ok(Number(host.cpus) > 0 && Number(host.memory_bytes) > 0);

@@ -10,6 +10,7 @@ import { addVmGet } from "./get.ts";
 import { addVmList } from "./list.ts";
 import { addVmLogs } from "./logs.ts";
 import { addVmPause } from "./pause.ts";
+import { addVmPlan } from "./plan.ts";
 import { addVmResume } from "./resume.ts";
 import { addVmStart } from "./start.ts";
 import { addVmStats } from "./stats.ts";
@@ -24,6 +25,6 @@ export function addVmCommands(program: Command, hasSeparator: boolean): void {
   for (const add of [addVmPause, addVmResume, addVmSuspend, addVmFork]) add(vm);
   addVmExec(vm, hasSeparator);
   addExecControl(vm);
-  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate]) add(vm);
+  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPlan]) add(vm);
   addEventList(vm.command("events").argument("<vm>", "name or id"));
 }
