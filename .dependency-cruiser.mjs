@@ -9,6 +9,7 @@ const PORTS = [
   "^src/vms/ports\\.ts$",
   "^src/vms/(vm|drive)-store\\.ts$",
   "^src/mcp/http/session-store\\.ts$",
+  "^src/forwards/forward-store\\.ts$",
   "^src/contract/",
   "^src/workspaces/workspace-store\\.ts$",
 ];
@@ -37,6 +38,7 @@ export const LAYERS = {
   store: [folder("errors"), folder("platform"), ...PORTS],
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
+  forwards: [folder("errors"), folder("platform"), folder("guest"), folder("vms"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   "daemon/api": [
     folder("errors"),
@@ -45,6 +47,7 @@ export const LAYERS = {
     folder("guest"),
     folder("vms"),
     folder("workspaces"),
+    folder("forwards"),
   ],
   daemon: [
     folder("errors"),
@@ -59,6 +62,7 @@ export const LAYERS = {
     folder("client"),
     folder("mcp"),
     folder("workspaces"),
+    folder("forwards"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

@@ -234,9 +234,10 @@ impl From<Gone> for Broken {
 
 /// Carries bytes both ways until both directions have ended, each by itself.
 async fn carry(socket: Socket, body: &mut Incoming, out: &mut Outgoing) {
+    let is_reset = Cell::new(false);
     let ended = {
-        let mut to_guest = Box::pin(to_guest(&socket, body));
-        let mut from_guest = Box::pin(from_guest(&socket, out));
+        let mut to_guest = Box::pin(to_guest(&socket, body, &is_reset));
+        let mut from_guest = Box::pin(from_guest(&socket, out, &is_reset));
         let first = tokio::select! {
             ended = &mut to_guest => ended.map(|()| true),
             ended = &mut from_guest => ended.map(|()| false),
@@ -261,10 +262,16 @@ async fn carry(socket: Socket, body: &mut Incoming, out: &mut Outgoing) {
     }
 }
 
-async fn to_guest(socket: &Socket, body: &mut Incoming) -> std::result::Result<(), Broken> {
+async fn to_guest(
+    socket: &Socket,
+    body: &mut Incoming,
+    is_reset: &Cell<bool>,
+) -> std::result::Result<(), Broken> {
     while let Some(bytes) = body.chunk().await? {
         // Who does not take any more may still have an answer to give; its end is the connection's.
-        if socket.write_all(&bytes).await.is_err() {
+        if let Err(error) = socket.write_all(&bytes).await {
+            // The kernel tells of a reset once, and of an end afterwards.
+            is_reset.set(error.kind() == io::ErrorKind::ConnectionReset);
             return Ok(());
         }
     }
@@ -272,7 +279,11 @@ async fn to_guest(socket: &Socket, body: &mut Incoming) -> std::result::Result<(
     Ok(())
 }
 
-async fn from_guest(socket: &Socket, out: &mut Outgoing) -> std::result::Result<(), Broken> {
+async fn from_guest(
+    socket: &Socket,
+    out: &mut Outgoing,
+    is_reset: &Cell<bool>,
+) -> std::result::Result<(), Broken> {
     loop {
         tokio::select! {
             ready = socket.readable() => ready.map_err(|_| Broken::Guest)?,
@@ -282,6 +293,7 @@ async fn from_guest(socket: &Socket, out: &mut Outgoing) -> std::result::Result<
         let window = out.wait_capacity(CHUNK_BYTES).await?;
         let mut buffer = BytesMut::zeroed(window.min(CHUNK_BYTES));
         match socket.try_read(&mut buffer) {
+            Ok(0) if is_reset.get() => return Err(Broken::Guest),
             Ok(0) => {
                 out.finish(Bytes::new()).await?;
                 return Ok(());

@@ -3,6 +3,7 @@ import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } fr
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
+import type { Forward, ForwardCreate, RunPublish, VmPublish } from "../contract/forward.ts";
 import type { HostInfo, Prices } from "../contract/host.ts";
 import type {
   ImageBuildFile,
@@ -19,17 +20,7 @@ import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
-import type {
-  ExecRequest,
-  PlanRequest,
-  RunRequest,
-  Vm,
-  VmCreate,
-  VmPlan,
-  VmStats,
-  VmUpdate,
-  WaitRequest,
-} from "../contract/vm.ts";
+import type { ExecRequest, PlanRequest, Vm, VmPlan, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
 import type {
   Workspace,
   WorkspaceBackup,
@@ -211,7 +202,7 @@ export class DaemonClient {
     return this.#http.json("GET", vmPath(vm), options);
   }
 
-  vmCreate(request: VmCreate, options: CallOptions = {}): Promise<Vm> {
+  vmCreate(request: VmPublish, options: CallOptions = {}): Promise<Vm> {
     return this.#http.lines("POST", "/v1/vms", request, options);
   }
 
@@ -356,6 +347,25 @@ export class DaemonClient {
     return this.#http.json("DELETE", `/v1/templates/${encodeURIComponent(id)}`, options);
   }
 
+  /** A port of this host behind which a port of the VM is. */
+  forwardCreate(vm: string, request: ForwardCreate, options: CallOptions = {}): Promise<Forward> {
+    return this.#http.json("POST", `${vmPath(vm)}/forwards`, options, request);
+  }
+
+  /** Of one VM, or of all. */
+  async forwardList(vm?: string, options: CallOptions = {}): Promise<Forward[]> {
+    const path = vm === undefined ? "/v1/forwards" : `${vmPath(vm)}/forwards`;
+    return (await this.#http.json<{ forwards: Forward[] }>("GET", path, options)).forwards;
+  }
+
+  forwardGet(id: string, options: CallOptions = {}): Promise<Forward> {
+    return this.#http.json("GET", forwardPath(id), options);
+  }
+
+  forwardDelete(id: string, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", forwardPath(id), options);
+  }
+
   async workspaceList(options: CallOptions = {}): Promise<Workspace[]> {
     return (await this.#http.json<{ workspaces: Workspace[] }>("GET", "/v1/workspaces", options)).workspaces;
   }
@@ -435,7 +445,7 @@ export class DaemonClient {
   }
 
   /** Runs a command in a VM made for it. */
-  async run(request: RunRequest, options: CallOptions = {}): Promise<ExecStream> {
+  async run(request: RunPublish, options: CallOptions = {}): Promise<ExecStream> {
     return this.#http.execStream(this, "/v1/run", request, options, undefined);
   }
 
@@ -565,6 +575,10 @@ function drivePath(drive: string): string {
 
 function volumePath(volume: string): string {
   return `/v1/volumes/${encodeURIComponent(volume)}`;
+}
+
+function forwardPath(id: string): string {
+  return `/v1/forwards/${encodeURIComponent(id)}`;
 }
 
 function kernelPath(id: string): string {

@@ -36,6 +36,8 @@ export class ExecStream {
   exit: ExecExit | undefined;
   /** Called once, when the command has started. */
   onStarted: (started: ExecStarted) => void = () => {};
+  /** Called once, when there is a VM that was made for the command. */
+  onVm: (vm: Vm) => void = () => {};
 
   constructor(options: ExecStreamOptions) {
     this.#options = options;
@@ -123,6 +125,7 @@ export class ExecStream {
         return;
       case FRAME.vm:
         this.#vm = (value as Vm).name;
+        this.onVm(value as Vm);
         return;
       case FRAME.progress:
         this.#options.onProgress?.(value as Progress);

@@ -4,11 +4,12 @@ import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemo
 import { driveSchema, vmDriveSchema } from "./drive.ts";
 import { errorBodySchema } from "./error.ts";
 import { vmEventSchema } from "./event.ts";
+import { forwardSchema, vmPublishSchema } from "./forward.ts";
 import { imageInfoSchema } from "./image.ts";
 import { apiKeySchema } from "./key.ts";
 import { listenStatusSchema } from "./listen.ts";
 import { snapshotSchema, templateSchema } from "./snapshot.ts";
-import { execSpecSchema, progressSchema, vmCreateSchema, vmSchema, vmStatsSchema } from "./vm.ts";
+import { execSpecSchema, progressSchema, vmSchema, vmStatsSchema } from "./vm.ts";
 import { workspaceBackupSchema, workspaceReportSchema, workspaceSchema } from "./workspace.ts";
 
 type Json = Record<string, unknown>;
@@ -16,7 +17,7 @@ type Direction = "request" | "answer";
 
 /** Schemas that stand once in the document, by name; all others stand where they are used. */
 const NAMED: Record<Direction, Record<string, z.ZodType>> = {
-  request: { ExecSpec: execSpecSchema, VmCreate: vmCreateSchema },
+  request: { ExecSpec: execSpecSchema, VmCreate: vmPublishSchema },
   answer: {
     ApiKey: apiKeySchema,
     DaemonStatus: daemonStatusSchema,
@@ -25,6 +26,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     Error: errorBodySchema,
     ExecInfo: execInfoSchema,
     FileStat: fileStatSchema,
+    Forward: forwardSchema,
     Image: imageInfoSchema,
     Kernel: kernelInfoSchema,
     ListenStatus: listenStatusSchema,

@@ -12,6 +12,7 @@ const PATH_PARTS: Record<string, string> = {
   snapshot: "a snapshot's name or id",
   drive: "a drive's name or id",
   volume: "a volume's name or id",
+  forward: "a forward's id",
   backup: "a backup's id",
   key: "an API key's name or id",
   name: "a name",

@@ -9,6 +9,7 @@ import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
+import { ForwardService } from "../forwards/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
@@ -23,6 +24,7 @@ import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
 import { SqliteDriveStore } from "../store/drives.ts";
+import { SqliteForwardStore } from "../store/forwards.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { SqliteSettings } from "../store/settings.ts";
@@ -119,6 +121,7 @@ async function main(): Promise<void> {
   });
   const files = new HostDriveFiles();
   const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files, log });
+  const forwards = new ForwardService({ store: new SqliteForwardStore(database), vms, log });
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
   await workspaces.recover();
@@ -140,6 +143,9 @@ async function main(): Promise<void> {
   await drives.sweep();
   // Guests are asked, and one that does not answer is not to keep the daemon from serving.
   void drives.recover().catch((error: unknown) => log("drives could not be looked after", { error: String(error) }));
+
+  store.onChange((vmId) => void forwards.vmChanged(vmId));
+  await forwards.recover();
 
   const keys = new KeyRing(new SqliteKeyStore(database));
   const tcp = new TcpFront({
@@ -170,6 +176,7 @@ async function main(): Promise<void> {
     server.closeAllConnections();
     await upgrades.close();
     await Promise.all([closed, tcp.end()]);
+    await forwards.close();
     await sleep(KILL_MS);
     vms.close();
     driver.close();
@@ -183,6 +190,7 @@ async function main(): Promise<void> {
     snapshots,
     drives,
     workspaces,
+    forwards,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
       get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),

@@ -123,6 +123,14 @@ export const ERROR_CODES = {
   CONNECTION_FAILED: { class: "unavailable", about: "The guest could not connect to the address in time, or at all." },
   CONNECTION_LIMIT: { class: "resource_exhausted", about: "As many connections are open as there may be." },
 
+  FORWARD_NOT_FOUND: { class: "not_found", about: "There is no port forward with that id." },
+  FORWARD_LIMIT: { class: "resource_exhausted", about: "The VM has as many port forwards as it may have." },
+  PORT_IN_USE: { class: "already_exists", about: "Another program or forward listens on that port of the host." },
+  HOST_ADDRESS_UNAVAILABLE: {
+    class: "failed_precondition",
+    about: "The host has no such address, or this user may not listen on the port.",
+  },
+
   EXEC_NOT_FOUND: { class: "not_found", about: "No such exec in the VM." },
   EXEC_ALREADY_EXISTS: { class: "already_exists", about: "An exec with that id exists." },
   EXEC_STATE_CONFLICT: {

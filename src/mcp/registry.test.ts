@@ -194,6 +194,19 @@ describe("snapshots, forks and states", () => {
     assert.deepEqual(notes, ["bringing back the VM 'web'"]);
   });
 
+  test("a port is forwarded, found and closed", async () => {
+    const call = caller(createFakeVmClient(["web"]));
+    const made = await call("forward_create", { vm: "web", guest_port: 80 });
+    assert.deepEqual([made.data.host_address, made.data.host_port, made.data.guest_port], ["127.0.0.1", 40_000, 80]);
+    assert.match(made.text, /^\[vm web · forward f0 · listening\]\nf0: 127\.0\.0\.1:40000 of this computer to port 80/);
+    assert.match((await call("forward_list", {})).text, /^\[firebreak · 1 forward\]/);
+    assert.equal((await call("forward_get", { forward: "f0" })).data.state, "listening");
+    assert.equal((await call("forward_delete", { forward: "f0" })).data.deleted, true);
+    assert.equal((await call("forward_get", { forward: "f0" })).data.code, "FORWARD_NOT_FOUND");
+    const bad = await call("forward_create", { vm: "web", guest_port: 80, host_address: "example.org" });
+    assert.equal(bad.data.code, "INVALID_ARGUMENT");
+  });
+
   test("templates are pruned: the stale ones, or all", async () => {
     const call = caller(createFakeVmClient());
     assert.equal(((await call("template_list", {})).data.templates as unknown[]).length, 2);

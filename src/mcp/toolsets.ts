@@ -1,6 +1,7 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import { driveTools } from "./drive/index.ts";
+import { forwardTools } from "./forward/index.ts";
 import { guestTools } from "./guest/index.ts";
 import { hostTools } from "./host/index.ts";
 import { imageTools } from "./image/index.ts";
@@ -20,6 +21,7 @@ export const TOOLSETS = {
   monitor: monitorTools,
   drive: driveTools,
   volume: volumeTools,
+  forward: forwardTools,
   template: templateTools,
   image: imageTools,
   kernel: kernelTools,

@@ -127,6 +127,16 @@ const MIGRATIONS: readonly string[] = [
      size_bytes INTEGER NOT NULL,
      file TEXT NOT NULL
    ) STRICT;`,
+  `CREATE TABLE forwards (
+     id TEXT PRIMARY KEY,
+     vm_id TEXT NOT NULL REFERENCES vms (id) ON DELETE CASCADE,
+     host_address TEXT NOT NULL,
+     host_port INTEGER NOT NULL,
+     guest_port INTEGER NOT NULL,
+     created_at TEXT NOT NULL,
+     UNIQUE (host_address, host_port)
+   ) STRICT;
+   CREATE INDEX forwards_by_vm ON forwards (vm_id);`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

@@ -68,6 +68,7 @@ export class SqliteVmStore implements VmStore {
   readonly #listeners = new Set<(event: VmEvent) => void>();
   /** Written in the transaction under way: nobody hears of what may yet be taken back. */
   #pending: VmEvent[] = [];
+  readonly #changeListeners = new Set<(vmId: string) => void>();
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -84,6 +85,7 @@ export class SqliteVmStore implements VmStore {
           .run(...KEYS.map((key) => encode(key, record[key])));
         this.addEvent(record.id, "created", data);
       });
+      this.#tellOfChange(record.id);
     } catch (error) {
       if (!String((error as Error).message).includes("UNIQUE constraint failed: vms.name")) throw error;
       throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${record.name}' exists`, {
@@ -101,6 +103,7 @@ export class SqliteVmStore implements VmStore {
         .prepare(`UPDATE vms SET ${assignments} WHERE id = ?`)
         .run(...keys.map((key) => encode(key, changes[key])), id);
     }
+    this.#tellOfChange(id);
     const record = this.get(id);
     if (record === undefined) throw new FirebreakError("VM_NOT_FOUND", `the VM ${id} is gone`);
     return record;
@@ -118,6 +121,7 @@ export class SqliteVmStore implements VmStore {
       if (this.get(id) !== undefined) this.addEvent(id, "deleted", {});
       this.#database.prepare("DELETE FROM vms WHERE id = ?").run(id);
     });
+    this.#tellOfChange(id);
   }
 
   get(id: string): VmRecord | undefined {
@@ -153,6 +157,15 @@ export class SqliteVmStore implements VmStore {
       this.addEvent(id, kind, data);
       return record;
     });
+  }
+
+  onChange(listener: (vmId: string) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => this.#changeListeners.delete(listener);
+  }
+
+  #tellOfChange(vmId: string): void {
+    for (const listener of this.#changeListeners) listener(vmId);
   }
 
   #atomically<T>(work: () => T): T {

@@ -32,6 +32,13 @@ export class IdleWatch {
     }
   }
 
+  /** Something was done with it just now, which nobody waits for. */
+  touch(id: string): void {
+    const entry = this.#watched.get(id);
+    if (entry !== undefined) entry.changes++;
+    this.#arm(id);
+  }
+
   /** A number that is another one after each beginning and end of a use. */
   useCount(id: string): number {
     return this.#watched.get(id)?.changes ?? 0;

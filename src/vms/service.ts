@@ -187,6 +187,11 @@ export class VmService {
     return this.#idle.during(id, async () => work(await this.#awaken(id, options)));
   }
 
+  /** Counts as a use that is over at once: traffic of a forward. */
+  touch(id: string): void {
+    this.#idle.touch(id);
+  }
+
   async #awaken(id: string, options: WorkOptions): Promise<LiveVm> {
     let record = this.#find(id);
     if (record.state === "created" || record.state === "starting" || record.state === "suspending") {

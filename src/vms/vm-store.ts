@@ -70,6 +70,8 @@ export interface VmStore {
   events(filter: EventFilter): VmEvent[];
   /** Calls with each event from now on, once it is durable; returns what ends that. */
   onEvent(listener: (event: VmEvent) => void): () => void;
+  /** Calls when a VM has been made, changed or removed, maybe before that is committed; returns what ends that. */
+  onChange(listener: (vmId: string) => void): () => void;
 }
 
 export interface EventFilter {

@@ -1,5 +1,6 @@
 import { PassThrough, Readable } from "node:stream";
 import type { KernelInfo } from "../../src/contract/daemon.ts";
+import type { Forward } from "../../src/contract/forward.ts";
 import type { ImageInfo } from "../../src/contract/image.ts";
 import type { Snapshot, Template } from "../../src/contract/snapshot.ts";
 import type { Vm } from "../../src/contract/vm.ts";
@@ -26,6 +27,7 @@ export interface FakeVmClient extends VmClient {
   files: Map<string, Buffer>;
   vms: Vm[];
   snapshots: Snapshot[];
+  forwards: Forward[];
   templates: Template[];
   images: ImageInfo[];
   kernels: KernelInfo[];
@@ -68,6 +70,9 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     fake.snapshots.find((snapshot) => snapshot.name === name || snapshot.id === name) ??
     fail(new FirebreakError("SNAPSHOT_NOT_FOUND", `no snapshot is named '${name}'`));
   const running = new Set<() => void>();
+  const findForward = (id: string) =>
+    fake.forwards.find((forward) => forward.id === id) ??
+    fail(new FirebreakError("FORWARD_NOT_FOUND", `there is no forward '${id}'`));
   const fake: FakeVmClient = {
     nowMs: Date.now(),
     kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
@@ -75,6 +80,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     files: new Map(),
     vms: names.map(fakeVm),
     snapshots: [],
+    forwards: [],
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     images: [fakeImage("debian")],
     contexts: [],
@@ -175,6 +181,29 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       const images = fake.images.filter((image) => all || image.tags.length === 0);
       if (!dryRun) fake.images = fake.images.filter((image) => !images.includes(image));
       return { images: images.map(toDeleted), freedBytes: 1000 * images.length, isDryRun: dryRun };
+    },
+    forwardCreate: async (name, request) => {
+      const { id, name: vm } = await fake.vmGet(name);
+      const forward: Forward = {
+        id: `f${fake.forwards.length}`,
+        vm: { id, name: vm },
+        hostAddress: request.hostAddress ?? "127.0.0.1",
+        hostPort: request.hostPort || 40_000,
+        guestPort: request.guestPort,
+        state: "listening",
+        connections: { open: 0, total: 0, refused: 0 },
+        bytes: { toGuest: 0, fromGuest: 0 },
+        createdAt: "2026-01-01T00:00:00.000Z",
+      };
+      fake.forwards.push(forward);
+      return forward;
+    },
+    forwardList: async () => fake.forwards,
+    forwardGet: async (id) => findForward(id),
+    forwardDelete: async (id) => {
+      const forward = findForward(id);
+      fake.forwards = fake.forwards.filter((other) => other !== forward);
+      return { deleted: forward.id };
     },
     templateList: async () => fake.templates,
     templatePrune: async (all) => {

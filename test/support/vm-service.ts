@@ -8,6 +8,7 @@ import { SavedFolder } from "../../src/snapshots/saved-folder.ts";
 import { Templates } from "../../src/snapshots/templates.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { SqliteDriveStore } from "../../src/store/drives.ts";
+import { SqliteForwardStore } from "../../src/store/forwards.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
 import { Drives } from "../../src/vms/drives.ts";
@@ -36,6 +37,7 @@ export function openVmService() {
   const driver = new FakeDriver();
   const database = openDatabase(paths.database);
   const store = new SqliteVmStore(database);
+  const forwardStore = new SqliteForwardStore(database);
   const disk = new FakeDisk();
   const driveStore = new SqliteDriveStore(database);
   const driveFiles = new HostDriveFiles();
@@ -65,6 +67,7 @@ export function openVmService() {
     get drives() {
       return drives;
     },
+    forwardStore,
     get vms() {
       return vms;
     },

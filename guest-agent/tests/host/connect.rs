@@ -97,6 +97,14 @@ async fn what_the_guest_resets_is_reset_and_what_the_host_gives_up_does_not_look
     let error = host.read().await.unwrap_err();
     assert_eq!(error.reason(), Some(h2::Reason::CONNECT_ERROR));
 
+    // Also when it is a write that hears of it first.
+    let mut host = connect(&client, &query).await;
+    let (guest, _) = listener.accept().await.unwrap();
+    guest.set_zero_linger().unwrap();
+    host.send(b"question", true).await;
+    drop(guest);
+    assert!(host.read().await.is_err());
+
     let mut host = connect(&client, &query).await;
     let (mut guest, _) = listener.accept().await.unwrap();
     host.send(b"half of it", false).await;

@@ -48,7 +48,7 @@ function collectWords(command: Command, path: string[], words: Map<string, strin
 const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
   {
     commands:
-      /^(vm (get|start|stop|pause|resume|suspend|fork|delete|exec|shell|execs|attach|kill|cp|logs)|snapshot create)$/,
+      /^(vm (get|start|stop|pause|resume|suspend|fork|delete|exec|shell|execs|attach|kill|cp|logs)|snapshot create|forward (create|list))$/,
     listing: "vm list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
@@ -58,6 +58,11 @@ const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
   { commands: /^key revoke$/, listing: "key list", expression: 's/^      "name": "\\(.*\\)",*$/\\1/p' },
+  {
+    commands: /^forward (get|delete)$/,
+    listing: "forward list",
+    expression: 's/^      "id": "\\(.*\\)",*$/\\1/p',
+  },
   { commands: /^template delete$/, listing: "template list", expression: 's/^      "id": "\\(.*\\)",*$/\\1/p' },
 ];
 

@@ -2,9 +2,10 @@ import type { Command } from "commander";
 import { DEFAULT_WORKSPACE_PATH } from "../../contract/workspace.ts";
 import { openContext } from "../context.ts";
 import { runSession, terminalSize } from "../exec-session.ts";
+import { announceForwards } from "../forward-spec.ts";
 import { printJson } from "../output.ts";
 import { parseDurationMs } from "../parse.ts";
-import { addVmOptions, toVmCreate, type VmOptionValues } from "./vm-options.ts";
+import { addVmOptions, toPublish, toVmCreate, type VmOptionValues } from "./vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "./workspace-options.ts";
 import { printWorkspaceAfter } from "./workspace-report.ts";
 
@@ -39,7 +40,8 @@ Examples:
   $ firebreak run -- uname -a
   $ echo 'print(6*7)' | firebreak run -- python3 -
   $ firebreak run --workspace . -- make test
-  $ firebreak run --memory 1G --timeout 5m -- node -e 'console.log(process.version)'`,
+  $ firebreak run --memory 1G --timeout 5m -- node -e 'console.log(process.version)'
+  $ firebreak run --publish 8080:8000 -- python3 -m http.server`,
     )
     .action(async (argv: string[], options: RunOptions) => {
       const { client, asJson, progress } = await openContext(command);
@@ -51,6 +53,7 @@ Examples:
       const stream = await client.run(
         {
           vm: { ...toVmCreate(options), ...(workspace === undefined ? {} : { workspace }) },
+          ...toPublish(options),
           exec: {
             ...(argv.length === 0 ? {} : { argv }),
             stdin: true,
@@ -62,6 +65,8 @@ Examples:
         },
         { onProgress: progress.update },
       );
+      if ((options.publish ?? []).length > 0)
+        stream.onVm = (vm) => void client.forwardList(vm.id).then(announceForwards, () => {}); // gone with the VM already
       if (asJson) {
         const { collectExec } = await import("../exec-json.ts");
         const result = await collectExec(stream);

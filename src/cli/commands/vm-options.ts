@@ -1,5 +1,7 @@
 import type { Command } from "commander";
+import type { ForwardCreate } from "../../contract/forward.ts";
 import type { ExpiryAction, VmCreate } from "../../contract/vm.ts";
+import { parseForward } from "../forward-spec.ts";
 import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart, parseVolume } from "../parse.ts";
 
 export interface VmOptionValues {
@@ -17,6 +19,7 @@ export interface VmOptionValues {
   maxLifetime?: string;
   onExpiry?: string;
   waitForMemory?: string;
+  publish?: string[];
 }
 
 /** The options that say what a VM is made of. */
@@ -30,6 +33,11 @@ export function addVmOptions(command: Command): Command {
     .option(
       "-e, --env <name=value>",
       "environment of every command; NAME alone passes this shell's value on (repeatable)",
+      collect,
+    )
+    .option(
+      "-p, --publish <ports>",
+      "open a port of this host to the VM: [[HOST_ADDRESS:]HOST_PORT:]GUEST_PORT (repeatable)",
       collect,
     )
     .option("--cold", "boot it, which takes seconds, instead of forking it from the template of its kind")
@@ -55,6 +63,12 @@ export function addLifetimeOptions(command: Command): Command {
       "--on-expiry <action>",
       "stop, suspend or delete: what is done at the end of --max-lifetime (default: stop)",
     );
+}
+
+/** The ports that a new VM is published on. */
+export function toPublish(options: VmOptionValues): { publish?: ForwardCreate[] } {
+  const publish = (options.publish ?? []).map(parseForward);
+  return publish.length === 0 ? {} : { publish };
 }
 
 export function toVmCreate(options: VmOptionValues): VmCreate {

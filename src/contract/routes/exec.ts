@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { execInfoSchema, execListSchema } from "../../guest/protocol.ts";
-import { execSpecSchema, killSchema, resizeSchema, runSpecSchema, signalSchema } from "../vm.ts";
+import { runPublishSchema } from "../forward.ts";
+import { execSpecSchema, killSchema, resizeSchema, signalSchema } from "../vm.ts";
 import { count, flag, json, jsonBody, nothing, type Route } from "./route.ts";
 
 export const execRoutes: Route[] = [
@@ -8,7 +9,7 @@ export const execRoutes: Route[] = [
     method: "POST",
     path: "/v1/run",
     summary: "Runs a command in a VM made for it, which is deleted when the answer ends",
-    body: { form: "frames", spec: runSpecSchema },
+    body: { form: "frames", spec: runPublishSchema },
     answer: { form: "frames" },
   },
   {

@@ -4,6 +4,7 @@ import { driveRoutes } from "./drive.ts";
 import { eventRoutes } from "./event.ts";
 import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./file.ts";
+import { forwardRoutes } from "./forward.ts";
 import { hostRoutes } from "./host.ts";
 import { imageRoutes } from "./image.ts";
 import { kernelRoutes } from "./kernel.ts";
@@ -24,6 +25,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   snapshot: snapshotRoutes,
   drive: driveRoutes,
   volume: volumeRoutes,
+  forward: forwardRoutes,
   image: imageRoutes,
   kernel: kernelRoutes,
   key: keyRoutes,

@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { vmPublishSchema } from "../forward.ts";
 import {
   planSchema,
   stopSchema,
   VM_STATES,
-  vmCreateSchema,
   vmPlanSchema,
   vmSchema,
   vmStatsSchema,
@@ -26,7 +26,7 @@ export const vmRoutes: Route[] = [
     method: "POST",
     path: "/v1/vms",
     summary: "Makes a VM and starts it",
-    body: jsonBody(vmCreateSchema),
+    body: jsonBody(vmPublishSchema),
     answer: lines(vmSchema),
   },
   { method: "GET", path: "/v1/vms/:vm", summary: "One VM", answer: json(vmSchema) },

@@ -7,6 +7,7 @@ import { addDriveRoutes, type DriveDeps } from "./drive-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
+import { addForwardRoutes, type ForwardDeps } from "./forward-routes.ts";
 import { addHostRoutes, type HostDeps } from "./host-routes.ts";
 import { answerOnce } from "./idempotency.ts";
 import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
@@ -25,6 +26,7 @@ export interface ApiDeps
     KernelDeps,
     SnapshotDeps,
     DriveDeps,
+    ForwardDeps,
     KeyDeps,
     CallDeps,
     HostDeps,
@@ -55,6 +57,7 @@ export function createApi(deps: ApiDeps): Api {
   addSnapshotRoutes(api, deps);
   addDriveRoutes(api, deps);
   addVolumeRoutes(api, deps);
+  addForwardRoutes(api, deps);
   addKeyRoutes(api, deps);
   addCallRoutes(api, deps);
   addHostRoutes(api, deps);

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { runPublishSchema } from "../../contract/forward.ts";
 import { encodeJsonFrame, FRAME } from "../../contract/frames.ts";
 import type { ImageConfig } from "../../contract/image.ts";
-import { killSchema, resizeSchema, runSpecSchema, signalSchema } from "../../contract/vm.ts";
+import { killSchema, resizeSchema, signalSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
 import { readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
@@ -22,10 +23,12 @@ import type { VmDeps } from "./vm-routes.ts";
 
 const FRAMES_TYPE = "application/x-firebreak-frames";
 
-export function addExecRoutes(api: Api, { vms, images }: VmDeps & Pick<ImageDeps, "images">): void {
+type ExecDeps = VmDeps & Pick<ImageDeps, "images">;
+
+export function addExecRoutes(api: Api, { vms, images, forwards }: ExecDeps): void {
   api.post("/v1/run", (context) =>
     answerRaw(context, (incoming, outgoing) =>
-      answerFrames(outgoing, (signal) => runEphemeral({ vms, images }, context, incoming, outgoing, signal)),
+      answerFrames(outgoing, (signal) => runEphemeral({ vms, images, forwards }, context, incoming, outgoing, signal)),
     ),
   );
   api.post("/v1/vms/:vm/exec", (context) => {
@@ -81,19 +84,21 @@ export function addExecRoutes(api: Api, { vms, images }: VmDeps & Pick<ImageDeps
 
 /** A VM for one command: made before it, deleted after it, also when the caller goes away in between. */
 async function runEphemeral(
-  { vms, images }: VmDeps & Pick<ImageDeps, "images">,
+  { vms, images, forwards }: ExecDeps,
   context: ApiContext,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
   const frames = readFrames(incoming);
-  const request = parseRequest(runSpecSchema, await firstFrame(frames));
+  const request = parseRequest(runPublishSchema, await firstFrame(frames));
   if (request.vm.workspace !== undefined) requireLocal(context);
   const onProgress = progressTo(outgoing);
   // Before a VM is made for nothing.
   if (request.exec.argv === undefined) commandOf(request.vm.image, await images.config(request.vm.image));
-  const vm = await vms.create(request.vm, { onProgress, signal, ephemeral: true });
+  const vm = await forwards.publish(request.publish ?? [], () =>
+    vms.create(request.vm, { onProgress, signal, ephemeral: true }),
+  );
   try {
     outgoing.write(encodeJsonFrame(FRAME.vm, vm));
     const { workingDir, user, ...config } = await images.config(vm.imageDigest);

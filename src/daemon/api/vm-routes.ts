@@ -1,5 +1,7 @@
-import { planSchema, stopSchema, vmCreateSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
+import { vmPublishSchema } from "../../contract/forward.ts";
+import { planSchema, stopSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import type { ForwardService } from "../../forwards/service.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
 import { requireLocal } from "./caller.ts";
@@ -9,22 +11,25 @@ import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
 
 export interface VmDeps {
   vms: VmService;
+  forwards: ForwardService;
 }
 
 /** How long a guest gets to shut down in order, unless the caller says otherwise. */
 const DEFAULT_STOP_GRACE_MS = 5_000;
 
-export function addVmRoutes(api: Api, { vms }: VmDeps): void {
+export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
   api.get("/v1/vms", (context) => {
     const wanted = parseLabels(context.req.queries("label") ?? []);
     return context.json({ vms: vms.list().filter(({ labels }) => wanted.every((isThere) => isThere(labels))) });
   });
   api.post("/v1/vms", async (context) => {
-    const request = parseRequest(vmCreateSchema, await readJson(context));
+    const { publish = [], ...request } = parseRequest(vmPublishSchema, await readJson(context));
     if (request.workspace !== undefined) requireLocal(context);
     return answerRaw(context, (_incoming, outgoing) => {
       const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) => vms.create(request, { onProgress, signal }));
+      return answerLines(outgoing, (onProgress) =>
+        forwards.publish(publish, () => vms.create(request, { onProgress, signal })),
+      );
     });
   });
   api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { openContext } from "../../context.ts";
+import { announceForwards } from "../../forward-spec.ts";
 import { printJson } from "../../output.ts";
 import { printNewVm } from "../vm-facts.ts";
-import { addLifetimeOptions, addVmOptions, toVmCreate, type VmOptionValues } from "../vm-options.ts";
+import { addLifetimeOptions, addVmOptions, toPublish, toVmCreate, type VmOptionValues } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 
 export function addVmCreate(parent: Command): void {
@@ -18,7 +19,7 @@ export function addVmCreate(parent: Command): void {
 Examples:
   $ firebreak vm create
   $ firebreak vm create build --memory 2G --cpus 2 --disk 10G --env CI=1
-  $ firebreak vm create web --idle-timeout 10m --label team=infra
+  $ firebreak vm create web --idle-timeout 10m --label team=infra --publish 8080:80
   $ firebreak vm create db --restart on-failure:5 --volume data:/var/lib/data
   $ firebreak vm create dev --workspace ./project --exclude node_modules
   $ firebreak vm create trial --max-lifetime 8h --on-expiry delete`,
@@ -29,11 +30,15 @@ Examples:
       const request = {
         ...(name === undefined ? {} : { name }),
         ...toVmCreate(options),
+        ...toPublish(options),
         ...(workspace === undefined ? {} : { workspace }),
       };
       const startedMs = performance.now();
       const vm = await client.vmCreate(request, { onProgress: progress.update }).finally(() => progress.clear());
-      if (asJson) return printJson(vm);
-      printNewVm(vm, performance.now() - startedMs);
+      const createdMs = performance.now();
+      const forwards = request.publish === undefined ? [] : await client.forwardList(vm.id);
+      if (asJson) return printJson({ ...vm, ...(request.publish === undefined ? {} : { forwards }) });
+      printNewVm(vm, createdMs - startedMs);
+      announceForwards(forwards);
     });
 }

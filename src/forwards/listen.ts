@@ -1,0 +1,54 @@
+import net, { type AddressInfo, BlockList, type Socket } from "node:net";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8, "ipv4");
+loopback.addAddress("::1", "ipv6");
+
+/** Whether only programs of this host reach it. */
+export function isLoopback(address: string): boolean {
+  return loopback.check(address, net.isIPv6(address) ? "ipv6" : "ipv4");
+}
+
+/** A port of this host that is held; who connects is turned away until somebody takes the connections. */
+export interface HeldPort {
+  port: number;
+  onConnection: (socket: Socket) => void;
+  /** Lets go of it; connections go on. */
+  close(): Promise<void>;
+}
+
+/** Listens. Throws PORT_IN_USE or HOST_ADDRESS_UNAVAILABLE. */
+export async function holdPort(address: string, port: number): Promise<HeldPort> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+  const held: HeldPort = {
+    port,
+    onConnection: (socket) => void socket.resetAndDestroy(),
+    // Also of one that has been closed: closing is what is wanted, and an error would say that it is.
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+  server.on("connection", (socket) => held.onConnection(socket));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(translate(error, address, port)));
+    server.listen({ host: address, port }, resolve);
+  });
+  // Such as too many open files, when one connects: that one is lost, the others are not.
+  server.on("error", () => {});
+  held.port = (server.address() as AddressInfo).port;
+  return held;
+}
+
+function translate(error: NodeJS.ErrnoException, address: string, port: number): FirebreakError {
+  if (error.code === "EADDRINUSE")
+    return new FirebreakError("PORT_IN_USE", `another program listens on ${address} port ${port}`, {
+      cause: error,
+      hint: "Choose another port, or leave it out to get a free one.",
+    });
+  const why =
+    error.code === "EACCES"
+      ? `this user may not listen on port ${port}`
+      : error.code === "EADDRNOTAVAIL"
+        ? `this host has no address ${address}`
+        : `listening on ${address} port ${port} failed: ${error.message}`;
+  return new FirebreakError("HOST_ADDRESS_UNAVAILABLE", why, { cause: error });
+}

@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { forwardCreateSchema } from "../../contract/forward.ts";
+import { defineTool } from "../tool.ts";
+import { vmArgument } from "../vm-argument.ts";
+import { describeForward, forwardViewSchema, toForwardView } from "./forward-view.ts";
+
+export const forwardCreate = defineTool({
+  name: "forward_create",
+  title: "Forward a port to a VM",
+  description:
+    "Opens a TCP port of this computer to a port of a VM, so that what listens in the VM (a web server, say) is reached from here. It lasts until forward_delete or until the VM is deleted.",
+  annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
+  inputSchema: z.strictObject({
+    vm: vmArgument,
+    guest_port: z.int().min(1).max(65_535).describe("Port that something listens on in the VM."),
+    host_port: z.int().min(0).max(65_535).default(0).describe("Port of this computer; 0 takes a free one."),
+    host_address: forwardCreateSchema.shape.hostAddress.describe(
+      "IP address of this computer to listen on; any but a loopback address lets other machines in.",
+    ),
+  }),
+  outputSchema: forwardViewSchema,
+  handler: async (args, { client, signal }) => {
+    const { vm, guest_port: guestPort, host_port: hostPort, host_address: hostAddress } = args;
+    const forward = await client.forwardCreate(vm, { guestPort, hostPort, hostAddress }, { signal });
+    return {
+      structured: toForwardView(forward),
+      vm: forward.vm.name,
+      facts: [`forward ${forward.id}`, forward.state],
+      text: describeForward(forward),
+    };
+  },
+});
