@@ -187,7 +187,8 @@ function newDirectory(mode = 0o755): TreeNode {
 }
 
 function toNodeEntry({ path: _path, offset: _offset, ...entry }: TarEntry): TreeNode["entry"] {
-  const xattrs = new Map([...entry.xattrs].filter(([name]) => KEPT_XATTR.test(name)));
+  const kept = [...entry.xattrs].filter(([name]) => KEPT_XATTR.test(name));
+  const xattrs = kept.length === entry.xattrs.size ? entry.xattrs : new Map(kept);
   const mtimeSeconds = Math.min(Math.max(entry.mtimeSeconds, 0), MAX_MTIME_SECONDS);
   return { ...entry, xattrs, mtimeSeconds };
 }

@@ -16,7 +16,7 @@ export interface TarEntry {
   deviceMajor: number;
   deviceMinor: number;
   /** Extended attributes, by name. */
-  xattrs: Map<string, string>;
+  xattrs: ReadonlyMap<string, string>;
   /** Where its content begins in the stream. */
   offset: number;
 }
@@ -59,7 +59,7 @@ export async function* readTar(source: AsyncIterable<Buffer>): AsyncGenerator<Ta
 }
 
 async function* readMembers(reader: BlockReader): AsyncGenerator<TarMember> {
-  let next: Overrides = noOverrides();
+  let next: Overrides = {};
   for (;;) {
     const block = await reader.read(BLOCK_BYTES);
     if (isZero(block)) break;
@@ -67,7 +67,7 @@ async function* readMembers(reader: BlockReader): AsyncGenerator<TarMember> {
     if (header.kind === "x" || header.kind === "g" || header.kind === "L" || header.kind === "K") {
       const text = await readMeta(reader, header.sizeBytes);
       if (header.kind === "x") applyPax(text, next);
-      else if (header.kind === "g") applyPax(text, noOverrides());
+      else if (header.kind === "g") applyPax(text, {});
       else if (header.kind === "L") next.path = cut(text);
       else next.linkTarget = cut(text);
       continue;
@@ -78,7 +78,7 @@ async function* readMembers(reader: BlockReader): AsyncGenerator<TarMember> {
       continue;
     }
     const entry = toEntry(header, next, reader.position);
-    next = noOverrides();
+    next = {};
     let left = entry.sizeBytes;
     const content = async function* () {
       while (left > 0) {
@@ -113,12 +113,11 @@ interface Overrides {
   uid?: number;
   gid?: number;
   mtimeSeconds?: number;
-  xattrs: Map<string, string>;
+  xattrs?: Map<string, string>;
 }
 
-function noOverrides(): Overrides {
-  return { xattrs: new Map() };
-}
+/** Most have none, and there are many: one for all of them. */
+const NO_XATTRS: ReadonlyMap<string, string> = new Map();
 
 function parseHeader(block: Buffer): Header {
   checkSum(block);
@@ -168,7 +167,7 @@ function toEntry(header: Header, given: Overrides, offset: number): TarEntry {
     mtimeSeconds: given.mtimeSeconds ?? header.mtimeSeconds,
     deviceMajor: header.deviceMajor,
     deviceMinor: header.deviceMinor,
-    xattrs: given.xattrs,
+    xattrs: given.xattrs ?? NO_XATTRS,
     offset,
   };
 }
@@ -208,7 +207,10 @@ function applyRecord(key: string, value: string, target: Overrides): void {
   else if (key === "uid") target.uid = parseDecimal(key, value);
   else if (key === "gid") target.gid = parseDecimal(key, value);
   else if (key === "mtime") target.mtimeSeconds = parseTime(value);
-  else if (key.startsWith(XATTR_PREFIX)) target.xattrs.set(key.slice(XATTR_PREFIX.length), value);
+  else if (key.startsWith(XATTR_PREFIX)) {
+    target.xattrs ??= new Map();
+    target.xattrs.set(key.slice(XATTR_PREFIX.length), value);
+  }
 }
 
 function parseDecimal(key: string, value: string): number {
