@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { errorBodySchema } from "../../src/contract/error.ts";
 import { ROUTES } from "../../src/contract/routes/index.ts";
@@ -14,11 +16,17 @@ let headers: Record<string, string>;
 const parts: Record<string, string> = {};
 before(async () => {
   daemon = await startDaemonFixture();
+  const prices = '[prices]\ncurrency = "EUR"\ncpu_hour = 0.01\ngib_hour = 0.005\n';
+  await writeFile(path.join(daemon.paths.home, "firebreak.toml"), prices);
   const { key } = await daemon.client.keyCreate({ name: "user" });
   headers = { authorization: `Bearer ${key}` };
   url = (await daemon.client.listen({ address: "127.0.0.1:0" })).url as string;
   await check("POST", "/v1/vms", { body: { name: "one", labels: { a: "b" } } });
   await check("POST", "/v1/vms/one/snapshots", { body: { name: "ready" }, as: "/v1/vms/:vm/snapshots" });
+  const directory = path.join(daemon.folder, "work");
+  await mkdir(directory);
+  await writeFile(path.join(directory, "file"), "of the host");
+  await daemon.client.workspacePush("one", { directory });
   const stream = await daemon.client.exec("one", { argv: ["sleep", "600"], detach: true });
   for await (const _ of stream.output()) break;
   await check("POST", "/v1/volumes", { body: { name: "data", sizeMib: 64 } });
@@ -35,11 +43,11 @@ before(async () => {
 });
 after(() => daemon.close());
 
-function routeOf(method: string, path: string): Route {
+function routeOf(method: string, row: string): Route {
   const route = Object.values(ROUTES)
     .flat()
-    .find((one) => one.method === method && one.path === path);
-  assert.ok(route !== undefined, `${method} ${path}`);
+    .find((one) => one.method === method && one.path === row);
+  assert.ok(route !== undefined, `${method} ${row}`);
   return route;
 }
 
@@ -64,11 +72,18 @@ async function check(
   assert.deepEqual(answer.schema.parse(found), found, `${method} ${target}`);
 }
 
+/** Whether there is none of what is asked for here, which there need not be. */
+async function isMissing(target: string): Promise<boolean> {
+  const response = await fetch(url + target, { headers });
+  const { error } = (await response.json()) as { error?: { code: string } };
+  return [404, 412].includes(response.status) && error?.code !== "ROUTE_NOT_FOUND";
+}
+
 /** A path with its variable parts filled in; undefined where this test has nothing to put there. */
-function fill(path: string): string | undefined {
+function fill(row: string): string | undefined {
   let known = "";
   let filled = "";
-  for (const word of path.split("/").slice(1)) {
+  for (const word of row.split("/").slice(1)) {
     known += `/${word}`;
     const value = word.startsWith(":") ? parts[known] : word;
     if (value === undefined) return undefined;
@@ -82,10 +97,10 @@ test("answers to GET are as described", async (t) => {
     .flat()
     .filter(({ method, answer, isLocal }) => method === "GET" && answer.form === "json" && !isLocal);
   const unfilled: string[] = [];
-  for (const { path, query } of rows) {
-    const filled = fill(path);
-    if (filled === undefined) unfilled.push(path);
-    else await check("GET", Object.hasOwn(query?.shape ?? {}, "path") ? `${filled}?path=/root` : filled, { as: path });
+  for (const { path: row, query } of rows) {
+    const filled = fill(row);
+    if (filled === undefined || (await isMissing(filled))) unfilled.push(row);
+    else await check("GET", Object.hasOwn(query?.shape ?? {}, "path") ? `${filled}?path=/root` : filled, { as: row });
   }
   assert.ok(rows.length - unfilled.length >= 18, `only ${rows.length - unfilled.length} were looked at`);
   if (unfilled.length > 0) t.diagnostic(`not looked at: ${unfilled.join(", ")}`);
