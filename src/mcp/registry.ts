@@ -67,7 +67,7 @@ function toListing(tool: AnyTool): Tool {
     title: tool.title,
     description: tool.description,
     inputSchema: toJsonSchema(tool.inputSchema, "input") as Tool["inputSchema"],
-    outputSchema: toJsonSchema(outputOf(tool), "output"),
+    ...(tool.answersImages ? {} : { outputSchema: toJsonSchema(outputOf(tool), "output") }),
     annotations: { title: tool.title, ...tool.annotations },
   };
 }

@@ -15,6 +15,8 @@ test("a result's first line names the VM and how it went", () => {
 test("an image is content of its own", () => {
   const result = toResult({ structured: {}, facts: [], image: { mimeType: "image/png", base64: "AA==" } });
   assert.deepEqual(result.content[1], { type: "image", mimeType: "image/png", data: "AA==" });
+  // Some clients show their model nothing else where there is any.
+  assert.equal(result.structuredContent, undefined);
 });
 
 test("a failure is a result with code, class, message, hint and whether to try again", () => {

@@ -62,6 +62,8 @@ export function toResult(output: ToolOutput<unknown>): CallToolResult {
   const content: CallToolResult["content"] = [{ type: "text", text }];
   if (output.image !== undefined) {
     content.push({ type: "image", data: output.image.base64, mimeType: output.image.mimeType });
+    // Which would be all that some models are shown of the result.
+    return { content };
   }
   return { content, structuredContent: output.structured as Record<string, unknown> };
 }

@@ -56,6 +56,11 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   title: string;
   description: string;
   annotations: ToolHints;
+  /**
+   * May answer with an image. Such a tool lists no output schema, so that an image's result can do without structured content: where there is
+   * some, Codex shows its model nothing else, and the image would be lost.
+   */
+  answersImages?: boolean;
   /** May take long: ended at once when the client goes away, where other work gets a moment to finish. */
   isLong?: boolean;
   /** A strict object. A tool that is not read-only also gets `preview` and `idempotency_key`. */

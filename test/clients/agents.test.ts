@@ -21,15 +21,24 @@ const VM = "workshop";
 const WORD_FILE = "/root/word";
 const READ_WORD: Call = { tool: "run_command", args: { vm: VM, command: `cat ${WORD_FILE}` } };
 
+/** One red pixel. */
+const PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+const PICTURE_FILE = "/root/picture.png";
+
 let fixture: DaemonFixture;
 let word: string;
 before(async () => {
   fixture = await startDaemonFixture();
   await fixture.client.vmCreate({ name: VM });
   word = randomBytes(12).toString("hex");
-  const write = ["vm", "exec", VM, "--", "sh", "-c", `cat > ${WORD_FILE}`];
-  const { exitCode, stderr } = await fixture.cli(write, { input: word });
-  assert.equal(exitCode, 0, stderr);
+  for (const [file, input] of [
+    [WORD_FILE, word],
+    [PICTURE_FILE, Buffer.from(PICTURE, "base64")],
+  ] as const) {
+    const write = ["vm", "exec", VM, "--", "sh", "-c", `cat > ${file}`];
+    const { exitCode, stderr } = await fixture.cli(write, { input });
+    assert.equal(exitCode, 0, stderr);
+  }
 });
 after(() => fixture.close());
 
@@ -66,6 +75,16 @@ describe("registered as 'firebreak serve mcp' says", () => {
       assert.match(toolResults[0] ?? "", /VM_NOT_FOUND/);
       assert.ok(toolResults[1]?.includes(word), toolResults[1]);
       checkTools(agent, tools, TOOLS);
+    });
+
+    test(`${agent.name} shows its model a picture that is in a VM`, async () => {
+      const program = await writeProgram(`firebreak-picture-${agent.program}`);
+      const { body, toolResults } = await converse(agent, {
+        calls: [{ tool: "file_read", args: { vm: VM, path: PICTURE_FILE } }],
+        register: (ready) => ready.registerStdio(program),
+        folder: fixture.folder,
+      });
+      assert.ok(body.includes(PICTURE), toolResults[0]);
     });
   }
 });

@@ -31,6 +31,7 @@ export const fileRead = defineTool({
     "A page of text never cuts a character apart, so it may begin or end up to 3 bytes beside what was asked; offset and length in the answer are what it holds.",
   ].join(" "),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  answersImages: true,
   inputSchema,
   outputSchema: z.strictObject({
     vm: z.string(),

@@ -18,7 +18,7 @@ export const opencode: Agent = {
           fake: {
             npm: "@ai-sdk/openai-compatible",
             options: { baseURL: `${modelUrl}/v1`, apiKey: modelKey },
-            models: { model: { tool_call: true } },
+            models: { model: { tool_call: true, modalities: { input: ["text", "image"], output: ["text"] } } },
           },
         },
       },

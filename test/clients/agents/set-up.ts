@@ -36,7 +36,8 @@ export async function setUpAgent(agent: Agent, options: SetUpOptions): Promise<R
     modelKey: "placeholder-key-that-no-provider-has-given-out",
   };
   const cwd = path.join(home, "project");
-  for (const folder of [cwd, ...(agent.folders ?? []).map((name) => path.join(home, name))]) {
+  const temporary = path.join(home, "tmp");
+  for (const folder of [cwd, temporary, ...(agent.folders ?? []).map((name) => path.join(home, name))]) {
     await mkdir(folder, { recursive: true });
   }
   for (const file of agent.files(place)) await mergeJson(path.join(home, file.path), file.json);
@@ -49,6 +50,7 @@ export async function setUpAgent(agent: Agent, options: SetUpOptions): Promise<R
       process.env.PATH,
     ].join(":"),
     HOME: home,
+    TMPDIR: temporary,
     LANG: "C.UTF-8",
     TERM: "dumb",
     ...agent.env(place),

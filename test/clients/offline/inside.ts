@@ -29,5 +29,6 @@ for (const { port, socketPath } of job.doors) {
 }
 const [command = "", ...args] = job.argv;
 const child = spawn(command, args, { cwd: job.cwd, env: job.env, stdio: "inherit" });
-const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
-process.exit(code ?? (signal === null ? 1 : 128));
+const [code] = (await once(child, "exit")) as [number | null];
+// Without a code, a signal has ended it.
+process.exit(code ?? 128);
