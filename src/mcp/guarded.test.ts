@@ -91,9 +91,12 @@ describe("what destroys, or changes the host,", () => {
       ...["kernel_use", "kernel_build", "drive_delete", "volume_delete"],
     ])
       assert.ok(guarded.includes(name), name);
-    for (const { name } of TOOLS)
-      if (/_(delete|prune)$/.test(name) && name !== "file_delete")
-        assert.ok(guarded.includes(name) || name === "forward_delete", name);
+    // A file is what an agent works on, and a forward holds nothing.
+    const free = ["file_delete", "forward_delete"];
+    for (const { name } of TOOLS) {
+      if (!/_(delete|prune)$/.test(name) || free.includes(name)) continue;
+      assert.ok(guarded.includes(name), `${name} deletes: its definition needs 'confirm:' (see drive_delete)`);
+    }
     for (const tool of TOOLS.filter(({ needsConfirmation }) => needsConfirmation))
       assert.match(tool.description, /confirm_token/, tool.name);
   });
