@@ -21,10 +21,15 @@ export interface DebianRecipe {
 
 export const DEBIAN_RECIPE: DebianRecipe = {
   kind: "debian",
-  revision: 1,
+  revision: 2,
   suite: DEBIAN_SUITE,
   arch: GUEST_ARCH.debArch,
-  packages: ["bash", "ca-certificates", "coreutils", "curl", "git", "iproute2", "less", "procps", "python3"],
+  packages: [
+    ...["bash", "ca-certificates", "coreutils", "curl", "git", "iproute2", "less"],
+    // No service of theirs runs: the host starts an sshd for each connection, over the channel.
+    ...["openssh-server", "openssh-sftp-server"],
+    ...["procps", "python3"],
+  ],
   dpkgPaths: [
     "path-exclude=/usr/share/doc/*",
     // Licences must come along with what they cover.

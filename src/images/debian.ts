@@ -123,6 +123,8 @@ async function runMmdebstrap(
         ...recipe.dpkgPaths.map((option) => `--dpkgopt=${option}`),
         // What was for this build alone (the host's proxy, its TLS settings) must not stay in the image.
         '--customize-hook=rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
+        // openssh-server makes host keys when it is installed: in an image all VMs would have them in common.
+        '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*',
         `--customize-hook=tar-in ${files.extrasTar} /`,
         `--customize-hook=download /var/lib/dpkg/status ${statusFile(files.work)}`,
         recipe.suite,

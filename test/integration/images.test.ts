@@ -210,6 +210,10 @@ test("the debian image: built, up to date at once, refused when truncated, built
   assert.match(listing, /^-rwxr-xr-x root\/root .* squashfs-root\/usr\/sbin\/policy-rc\.d$/m);
   for (const name of content) assert.ok(listing.includes(`squashfs-root/${name}`), name);
 
+  const keys = await runCommand("unsquashfs", ["-lls", first.image.rootfsPath, "etc/ssh"]);
+  assert.match(keys.stdout, /squashfs-root\/etc\/ssh\/sshd_config$/m);
+  assert.doesNotMatch(keys.stdout, /ssh_host_/);
+
   const again = await buildImage(paths, "debian");
   assert.equal(again.built, false);
   assert.ok(again.durationMs < 2000, `took ${again.durationMs} ms`);
