@@ -19,6 +19,8 @@ need skopeo skopeo
 need xz xz-utils
 need dpkg-deb dpkg
 need unshare util-linux
+# For 'firebreak vm ssh' and 'ssh-config'.
+need ssh openssh-client
 need cc gcc
 # For tests of images: a registry, and a program that needs nothing else in a VM.
 need docker-registry docker-registry

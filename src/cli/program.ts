@@ -28,6 +28,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   run: async () => (await import("./commands/run.ts")).addRun,
   vm: async () => (await import("./commands/vm/index.ts")).addVmCommands,
   forward: async () => (await import("./commands/forward/index.ts")).addForwardCommands,
+  "ssh-config": async () => (await import("./commands/ssh-config.ts")).addSshConfig,
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
   drive: async () => (await import("./commands/drive/index.ts")).addDriveCommands,
   volume: async () => (await import("./commands/volume/index.ts")).addVolumeCommands,

@@ -8,7 +8,7 @@ export interface DoctorOptions {
   paths: FirebreakPaths;
   driver: VmmDriver;
   vms: VmService;
-  programs: { program: string; debianPackage: string; why: string }[];
+  programs: { program: string; debianPackage: string; why: string; isOptional?: boolean }[];
   findProgram: (name: string) => Promise<string | undefined>;
   /** Folders and processes that no VM owns. */
   findStrays: () => Promise<string[]>;
@@ -18,6 +18,14 @@ export interface DoctorOptions {
   exists: (path: string) => boolean;
   freeBytes: (path: string) => Promise<number>;
 }
+
+/** What only `vm ssh` and ssh-config run; everything else works without. */
+export const SSH_REQUIREMENT = {
+  program: "ssh",
+  debianPackage: "openssh-client",
+  why: "vm ssh and ssh-config need it",
+  isOptional: true,
+} as const;
 
 const LOW_DISK_BYTES = 2 * 1024 ** 3;
 
@@ -32,7 +40,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorCheck[]> 
     (error: unknown) =>
       add("qemu", false, String((error as Error).message), error instanceof FirebreakError ? error.hint : undefined),
   );
-  for (const { program, debianPackage, why } of options.programs) {
+  for (const { program, debianPackage, why, isOptional } of options.programs) {
     const found = await options.findProgram(program);
     add(
       program,
@@ -40,6 +48,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorCheck[]> 
       found === undefined ? `missing: ${why}` : found,
       `apt-get install ${debianPackage}`,
     );
+    if (isOptional) Object.assign(checks.at(-1) as DoctorCheck, { optional: true });
   }
   const hasAgent = options.exists(options.agentPath);
   add("guest agent", hasAgent, hasAgent ? options.agentPath : "not built", "Run 'make setup'.");

@@ -42,7 +42,7 @@ import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
 import { readPrices } from "./config.ts";
-import { runDoctor } from "./doctor.ts";
+import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
 import { readHostInfo } from "./host-info.ts";
@@ -233,7 +233,7 @@ async function main(): Promise<void> {
         driver,
         vms,
         agentPath,
-        programs: IMAGE_REQUIREMENTS.map((entry) => ({ ...entry })),
+        programs: [...IMAGE_REQUIREMENTS, SSH_REQUIREMENT],
         findProgram,
         findStrays: async () => {
           return describeStrays(await findStrays(paths, vmIds));

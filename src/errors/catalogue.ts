@@ -131,6 +131,9 @@ export const ERROR_CODES = {
     about: "The host has no such address, or this user may not listen on the port.",
   },
 
+  SSH_SERVER_MISSING: { class: "failed_precondition", about: "The VM's image has no SSH server." },
+  SSH_SERVER_FAILED: { class: "unavailable", about: "The VM could not be prepared for an SSH connection." },
+
   EXEC_NOT_FOUND: { class: "not_found", about: "No such exec in the VM." },
   EXEC_ALREADY_EXISTS: { class: "already_exists", about: "An exec with that id exists." },
   EXEC_STATE_CONFLICT: {

@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { access, constants, readdir, readFile } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
@@ -121,6 +122,31 @@ async function* outputOf(
   } finally {
     // A reader that has had enough.
     if (child.pid !== undefined && !hasEnded) signalProcessGroup(child.pid, "SIGKILL");
+  }
+}
+
+/** Runs a program on this process's own streams and terminal, to its end. Returns its exit code, 128 + n of a signal. Throws TOOL_NOT_FOUND. */
+export async function runAttached(program: string, args: string[], options: { hint: string }): Promise<number> {
+  const child = spawn(program, args, { stdio: "inherit" });
+  // The terminal sends it to both; it is the program's to act on.
+  const ignore = () => {};
+  process.on("SIGINT", ignore);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once("error", (error: NodeJS.ErrnoException) =>
+        reject(
+          new FirebreakError("TOOL_NOT_FOUND", `${program} could not be started: ${error.message}`, {
+            cause: error,
+            hint: options.hint,
+          }),
+        ),
+      );
+      child.once("close", (code, signal) =>
+        resolve(code ?? 128 + (signal === null ? 0 : os.constants.signals[signal])),
+      );
+    });
+  } finally {
+    process.off("SIGINT", ignore);
   }
 }
 

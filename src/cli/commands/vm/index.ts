@@ -12,6 +12,7 @@ import { addVmLogs } from "./logs.ts";
 import { addVmPause } from "./pause.ts";
 import { addVmPlan } from "./plan.ts";
 import { addVmResume } from "./resume.ts";
+import { addVmSsh, addVmSshProxy } from "./ssh.ts";
 import { addVmStart } from "./start.ts";
 import { addVmStats } from "./stats.ts";
 import { addVmStop } from "./stop.ts";
@@ -24,6 +25,8 @@ export function addVmCommands(program: Command, hasSeparator: boolean): void {
   for (const add of [addVmCreate, addVmList, addVmGet, addVmStart, addVmStop, addVmDelete]) add(vm);
   for (const add of [addVmPause, addVmResume, addVmSuspend, addVmFork]) add(vm);
   addVmExec(vm, hasSeparator);
+  addVmSsh(vm, hasSeparator);
+  addVmSshProxy(vm);
   addExecControl(vm);
   for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPlan]) add(vm);
   addEventList(vm.command("events").argument("<vm>", "name or id"));
