@@ -11,6 +11,8 @@ const MEANINGS: Record<string, string> = {
   personalise: "give it its name, clock and randomness",
   attach_drives: "give it the drives that outlive it",
   let_go_of_drives: "have it write out and let go of the drives that outlive it",
+  push_workspace: "copy its workspace's directory into it",
+  pull_workspace: "bring what has changed in its workspace back",
   pause_vmm: "make its CPUs stand still",
   resume_vmm: "let its CPUs go on",
   suspend_vmm: "save memory and devices to disk",
