@@ -12,6 +12,7 @@ const PORTS = [
   "^src/forwards/forward-store\\.ts$",
   "^src/contract/",
   "^src/workspaces/workspace-store\\.ts$",
+  "^src/artifacts/artifact-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -24,6 +25,7 @@ export const LAYERS = {
   archive: [folder("errors"), folder("platform")],
   // What the guest answers goes on to callers as it is; its schemas have no other home.
   contract: [folder("errors"), "^src/guest/protocol\\.ts$"],
+  artifacts: [folder("errors"), folder("platform"), folder("guest"), "^src/vms/mutex\\.ts$", ...PORTS],
   workspaces: [
     folder("errors"),
     folder("platform"),
@@ -48,6 +50,7 @@ export const LAYERS = {
     folder("vms"),
     folder("workspaces"),
     folder("forwards"),
+    folder("artifacts"),
   ],
   daemon: [
     folder("errors"),
@@ -63,6 +66,7 @@ export const LAYERS = {
     folder("mcp"),
     folder("workspaces"),
     folder("forwards"),
+    folder("artifacts"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

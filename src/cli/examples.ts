@@ -58,6 +58,13 @@ export const EXAMPLES: Record<string, string[]> = {
   "volume list": ["firebreak volume list"],
   "volume get": ["firebreak volume get cache"],
   "volume delete": ["firebreak volume delete cache"],
+  "artifact create": [
+    "firebreak artifact create web /root/report.pdf",
+    "firebreak artifact create web /root/out --name run-7.tar",
+  ],
+  "artifact list": ["firebreak artifact list", "firebreak artifact list --json"],
+  "artifact get": ["firebreak artifact get report.pdf --output report.pdf", "firebreak artifact get run-7.tar | tar t"],
+  "artifact delete": ["firebreak artifact delete report.pdf", "firebreak artifact delete --all"],
   "workspace push": ["firebreak workspace push web ./project", "firebreak workspace push web --dry-run"],
   "workspace pull": ["firebreak workspace pull web --dry-run", "firebreak workspace pull web --keep-both"],
   "workspace status": ["firebreak workspace status web"],

@@ -32,6 +32,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   snapshot: async () => (await import("./commands/snapshot/index.ts")).addSnapshotCommands,
   drive: async () => (await import("./commands/drive/index.ts")).addDriveCommands,
   volume: async () => (await import("./commands/volume/index.ts")).addVolumeCommands,
+  artifact: async () => (await import("./commands/artifact/index.ts")).addArtifactCommands,
   workspace: async () => (await import("./commands/workspace/index.ts")).addWorkspaceCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { Artifact, ArtifactCreate } from "../contract/artifact.ts";
 import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } from "../contract/call.ts";
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
@@ -366,6 +367,31 @@ export class DaemonClient {
     return this.#http.json("DELETE", forwardPath(id), options);
   }
 
+  /** Keeps a file, or a directory as a tar, of a VM. */
+  artifactCreate(vm: string, request: ArtifactCreate, options: CallOptions = {}): Promise<Artifact> {
+    return this.#http.lines("POST", `${vmPath(vm)}/artifacts`, request, options);
+  }
+
+  async artifactList(options: CallOptions = {}): Promise<Artifact[]> {
+    return (await this.#http.json<{ artifacts: Artifact[] }>("GET", "/v1/artifacts", options)).artifacts;
+  }
+
+  artifactGet(artifact: string, options: CallOptions = {}): Promise<Artifact> {
+    return this.#http.json("GET", artifactPath(artifact), options);
+  }
+
+  artifactRead(
+    artifact: string,
+    range: { offset?: number; length?: number } = {},
+    options: CallOptions = {},
+  ): Promise<Readable> {
+    return this.#http.raw("GET", `${artifactPath(artifact)}/content`, { query: range, ...signalOf(options) });
+  }
+
+  artifactDelete(artifact: string, options: CallOptions = {}): Promise<{ deleted: string; id: string }> {
+    return this.#http.json("DELETE", artifactPath(artifact), options);
+  }
+
   async workspaceList(options: CallOptions = {}): Promise<Workspace[]> {
     return (await this.#http.json<{ workspaces: Workspace[] }>("GET", "/v1/workspaces", options)).workspaces;
   }
@@ -579,6 +605,10 @@ function volumePath(volume: string): string {
 
 function forwardPath(id: string): string {
   return `/v1/forwards/${encodeURIComponent(id)}`;
+}
+
+function artifactPath(artifact: string): string {
+  return `/v1/artifacts/${encodeURIComponent(artifact)}`;
 }
 
 function kernelPath(id: string): string {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { execInfoSchema, fileStatSchema } from "../guest/protocol.ts";
+import { artifactSchema } from "./artifact.ts";
 import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemon.ts";
 import { driveSchema, vmDriveSchema } from "./drive.ts";
 import { errorBodySchema } from "./error.ts";
@@ -20,6 +21,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
   request: { ExecSpec: execSpecSchema, VmCreate: vmPublishSchema },
   answer: {
     ApiKey: apiKeySchema,
+    Artifact: artifactSchema,
     DaemonStatus: daemonStatusSchema,
     DoctorCheck: doctorCheckSchema,
     Drive: driveSchema,

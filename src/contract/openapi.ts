@@ -14,6 +14,7 @@ const PATH_PARTS: Record<string, string> = {
   volume: "a volume's name or id",
   forward: "a forward's id",
   backup: "a backup's id",
+  artifact: "an artifact's name or id",
   key: "an API key's name or id",
   name: "a name",
   id: "an id",

@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
+import { ArtifactService } from "../artifacts/service.ts";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
@@ -20,6 +21,7 @@ import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/path
 import { findProgram } from "../platform/process.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates } from "../snapshots/templates.ts";
+import { SqliteArtifactStore } from "../store/artifacts.ts";
 import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
@@ -124,6 +126,8 @@ async function main(): Promise<void> {
   const forwards = new ForwardService({ store: new SqliteForwardStore(database), vms, log });
   const vmIds = () => new Set([...store.list().map((record) => record.id), ...templates.building()]);
 
+  const artifacts = new ArtifactService(paths.artifacts, new SqliteArtifactStore(database));
+  await artifacts.sweep();
   await workspaces.recover();
   await vms.recover();
   await rm(paths.trash, { recursive: true, force: true });
@@ -191,6 +195,7 @@ async function main(): Promise<void> {
     drives,
     workspaces,
     forwards,
+    artifacts,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
       get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),

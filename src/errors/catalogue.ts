@@ -206,6 +206,9 @@ export const ERROR_CODES = {
   PRICES_NOT_SET: { class: "failed_precondition", about: "The configuration has no prices to estimate with." },
   CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
 
+  ARTIFACT_NOT_FOUND: { class: "not_found", about: "No artifact has that name or id." },
+  ARTIFACT_ALREADY_EXISTS: { class: "already_exists", about: "Another artifact has that name." },
+  ARTIFACT_CORRUPT: { class: "failed_precondition", about: "An artifact's content is missing or not what was kept." },
   WORKSPACE_NOT_FOUND: { class: "not_found", about: "The VM has no workspace." },
   WORKSPACE_DIRECTORY_REFUSED: {
     class: "invalid_argument",

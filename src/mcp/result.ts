@@ -40,6 +40,10 @@ const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
   VM_CRASHED: "vm_get tells why; vm_start starts it again on its disk.",
   VM_MEMORY_EXHAUSTED: "Ask for less memory_mib, or stop a VM that is not needed: vm_list.",
   SNAPSHOT_ALREADY_EXISTS: "Choose another name, or delete the snapshot that has it: snapshot_delete.",
+  ARTIFACT_NOT_FOUND: "artifact_list shows what has been kept.",
+  ARTIFACT_ALREADY_EXISTS: "Choose another name, or delete the artifact that has it: artifact_delete.",
+  WORKSPACE_NOT_SYNCED:
+    "The VM holds changes of a directory of the user's that have not come back. Start it with vm_start and stop it with vm_stop, or ask the user to decide (firebreak workspace).",
   SNAPSHOT_CORRUPT:
     "A damaged snapshot can only be deleted (snapshot_delete); a VM that cannot go on from its suspension starts anew from its disk (vm_stop, then vm_start).",
   FILE_NOT_FOUND: "file_list shows what a directory of the VM holds.",

@@ -1,5 +1,6 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
+import { artifactTools } from "./artifact/index.ts";
 import { driveTools } from "./drive/index.ts";
 import { forwardTools } from "./forward/index.ts";
 import { guestTools } from "./guest/index.ts";
@@ -22,6 +23,7 @@ export const TOOLSETS = {
   drive: driveTools,
   volume: volumeTools,
   forward: forwardTools,
+  artifact: artifactTools,
   template: templateTools,
   image: imageTools,
   kernel: kernelTools,

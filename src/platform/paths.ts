@@ -22,6 +22,7 @@ export interface FirebreakPaths {
   templates: string;
   snapshots: string;
   drives: string;
+  artifacts: string;
   /** What workspaces were at their last sync, and what is on its way. */
   workspaces: string;
   /** Host directories as they were before a sync changed them. */
@@ -46,6 +47,7 @@ export function resolvePaths(env: NodeJS.ProcessEnv = process.env): FirebreakPat
     templates: path.join(home, "templates"),
     snapshots: path.join(home, "snapshots"),
     drives: path.join(home, "drives"),
+    artifacts: path.join(home, "artifacts"),
     workspaces: path.join(home, "workspaces"),
     backups: path.join(home, "backups"),
     trash: path.join(home, "trash"),
@@ -84,6 +86,7 @@ export function createPaths(paths: FirebreakPaths): void {
     paths.templates,
     paths.snapshots,
     paths.drives,
+    paths.artifacts,
     paths.workspaces,
     paths.backups,
     paths.trash,

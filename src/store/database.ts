@@ -137,6 +137,18 @@ const MIGRATIONS: readonly string[] = [
      UNIQUE (host_address, host_port)
    ) STRICT;
    CREATE INDEX forwards_by_vm ON forwards (vm_id);`,
+  `CREATE TABLE artifacts (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL UNIQUE,
+     kind TEXT NOT NULL,
+     media_type TEXT NOT NULL,
+     size_bytes INTEGER NOT NULL,
+     digest TEXT NOT NULL,
+     vm_id TEXT NOT NULL,
+     vm_name TEXT NOT NULL,
+     path TEXT NOT NULL,
+     created_at TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */

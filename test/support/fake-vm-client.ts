@@ -11,6 +11,7 @@ import type { GuestExec, VmClient } from "../../src/mcp/vm-client.ts";
 import { CallStore } from "../../src/store/calls.ts";
 import { ConfirmationStore } from "../../src/store/confirmations.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { createFakeArtifacts } from "./fake-artifacts.ts";
 import { createFakeDrives } from "./fake-drive-client.ts";
 
 /** What a fake command writes, one chunk a step. */
@@ -77,6 +78,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     nowMs: Date.now(),
     kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
     ...createFakeDrives((name) => fake.vmGet(name)),
+    ...createFakeArtifacts((path) => fake.files.get(path) ?? fail(missing(path))),
     files: new Map(),
     vms: names.map(fakeVm),
     snapshots: [],

@@ -1,3 +1,4 @@
+import { artifactRoutes } from "./artifact.ts";
 import { callRoutes } from "./call.ts";
 import { daemonRoutes } from "./daemon.ts";
 import { driveRoutes } from "./drive.ts";
@@ -31,5 +32,6 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   key: keyRoutes,
   call: callRoutes,
   workspace: workspaceRoutes,
+  artifact: artifactRoutes,
   host: hostRoutes,
 };

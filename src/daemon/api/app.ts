@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { type ArtifactDeps, addArtifactRoutes } from "./artifact-routes.ts";
 import { addCallRoutes, type CallDeps } from "./call-routes.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
@@ -32,6 +33,7 @@ export interface ApiDeps
     HostDeps,
     McpDeps,
     WorkspaceDeps,
+    ArtifactDeps,
     DaemonDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -63,6 +65,7 @@ export function createApi(deps: ApiDeps): Api {
   addHostRoutes(api, deps);
   addMcpRoutes(api, deps);
   addWorkspaceRoutes(api, deps);
+  addArtifactRoutes(api, deps);
   api.notFound((context) => {
     const error = new FirebreakError("ROUTE_NOT_FOUND", `the API has no ${context.req.method} ${context.req.path}`);
     return answerError(error);
