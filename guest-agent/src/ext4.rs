@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::{Code, Context, Error, Result};
 
 /// How long the kernel may take to hear that the host has enlarged a drive.
-const GROWTH_PATIENCE: Duration = Duration::from_secs(5);
+const GROWTH_PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(1);
 
 const SUPERBLOCK_AT: u64 = 1024;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::error::{Code, Context, Error, Result};
 
 /// How long a drive may take to come after the host has plugged it in.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// From then on the controller is asked to look again: the word that a drive has come may have been lost.
 const RESCAN_AFTER: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(2);
