@@ -18,6 +18,8 @@ export const codex: Agent = {
       "-c",
       `model_providers.fake={name="Fake",base_url="${modelUrl}/v1",env_key="MODEL_KEY",wire_api="responses",request_max_retries=0,stream_max_retries=0}`,
     ],
+    // Otherwise its first request to the model is made after a second, with or without firebreak's tools.
+    ...["-c", "mcp_servers.firebreak.required=true"],
     ...["-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"],
     prompt,
   ],
