@@ -17,6 +17,9 @@ export const claudeCode: Agent = {
     CLAUDE_CODE_MAX_RETRIES: "0",
     // All tools are shown to the model from the start, not only once it has searched for them.
     ENABLE_TOOL_SEARCH: "false",
+    // Otherwise its first request to the model may come before firebreak's tools, on a busy host.
+    MCP_CONNECTION_NONBLOCKING: "0",
+    MCP_CONNECT_TIMEOUT_MS: "60000",
     // Root must say that it means it.
     IS_SANDBOX: "1",
   }),
