@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from "../archive/tar-reader.ts";
 import { asArchiveError, unpackTo } from "../archive/unpack.ts";
 import { CONTENT_FACTOR, DEFAULT_DRIVE_MIB, type DriveFormat } from "../contract/drive.ts";
 import { MAX_DISK_MIB } from "../contract/vm.ts";
-import { FirebreakError } from "../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { throwIfAborted } from "../platform/abort.ts";
 import type { DriveFiles } from "../vms/ports.ts";
 import { formatExt4 } from "./ext4.ts";
@@ -77,7 +77,8 @@ async function inPlace<T>(file: string, make: (made: string) => Promise<T>): Pro
     return result;
   } catch (error) {
     await rm(made, { force: true });
-    throw error;
+    // A full disk is one by its errno, too.
+    throw toFirebreakError(error);
   }
 }
 

@@ -5,7 +5,6 @@ import { syncBuiltinESMExports } from "node:module";
 import path from "node:path";
 import { GuestClient } from "../../src/guest/client.ts";
 import { QmpClient } from "../../src/vmm/qemu/qmp.ts";
-import type { VmStore } from "../../src/vms/vm-store.ts";
 
 /**
  * Where a fault can strike: before each call that changes anything outside this process (files, processes, the VMM, the guest, the
@@ -17,7 +16,7 @@ export interface FaultPoints {
   arm: (runtime: string, at?: number, delayMs?: number, strike?: () => void) => void;
   /** As if it were a call: the end of what is watched. */
   hit: (name: string) => void;
-  watchStore: (store: VmStore) => VmStore;
+  watchStore: <T extends object>(store: T) => T;
 }
 
 export interface FaultCall {
@@ -31,7 +30,7 @@ export interface FaultCall {
 /** Reads, handshakes and settings without an effect of their own are no places of interest. */
 const QUIET_QMP = /^(?:qmp_capabilities|query-|migrate-set-)/;
 const QUIET_PROGRAMS = new Set(["digest-memory", "tsc-khz", "--version"]);
-const STORE_CALLS = new Set<string | symbol>(["insert", "update", "note", "remove"]);
+const STORE_CALLS = new Set<string | symbol>(["insert", "update", "note", "remove", "attach", "change", "detach"]);
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -67,6 +66,7 @@ export function watchFaultPoints(): FaultPoints {
   wrap(fsPromises, "writeFile", (file) => `write ${short(file)}`);
   wrap(fsPromises, "rm", (file) => (existsSync(file as string) ? `remove ${short(file)}` : undefined));
   wrap(fsPromises, "mkdir", (file) => (existsSync(file as string) ? undefined : `make ${short(file)}`));
+  wrap(fsPromises, "link", (from) => `link ${short(from)}`);
   wrap(childProcess, "spawn", (program, args) => {
     const words = Array.isArray(args) ? (args as string[]) : [];
     return QUIET_PROGRAMS.has(words[0] ?? "") ? undefined : `spawn ${short(program)} ${words[0] ?? ""}`;
@@ -74,7 +74,7 @@ export function watchFaultPoints(): FaultPoints {
   syncBuiltinESMExports();
   wrap(process, "kill", (_pid, signal) => ((signal as unknown) === "SIGKILL" ? "kill" : undefined));
   wrap(QmpClient.prototype, "execute", (command) => (QUIET_QMP.test(command) ? undefined : `qmp ${command}`));
-  for (const key of ["personalise", "sync", "openExec", "shutdown"] as const)
+  for (const key of ["personalise", "sync", "openExec", "shutdown", "driveAttach", "driveDetach"] as const)
     wrap(GuestClient.prototype, key, () => `guest ${key}`);
   return {
     calls,

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,7 +23,8 @@ import {
 import { FAULT_KIND, namesIn, openSavingService, type SavingService } from "./saving-service.ts";
 
 /**
- * A daemon, or its VMM, is killed at every step of making a template, of a fork, a snapshot, a restore, a suspension and a wake. The
+ * A daemon, or its VMM, is killed at every step of making a template, of a fork, a snapshot, a restore, a suspension, a wake, and of giving a
+ * VM a drive and taking it. The
  * next daemon must find the old or the new, never half, and nothing left behind.
  */
 
@@ -122,6 +124,41 @@ async function prepare(scenario: Scenario, service: SavingService): Promise<void
   }
   await writeNotes(service, "source", "now");
   if (scenario === "wake") await vms.suspend("source");
+  if (scenario === "attach" || scenario === "detach") await prepareDrive(scenario, service);
+}
+
+const DRIVE_NOTE = "/mnt/data/note";
+
+/** A drive with a word on it, that the VM has or has not. */
+async function prepareDrive(scenario: Scenario, { vms, drives }: SavingService): Promise<void> {
+  const attach = () => drives.attach("source", { drive: "data", path: "/mnt/data" });
+  if ((await drives.list()).length === 0) {
+    await drives.create({ name: "data" });
+    await attach();
+    await vms.use("source", {}, ({ client }) => client.writeFile(DRIVE_NOTE, Readable.from([Buffer.from("kept")]), {}));
+  }
+  const hasDrive = drives.ofVm("source").length > 0;
+  if (hasDrive && scenario === "attach") await drives.detach("source", "data", false);
+  if (!hasDrive && scenario === "detach") await attach();
+}
+
+/** The VM has its drive, in the store and in its guest, or has it in neither; and then it can have it, and lose it. */
+async function examineDrive({ vms, drives }: SavingService): Promise<string> {
+  const read = () =>
+    vms.use("source", {}, async ({ client }) =>
+      text((await client.readFile(DRIVE_NOTE, {})).body).catch(() => assert.fail("the note broke off")),
+    );
+  const entries = drives.ofVm("source");
+  const hasIt = entries.length > 0;
+  if (hasIt) {
+    assert.deepEqual([entries[0]?.state, entries[0]?.reason], ["attached", undefined]);
+    assert.equal(await read(), "kept");
+    await drives.detach("source", "data", false);
+  } else await assert.rejects(read(), { code: "FILE_NOT_FOUND" });
+  assert.deepEqual((await drives.get("data")).attachments, []);
+  await drives.attach("source", { drive: "data", path: "/mnt/data" });
+  assert.equal(await read(), "kept");
+  return hasIt ? "has its drive" : "has no drive";
 }
 
 async function verify(folder: SavedFolder, service: SavingService): Promise<Saved[]> {
@@ -223,6 +260,11 @@ async function examine(
     found = all.length === 1 ? "a whole template" : "no template";
   } else {
     found = await examineVm(service, job.scenario === "fork" ? "child" : "source", words);
+  }
+  if (job.scenario === "attach" || job.scenario === "detach") {
+    if (found.includes("to be started")) await examineStart(service, "source", words);
+    count(findings, `${job.victim}: ${found}, and ${await examineDrive(service)}`);
+    return;
   }
   if (job.scenario === "wake" && found.endsWith("from suspension")) {
     // The call that a daemon was killed before was not made.

@@ -9,7 +9,7 @@ import { FAULT_KIND, openSavingService, type SavingService } from "./saving-serv
 
 /** What a fault strikes: the daemon itself, or every VMM that it has. */
 export type Victim = "daemon" | "vmm";
-export type Scenario = "template" | "fork" | "snapshot" | "restore" | "suspend" | "wake";
+export type Scenario = "template" | "fork" | "snapshot" | "restore" | "suspend" | "wake" | "attach" | "detach";
 
 export interface FaultJob {
   folder: string;
@@ -31,7 +31,7 @@ export interface FaultReport {
 const STUCK_MS = 60_000;
 
 /** What is done while a fault strikes. */
-async function act(scenario: Scenario, { templates, vms, snapshots, spec }: SavingService): Promise<unknown> {
+async function act(scenario: Scenario, { templates, vms, snapshots, drives, spec }: SavingService): Promise<unknown> {
   switch (scenario) {
     case "template":
       return templates.ensure(await spec());
@@ -45,6 +45,10 @@ async function act(scenario: Scenario, { templates, vms, snapshots, spec }: Savi
       return vms.suspend("source");
     case "wake":
       return vms.start("source");
+    case "attach":
+      return drives.attach("source", { drive: "data", path: "/mnt/data" });
+    case "detach":
+      return drives.detach("source", "data", false);
   }
 }
 

@@ -15,6 +15,7 @@ import { SqliteDriveStore } from "../../src/store/drives.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
+import type { DriveStore } from "../../src/vms/drive-store.ts";
 import { Drives } from "../../src/vms/drives.ts";
 import { FIRST_VM_UID, VmService } from "../../src/vms/service.ts";
 import { VmSnapshots } from "../../src/vms/snapshots.ts";
@@ -24,7 +25,7 @@ import type { VmStore } from "../../src/vms/vm-store.ts";
 export const FAULT_KIND = { image: "debian", memoryMib: 256, cpus: 1, diskMib: 512, accel: "tcg" } as const;
 
 /** What a daemon is without its HTTP API, on real QEMU, put together and started as src/daemon/main.ts does it. */
-export async function openSavingService(folder: string, watch: (store: VmStore) => VmStore = (store) => store) {
+export async function openSavingService(folder: string, watch: <T extends object>(store: T) => T = (store) => store) {
   const paths = resolvePaths({
     FIREBREAK_HOME: path.join(folder, "home"),
     FIREBREAK_RUNTIME_DIR: path.join(folder, "run"),
@@ -35,7 +36,7 @@ export async function openSavingService(folder: string, watch: (store: VmStore) 
   shareImages(paths.home);
   createPaths(paths);
   const database = openDatabase(paths.database);
-  const store = watch(new SqliteVmStore(database));
+  const store: VmStore = watch(new SqliteVmStore(database));
   const agentPath = agentBinaryPath();
   const driver = new QemuDriver({
     cachePath: path.join(paths.home, "accel.json"),
@@ -50,7 +51,7 @@ export async function openSavingService(folder: string, watch: (store: VmStore) 
   const snapshotFolder = new SavedFolder(paths.snapshots, disk);
   const runtimeDir = path.join(paths.runtime, "v");
   const templates = new Templates({ folder: templateFolder, driver, disk, runtimeDir, uid: FIRST_VM_UID - 2, log });
-  const driveStore = new SqliteDriveStore(database);
+  const driveStore: DriveStore = watch(new SqliteDriveStore(database));
   const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
   const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
   const vms = new VmService({ ...parts, templates });

@@ -1,0 +1,4 @@
+import { testFaults } from "../support/faults.ts";
+
+testFaults("attach");
+testFaults("detach");
