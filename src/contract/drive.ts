@@ -10,6 +10,9 @@ export const MIN_DRIVE_MIB = 16;
 export const DEFAULT_DRIVE_MIB = 64;
 export const CONTENT_FACTOR = 1.5;
 
+/** Of one VM: places at the controller of its machine. */
+export const MAX_ATTACHED_DRIVES = 16;
+
 export const DRIVE_FORMATS = ["ext4", "raw"] as const;
 export type DriveFormat = (typeof DRIVE_FORMATS)[number];
 

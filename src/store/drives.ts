@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import { MAX_ATTACHED_DRIVES } from "../contract/drive.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { MAX_ATTACHED_DRIVES } from "../vmm/driver.ts";
 import type { AttachmentRecord, DriveOfVm, DriveRecord, DriveStore, VmOfDrive } from "../vms/drive-store.ts";
 
 type Row = Record<string, SQLOutputValue>;

@@ -33,12 +33,9 @@ export interface VmmDrive {
 export interface AttachedDrive extends VmmDrive {
   /** By this its guest tells it from the others: 1 to 36 of a-z, 0-9 and '-'. */
   serial: string;
-  /** Its place at the machine's controller, 0 to MAX_ATTACHED_DRIVES - 1; no two of a machine share one. */
+  /** Its place at the machine's controller, 0 to MAX_ATTACHED_DRIVES - 1 (src/contract/drive.ts); no two of a machine share one. */
   slot: number;
 }
-
-/** Places at the controller of a machine. */
-export const MAX_ATTACHED_DRIVES = 16;
 
 /** What a VMM is made of, however its guest gets into it. A saved machine is restored only into an equal one. */
 export interface MachineConfig {

@@ -11,8 +11,8 @@ import type { VmRecord, VmStore } from "./vm-store.ts";
 
 /** A guest may have to wait for its kernel to find the drive, and to put its journal in order. */
 const MOUNT_DEADLINE_MS = 60_000;
-/** A guest may have much to write before it lets go of a drive. */
-const LET_GO_DEADLINE_MS = 120_000;
+/** A guest may have much to write before it lets go of a drive; by force it gets less. */
+const PATIENCE = { letGoMs: 120_000, forcedMs: 30_000 };
 /** A guest that is ended gets this long to write all its drives out. */
 const END_DEADLINE_MS = 10_000;
 const MIB = 1024 * 1024;
@@ -22,6 +22,7 @@ export interface AttachedDrivesOptions {
   drives: DriveStore;
   store: VmStore;
   driver: VmmDriver;
+  patience?: typeof PATIENCE;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -100,11 +101,14 @@ export class AttachedDrives {
     const { serial } = this.#deviceOf(entry);
     // One that stands still is asked nothing.
     if (record.state !== "paused") {
-      await live.client.driveDetach(serial, force, { deadlineMs: LET_GO_DEADLINE_MS }).catch((thrown: unknown) => {
-        const error = toFirebreakError(thrown);
-        if (!force) throw explainHeld(error, record, entry);
-        this.#options.log("a guest does not let go of a drive", { vm: record.name, error: error.message });
-      });
+      const { letGoMs, forcedMs } = this.#options.patience ?? PATIENCE;
+      await live.client
+        .driveDetach(serial, force, { deadlineMs: force ? forcedMs : letGoMs })
+        .catch((thrown: unknown) => {
+          const error = toFirebreakError(thrown);
+          if (!force) throw explainHeld(error, record, entry);
+          this.#options.log("a guest does not let go of a drive", { vm: record.name, error: error.message });
+        });
     }
     await this.#options.driver.detachDrive(live.vmm, serial);
   }

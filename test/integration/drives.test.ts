@@ -254,3 +254,20 @@ test("a VM that is deleted while it is given a drive does not have it, and nobod
   await deleting;
   assert.deepEqual(await attachedTo("data"), []);
 });
+
+test("a guest that answers nobody keeps its drive until it is taken by force, and then loses it", async () => {
+  const vm = await service.create("one");
+  await service.drives.create({ name: "data" });
+  await service.drives.attach("one", { drive: "data" });
+  process.kill(vm.pid as number, "SIGSTOP");
+  await assert.rejects(
+    service.drives.detach("one", "data", false),
+    (error: unknown) => hasCode("GUEST_UNREACHABLE")(error) && /--force/.test((error as FirebreakError).hint ?? ""),
+  );
+  assert.deepEqual([await attachedTo("data"), pluggedIn("one")], [["one attached"], [0]]);
+  await service.drives.detach("one", "data", true);
+  assert.deepEqual([await attachedTo("data"), pluggedIn("one")], [[], []]);
+  await service.create("two");
+  await service.drives.attach("two", { drive: "data" });
+  process.kill(vm.pid as number, "SIGCONT");
+});

@@ -52,7 +52,8 @@ export function openVmService() {
       log: () => {},
     });
     const log = () => {};
-    const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
+    const patience = { letGoMs: 500, forcedMs: 500 };
+    const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, patience, log });
     const parts = { paths, store, driver, source, disk, snapshots, attached, log };
     const vms = new VmService({ ...parts, templates });
     const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files: driveFiles, log });
