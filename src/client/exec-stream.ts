@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
-import { encodeFrameParts, encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
+import { EXEC_VM_HEADER, encodeFrameParts, encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
 import type { ExecRequest, Progress, RunRequest, Vm } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit, ExecStarted } from "../guest/protocol.ts";
@@ -30,6 +30,8 @@ export class ExecStream {
   #response: IncomingMessage | undefined;
   #vm: string | undefined;
   #isClosed = false;
+  /** The name of the VM, whichever way it was asked for; undefined where the daemon makes the VM for the command. */
+  vmName: string | undefined;
   /** Set once the command has started. */
   started: ExecStarted | undefined;
   /** Set once the command has ended. */
@@ -56,6 +58,8 @@ export class ExecStream {
 
   setResponse(response: IncomingMessage): void {
     this.#response = response;
+    const vm = response.headers[EXEC_VM_HEADER];
+    if (typeof vm === "string") this.vmName = vm;
   }
 
   /** Resolves when more may be written. */

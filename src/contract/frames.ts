@@ -19,6 +19,9 @@ export const FRAME = {
   vm: 34,
 } as const;
 
+/** Header of the answer to an exec: the name of the VM that it runs in, so that a caller who knows an id need not ask for it. */
+export const EXEC_VM_HEADER = "firebreak-vm";
+
 export const MAX_FRAME_BYTES = 1024 * 1024;
 const HEADER_BYTES = 5;
 

@@ -4,7 +4,7 @@ import type { ExecStream } from "../client/exec-stream.ts";
 /** A command that runs in a VM, from the caller's end. */
 export type GuestExec = Pick<
   ExecStream,
-  "output" | "close" | "writeStdin" | "endStdin" | "started" | "exit" | "onStarted"
+  "vmName" | "output" | "close" | "writeStdin" | "endStdin" | "started" | "exit" | "onStarted"
 >;
 
 /** What the tools need of the daemon's API; DaemonClient is one, tests bring their own. */

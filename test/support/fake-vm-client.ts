@@ -213,15 +213,13 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       fake.templates = fake.templates.filter((template) => !pruned.includes(template));
       return pruned;
     },
-    exec: async (_vm, spec) => {
+    exec: async (vm, spec) => {
+      const { name } = await fake.vmGet(vm);
       fake.specs.push(spec);
-      return createFakeExec(
-        run,
-        () => {
-          fake.closedExecs++;
-        },
-        running,
-      );
+      const onClose = () => {
+        fake.closedExecs++;
+      };
+      return Object.assign(createFakeExec(run, onClose, running), { vmName: name });
     },
     execAttach: async () => createFakeExec(run, () => {}, running),
     execList: async (vm) => [await fake.execGet(vm, "exec-1")],
@@ -435,6 +433,7 @@ function createFakeExec(run: FakeRun, onClose: () => void, running: Set<() => vo
     hangUp = resolve;
   });
   const exec: GuestExec = {
+    vmName: undefined,
     started: undefined,
     exit: undefined,
     onStarted: () => {},

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { runPublishSchema } from "../../contract/forward.ts";
-import { encodeJsonFrame, FRAME } from "../../contract/frames.ts";
+import { EXEC_VM_HEADER, encodeJsonFrame, FRAME } from "../../contract/frames.ts";
 import type { ImageConfig } from "../../contract/image.ts";
 import { killSchema, resizeSchema, signalSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
@@ -32,10 +32,11 @@ export function addExecRoutes(api: Api, { vms, images, forwards }: ExecDeps): vo
     ),
   );
   api.post("/v1/vms/:vm/exec", (context) => {
-    const { id: vm } = vms.requireUsable(context.req.param("vm"));
-    return answerRaw(context, (incoming, outgoing) =>
-      answerFrames(outgoing, (signal) => serveExec(vms, vm, incoming, outgoing, signal)),
-    );
+    const { id: vm, name } = vms.requireUsable(context.req.param("vm"));
+    return answerRaw(context, (incoming, outgoing) => {
+      outgoing.setHeader(EXEC_VM_HEADER, name);
+      return answerFrames(outgoing, (signal) => serveExec(vms, vm, incoming, outgoing, signal));
+    });
   });
   // Requests to upgrade do not come here.
   api.get("/v1/vms/:vm/exec", () => {

@@ -84,14 +84,16 @@ export const runCommand = defineTool({
   handler: async (args, context) => {
     const { client, signal } = context;
     const spec = toExecRequest(args);
-    const vm = await client.vmGet(args.vm, { signal });
     if (signal.aborted) throw canceled(signal.reason);
-    if (args.background) return startInBackground(vm.name, spec, args.stdin, args.keep_stdin, context);
+    if (args.background) {
+      const { name } = await client.vmGet(args.vm, { signal });
+      return startInBackground(name, spec, args.stdin, args.keep_stdin, context);
+    }
     // Without the signal: endOnAbort knows when hanging up is of use.
-    const exec = await client.exec(vm.name, spec, { onProgress: context.onProgress });
+    const exec = await client.exec(args.vm, spec, { onProgress: context.onProgress });
     const release = endOnAbort(exec, signal, () => void sendStdin(exec, args.stdin));
     try {
-      const run = await collect(vm.name, exec, args, context);
+      const run = await collect(exec.vmName ?? args.vm, exec, args, context);
       if (signal.aborted) throw canceled(signal.reason);
       return reportRun(run);
     } catch (error) {

@@ -11,6 +11,8 @@ function fakeOutgoing(roomBytes: number): ServerResponse & PassThrough {
     PassThrough;
 }
 
+const EVENTS = { headers: { "content-type": "text/event-stream" } };
+
 /** A body without end, and how many chunks of it have been asked for. */
 function endless() {
   const source = { pulled: 0, isCancelled: false, body: new ReadableStream<Uint8Array>() };
@@ -32,7 +34,7 @@ function endless() {
 test("a reader that takes nothing is waited for a while, and then given up with what it asked for", async () => {
   const source = endless();
   const outgoing = fakeOutgoing(4096);
-  assert.equal(await respond(outgoing, new Response(source.body), 30), false);
+  assert.equal(await respond(outgoing, new Response(source.body, EVENTS), 30), false);
   assert.equal(source.isCancelled, true);
   assert.equal(outgoing.destroyed, true);
   assert.ok(source.pulled < 10, `${source.pulled}`);
@@ -48,7 +50,7 @@ test("a slow reader gets all of it, at its pace", async () => {
     }
   })();
   const body = new Blob([Buffer.alloc(10_000)]).stream();
-  assert.equal(await respond(outgoing, new Response(body)), true);
+  assert.equal(await respond(outgoing, new Response(body, EVENTS)), true);
   await reading;
   assert.equal(bytes, 10_000);
 });
@@ -57,13 +59,13 @@ test("a reader that hangs up is told of to the source", async () => {
   const source = endless();
   const outgoing = fakeOutgoing(1024);
   outgoing.once("data", () => outgoing.destroy());
-  assert.equal(await respond(outgoing, new Response(source.body)), false);
+  assert.equal(await respond(outgoing, new Response(source.body, EVENTS)), false);
   assert.equal(source.isCancelled, true);
 });
 
 test("a source that breaks off leaves an answer that does not look whole", async () => {
   const outgoing = fakeOutgoing(1024);
   const body = new ReadableStream({ start: (controller) => controller.error(new Error("broken")) });
-  assert.equal(await respond(outgoing, new Response(body)), false);
+  assert.equal(await respond(outgoing, new Response(body, EVENTS)), false);
   assert.equal(outgoing.destroyed, true);
 });

@@ -14,14 +14,21 @@ export async function respond(outgoing: ServerResponse, response: Response, stal
     outgoing.end();
     return true;
   }
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    // It is there already: head and body go out in one write.
+    outgoing.end(Buffer.from(await response.arrayBuffer()));
+    return !outgoing.destroyed;
+  }
   const reader = response.body.getReader();
   const giveUp = () => void reader.cancel("the reader is gone").catch(() => {});
   outgoing.once("close", giveUp);
-  outgoing.flushHeaders();
+  // The head goes out with the first event, unless that lets itself be waited for.
+  const flushing = setImmediate(() => outgoing.flushHeaders());
   let isWhole = false;
   try {
     while (!outgoing.destroyed) {
       const { done, value } = await reader.read();
+      clearImmediate(flushing);
       if (done) break;
       if (!outgoing.write(value)) await waitForRoom(outgoing, stallMs);
     }
@@ -31,6 +38,7 @@ export async function respond(outgoing: ServerResponse, response: Response, stal
     // The source broke off: so does the answer, rather than to look whole.
     outgoing.destroy();
   }
+  clearImmediate(flushing);
   outgoing.off("close", giveUp);
   outgoing.end();
   return isWhole;
