@@ -56,6 +56,8 @@ async function initialize(mcp: HttpMcp, protocolVersion = "2025-11-25", headers:
   return session;
 }
 
+type Session = Awaited<ReturnType<typeof initialize>>;
+
 /** The messages of an event stream, and the id of its last event. */
 function readEvents(stream: string): { messages: { id?: unknown; error?: { message: string } }[]; lastId: string } {
   const lines = stream.split("\n");
@@ -278,6 +280,26 @@ test("a legacy client goes on with its session when the server is another one, a
   clearInterval(changing);
   listening.destroy();
   await second.close();
+});
+
+test("more legacy sessions than memory is for go on all the same, unless all of them are in use", async () => {
+  const fake = createFakeVmClient(["web"], { isEndless: true });
+  const mcp = await serveHttpMcp(fake, { maxLoaded: 2 });
+  const sessions = [];
+  for (let count = 0; count < 5; count++) sessions.push(await initialize(mcp));
+  const list = { jsonrpc: "2.0", id: 2, method: "tools/list" };
+  for (const session of [...sessions, ...sessions]) assert.equal((await post(mcp, list, session)).status, 200);
+  const [one, two, three] = sessions.slice(0, 3) as [Session, Session, Session];
+  const busy = [one, two].map((session) => post(mcp, callOf(3, "run_command", { vm: "web", command: "x" }), session));
+  await waitFor(() => fake.specs.length === 2);
+  const refused = await post(mcp, INITIALIZE);
+  assert.equal(refused.status, 503);
+  assert.equal(refused.headers["retry-after"], "10");
+  assert.equal((await post(mcp, list, three)).status, 503);
+  fake.endExecs();
+  await Promise.all(busy);
+  await waitFor(async () => (await post(mcp, list, three)).status === 200);
+  await mcp.close();
 });
 
 test("subscriptions are served in both eras, for as long as somebody listens", async () => {

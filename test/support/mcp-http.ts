@@ -18,6 +18,7 @@ export interface HttpMcpOptions {
   store?: McpSessionStore;
   port?: number;
   graceMs?: number;
+  maxLoaded?: number;
 }
 
 /** The endpoint on a port of loopback. The header `x-principal` stands for what authentication finds out. */
@@ -30,6 +31,7 @@ export async function serveHttpMcp(client: VmClient, options: HttpMcpOptions = {
     version: "0",
     endingSignal: ending.signal,
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
+    ...(options.maxLoaded === undefined ? {} : { maxLoaded: options.maxLoaded }),
   });
   const server = http.createServer((incoming, outgoing) => {
     void endpoint.handle(incoming, outgoing, String(incoming.headers["x-principal"] ?? "local"));

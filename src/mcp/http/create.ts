@@ -22,13 +22,14 @@ export interface CreateEndpointOptions {
   onError?: (error: Error) => void;
   /** How long a legacy client whose connection broke may take to read on, ms. */
   graceMs?: number;
+  maxLoaded?: number;
   /** Makes what is offered besides; it may say when that changes. */
   createExtras?: (notify: ListNotifier) => Extras;
 }
 
 /** The MCP endpoint of firebreak's tools. `?toolsets=vm,guest` in its URL asks for others than the default ones. */
 export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
-  const { store, connect, peek, version, endingSignal, onError, graceMs } = options;
+  const { store, connect, peek, version, endingSignal, onError, graceMs, maxLoaded } = options;
   const registries = new Map<string, ToolRegistry>();
   const registryOf = (query: string) => {
     const key = parseToolsets(new URLSearchParams(query).get("toolsets") ?? undefined).join();
@@ -53,6 +54,7 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
     store,
     ...(onError === undefined ? {} : { onError }),
     ...(graceMs === undefined ? {} : { graceMs }),
+    ...(maxLoaded === undefined ? {} : { maxLoaded }),
   });
   extras = options.createExtras?.(endpoint.notify);
   return endpoint;

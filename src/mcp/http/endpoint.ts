@@ -42,6 +42,8 @@ export interface McpEndpointOptions {
   onError?: (error: Error) => void;
   /** How long a legacy client whose connection broke may take to read on, ms. */
   graceMs?: number;
+  /** Sessions of legacy clients that are held in memory at once; others are in the store alone. */
+  maxLoaded?: number;
 }
 
 /**
@@ -56,7 +58,7 @@ export class McpEndpoint {
   readonly #contexts = new WeakMap<Request, ServerContext>();
 
   constructor(options: McpEndpointOptions) {
-    const { createServer, createChanges, store, onError = () => {}, graceMs } = options;
+    const { createServer, createChanges, store, onError = () => {}, graceMs, maxLoaded } = options;
     this.#checkQuery = options.checkQuery;
     this.#modern = createMcpHandler(
       // The SDK hands the factory the request that it was given.
@@ -80,6 +82,7 @@ export class McpEndpoint {
       watchList: () => this.#changes.watchList(),
       onError,
       ...(graceMs === undefined ? {} : { graceMs }),
+      ...(maxLoaded === undefined ? {} : { maxLoaded }),
     });
   }
 

@@ -62,6 +62,7 @@ export class LegacySessions {
   async handle(request: Request, body: unknown, outgoing: ServerResponse, principal: string): Promise<void> {
     const id = request.headers.get("mcp-session-id");
     if (id === null) return this.#open(request, body, outgoing, principal);
+    if (!this.#loaded.has(id) && !this.#makeRoom()) return this.#refuseForRoom(outgoing);
     const loaded = await this.#find(id, principal);
     if (loaded === undefined) {
       const message = "Session not found";
@@ -114,12 +115,7 @@ export class LegacySessions {
       await respond(outgoing, refuse(400, { code: RPC_ERROR.invalidRequest, message }, { id }));
       return;
     }
-    if (!this.#makeRoom()) {
-      const message = "too many sessions are in use at once";
-      const headers = { "retry-after": "10" };
-      await respond(outgoing, refuse(503, { code: RPC_ERROR.transport, message }, { id, headers }));
-      return;
-    }
+    if (!this.#makeRoom()) return this.#refuseForRoom(outgoing, id);
     const now = new Date().toISOString();
     const record: McpSessionRecord = {
       id: randomUUID(),
@@ -136,6 +132,12 @@ export class LegacySessions {
     await loaded.session.handle(request, body, outgoing);
   }
 
+  async #refuseForRoom(outgoing: ServerResponse, id: RequestId | null = null): Promise<void> {
+    const message = "too many sessions are in use at once";
+    const headers = { "retry-after": "10" };
+    await respond(outgoing, refuse(503, { code: RPC_ERROR.transport, message }, { id, headers }));
+  }
+
   async #find(id: string, principal: string): Promise<Loaded | undefined> {
     const loaded = this.#loaded.get(id) ?? (await this.#restore(id));
     return loaded?.principal === principal ? loaded : undefined;
@@ -146,7 +148,7 @@ export class LegacySessions {
     const underWay = this.#loading.get(id);
     if (underWay !== undefined) return underWay;
     const record = this.#options.store.get(id);
-    if (record === undefined || !this.#makeRoom()) return Promise.resolve(undefined);
+    if (record === undefined) return Promise.resolve(undefined);
     const restored = this.#load(record, (options) => LegacySession.restore(record, options)).finally(() =>
       this.#loading.delete(id),
     );
