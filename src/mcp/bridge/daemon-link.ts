@@ -47,10 +47,16 @@ export class DaemonLink {
     const deadline = Date.now() + REACH_DEADLINE_MS;
     for (;;) {
       const outcome = await this.#try(request);
-      if (!("kind" in outcome)) return outcome;
-      const { error, kind } = outcome;
-      const canRepeat = kind === "unreached" || (kind === "broken" && request.isRepeatable);
-      if (!canRepeat || request.isOptional || request.signal.aborted || Date.now() > deadline) throw error;
+      const isLast = request.isOptional || request.signal.aborted || Date.now() > deadline;
+      if ("kind" in outcome) {
+        const { error, kind } = outcome;
+        const canRepeat = kind === "unreached" || (kind === "broken" && request.isRepeatable);
+        if (!canRepeat || isLast) throw error;
+      } else {
+        // It is about to end, or busy, and has done nothing.
+        if (outcome.statusCode !== 503 || isLast) return outcome;
+        outcome.resume();
+      }
       // Of no use any more: the next one may be elsewhere, or has to be started.
       this.#endpoint = undefined;
       await sleep(RETRY_MS, undefined, { signal: request.signal }).catch(() => {});
