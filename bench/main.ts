@@ -9,6 +9,7 @@ import { benchDaemon } from "./daemon.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
+import { benchMcp } from "./mcp.ts";
 import { writePerformancePage } from "./page.ts";
 import { drawDistributions } from "./picture.ts";
 import { PUBLISHED } from "./published.ts";
@@ -21,6 +22,7 @@ const BENCHES = {
   kernel: benchKernel,
   exec: benchExec,
   throughput: benchThroughput,
+  mcp: benchMcp,
   daemon: benchDaemon,
   churn: benchChurn,
 };
