@@ -15,7 +15,7 @@ const OTHER_ARCHES = [
 ];
 const OTHER_DRIVERS = [
   ...["drivers/gpu", "drivers/infiniband", "drivers/media", "drivers/net/ethernet", "drivers/net/wireless"],
-  ...["drivers/scsi", "drivers/staging", "sound"],
+  ...["drivers/staging", "sound"],
 ];
 
 /** What no build of ours reads, more than half of the tree. Kconfig files are read, whatever they are of, and stay. */
