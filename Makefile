@@ -1,7 +1,7 @@
 # make setup    everything a checkout needs (Debian 12; asks for root where packages are missing)
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
-# make test-clients  coding agents from npm as MCP clients, each with a fake model; installs 1.2 GB
+# make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.2 GB
 # make check    what every commit passes: format, lint, types, imports
 # make reference  docs/reference, from the source
 # make bench    figures, each beside its floor; some of them: make bench BENCHES='forks exec'
