@@ -174,8 +174,17 @@ test("a key makes no keys, moves no listener, ends no daemon and reaches no dire
     assert.deepEqual(refusal(answer), [403, "LOCAL_CALLERS_ONLY"], `${method} ${target}`);
   }
   // A directory of this host is its users' business, wherever it is named.
-  const body = JSON.stringify({ workspace: { directory: "/etc" } });
-  assert.deepEqual(refusal(await call("/v1/vms", { method: "POST", body })), [403, "LOCAL_CALLERS_ONLY"]);
+  // So is a port of this host that other machines get in by.
+  const open = { guestPort: 80, hostAddress: "0.0.0.0" };
+  for (const [target, body] of [
+    ["/v1/vms", { workspace: { directory: "/etc" } }],
+    ["/v1/vms", { publish: [{ guestPort: 80 }, open] }],
+    ["/v1/vms/any/forwards", open],
+    ["/v1/vms/any/forwards", { ...open, hostAddress: "::" }],
+  ] as const) {
+    const answer = await call(target, { method: "POST", body: JSON.stringify(body) });
+    assert.deepEqual(refusal(answer), [403, "LOCAL_CALLERS_ONLY"], JSON.stringify(body));
+  }
   assert.equal((await call("/v1/status")).status, 200);
 });
 

@@ -1,4 +1,6 @@
+import type { ForwardCreateParsed } from "../../contract/forward.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { isLoopback } from "../../forwards/listen.ts";
 import type { ApiContext } from "./context.ts";
 
 /** Throws LOCAL_CALLERS_ONLY for a caller over TCP: an API key must not be able to make others or to take the daemon away. */
@@ -7,4 +9,9 @@ export function requireLocal(context: ApiContext): void {
   throw new FirebreakError("LOCAL_CALLERS_ONLY", `${context.req.method} ${context.req.path} is for local callers`, {
     hint: "Do it on the daemon's host, over its UNIX socket.",
   });
+}
+
+/** The same for ports that other machines would get in by: whether this host's network is let in is for its own users to say. */
+export function requireLocalForOpenPorts(context: ApiContext, forwards: readonly ForwardCreateParsed[]): void {
+  if (forwards.some(({ hostAddress }) => !isLoopback(hostAddress))) requireLocal(context);
 }

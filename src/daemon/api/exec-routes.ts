@@ -7,7 +7,7 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ExecSpec } from "../../guest/protocol.ts";
 import { readFrames, relayAttach, relayExec } from "../../vms/exec-relay.ts";
 import type { LiveVm } from "../../vms/live-vm.ts";
-import { requireLocal } from "./caller.ts";
+import { requireLocal, requireLocalForOpenPorts } from "./caller.ts";
 import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
 import {
   DEFAULT_KILL_GRACE_MS,
@@ -94,6 +94,7 @@ async function runEphemeral(
   const frames = readFrames(incoming);
   const request = parseRequest(runPublishSchema, await firstFrame(frames));
   if (request.vm.workspace !== undefined) requireLocal(context);
+  requireLocalForOpenPorts(context, request.publish ?? []);
   const onProgress = progressTo(outgoing);
   // Before a VM is made for nothing.
   if (request.exec.argv === undefined) commandOf(request.vm.image, await images.config(request.vm.image));

@@ -1,6 +1,7 @@
 import { forwardCreateSchema } from "../../contract/forward.ts";
 import type { ForwardService } from "../../forwards/service.ts";
 import type { VmService } from "../../vms/service.ts";
+import { requireLocalForOpenPorts } from "./caller.ts";
 import { type Api, readJson } from "./context.ts";
 import { parseRequest } from "./responses.ts";
 
@@ -14,6 +15,7 @@ export function addForwardRoutes(api: Api, { forwards }: ForwardDeps): void {
   api.get("/v1/vms/:vm/forwards", (context) => context.json({ forwards: forwards.list(context.req.param("vm")) }));
   api.post("/v1/vms/:vm/forwards", async (context) => {
     const request = parseRequest(forwardCreateSchema, await readJson(context));
+    requireLocalForOpenPorts(context, [request]);
     return context.json(await forwards.create(context.req.param("vm"), request), 201);
   });
   api.get("/v1/forwards/:forward", (context) => context.json(forwards.get(context.req.param("forward"))));

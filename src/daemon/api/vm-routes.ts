@@ -4,7 +4,7 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ForwardService } from "../../forwards/service.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
 import type { VmService } from "../../vms/service.ts";
-import { requireLocal } from "./caller.ts";
+import { requireLocal, requireLocalForOpenPorts } from "./caller.ts";
 import { sendConsoleEvents, sendConsoleText } from "./console-stream.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
 import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
@@ -25,6 +25,7 @@ export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
   api.post("/v1/vms", async (context) => {
     const { publish = [], ...request } = parseRequest(vmPublishSchema, await readJson(context));
     if (request.workspace !== undefined) requireLocal(context);
+    requireLocalForOpenPorts(context, publish);
     return answerRaw(context, (_incoming, outgoing) => {
       const signal = signalOfCaller(outgoing);
       return answerLines(outgoing, (onProgress) =>
