@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { refuse } from "./request-guard.ts";
 
 /** Part of work that is under way: an attached command is interrupted, resized and ended by these, and a call says how it ended. */
 const OF_WORK_UNDER_WAY = /^\/v1\/(vms\/[^/]+\/execs\/[^/]+\/(signal|resize|kill)|calls\/[^/]+)$/;
@@ -21,7 +22,7 @@ export class Drain {
   answer(incoming: IncomingMessage, outgoing: ServerResponse, answer: RequestListener): void {
     if (isWork(incoming)) {
       if (this.#isDraining) {
-        refuse(incoming, outgoing);
+        refuse(incoming, outgoing, draining());
         return;
       }
       this.#follow(outgoing);
@@ -61,13 +62,6 @@ function isWork({ method, url = "", headers }: IncomingMessage): boolean {
   // To listen is to look, too; MCP has only POST for it, and checks that the header says what the body does.
   if (path === "/mcp" && headers["mcp-method"] === "subscriptions/listen") return false;
   return method !== "GET" && method !== "HEAD" && !ALWAYS.has(path) && !OF_WORK_UNDER_WAY.test(path);
-}
-
-function refuse(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const error = draining();
-  outgoing.writeHead(error.httpStatus, { "content-type": "application/json", connection: "close" });
-  outgoing.end(JSON.stringify({ error: error.toBody() }));
-  incoming.resume();
 }
 
 function draining(): FirebreakError {

@@ -110,24 +110,6 @@ for (const { era, options } of ERAS) {
         if (argv.join(" ").includes("sleep 8202")) await fixture.client.execKill("web", id, 0).catch(() => {});
     });
 
-    test("is not refused by a daemon that is about to end: the next one serves it", async () => {
-      const { pid } = await fixture.client.status();
-      const aborter = new AbortController();
-      const held = await fixture.client.exec("web", { argv: ["sleep", "8204"] }, { signal: aborter.signal });
-      const reading = (async () => {
-        for await (const _ of held.output());
-      })().catch(() => {});
-      await waitFor(async () => (await count("sleep 8204")) === 1);
-      const stopping = fixture.cli(["daemon", "stop", "--drain", "60s"]);
-      await waitFor(async () => (await fixture.client.status()).draining !== undefined);
-      const called = run(client, "echo served");
-      aborter.abort();
-      await reading;
-      assert.equal((await called).stdout, "served\n");
-      assert.equal((await stopping).exitCode, 0);
-      assert.notEqual((await fixture.client.status()).pid, pid);
-    });
-
     test("that goes away takes its commands along", async () => {
       const other = await openClient(options);
       const lost = run(other, "sleep 8203").catch(() => "lost");
