@@ -3,7 +3,7 @@ import type { ArtifactService } from "../../artifacts/service.ts";
 import { artifactCreateSchema } from "../../contract/artifact.ts";
 import type { VmService } from "../../vms/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseCount, parseGuestPath, parseRequest, signalOfCaller } from "./responses.ts";
+import { answerProgress, parseCount, parseGuestPath, parseRequest } from "./responses.ts";
 
 export interface ArtifactDeps {
   vms: VmService;
@@ -16,14 +16,9 @@ export function addArtifactRoutes(api: Api, { vms, artifacts }: ArtifactDeps): v
     const vm = vms.requireUsable(context.req.param("vm"));
     const request = parseRequest(artifactCreateSchema, await readJson(context));
     parseGuestPath(request.path);
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) =>
-        vms.use(vm.id, { signal, onProgress }, ({ client }) =>
-          artifacts.create(vm, client, request, { signal, onProgress }),
-        ),
-      );
-    });
+    return answerProgress(context, (options) =>
+      vms.use(vm.id, options, ({ client }) => artifacts.create(vm, client, request, options)),
+    );
   });
   api.get("/v1/artifacts", (context) => context.json({ artifacts: artifacts.list() }));
   api.get("/v1/artifacts/:artifact", (context) => context.json(artifacts.get(context.req.param("artifact"))));

@@ -10,8 +10,8 @@ import {
   type RedeemRequest,
   redeemSchema,
 } from "../../contract/call.ts";
-import { type Api, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, readJson } from "./context.ts";
+import { answerProgress, parseRequest } from "./responses.ts";
 
 export interface CallDeps {
   confirmations: {
@@ -46,18 +46,15 @@ export function addCallRoutes(api: Api, { confirmations, calls }: CallDeps): voi
     const { caller } = context.env;
     // Nobody hears the answer of another's call.
     const key = caller.via === "socket" ? request.key : `${caller.key.id} ${request.key}`;
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, async (onProgress) => {
-        const onWait = () => onProgress({ step: "wait", message: "waiting for the same call, which is under way" });
-        const claim = await calls.claim({ ...request, key }, signal, onWait);
-        if ("answer" in claim) return claim;
-        signal.addEventListener("abort", () => calls.lose(claim.id), { once: true });
-        if (signal.aborted) calls.lose(claim.id);
-        onProgress({ step: CALL_CLAIMED, message: claim.id });
-        const answer = await calls.waitForEnd(claim.id);
-        return answer === undefined ? {} : { answer };
-      });
+    return answerProgress(context, async ({ onProgress, signal }) => {
+      const onWait = () => onProgress({ step: "wait", message: "waiting for the same call, which is under way" });
+      const claim = await calls.claim({ ...request, key }, signal, onWait);
+      if ("answer" in claim) return claim;
+      signal.addEventListener("abort", () => calls.lose(claim.id), { once: true });
+      if (signal.aborted) calls.lose(claim.id);
+      onProgress({ step: CALL_CLAIMED, message: claim.id });
+      const answer = await calls.waitForEnd(claim.id);
+      return answer === undefined ? {} : { answer };
     });
   });
   api.put("/v1/calls/:id", async (context) => {

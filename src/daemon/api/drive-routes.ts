@@ -8,25 +8,17 @@ import {
   driveGrowSchema,
   driveSizeSchema,
 } from "../../contract/drive.ts";
-import { nameSchema, type Progress } from "../../contract/vm.ts";
+import { nameSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { Drives } from "../../vms/drives.ts";
 import type { VmService } from "../../vms/service.ts";
-import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseCount, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, readJson } from "./context.ts";
+import { answerProgress, callerSignal, parseCount, parseRequest } from "./responses.ts";
 
 export interface DriveDeps {
   vms: VmService;
   drives: Drives;
 }
-
-type Work<T> = (options: { onProgress: (progress: Progress) => void; signal: AbortSignal }) => Promise<T>;
-
-const answerProgress = <T>(context: ApiContext, work: Work<T>) =>
-  answerRaw(context, (_incoming, outgoing) => {
-    const signal = signalOfCaller(outgoing);
-    return answerLines(outgoing, (onProgress) => work({ onProgress, signal }));
-  });
 
 /** Drives that outlive VMs, and which VM has which. */
 export function addDriveRoutes(api: Api, { vms, drives }: DriveDeps): void {
@@ -42,7 +34,7 @@ export function addDriveRoutes(api: Api, { vms, drives }: DriveDeps): void {
     const size = parseCount(context.req.query("sizeMib"), "sizeMib");
     const sizeMib = size === undefined ? undefined : parseRequest(driveSizeSchema, size);
     const body = context.env.incoming as IncomingMessage;
-    const signal = signalOfCaller(context.env.outgoing as never);
+    const signal = callerSignal(context);
     const made = await drives.createFrom({ name, content, sizeMib }, body, { signal }).catch((error: unknown) => {
       // Closing with bytes unread would take the answer with them.
       body.resume();

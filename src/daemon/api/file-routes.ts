@@ -4,7 +4,7 @@ import { moveSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { GuestClient } from "../../guest/client.ts";
 import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
-import { parseCount, parseGuestPath, parseMode, parseRequest, signalOfCaller } from "./responses.ts";
+import { callerSignal, parseCount, parseGuestPath, parseMode, parseRequest } from "./responses.ts";
 import type { VmDeps } from "./vm-routes.ts";
 import { wholeBody } from "./whole-body.ts";
 
@@ -14,7 +14,7 @@ const MAX_PAGE = 10_000;
 export function addFileRoutes(api: Api, { vms }: VmDeps): void {
   // A VM that is starting is waited for, a suspended one is brought back.
   const use = <T>(context: ApiContext, work: (client: GuestClient) => Promise<T>): Promise<T> => {
-    const signal = signalOfCaller(context.env.outgoing as never);
+    const signal = callerSignal(context);
     return vms.use(context.req.param("vm") ?? "", { signal }, (live) => work(live.client));
   };
   const path = (context: ApiContext) => parseGuestPath(context.req.query("path"));
@@ -37,7 +37,7 @@ export function addFileRoutes(api: Api, { vms }: VmDeps): void {
     const mode = parseMode(context.req.query("mode"));
     const settings = { ...(mode === undefined ? {} : { mode }), parents: context.req.query("parents") === "true" };
     const target = path(context);
-    const signal = signalOfCaller(context.env.outgoing as never);
+    const signal = callerSignal(context);
     const stat = await use(context, (client) => client.writeFile(target, wholeBody(context), settings, { signal }));
     return context.json(stat);
   });
@@ -78,7 +78,7 @@ export function addFileRoutes(api: Api, { vms }: VmDeps): void {
   });
   api.put("/v1/vms/:vm/archive", async (context) => {
     const target = path(context);
-    const signal = signalOfCaller(context.env.outgoing as never);
+    const signal = callerSignal(context);
     return context.json(await use(context, (client) => client.writeArchive(target, wholeBody(context), { signal })));
   });
 }

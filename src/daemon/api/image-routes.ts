@@ -20,8 +20,8 @@ import { REGISTRY_AUTH_HEADER } from "../../contract/image-reference.ts";
 import { buildSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { WorkOptions } from "../../vms/ports.ts";
-import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, readJson } from "./context.ts";
+import { answerProgress, parseRequest } from "./responses.ts";
 import { wholeBody } from "./whole-body.ts";
 
 export interface ImageImportRequest {
@@ -89,13 +89,6 @@ export function addImageRoutes(api: Api, { images }: ImageDeps): void {
   api.delete("/v1/images/:name", async (context) =>
     context.json(await images.delete(context.req.param("name"), context.req.query("force") === "true")),
   );
-}
-
-function answerProgress<T>(context: ApiContext, work: (options: WorkOptions) => Promise<T>): Promise<Response> {
-  return answerRaw(context, (_incoming, outgoing) => {
-    const signal = signalOfCaller(outgoing);
-    return answerLines(outgoing, (onProgress) => work({ onProgress, signal }));
-  });
 }
 
 /** What is wrong with it is said without saying what it is. */

@@ -1,8 +1,8 @@
 import type { KernelInfo } from "../../contract/daemon.ts";
 import { kernelBuildSchema } from "../../contract/vm.ts";
 import type { WorkOptions } from "../../vms/ports.ts";
-import { type Api, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, readJson } from "./context.ts";
+import { answerProgress, parseRequest } from "./responses.ts";
 
 export interface KernelDeps {
   kernels: {
@@ -27,17 +27,11 @@ export function addKernelRoutes(api: Api, { kernels }: KernelDeps): void {
   api.get("/v1/kernels", async (context) => context.json({ kernels: await kernels.list() }));
   api.post("/v1/kernels/build", async (context) => {
     const { force = false, use = false } = parseRequest(kernelBuildSchema, await readJson(context));
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) => kernels.build({ force, use }, { onProgress, signal }));
-    });
+    return answerProgress(context, (options) => kernels.build({ force, use }, options));
   });
   // The stock kernel may have to be fetched.
   api.post("/v1/kernels/:id/use", (context) =>
-    answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) => kernels.use(context.req.param("id"), { onProgress, signal }));
-    }),
+    answerProgress(context, (options) => kernels.use(context.req.param("id"), options)),
   );
   api.get("/v1/kernels/:id", async (context) => context.json(await kernels.get(context.req.param("id"))));
   api.delete("/v1/kernels/:id", async (context) => {

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { StreamLine } from "../../contract/daemon.ts";
 import type { Progress } from "../../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { type ApiContext, answerRaw } from "./context.ts";
 
 /** Parses a caller's value; the first fault becomes INVALID_ARGUMENT with the field's name. */
 export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
@@ -51,6 +52,22 @@ export function signalOfCaller(outgoing: ServerResponse): AbortSignal {
     if (!outgoing.writableFinished) aborter.abort();
   });
   return aborter.signal;
+}
+
+/** The same for whoever has no other use of the answer's stream. */
+export function callerSignal(context: ApiContext): AbortSignal {
+  return signalOfCaller(context.env.outgoing as ServerResponse);
+}
+
+/** Answers with progress lines and what `work` results in; `signal` aborts when the caller hangs up. */
+export function answerProgress<T>(
+  context: ApiContext,
+  work: (options: { onProgress: (progress: Progress) => void; signal: AbortSignal }) => Promise<T>,
+): Promise<Response> {
+  return answerRaw(context, (_incoming, outgoing) => {
+    const signal = signalOfCaller(outgoing);
+    return answerLines(outgoing, (onProgress) => work({ onProgress, signal }));
+  });
 }
 
 /** Answers with progress lines, then the result or the error, each one line of JSON. */

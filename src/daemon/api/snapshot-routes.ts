@@ -1,9 +1,8 @@
 import { forkSchema, pruneSchema, snapshotCreateSchema, type Template } from "../../contract/snapshot.ts";
-import type { Progress } from "../../contract/vm.ts";
 import type { VmService } from "../../vms/service.ts";
 import type { VmSnapshots } from "../../vms/snapshots.ts";
-import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, readJson } from "./context.ts";
+import { answerProgress, parseRequest } from "./responses.ts";
 
 export interface SnapshotDeps {
   vms: VmService;
@@ -16,14 +15,6 @@ export interface SnapshotDeps {
     prune: (all: boolean) => Promise<Template[]>;
   };
 }
-
-type Work<T> = (options: { onProgress: (progress: Progress) => void; signal: AbortSignal }) => Promise<T>;
-
-const answerProgress = <T>(context: ApiContext, work: Work<T>) =>
-  answerRaw(context, (_incoming, outgoing) => {
-    const signal = signalOfCaller(outgoing);
-    return answerLines(outgoing, (onProgress) => work({ onProgress, signal }));
-  });
 
 /** Snapshots of VMs, what is made of them, and the templates that all VMs are forked from. */
 export function addSnapshotRoutes(api: Api, { vms, snapshots, templates }: SnapshotDeps): void {

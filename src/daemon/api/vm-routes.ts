@@ -7,7 +7,7 @@ import type { VmService } from "../../vms/service.ts";
 import { requireLocal, requireLocalForOpenPorts } from "./caller.ts";
 import { sendConsoleEvents, sendConsoleText } from "./console-stream.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { answerLines, answerProgress, parseRequest } from "./responses.ts";
 
 export interface VmDeps {
   vms: VmService;
@@ -26,12 +26,7 @@ export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
     const { publish = [], ...request } = parseRequest(vmPublishSchema, await readJson(context));
     if (request.workspace !== undefined) requireLocal(context);
     requireLocalForOpenPorts(context, publish);
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) =>
-        forwards.publish(publish, () => vms.create(request, { onProgress, signal })),
-      );
-    });
+    return answerProgress(context, (options) => forwards.publish(publish, () => vms.create(request, options)));
   });
   api.get("/v1/vms/:vm", (context) => context.json(vms.get(context.req.param("vm"))));
   api.patch("/v1/vms/:vm", async (context) => {
@@ -42,18 +37,12 @@ export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
   api.post("/v1/vms/:vm/wait", async (context) => {
     const { id } = vms.get(context.req.param("vm"));
     const { for: states, timeoutMs } = parseRequest(waitSchema, await readJson(context));
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, () => vms.wait(id, states, { timeoutMs, signal }));
-    });
+    return answerProgress(context, ({ signal }) => vms.wait(id, states, { timeoutMs, signal }));
   });
   api.post("/v1/vms/:vm/start", async (context) => {
     const name = context.req.param("vm");
     vms.get(name);
-    return answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) => vms.start(name, { onProgress, signal }));
-    });
+    return answerProgress(context, (options) => vms.start(name, options));
   });
   api.post("/v1/vms/:vm/stop", async (context) => {
     const name = context.req.param("vm");

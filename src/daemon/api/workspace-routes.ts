@@ -1,25 +1,17 @@
 import { backupRestoreSchema, workspacePullSchema, workspacePushSchema } from "../../contract/workspace.ts";
-import type { OnProgress } from "../../vms/ports.ts";
 import type { VmService } from "../../vms/service.ts";
 import type { WorkspaceService } from "../../workspaces/service.ts";
 import { requireLocal } from "./caller.ts";
-import { type Api, type ApiContext, answerRaw, readJson } from "./context.ts";
-import { answerLines, parseRequest, signalOfCaller } from "./responses.ts";
+import { type Api, type ApiContext, readJson } from "./context.ts";
+import { answerProgress, parseRequest } from "./responses.ts";
 
 export interface WorkspaceDeps {
   vms: VmService;
   workspaces: WorkspaceService;
 }
 
-type Work<T> = (options: { onProgress: OnProgress; signal: AbortSignal }) => Promise<T>;
-
 /** Workspaces read and write directories of this host: whatever does is for callers on the UNIX socket, whom they belong to. */
 export function addWorkspaceRoutes(api: Api, { vms, workspaces }: WorkspaceDeps): void {
-  const answer = <T>(context: ApiContext, work: Work<T>) =>
-    answerRaw(context, (_incoming, outgoing) => {
-      const signal = signalOfCaller(outgoing);
-      return answerLines(outgoing, (onProgress) => work({ onProgress, signal }));
-    });
   const local = (context: ApiContext) => {
     requireLocal(context);
     return context;
@@ -36,21 +28,21 @@ export function addWorkspaceRoutes(api: Api, { vms, workspaces }: WorkspaceDeps)
   api.post("/v1/vms/:vm/workspace/push", async (context) => {
     const vm = vmOf(local(context));
     const request = parseRequest(workspacePushSchema, await readJson(context));
-    return answer(context, (options) =>
+    return answerProgress(context, (options) =>
       vms.use(vm.id, options, ({ client }) => workspaces.push(vm, client, request, options)),
     );
   });
   api.post("/v1/vms/:vm/workspace/pull", async (context) => {
     const vm = vmOf(local(context));
     const request = parseRequest(workspacePullSchema, await readJson(context));
-    return answer(context, (options) =>
+    return answerProgress(context, (options) =>
       vms.use(vm.id, options, ({ client }) => workspaces.pull(vm, client, request, options)),
     );
   });
   api.post("/v1/vms/:vm/workspace/status", (context) => {
     const vm = vmOf(local(context));
     workspaces.get(vm);
-    return answer(context, (options) =>
+    return answerProgress(context, (options) =>
       vms.use(vm.id, options, ({ client }) => workspaces.status(vms.get(vm.id), client, options)),
     );
   });
@@ -58,7 +50,7 @@ export function addWorkspaceRoutes(api: Api, { vms, workspaces }: WorkspaceDeps)
   api.post("/v1/backups/:backup/restore", async (context) => {
     const id = local(context).req.param("backup") ?? "";
     const { directory } = parseRequest(backupRestoreSchema, await readJson(context));
-    return answer(context, (options) => workspaces.restore(id, directory, options));
+    return answerProgress(context, (options) => workspaces.restore(id, directory, options));
   });
   api.delete("/v1/backups/:backup", async (context) => {
     const { id } = await workspaces.deleteBackup(local(context).req.param("backup") ?? "");
