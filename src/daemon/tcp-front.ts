@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type ListenRequest, type ListenStatus, listenSchema, parseAddress } from "../contract/listen.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { isLoopback } from "../platform/addresses.ts";
 import type { SqliteSettings } from "../store/settings.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Caller } from "./api/context.ts";
@@ -11,7 +12,7 @@ import { refuseUpgrade } from "./api/upgrade.ts";
 import type { KeyRing } from "./keys.ts";
 import type { OnUpgrade } from "./listener.ts";
 import { challenge, RequestGuard, refuse } from "./request-guard.ts";
-import { isLoopback, TcpListener } from "./tcp-listener.ts";
+import { TcpListener } from "./tcp-listener.ts";
 
 const SETTING = "listen";
 /** How soon the connections of a key whose time is over are ended, ms. */

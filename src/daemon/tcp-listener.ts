@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import http, { type IncomingMessage, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, BlockList, isIPv6, type Socket } from "node:net";
+import { type AddressInfo, isIPv6, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { isWebSocketUpgrade } from "./listener.ts";
@@ -77,14 +77,6 @@ export class TcpListener {
     for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
-}
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8);
-LOOPBACK.addAddress("::1", "ipv6");
-
-export function isLoopback(address: string): boolean {
-  return LOOPBACK.check(address, isIPv6(address) ? "ipv6" : "ipv4");
 }
 
 const MALFORMED: Record<string, { status: string; message: string }> = {

@@ -1,14 +1,5 @@
-import net, { type AddressInfo, BlockList, type Socket } from "node:net";
+import net, { type AddressInfo, type Socket } from "node:net";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8, "ipv4");
-loopback.addAddress("::1", "ipv6");
-
-/** Whether only programs of this host reach it. */
-export function isLoopback(address: string): boolean {
-  return loopback.check(address, net.isIPv6(address) ? "ipv6" : "ipv4");
-}
 
 /** A port of this host that is held; who connects is turned away until somebody takes the connections. */
 export interface HeldPort {

@@ -3,11 +3,12 @@ import { setImmediate } from "node:timers/promises";
 import { type Forward, type ForwardCreateParsed, MAX_FORWARDS_PER_VM } from "../contract/forward.ts";
 import type { Vm } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { isLoopback } from "../platform/addresses.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { VmService } from "../vms/service.ts";
 import { ForwardPort } from "./forward-port.ts";
 import type { ForwardRecord, ForwardStore } from "./forward-store.ts";
-import { type HeldPort, holdPort, isLoopback } from "./listen.ts";
+import { type HeldPort, holdPort } from "./listen.ts";
 import { type ForwardStep, planForward } from "./plan.ts";
 
 /** A free port that the kernel chose may belong to a forward whose VM does not run. */

@@ -1,6 +1,6 @@
 import type { ForwardCreateParsed } from "../../contract/forward.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { isLoopback } from "../../forwards/listen.ts";
+import { isLoopback } from "../../platform/addresses.ts";
 import type { ApiContext } from "./context.ts";
 
 /** Throws LOCAL_CALLERS_ONLY for a caller over TCP: an API key must not be able to make others or to take the daemon away. */
