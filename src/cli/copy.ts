@@ -1,14 +1,14 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { Readable, Transform } from "node:stream";
+import { type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { describePath, HostTree, translateHostError } from "../archive/host-tree.ts";
-import { packTree, walkTree } from "../archive/pack.ts";
+import { HostTree, translateHostError } from "../archive/host-tree.ts";
 import { type ArchiveLimits, DEFAULT_LIMITS } from "../archive/tar-reader.ts";
 import { asArchiveError, unpackTo } from "../archive/unpack.ts";
 import type { DaemonClient } from "../client/daemon-client.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { uploadTree } from "./upload-tree.ts";
 
 /** A place in a copy: on this host, or in a VM. */
 export interface Place {
@@ -74,25 +74,10 @@ async function copyDirectoryIn(
   place: string,
   onBytes: OnBytes,
 ): Promise<CopyResult> {
-  const tree = await HostTree.open(source);
-  const skipped: string[] = [];
-  try {
-    const items = walkTree(tree, { onSpecial: (special) => skipped.push(describePath(special)) });
-    const body = Readable.from(packTree(tree, items), { objectMode: false });
-    let failure: unknown;
-    body.on("error", (error) => {
-      failure = error;
-    });
-    const result = await client
-      .archiveWrite(vm, place, countBytes(body, undefined, onBytes))
-      .catch((error: unknown) => {
-        // What broke the upload off counts, rather than that it broke off.
-        throw failure ?? error;
-      });
-    return { path: place, bytes: result.bytes, skipped };
-  } finally {
-    await tree.close();
-  }
+  const { result, skipped } = await uploadTree(source, (body) =>
+    client.archiveWrite(vm, place, countBytes(body, undefined, onBytes)),
+  );
+  return { path: place, bytes: result.bytes, skipped };
 }
 
 /** Copies a file or directory of a VM to this host. The archive is the guest's: entries that leave the target are refused. */
