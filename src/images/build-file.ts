@@ -1,5 +1,5 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { splitWords } from "./build-words.ts";
+import { splitWords, WordError } from "./build-words.ts";
 
 /** One instruction of a build file after FROM. `text` is what stands behind the keyword; variables in it are not expanded yet. */
 export type BuildStep = { line: number; text: string } & (
@@ -159,6 +159,6 @@ function wordsOf(line: number, text: string, lookup: (name: string) => string = 
   try {
     return splitWords(text, lookup);
   } catch (error) {
-    throw invalidFile(line, (error as Error).message);
+    throw error instanceof WordError ? invalidFile(line, error.message) : error;
   }
 }

@@ -1,6 +1,9 @@
+/** Thrown on a text that a shell could not split either; whoever reads a file turns it into the error of that line. */
+export class WordError extends RangeError {}
+
 /**
  * Splits a text into words as a shell would: blanks part them, quotes and '\' hold them together, and $NAME and ${NAME} stand for values
- * outside of single quotes. A value is never split. Throws an Error that says what is wrong.
+ * outside of single quotes. A value is never split. Throws WordError.
  */
 export function splitWords(text: string, lookup: (name: string) => string): string[] {
   const words: string[] = [];
@@ -16,7 +19,7 @@ export function splitWords(text: string, lookup: (name: string) => string): stri
       else add(char);
     } else if (char === "\\") {
       const next = text[++at];
-      if (next === undefined) throw new Error("it ends with '\\'");
+      if (next === undefined) throw new WordError("it ends with '\\'");
       // Between double quotes it is only before these a sign of its own.
       add(quote === '"' && !['"', "\\", "$"].includes(next) ? `\\${next}` : next);
     } else if (char === "$") {
@@ -35,7 +38,7 @@ export function splitWords(text: string, lookup: (name: string) => string): stri
       add(char);
     }
   }
-  if (quote !== "") throw new Error(`a ${quote} has no end`);
+  if (quote !== "") throw new WordError(`a ${quote} has no end`);
   return word === undefined ? words : [...words, word];
 }
 
@@ -43,6 +46,6 @@ function variableAt(text: string, at: number): { name: string; length: number } 
   const rest = text.slice(at, at + 300);
   const plain = /^\$([A-Za-z_][A-Za-z0-9_]*)/.exec(rest) ?? /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}/.exec(rest);
   if (plain !== null) return { name: plain[1] as string, length: plain[0].length };
-  if (rest.startsWith("${")) throw new Error("of what may stand in braces behind a $ only a name is supported");
+  if (rest.startsWith("${")) throw new WordError("of what may stand in braces behind a $ only a name is supported");
   return { name: "", length: 1 };
 }

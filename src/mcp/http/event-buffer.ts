@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { EventStore, JSONRPCMessage, RequestId } from "@modelcontextprotocol/server";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 
 /** Kept of one stream: more are steps of progress, and the answer is the last. */
 const MAX_EVENTS_PER_STREAM = 64;
@@ -50,7 +51,7 @@ export class EventBuffer implements EventStore {
     { send }: { send: (eventId: string, message: JSONRPCMessage) => Promise<void> },
   ): Promise<string> {
     const position = this.#locate(lastEventId);
-    if (position === undefined) throw new Error("the event is unknown");
+    if (position === undefined) throw new FirebreakError("INVALID_ARGUMENT", "the event to go on after is not known");
     const { streamId, sequence } = position;
     for (const event of this.#events.filter((kept) => kept.streamId === streamId && kept.sequence > sequence)) {
       // What only began the stream is no message.
