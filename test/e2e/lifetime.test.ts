@@ -14,12 +14,8 @@ before(async () => {
 });
 after(() => fixture.close());
 
-async function ok(...args: string[]): Promise<string> {
-  const result = await fixture.cli(args);
-  assert.equal(result.exitCode, 0, `${args.join(" ")}: ${result.stderr}`);
-  return result.stdout;
-}
-const json = async <T>(...args: string[]) => JSON.parse(await ok(...args, "--json")) as T;
+const ok = async (...args: string[]) => (await fixture.ok(...args)).stdout;
+const json = <T>(...args: string[]) => fixture.json<T>(...args);
 
 test("a VM has labels, a restart policy and a lifetime from its creation on, and is found by its labels", async () => {
   const words = ["--label", "team=infra", "--label", "tier=1", "--restart", "on-failure:3", "--max-lifetime", "8h"];

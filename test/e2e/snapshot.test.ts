@@ -15,14 +15,8 @@ before(async () => {
 after(() => fixture.close());
 
 const cli = (...args: string[]) => fixture.cli(args);
-async function ok(...args: string[]): Promise<CliResult> {
-  const result = await fixture.cli(args);
-  assert.equal(result.exitCode, 0, `${args.join(" ")}: ${result.stderr}`);
-  return result;
-}
-async function json<T>(...args: string[]): Promise<T> {
-  return JSON.parse((await ok(...args, "--json")).stdout) as T;
-}
+const ok = (...args: string[]) => fixture.ok(...args);
+const json = <T>(...args: string[]) => fixture.json<T>(...args);
 /** What a script in a VM prints. */
 const sh = async (vm: string, script: string) => (await ok("vm", "exec", vm, "--", "sh", "-c", script)).stdout;
 async function refused(code: string, ...args: string[]): Promise<CliResult> {

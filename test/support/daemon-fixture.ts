@@ -36,6 +36,10 @@ export interface DaemonFixture {
   client: DaemonClient;
   /** Runs the CLI to its end. */
   cli: (args: string[], options?: CliOptions) => Promise<CliResult>;
+  /** The same; fails unless it ends with 0. */
+  ok: (...args: string[]) => Promise<CliResult>;
+  /** What it prints with --json. */
+  json: <T>(...args: string[]) => Promise<T>;
   /** Deletes all VMs, ends the daemon, removes the folder. Fails when a process or a socket is left. */
   close: () => Promise<void>;
 }
@@ -67,13 +71,19 @@ export async function startDaemonFixture(
   const client = new DaemonClient(paths.socket);
   const cli = (args: string[], cliOptions: CliOptions = {}) =>
     runProgram(program, args, { ...cliOptions, env: { ...env, ...cliOptions.env } });
+  const ok = async (...args: string[]) => {
+    const result = await cli(args);
+    assert.equal(result.exitCode, 0, `${args.join(" ")}: ${result.stderr}`);
+    return result;
+  };
+  const json = async <T>(...args: string[]) => JSON.parse((await ok(...args, "--json")).stdout) as T;
   const close = () => closeFixture(folder, paths, client);
   const started = await cli(["daemon", "start"]);
   if (started.exitCode !== 0) {
     await close().catch(() => {});
     assert.fail(`the daemon does not start: ${started.stderr}`);
   }
-  return { folder, paths, env, program, client, cli, close };
+  return { folder, paths, env, program, client, cli, ok, json, close };
 }
 
 function runProgram(program: string, args: string[], options: CliOptions): Promise<CliResult> {
