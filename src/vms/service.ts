@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
-import { MAX_LABELS, type Vm, type VmCreateParsed, type VmPlan, type VmStats, type VmUpdate } from "../contract/vm.ts";
+import type { Vm, VmCreateParsed, VmPlan, VmStats, VmUpdate } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { orGiveUp, throwIfAborted } from "../platform/abort.ts";
@@ -16,12 +15,12 @@ import type { VmmDriver } from "../vmm/driver.ts";
 import { Admission } from "./admission.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
+import { changesOf, fromRequest, makeVmRecord, type NewVm } from "./from-request.ts";
 import { IdleWatch } from "./idle.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
-import { makeName } from "./names.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
@@ -29,7 +28,7 @@ import { Sources } from "./sources.ts";
 import { readVmStats } from "./stats.ts";
 import { consoleReason, type StepContext, VmSteps } from "./steps.ts";
 import { cannotShrink, notRunning } from "./vm-errors.ts";
-import type { EventFilter, StartFrom, VmChanges, VmRecord, VmStore } from "./vm-store.ts";
+import type { EventFilter, StartFrom, VmRecord, VmStore } from "./vm-store.ts";
 import { toVm } from "./vm-view.ts";
 import { type AwaitedState, type WaitOptions, waitForVm } from "./wait.ts";
 
@@ -52,23 +51,6 @@ export interface VmServiceOptions {
 }
 
 type StartOptions = WorkOptions & { admissionWaitMs?: number | undefined; workspace?: WorkspaceSpec | undefined };
-
-/** What decides about a new VM; the rest is made up or has a default. */
-type NewVm = Omit<
-  VmRecord,
-  | "id"
-  | "name"
-  | "state"
-  | "uid"
-  | "createdAt"
-  | "origin"
-  | "labels"
-  | "restart"
-  | "restartCount"
-  | "isWanted"
-  | "onExpiry"
-> &
-  Partial<Pick<VmRecord, "labels" | "restart" | "onExpiry">> & { name?: string | undefined };
 
 /** The life of all VMs of one daemon. */
 export class VmService {
@@ -138,23 +120,13 @@ export class VmService {
   }
 
   /** Changes what may be changed of a VM whatever its state. Throws VM_ALREADY_EXISTS when its new name is taken. */
-  update(nameOrId: string, { labels, maxLifetimeMs, idleTimeoutMs, ...rest }: VmUpdate): Vm {
+  update(nameOrId: string, request: VmUpdate): Vm {
     const record = this.#find(nameOrId);
-    if (rest.name !== undefined && rest.name !== record.name) this.requireFreeName(rest.name);
-    const changes: VmChanges = { ...rest };
-    if (rest.restart !== undefined) changes.restartCount = 0;
-    if (labels !== undefined) changes.labels = mergeLabels(record.labels, labels);
-    if (idleTimeoutMs !== undefined) changes.idleTimeoutMs = idleTimeoutMs ?? undefined;
-    if (maxLifetimeMs !== undefined)
-      changes.expiresAt = maxLifetimeMs === null ? undefined : new Date(Date.now() + maxLifetimeMs).toISOString();
-    const updated = this.#options.store.note(record.id, changes, "updated", {
-      ...rest,
-      labels,
-      maxLifetimeMs,
-      idleTimeoutMs,
-    });
-    if (idleTimeoutMs === null || updated.state !== "running") this.#idle.forget(record.id);
-    else if (updated.idleTimeoutMs !== undefined) this.#idle.watch(record.id, updated.idleTimeoutMs);
+    if (request.name !== undefined && request.name !== record.name) this.requireFreeName(request.name);
+    const updated = this.#options.store.note(record.id, changesOf(record, request), "updated", request);
+    const { idleTimeoutMs } = updated;
+    if (idleTimeoutMs === undefined || updated.state !== "running") this.#idle.forget(record.id);
+    else if (request.idleTimeoutMs !== undefined) this.#idle.watch(record.id, idleTimeoutMs);
     this.#lifetimes.watch(updated);
     return toVm(updated);
   }
@@ -236,37 +208,17 @@ export class VmService {
     return new FirebreakError("VM_CRASHED", `the VM '${record?.name ?? nameOrId}' ${state}`);
   }
 
-  async create(
-    request: VmCreateParsed,
-    options: WorkOptions & { ephemeral?: boolean; start?: boolean } = {},
-  ): Promise<Vm> {
+  async create(request: VmCreateParsed, options: WorkOptions & { ephemeral?: boolean } = {}): Promise<Vm> {
     const { driver, source } = this.#options;
     if (request.name !== undefined) this.requireFreeName(request.name);
-    const { admissionWaitMs, maxLifetimeMs } = request;
+    const { admissionWaitMs } = request;
     const workspace = await this.#resolveWorkspace(request.workspace);
     await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
     this.#options.attached.check(request.volumes ?? []);
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
-    const record = this.#newRecord({
-      ...(request.name === undefined ? {} : { name: request.name }),
-      image: image.name,
-      imageDigest: image.digest,
-      kernelId: kernel.kernelId,
-      memoryMib: request.memoryMib,
-      cpus: request.cpus,
-      diskMib: request.diskMib,
-      driver: driver.name,
-      accelRequest: request.accel,
-      ephemeral: options.ephemeral ?? false,
-      env: { ...image.env, ...request.env },
-      startFrom: { from: request.cold ? "boot" : "template" },
-      labels: request.labels,
-      restart: request.restart,
-      onExpiry: request.onExpiry,
-      ...(request.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: request.idleTimeoutMs }),
-      ...(maxLifetimeMs === undefined ? {} : { expiresAt: new Date(Date.now() + maxLifetimeMs).toISOString() }),
-    });
+    const isEphemeral = options.ephemeral ?? false;
+    const record = this.#newRecord(fromRequest(request, { image, kernel, driver: driver.name, isEphemeral }));
     const claim = () => this.#options.attached.claim(record, request.volumes ?? []);
     return this.#startNew(record, { ...options, admissionWaitMs, workspace }, { image, kernel }, claim);
   }
@@ -344,20 +296,7 @@ export class VmService {
   #newRecord(given: NewVm): VmRecord {
     const { store } = this.#options;
     if (given.name !== undefined) this.requireFreeName(given.name);
-    return {
-      labels: {},
-      restart: { policy: "never" },
-      onExpiry: "stop",
-      ...given,
-      restartCount: 0,
-      isWanted: true,
-      id: randomBytes(6).toString("hex"),
-      name: given.name ?? makeName((name) => store.find(name) !== undefined),
-      state: "created",
-      origin: given.startFrom.from,
-      uid: store.freeUid(FIRST_VM_UID),
-      createdAt: new Date().toISOString(),
-    };
+    return makeVmRecord(given, store, FIRST_VM_UID);
   }
 
   async #startNew(
@@ -705,13 +644,4 @@ export class VmService {
     this.#locks.set(id, mutex);
     return mutex;
   }
-}
-
-/** Labels with the changes in them; null takes one away. */
-function mergeLabels(labels: Record<string, string>, changes: Record<string, string | null>): Record<string, string> {
-  const merged = Object.entries({ ...labels, ...changes }).filter(
-    (entry): entry is [string, string] => entry[1] !== null,
-  );
-  if (merged.length > MAX_LABELS) throw new FirebreakError("INVALID_ARGUMENT", `labels: at most ${MAX_LABELS} labels`);
-  return Object.fromEntries(merged);
 }
