@@ -74,7 +74,7 @@ export const LAYERS = {
     folder("contract"),
     folder("client"),
     "^src/platform/(paths|package-files)\\.ts$",
-    "^src/archive/tar-writer\\.ts$",
+    "^src/archive/(tar-writer|tar-format)\\.ts$",
     "^src/guest/protocol\\.ts$",
   ],
   cli: [

@@ -1,4 +1,4 @@
-import { invalidArchive } from "./tar-reader.ts";
+import { invalidArchive } from "./tar-format.ts";
 
 /** PATH_MAX and NAME_MAX of limits.h, the former without its NUL. */
 const MAX_PATH_BYTES = 4095;

@@ -1,7 +1,8 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { joinPath } from "./confined-path.ts";
 import { type HostTree, TEMPORARY_PREFIX } from "./host-tree.ts";
-import { type TarItem, tarEnd, tarHead, tarPadding } from "./tar-writer.ts";
+import { TAR_END, tarPadding } from "./tar-format.ts";
+import { type TarItem, tarHead } from "./tar-writer.ts";
 
 /** Small pieces are gathered: an archive of small files is mostly heads of 512 bytes. */
 const CHUNK_BYTES = 128 * 1024;
@@ -85,7 +86,7 @@ export async function* packTree(
     }
     if (bytes >= CHUNK_BYTES) yield flush();
   }
-  add(tarEnd());
+  add(TAR_END);
   yield flush();
 }
 

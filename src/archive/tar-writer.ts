@@ -1,3 +1,5 @@
+import { BLOCK_BYTES, tarPadding } from "./tar-format.ts";
+
 /** What an archive is written from. `path` and `target` are bytes: names need not be UTF-8. */
 export interface TarItem {
   path: Buffer;
@@ -10,7 +12,6 @@ export interface TarItem {
   source?: Buffer;
 }
 
-const BLOCK = 512;
 const NAME_BYTES = 100;
 /** Largest number that eleven octal digits hold: 8 GiB - 1. */
 const MAX_OCTAL = 0o77777777777;
@@ -27,15 +28,6 @@ export function tarHead(item: TarItem): Buffer {
   return blocks.length === 1 ? (blocks[0] as Buffer) : Buffer.concat(blocks);
 }
 
-/** What fills an entry's content up to whole blocks. */
-export function tarPadding(sizeBytes: number): Buffer {
-  return Buffer.alloc((BLOCK - (sizeBytes % BLOCK)) % BLOCK);
-}
-
-export function tarEnd(): Buffer {
-  return Buffer.alloc(2 * BLOCK);
-}
-
 function longName(flag: "K" | "L", name: Buffer): Buffer {
   const sizeBytes = name.length + 1; // with its NUL
   const head = block({ name: Buffer.from("././@LongLink"), flag, mode: 0, mtimeMs: 0, sizeBytes });
@@ -50,7 +42,7 @@ function block(item: {
   sizeBytes: number;
   target?: Buffer;
 }): Buffer {
-  const bytes = Buffer.alloc(BLOCK);
+  const bytes = Buffer.alloc(BLOCK_BYTES);
   item.name.copy(bytes, 0, 0, NAME_BYTES);
   putNumber(bytes, item.mode & 0o777, 100, 8);
   putNumber(bytes, 0, 108, 8);

@@ -3,8 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { confinePath, splitPath } from "./confined-path.ts";
+import { TAR_END, tarPadding } from "./tar-format.ts";
 import { type ArchiveLimits, DEFAULT_LIMITS, readTar } from "./tar-reader.ts";
-import { type TarItem, tarEnd, tarHead, tarPadding } from "./tar-writer.ts";
+import { type TarItem, tarHead } from "./tar-writer.ts";
 
 type Whole = TarItem & { content: Buffer };
 
@@ -12,7 +13,7 @@ function writeAll(items: Whole[]): Buffer {
   const parts = items.flatMap((item) =>
     item.type === "file" ? [tarHead(item), item.content, tarPadding(item.content.length)] : [tarHead(item)],
   );
-  return Buffer.concat([...parts, tarEnd()]);
+  return Buffer.concat([...parts, TAR_END]);
 }
 
 async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {

@@ -1,7 +1,8 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { confinePath, joinPath, splitPath } from "./confined-path.ts";
 import { describePath, type HostTree } from "./host-tree.ts";
-import { type ArchiveLimits, invalidArchive, readTar } from "./tar-reader.ts";
+import { invalidArchive } from "./tar-format.ts";
+import { type ArchiveLimits, readTar } from "./tar-reader.ts";
 
 export interface UnpackResult {
   entries: number;

@@ -1,9 +1,10 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
+import { invalidArchive } from "../archive/tar-format.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { decompress } from "./compression.ts";
 import { ROOTFS_LIMITS } from "./flatten.ts";
-import { invalid, readTar } from "./tar-reader.ts";
+import { readTar } from "./tar-reader.ts";
 
 /** A part of a file on this host's disk. */
 export interface FilePart {
@@ -63,7 +64,7 @@ export async function indexArchive(file: string): Promise<Map<string, FilePart>>
   let count = 0;
   const bytes = createReadStream(file, { highWaterMark: 256 * 1024 });
   for await (const { entry } of readTar(bytes as AsyncIterable<Buffer>)) {
-    if (++count > MAX_ARCHIVE_FILES) throw invalid(`it has more than ${MAX_ARCHIVE_FILES} members`);
+    if (++count > MAX_ARCHIVE_FILES) throw invalidArchive(`it has more than ${MAX_ARCHIVE_FILES} members`);
     const name = normalize(entry.path);
     if (entry.type === "file") parts.set(name, { file, offset: entry.offset, sizeBytes: entry.sizeBytes });
     else if (entry.type === "link") links.set(name, normalize(entry.linkTarget));

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import path from "node:path";
+import { invalidArchive, TAR_END, tarPadding } from "../archive/tar-format.ts";
 import type { ImageConfig } from "../contract/image.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -10,8 +11,8 @@ import { packLayers, ROOTFS_LIMITS } from "./flatten.ts";
 import type { ImageOptions } from "./progress.ts";
 import type { Image } from "./store.ts";
 import { storeImage } from "./store-image.ts";
-import { invalid, readTar, type TarEntry } from "./tar-reader.ts";
-import { encodeHeader, padding, TAR_END } from "./tar-writer.ts";
+import { readTar, type TarEntry } from "./tar-reader.ts";
+import { encodeHeader } from "./tar-writer.ts";
 import { requireTools } from "./tools.ts";
 import { withWorkDir } from "./work-dir.ts";
 
@@ -63,14 +64,14 @@ export class BuildContext {
         const linked = normalize(entry.linkTarget);
         // A name of a file that is not copied along would lead nowhere.
         if (!isFolder || !linked.startsWith(prefix))
-          throw invalid(`${JSON.stringify(source)} has a hard link to what is not in it`);
+          throw invalidArchive(`${JSON.stringify(source)} has a hard link to what is not in it`);
         yield encodeHeader({ ...entry, path: target, linkTarget: linked.slice(prefix.length), xattrs: new Map() });
         continue;
       }
       if (entry.type !== "file" && entry.type !== "directory" && entry.type !== "symlink") continue;
       yield encodeHeader({ ...entry, path: target, xattrs: new Map() });
       yield* content();
-      yield padding(entry.sizeBytes);
+      yield tarPadding(entry.sizeBytes);
     }
     yield TAR_END;
   }
@@ -114,7 +115,8 @@ async function indexContext(file: string): Promise<Map<string, TarEntry>> {
   for await (const { entry } of readTar(
     createReadStream(file, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>,
   )) {
-    if (++count > ROOTFS_LIMITS.maxEntries) throw invalid(`it has more than ${ROOTFS_LIMITS.maxEntries} members`);
+    if (++count > ROOTFS_LIMITS.maxEntries)
+      throw invalidArchive(`it has more than ${ROOTFS_LIMITS.maxEntries} members`);
     entries.set(normalize(entry.path), entry);
   }
   return entries;
@@ -143,7 +145,7 @@ async function storeRoot(
 /** A name in the context as a key. It is never a path of this host; what leads out of the context is nothing in it. */
 function normalize(name: string): string {
   const names = name.split("/").filter((part) => part !== "" && part !== ".");
-  if (names.includes("..")) throw invalid(`${JSON.stringify(name.slice(0, 200))} leads out of the context`);
+  if (names.includes("..")) throw invalidArchive(`${JSON.stringify(name.slice(0, 200))} leads out of the context`);
   return names.join("/");
 }
 

@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
+import { invalidArchive } from "../archive/tar-format.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { filterThrough } from "../platform/process.ts";
-import { invalid } from "./tar-reader.ts";
 
 type Compression = "gzip" | "zstd" | "xz" | "none";
 
@@ -41,7 +41,7 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
     await piped;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
-    if (/^(Z_|ZSTD_)/.test(code)) throw invalid(`its ${compression} data is damaged or cut off`);
+    if (/^(Z_|ZSTD_)/.test(code)) throw invalidArchive(`its ${compression} data is damaged or cut off`);
     throw error;
   } finally {
     decoder.destroy();
@@ -53,7 +53,7 @@ async function* unxz(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     yield* filterThrough("xz", ["--decompress", "--stdout", `--memlimit-decompress=${XZ_MEMORY}`], source);
   } catch (error) {
     if (error instanceof FirebreakError && error.code === "TOOL_FAILED")
-      throw invalid("its xz data is damaged or cut off");
+      throw invalidArchive("its xz data is damaged or cut off");
     throw error;
   }
 }

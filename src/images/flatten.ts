@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
+import { invalidArchive, TAR_END, tarPadding } from "../archive/tar-format.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { decompress } from "./compression.ts";
 import type { ImageOptions } from "./progress.ts";
 import { RootfsTree, type TreeNode } from "./rootfs-tree.ts";
-import { invalid, readTar, type TarEntry } from "./tar-reader.ts";
-import { encodeHeader, padding, TAR_END } from "./tar-writer.ts";
+import { readTar, type TarEntry } from "./tar-reader.ts";
+import { encodeHeader } from "./tar-writer.ts";
 import { runTool } from "./tools.ts";
 
 /** An archive that lies somewhere on this host's disk, as it came: perhaps compressed. Read more than once. */
@@ -87,10 +88,10 @@ export async function indexLayers(layers: readonly Layer[], options: FlattenOpti
     }
     const diffId = `sha256:${hash.digest("hex")}`;
     if (layer.diffId !== undefined && diffId !== layer.diffId)
-      throw invalid(`a layer is not what its digest says: ${diffId} instead of ${layer.diffId}`);
+      throw invalidArchive(`a layer is not what its digest says: ${diffId} instead of ${layer.diffId}`);
     tree.addLayer(entries, options.hasWhiteouts);
   }
-  if (!hasFiles(tree.root)) throw invalid("there is no file in it");
+  if (!hasFiles(tree.root)) throw invalidArchive("there is no file in it");
   return tree;
 }
 
@@ -126,7 +127,7 @@ export async function* writeRootfs(
       const [path = "", ...links] = found.paths;
       yield encodeHeader({ ...found.node.entry, path });
       yield* content();
-      yield padding(found.node.entry.sizeBytes);
+      yield tarPadding(found.node.entry.sizeBytes);
       for (const link of links)
         yield encodeHeader({
           ...found.node.entry,

@@ -1,4 +1,5 @@
-import { invalid, show, type TarEntry } from "./tar-reader.ts";
+import { invalidArchive, showText } from "../archive/tar-format.ts";
+import type { TarEntry } from "./tar-reader.ts";
 
 /** Where a file's content is: the how-manieth member of the how-manieth layer. */
 export interface ContentPlace {
@@ -71,7 +72,7 @@ export class RootfsTree {
   #add(entry: TarEntry, names: string[], content: ContentPlace): void {
     const name = names.at(-1);
     if (name === undefined) {
-      if (entry.type !== "directory") throw invalid(`its root is a ${entry.type}`);
+      if (entry.type !== "directory") throw invalidArchive(`its root is a ${entry.type}`);
       this.root.entry = toNodeEntry(entry);
       return;
     }
@@ -80,7 +81,9 @@ export class RootfsTree {
     if (entry.type === "link") {
       const target = this.#find(splitPath(entry.linkTarget));
       if (target === undefined || target.children !== undefined)
-        throw invalid(`${show(entry.path)} is a hard link to ${show(entry.linkTarget)}, which is no file in it`);
+        throw invalidArchive(
+          `${showText(entry.path)} is a hard link to ${showText(entry.linkTarget)}, which is no file in it`,
+        );
       children.set(name, target);
       return;
     }
@@ -103,7 +106,7 @@ export class RootfsTree {
       const existing = children.get(name);
       if (existing === undefined) children.set(name, newDirectory(mode));
       else if (existing.children === undefined && STRICT_DIRECTORIES.has(name))
-        throw invalid(`its /${name} is a ${existing.entry.type}; it has to be a directory`);
+        throw invalidArchive(`its /${name} is a ${existing.entry.type}; it has to be a directory`);
       else if (MOUNT_POINTS.has(name)) existing.children?.clear();
     }
   }
@@ -121,12 +124,12 @@ export class RootfsTree {
 
   #makeDirectory(names: string[], forPath: string): TreeNode {
     const found = this.#walk(names, (parent, name, existing) => {
-      if (existing !== undefined) throw invalid(`${show(forPath)} is below a ${existing.entry.type}`);
+      if (existing !== undefined) throw invalidArchive(`${showText(forPath)} is below a ${existing.entry.type}`);
       const made = newDirectory();
       parent.children?.set(name, made);
       return made;
     });
-    if (found === undefined) throw invalid(`${show(forPath)} is below links that lead in a circle`);
+    if (found === undefined) throw invalidArchive(`${showText(forPath)} is below links that lead in a circle`);
     return found;
   }
 
@@ -171,10 +174,11 @@ function linkNames(target: string): string[] {
 function splitPath(path: string): string[] {
   const names = linkNames(path);
   for (const name of names) {
-    if (name === "..") throw invalid(`${show(path)} has '..' in it`);
-    if (name.length > MAX_NAME_BYTES) throw invalid(`a name in ${show(path)} has more than ${MAX_NAME_BYTES} bytes`);
+    if (name === "..") throw invalidArchive(`${showText(path)} has '..' in it`);
+    if (name.length > MAX_NAME_BYTES)
+      throw invalidArchive(`a name in ${showText(path)} has more than ${MAX_NAME_BYTES} bytes`);
   }
-  if (names.length > MAX_DEPTH) throw invalid(`${show(path)} is more than ${MAX_DEPTH} directories deep`);
+  if (names.length > MAX_DEPTH) throw invalidArchive(`${showText(path)} is more than ${MAX_DEPTH} directories deep`);
   return names;
 }
 

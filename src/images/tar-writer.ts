@@ -1,4 +1,5 @@
-import { BLOCK_BYTES, type TarEntry } from "./tar-reader.ts";
+import { BLOCK_BYTES, tarPadding } from "../archive/tar-format.ts";
+import type { TarEntry } from "./tar-reader.ts";
 
 const TYPE_FLAGS: Record<TarEntry["type"], string> = {
   file: "0",
@@ -9,9 +10,6 @@ const TYPE_FLAGS: Record<TarEntry["type"], string> = {
   directory: "5",
   fifo: "6",
 };
-
-/** What ends a tar. */
-export const TAR_END = Buffer.alloc(2 * BLOCK_BYTES);
 
 /** A member's header, with an extended one (pax) before it where the old form has no room. Texts are latin1, as in the reader. */
 export function encodeHeader(entry: Omit<TarEntry, "offset">): Buffer {
@@ -35,12 +33,7 @@ export function encodeHeader(entry: Omit<TarEntry, "offset">): Buffer {
     deviceMajor: 0,
     deviceMinor: 0,
   };
-  return Buffer.concat([encodeBlock(pax, "x"), body, padding(body.length), header]);
-}
-
-/** What a member's content is filled up with. */
-export function padding(sizeBytes: number): Buffer {
-  return Buffer.alloc((BLOCK_BYTES - (sizeBytes % BLOCK_BYTES)) % BLOCK_BYTES);
+  return Buffer.concat([encodeBlock(pax, "x"), body, tarPadding(body.length), header]);
 }
 
 function encodeBlock(entry: Omit<TarEntry, "offset" | "xattrs">, flag: string): Buffer {

@@ -1,6 +1,7 @@
 import { confinePath, decodeName } from "../archive/confined-path.ts";
 import { describePath } from "../archive/host-tree.ts";
-import { type ArchiveLimits, invalidArchive, readTar, type TarEntry } from "../archive/tar-reader.ts";
+import { invalidArchive } from "../archive/tar-format.ts";
+import { type ArchiveLimits, readTar, type TarEntry } from "../archive/tar-reader.ts";
 import { requireTarget } from "../archive/unpack.ts";
 import type { WorkspaceSkipped } from "../contract/workspace.ts";
 import { throwIfAborted } from "../platform/abort.ts";

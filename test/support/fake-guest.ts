@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
-import { type TarItem, tarEnd, tarHead, tarPadding } from "../../src/archive/tar-writer.ts";
+import { TAR_END, tarPadding } from "../../src/archive/tar-format.ts";
+import { type TarItem, tarHead } from "../../src/archive/tar-writer.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { GuestClient } from "../../src/guest/client.ts";
 
@@ -23,7 +24,7 @@ export function packEntries(entries: readonly FakeEntry[]): Buffer {
     });
     return [head, Buffer.from(content), tarPadding(content.length)];
   });
-  return Buffer.concat([...blocks, tarEnd()]);
+  return Buffer.concat([...blocks, TAR_END]);
 }
 
 /** A guest whose workspace is what the test says; without an archive it has none yet. It takes whatever is pushed. */

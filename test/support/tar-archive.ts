@@ -1,5 +1,6 @@
+import { TAR_END, tarPadding } from "../../src/archive/tar-format.ts";
 import type { TarEntry } from "../../src/images/tar-reader.ts";
-import { encodeHeader, padding, TAR_END } from "../../src/images/tar-writer.ts";
+import { encodeHeader } from "../../src/images/tar-writer.ts";
 
 /** A member of an archive that a test makes, honest or not. */
 export interface Member extends Partial<Omit<TarEntry, "xattrs" | "offset">> {
@@ -19,7 +20,7 @@ export function makeTar(members: readonly Member[]): Buffer {
       ...given,
       type,
     });
-    return [header, bytes, padding(bytes.length)];
+    return [header, bytes, tarPadding(bytes.length)];
   });
   return Buffer.concat([...blocks, TAR_END]);
 }

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { z } from "zod";
-import { tarEnd, tarHead, tarPadding } from "../../archive/tar-writer.ts";
+import { TAR_END, tarPadding } from "../../archive/tar-format.ts";
+import { tarHead } from "../../archive/tar-writer.ts";
 import { defineTool } from "../tool.ts";
 import { describeImage, imageNameArgument, imageViewSchema, toImageView } from "./image-view.ts";
 
@@ -41,7 +42,7 @@ export const imageBuildFile = defineTool({
   outputSchema: imageViewSchema,
   handler: async (args, { client, signal, onProgress }) => {
     const files = [{ path: BUILD_FILE, text: args.build_file, executable: false }, ...args.files];
-    const context = Readable.from([Buffer.concat([...files.flatMap(toTar), tarEnd()])]);
+    const context = Readable.from([Buffer.concat([...files.flatMap(toTar), TAR_END])]);
     const request = { name: args.name, file: BUILD_FILE };
     const { image } = await client.imageBuildFile(request, context, { signal, onProgress });
     return { structured: toImageView(image), facts: [`image ${image.name}`, "built"], text: describeImage(image) };
