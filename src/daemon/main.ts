@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm, statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,6 +19,7 @@ import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
 import { findProgram } from "../platform/process.ts";
+import { removeFolder } from "../platform/remove-folder.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates } from "../snapshots/templates.ts";
 import { SqliteArtifactStore } from "../store/artifacts.ts";
@@ -130,20 +131,20 @@ async function main(): Promise<void> {
   await artifacts.sweep();
   await workspaces.recover();
   await vms.recover();
-  await rm(paths.trash, { recursive: true, force: true });
+  await removeFolder(paths.trash);
   await mkdir(paths.trash);
   await removeStaleWorkDirs(paths.images).catch((error: unknown) =>
     log("left-overs of an image's making stay", { error: toFirebreakError(error).message }),
   );
-  await templateFolder.sweep();
-  await snapshotFolder.sweep();
-  await snapshots.recover();
   const fixStrays = async () => {
     const strays = describeStrays(await removeStrays(paths, vmIds));
     if (strays.length > 0) log("removed left-overs", { strays });
     return strays;
   };
   await fixStrays();
+  await templateFolder.sweep();
+  await snapshotFolder.sweep();
+  await snapshots.recover();
   await drives.sweep();
   // Guests are asked, and one that does not answer is not to keep the daemon from serving.
   void drives.recover().catch((error: unknown) => log("drives could not be looked after", { error: String(error) }));

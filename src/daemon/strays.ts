@@ -1,7 +1,8 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { findProcesses, signalProcess } from "../platform/process.ts";
+import { removeFolder } from "../platform/remove-folder.ts";
 
 /** What is on the host in a VM's name without a VM in the store. */
 export interface Strays {
@@ -38,7 +39,7 @@ export async function removeStrays(paths: FirebreakPaths, readVmIds: () => Reado
   for (const identity of await findProcesses((argv) => isOurVmm(argv, paths))) {
     if (isStray.has(identity.pid)) await signalProcess(identity, "SIGKILL");
   }
-  for (const folder of strays.folders) await rm(folder, { recursive: true, force: true });
+  for (const folder of strays.folders) await removeFolder(folder);
   return strays;
 }
 

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { removeFolder } from "../platform/remove-folder.ts";
 import type { SavedMachine } from "../vmm/driver.ts";
 import { type Manifest, manifestSchema } from "./manifest.ts";
 import type { Disk } from "./ports.ts";
@@ -47,7 +48,7 @@ export class SavedFolder {
 
   async stage(id: string): Promise<Staged> {
     const folder = path.join(this.#root, `${STAGING}${id}`);
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     return staged(folder);
   }
@@ -66,7 +67,7 @@ export class SavedFolder {
   }
 
   async discard(from: Staged): Promise<void> {
-    await rm(from.folder, { recursive: true, force: true });
+    await removeFolder(from.folder);
   }
 
   /** Undefined when there is none of that id. Throws SNAPSHOT_CORRUPT when it is not whole. */
@@ -125,19 +126,18 @@ export class SavedFolder {
   async delete(id: string): Promise<void> {
     const folder = path.join(this.#root, path.basename(id));
     const leaving = path.join(this.#root, `${LEAVING}${path.basename(id)}`);
-    await rm(leaving, { recursive: true, force: true });
+    await removeFolder(leaving);
     await rename(folder, leaving).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
-    await rm(leaving, { recursive: true, force: true });
+    await removeFolder(leaving);
     this.#verified.delete(path.join(folder, OVERLAY));
   }
 
   /** Removes what a dead daemon left half made or half removed. */
   async sweep(): Promise<void> {
     for (const name of await readdir(this.#root).catch(() => [] as string[])) {
-      if (name.startsWith(STAGING) || name.startsWith(LEAVING))
-        await rm(path.join(this.#root, name), { recursive: true, force: true });
+      if (name.startsWith(STAGING) || name.startsWith(LEAVING)) await removeFolder(path.join(this.#root, name));
     }
   }
 }

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
@@ -10,6 +10,7 @@ import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import { addConsoleWords } from "../platform/console-words.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
+import { removeFolder } from "../platform/remove-folder.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
@@ -130,11 +131,11 @@ export class VmSteps {
   async #removeFiles(record: VmRecord): Promise<void> {
     const { paths, log } = this.#options;
     const leaving = path.join(paths.trash, record.id);
-    await rm(leaving, { recursive: true, force: true }); // a deletion that was cut off between here and the end
+    await removeFolder(leaving); // a deletion that was cut off between here and the end
     await rename(vmDir(record, paths), leaving).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
-    void rm(leaving, { recursive: true, force: true }).catch((error: unknown) =>
+    void removeFolder(leaving).catch((error: unknown) =>
       // The next daemon empties the folder.
       log("a deleted VM's files are left", { vm: record.name, error: String(error) }),
     );

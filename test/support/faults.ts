@@ -45,7 +45,7 @@ let next: Daemon | undefined;
 after(async () => {
   await next?.end();
   for (const { pid } of await listProcesses(root)) process.kill(pid, "SIGKILL");
-  rmSync(root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true, maxRetries: 6 });
 });
 
 /** A daemon to be, that waits for its job. */
