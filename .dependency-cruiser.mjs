@@ -73,7 +73,7 @@ export const LAYERS = {
     folder("errors"),
     folder("contract"),
     folder("client"),
-    "^src/platform/(paths|package-files)\\.ts$",
+    "^src/platform/(addresses|paths|package-files)\\.ts$",
     "^src/archive/(tar-writer|tar-format)\\.ts$",
     "^src/guest/protocol\\.ts$",
   ],

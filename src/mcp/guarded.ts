@@ -19,7 +19,7 @@ export async function carryOut(tool: AnyTool, call: PreparedCall, context: ToolC
 }
 
 async function act(tool: AnyTool, call: PreparedCall, context: ToolContext): Promise<ToolOutput<unknown>> {
-  if (!tool.needsConfirmation) return call.run(context);
+  if (!call.needsConfirmation) return call.run(context);
   const { confirmToken: token } = call.controls;
   if (token === undefined) {
     throw new FirebreakError("CONFIRMATION_REQUIRED", `${tool.name} needs a confirm token, and has done nothing`, {
@@ -43,7 +43,7 @@ function bindingOf(tool: AnyTool, call: PreparedCall, plan: Plan) {
 async function tellPlan(tool: AnyTool, call: PreparedCall, context: ToolContext): Promise<ToolOutput<unknown>> {
   const plan = await call.plan(context);
   const preview: Preview = { steps: plan.steps };
-  if (tool.needsConfirmation) {
+  if (call.needsConfirmation) {
     const { signal } = context;
     const given = await context.client.confirmationCreate(bindingOf(tool, call, plan), { signal });
     Object.assign(preview, { confirm_token: given.token, expires_at: given.expiresAt });

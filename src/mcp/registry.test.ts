@@ -211,6 +211,49 @@ describe("snapshots, forks and states", () => {
     assert.equal(bad.data.code, "INVALID_ARGUMENT");
   });
 
+  test("a port that other machines get in by needs a confirmation", async () => {
+    const call = caller(createFakeVmClient(["web"]));
+    const open = { vm: "web", guest_port: 80, host_port: 8080, host_address: "0.0.0.0" };
+    assert.equal((await call("forward_create", open)).data.code, "CONFIRMATION_REQUIRED");
+    assert.match(
+      (await call("forward_create", { ...open, preview: true })).text,
+      /port 8080 of 0\.0\.0\.0; other machines, too, can reach port 80 of 'web'/,
+    );
+    assert.equal((await confirmed(call, "forward_create", open)).data.host_address, "0.0.0.0");
+    assert.equal((await call("forward_create", { ...open, host_address: "127.0.0.2" })).isError, false);
+  });
+
+  test("a template is shown and deleted", async () => {
+    const call = caller(createFakeVmClient());
+    assert.match((await call("template_get", { template: "b" })).text, /^\[firebreak · template b · stale\]/);
+    assert.equal((await call("template_delete", { template: "b" })).data.code, "CONFIRMATION_REQUIRED");
+    assert.deepEqual((await confirmed(call, "template_delete", { template: "b" })).data, {
+      template: "b",
+      deleted: true,
+    });
+    assert.equal((await call("template_get", { template: "b" })).data.code, "TEMPLATE_NOT_FOUND");
+  });
+
+  test("a kernel is shown", async () => {
+    const call = caller(createFakeVmClient());
+    assert.equal((await call("kernel_get", { kernel: "stock-1" })).data.current, true);
+    assert.equal((await call("kernel_get", { kernel: "none" })).data.code, "KERNEL_NOT_FOUND");
+  });
+
+  test("an image is imported from a directory or a tar in a VM, and loses its name", async () => {
+    const client = createFakeVmClient(["web"]);
+    const call = caller(client);
+    client.files.set("/srv/root/etc/passwd", Buffer.from("x"));
+    client.files.set("/srv/root.tar", Buffer.from("a tar"));
+    const made = await call("image_import", { vm: "web", path: "/srv/root", name: "mine" });
+    assert.deepEqual([made.data.names, made.data.made_by], [["mine"], "import"]);
+    await call("image_import", { vm: "web", path: "/srv/root.tar", name: "tarred" });
+    assert.deepEqual(client.contexts.map(String), ["archive of /srv/root", "a tar"]);
+    assert.equal((await call("image_import", { vm: "web", path: "/none", name: "x" })).isError, true);
+    assert.deepEqual((await call("image_untag", { name: "mine" })).data.names, []);
+    assert.equal((await call("image_untag", { name: "mine" })).data.code, "IMAGE_NOT_FOUND");
+  });
+
   test("templates are pruned: the stale ones, or all", async () => {
     const call = caller(createFakeVmClient());
     assert.equal(((await call("template_list", {})).data.templates as unknown[]).length, 2);

@@ -70,6 +70,8 @@ export interface ToolDefinition<Input extends z.ZodObject, Output extends z.ZodO
   plan?: Planner<z.output<Input>>;
   /** The same for a tool that destroys or changes the host: it acts only with the confirm token of a preview. */
   confirm?: Planner<z.output<Input>>;
+  /** Which of its calls need the token, where not all do. */
+  confirmWhen?: (args: z.output<Input>) => boolean;
   handler: (args: z.output<Input>, context: ToolContext) => Promise<ToolOutput<z.input<Output>>>;
 }
 
@@ -78,15 +80,20 @@ export interface PreparedCall {
   controls: { preview: boolean; confirmToken?: string; idempotencyKey?: string };
   /** What is asked for, without the controls. */
   args: Record<string, unknown>;
+  needsConfirmation: boolean;
   plan: (context: ToolContext) => Promise<Plan>;
   run: (context: ToolContext, pinned?: Record<string, unknown>) => Promise<ToolOutput<unknown>>;
 }
 
 /** A tool as the registry holds it: whatever its types are, it takes unknown arguments. */
 export interface AnyTool
-  extends Omit<ToolDefinition<z.ZodObject, z.ZodObject>, "handler" | "plan" | "confirm" | "inputSchema"> {
+  extends Omit<
+    ToolDefinition<z.ZodObject, z.ZodObject>,
+    "handler" | "plan" | "confirm" | "confirmWhen" | "inputSchema"
+  > {
   /** With the controls that it takes. */
   inputSchema: z.ZodObject;
+  /** Some of its calls do, at least. */
   needsConfirmation: boolean;
   /** Checks a call's arguments, before anything is done. Throws INVALID_ARGUMENT. */
   prepare: (args: unknown) => PreparedCall;
@@ -96,7 +103,7 @@ export interface AnyTool
 export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   definition: ToolDefinition<Input, Output>,
 ): AnyTool {
-  const { handler, plan, confirm, inputSchema, ...rest } = definition;
+  const { handler, plan, confirm, confirmWhen, inputSchema, ...rest } = definition;
   const controls = rest.annotations.readOnlyHint
     ? {}
     : { ...CONTROLS, ...(confirm === undefined ? {} : CONFIRM_CONTROL) };
@@ -120,6 +127,7 @@ export function defineTool<Input extends z.ZodObject, Output extends z.ZodObject
           ...(typeof idempotency_key === "string" ? { idempotencyKey: idempotency_key } : {}),
         },
         args,
+        needsConfirmation: confirm !== undefined && (confirmWhen?.(own) ?? true),
         plan: (context) => planner(own, context),
         run: (context, pinned) => handler({ ...own, ...pinned }, context),
       };

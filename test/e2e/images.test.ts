@@ -10,6 +10,7 @@ import type { ImageInfo, ImagePruned, ImageResult } from "../../src/contract/ima
 import { buildImage } from "../../src/images/build.ts";
 import { resolvePaths } from "../../src/platform/paths.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { openMcpClient } from "../support/mcp-client.ts";
 import { writeLayout } from "../support/oci-layout.ts";
 import { makeTar } from "../support/tar-archive.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -114,6 +115,31 @@ test("a directory becomes an image with its links, owners and modes, and boots",
   const script = "id; cat ~/secret; stat -c %a:%u:%g ~/secret";
   const ran = await fixture.cli(["run", "--image", "box:1", "--user", "ann:staff", "--", "sh", "-c", script]);
   assert.equal(ran.stdout, "uid=1000(ann) gid=50(staff) groups=50(staff)\nmine\n600:1000:100\n", ran.stderr);
+});
+
+test("what a VM has made becomes an image, of a directory or of a tar", async () => {
+  const vm = "maker";
+  await cli("vm", "create", vm, "--image", "box:1");
+  const connection = await openMcpClient(fixture);
+  try {
+    const command =
+      "b=/bin/busybox; $b mkdir -p /srv/r/bin && $b cp $b /srv/r/bin/ && $b ln -s busybox /srv/r/bin/echo && $b tar -C /srv/r -czf /srv/r.tgz .";
+    assert.equal((await connection.call("run_command", { vm, command })).data.exit_code, 0);
+    for (const [path, name] of [
+      ["/srv/r", "of-dir"],
+      ["/srv/r.tgz", "of-tar"],
+    ] as const) {
+      const made = await connection.call("image_import", { vm, path, name });
+      assert.deepEqual([made.data.names, made.data.made_by], [[name], "import"], made.text);
+      const ran = await fixture.cli(["run", "--image", name, "--", "/bin/echo", "hello"]);
+      assert.equal(ran.stdout, "hello\n", ran.stderr);
+    }
+    const bad = await connection.call("image_import", { vm, path: "/bin/busybox", name: "bad" });
+    assert.equal(bad.data.code, "IMAGE_INVALID", bad.text);
+  } finally {
+    await connection.close();
+    await cli("vm", "delete", vm);
+  }
 });
 
 test("a whole Debian from a directory runs its programs as it did before", async () => {

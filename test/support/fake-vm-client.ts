@@ -74,6 +74,9 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
   const findForward = (id: string) =>
     fake.forwards.find((forward) => forward.id === id) ??
     fail(new FirebreakError("FORWARD_NOT_FOUND", `there is no forward '${id}'`));
+  const findTemplate = (id: string) =>
+    fake.templates.find((template) => template.id === id) ??
+    fail(new FirebreakError("TEMPLATE_NOT_FOUND", `no template has the id '${id}'`));
   const fake: FakeVmClient = {
     nowMs: Date.now(),
     kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
@@ -168,6 +171,17 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       fake.images.push(image);
       return { image, isUpToDate: false, warnings: [] };
     },
+    imageImport: async ({ name = "imported" }, archive) => {
+      for await (const chunk of archive as AsyncIterable<Buffer>) fake.contexts.push(chunk);
+      const image = { ...fakeImage(name), recipe: "import" };
+      fake.images.push(image);
+      return { image, isUpToDate: false, warnings: [] };
+    },
+    imageUntag: async (name) => {
+      const image = await fake.imageGet(name);
+      image.tags = image.tags.filter((tag) => tag !== name);
+      return image;
+    },
     imageTag: async (name, tag) => {
       const image = await fake.imageGet(name);
       image.tags.push(tag);
@@ -208,6 +222,12 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       return { deleted: forward.id };
     },
     templateList: async () => fake.templates,
+    templateGet: async (id) => findTemplate(id),
+    templateDelete: async (id) => {
+      const template = findTemplate(id);
+      fake.templates = fake.templates.filter((other) => other !== template);
+      return { deleted: id };
+    },
     templatePrune: async (all) => {
       const pruned = fake.templates.filter((template) => all || template.isStale);
       fake.templates = fake.templates.filter((template) => !pruned.includes(template));
@@ -311,13 +331,18 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       options?.signal?.addEventListener("abort", () => log.destroy(), { once: true });
       return log;
     },
-    fileStat: async (_vm, path) => statOf(path, fake.files.get(path) ?? fail(missing(path))),
+    fileStat: async (_vm, path) => {
+      if ([...fake.files.keys()].some((file) => file.startsWith(`${path}/`)))
+        return { ...statOf(path, Buffer.alloc(0)), type: "directory" };
+      return statOf(path, fake.files.get(path) ?? fail(missing(path)));
+    },
     fileRead: async (_vm, path, range = {}) => {
       const bytes = fake.files.get(path) ?? fail(missing(path));
       const end = range.length === undefined ? undefined : (range.offset ?? 0) + range.length;
       const part = bytes.subarray(range.offset ?? 0, end);
       return { stat: statOf(path, bytes), body: Readable.from(part.length === 0 ? [] : [part]) };
     },
+    archiveRead: async (_vm, path) => Readable.from([Buffer.from(`archive of ${path}`)]),
     fileWrite: async (_vm, path, body) => {
       const chunks: Buffer[] = [];
       let length = 0;

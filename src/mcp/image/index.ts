@@ -3,10 +3,12 @@ import { imageBuild } from "./image-build.ts";
 import { imageBuildFile } from "./image-build-file.ts";
 import { imageDelete } from "./image-delete.ts";
 import { imageGet } from "./image-get.ts";
+import { imageImport } from "./image-import.ts";
 import { imageList } from "./image-list.ts";
 import { imagePrune } from "./image-prune.ts";
 import { imagePull } from "./image-pull.ts";
 import { imageTag } from "./image-tag.ts";
+import { imageUntag } from "./image-untag.ts";
 
 /** What VMs are made from. */
 export const imageTools: readonly AnyTool[] = [
@@ -15,7 +17,9 @@ export const imageTools: readonly AnyTool[] = [
   imageBuild,
   imageBuildFile,
   imagePull,
+  imageImport,
   imageTag,
+  imageUntag,
   imageDelete,
   imagePrune,
 ];

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import type { Template } from "../../contract/snapshot.ts";
 
+/** Which template a call is about. */
+export const templateArgument = z.string().min(1).max(64).describe("Id of the template (template_list shows them).");
+
 /** A template as tools show it. */
 export const templateViewSchema = z.strictObject({
   id: z.string(),
