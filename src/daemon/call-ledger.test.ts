@@ -3,14 +3,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { FirebreakError } from "../errors/firebreak-error.ts";
+import { hasCode } from "../../test/support/has-code.ts";
 import { CALL_LIFETIME_MS, CallStore } from "../store/calls.ts";
 import { openDatabase } from "../store/database.ts";
 import { CallLedger } from "./call-ledger.ts";
 
 const request = { key: "k", tool: "vm_create", argumentsDigest: "0".repeat(64) };
 const never = new AbortController().signal;
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 const idOf = (claim: object) => (claim as { id: string }).id;
 
 test("an answer outlives the daemon for a day; a call that was cut off is not made again", async () => {

@@ -5,6 +5,7 @@ import { constants } from "node:http2";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hasCode } from "../../test/support/has-code.ts";
 import { encodeFrame, encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "./client.ts";
@@ -72,7 +73,6 @@ export const sh = (script: string, rest: Partial<ExecSpec> = {}): ExecSpec => ({
   argv: ["/bin/sh", "-c", script],
   ...rest,
 });
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 async function readAll(body: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];

@@ -3,10 +3,8 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { FirebreakError } from "../errors/firebreak-error.ts";
+import { hasCode } from "../../test/support/has-code.ts";
 import { checkSocketPath, createPaths, resolvePaths } from "./paths.ts";
-
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 test("a socket path may have 107 bytes and no more, counted in bytes", () => {
   assert.equal(checkSocketPath("/".padEnd(107, "x")).length, 107);

@@ -5,8 +5,8 @@ import { lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "
 import path from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { hasCode } from "../support/has-code.ts";
 
 let fixture: DaemonFixture;
 let local: string;
@@ -20,7 +20,6 @@ after(() => fixture.close());
 
 const sh = (script: string) => fixture.cli(["vm", "exec", "box", "--", "sh", "-c", script]);
 const cp = (from: string, to: string) => fixture.cli(["vm", "cp", from, to]);
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 test("a file goes in and comes back byte for byte, with its mode", async () => {
   const bytes = randomBytes(3_000_000);

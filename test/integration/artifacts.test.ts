@@ -7,14 +7,13 @@ import { buffer } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { readTar } from "../../src/archive/tar-reader.ts";
 import { ArtifactService } from "../../src/artifacts/service.ts";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import type { GuestClient } from "../../src/guest/client.ts";
 import { SqliteArtifactStore } from "../../src/store/artifacts.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { hasCode } from "../support/has-code.ts";
 import { startHostAgent } from "../support/host-agent.ts";
 
 const VM = { id: "0123456789ab", name: "web" };
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 let folder: string;
 let agent: Awaited<ReturnType<typeof startHostAgent>>;

@@ -4,6 +4,7 @@ import { readdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -14,7 +15,6 @@ beforeEach(() => {
 });
 afterEach(() => service.close());
 
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 const attachedTo = async (name: string) => {
   const { attachments } = await service.drives.get(name);
   return attachments.map(({ vm, state, readOnly }) => `${vm.name} ${state}${readOnly ? " ro" : ""}`);

@@ -8,6 +8,7 @@ import { forwardCreateSchema } from "../../src/contract/forward.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { MAX_CONNECTIONS_PER_FORWARD } from "../../src/forwards/forward-port.ts";
 import { ForwardService } from "../../src/forwards/service.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -43,8 +44,6 @@ async function restart(): Promise<void> {
   openForwards();
   await forwards.recover();
 }
-
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 /** The fake VM's guest is this host: what listens here listens in it. */
 async function listenInGuest(onConnection: (socket: Socket) => void): Promise<number> {

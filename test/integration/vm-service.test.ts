@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -13,7 +14,6 @@ beforeEach(() => {
 });
 afterEach(() => service.close());
 
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 test("a created VM runs, and its history says how it came to", async () => {
   const vm = await service.create("one");
   assert.deepEqual([vm.state, vm.name], ["running", "one"]);

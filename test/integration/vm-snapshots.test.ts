@@ -3,7 +3,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import type { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
 
 let service: ReturnType<typeof openVmService>;
@@ -13,7 +14,6 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 const fileOf = (id: string, name: string) => path.join(service.paths.snapshots, id, name);
 
 /** Each way in which a snapshot can turn out to be of no use, and the code that says so. */

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openWorkspaces, readFiles, VM, writeFiles } from "../support/workspace-service.ts";
 
 let ws: Awaited<ReturnType<typeof openWorkspaces>>;
@@ -21,8 +21,6 @@ beforeEach(async () => {
   ws = await openWorkspaces();
 });
 afterEach(() => ws.close());
-
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 
 test("a push copies files, modes and links, and a second one has nothing to do", async () => {
   writeFiles(ws.host, { "a/b": "1", tool: "x" });

@@ -8,16 +8,11 @@ import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Header } from "tar";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { HostDriveFiles } from "../../src/images/drive-files.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { hasCode } from "../support/has-code.ts";
 import { startHttpGuest } from "../support/hostile-guest.ts";
 import { waitFor } from "../support/wait-for.ts";
-
-const hasCode =
-  (...codes: string[]) =>
-  (error: unknown) =>
-    error instanceof FirebreakError && codes.includes(error.code);
 
 const needsRoot = process.getuid?.() === 0 ? false : "only a root daemon gives VMs users of their own, and mounts";
 

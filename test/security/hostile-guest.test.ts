@@ -6,12 +6,9 @@ import { test } from "node:test";
 import { encodeFrame, encodeJsonFrame, FRAME, type Frame } from "../../src/contract/frames.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { relayExec } from "../../src/vms/exec-relay.ts";
+import { hasCode } from "../support/has-code.ts";
 import { attachInOrder, type HostileGuest, startHttpGuest, startRawGuest } from "../support/hostile-guest.ts";
 
-const hasCode =
-  (...codes: string[]) =>
-  (error: unknown) =>
-    error instanceof FirebreakError && codes.includes(error.code);
 async function against(guest: HostileGuest, work: (guest: HostileGuest) => Promise<void>): Promise<void> {
   try {
     await work(guest);

@@ -13,8 +13,8 @@ import os from "node:os";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { type FakeEntry, fakeGuest, packEntries } from "../support/fake-guest.ts";
+import { hasCode } from "../support/has-code.ts";
 import { openWorkspaceService, readFiles, VM, writeFiles } from "../support/workspace-service.ts";
 
 let parent: string;
@@ -36,7 +36,6 @@ afterEach(() => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-const hasCode = (code: string) => (error: unknown) => error instanceof FirebreakError && error.code === code;
 const pull = (archive: FakeEntry[] | Buffer | (() => Readable), more = {}) => {
   const sent =
     typeof archive === "function" ? archive : () => (Array.isArray(archive) ? packEntries(archive) : archive);
