@@ -95,6 +95,7 @@ export class ForwardPort {
         new FirebreakError("CONNECTION_LIMIT", `${MAX_CONNECTIONS_PER_FORWARD} connections are open already`),
       );
     this.#open++;
+    const noticed = this.#notice;
     const cut = this.#cut.signal;
     const gone = new AbortController();
     socket.once("close", () => gone.abort());
@@ -104,7 +105,8 @@ export class ForwardPort {
     try {
       const stream = await this.#connect(AbortSignal.any([gone.signal, AbortSignal.timeout(CONNECT_DEADLINE_MS)]));
       if (socket.destroyed) return void stream.destroy();
-      this.#notice = undefined;
+      // What has been refused since this one came is news still.
+      if (this.#notice === noticed) this.#notice = undefined;
       await relay(socket, stream, {
         onBytes: (direction, bytes) => this.#count(direction, bytes),
         stallMs: STALL_MS,
