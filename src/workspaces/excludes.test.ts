@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { isWithin } from "./directory.ts";
 import { createExcludes, givesGitOrders, leadsOut } from "./excludes.ts";
 import { planDeletions } from "./guest-apply.ts";
-import { nameCopy } from "./service.ts";
+import { nameCopy } from "./sides.ts";
 
 test("patterns are those of .gitignore, and the file with them never travels", () => {
   const isExcluded = createExcludes(["*.log", "!keep.log"], "node_modules/\n# a comment\n/build\n");

@@ -1,6 +1,7 @@
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import type { WorkspaceHooks } from "../vms/ports.ts";
-import { notSynced, type WorkspaceService } from "./service.ts";
+import { notSynced } from "./record.ts";
+import type { WorkspaceService } from "./service.ts";
 
 /** What the life of a VM does with its workspace. */
 export function createWorkspaceHooks(

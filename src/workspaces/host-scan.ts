@@ -5,10 +5,11 @@ import type { HostTree } from "../archive/host-tree.ts";
 import type { WorkspaceSkipped } from "../contract/workspace.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { throwIfAborted } from "../platform/abort.ts";
-import type { IsExcluded } from "./excludes.ts";
+import { IGNORE_FILE, type IsExcluded } from "./excludes.ts";
 import { emptyFolder, type TreeFile, type TreeFolder, type TreeLeaf, tidyMode } from "./tree.ts";
 
 const READ_BYTES = 256 * 1024;
+const MAX_IGNORE_BYTES = 256 * 1024;
 
 export interface HostScan {
   root: TreeFolder;
@@ -118,5 +119,19 @@ async function digestFile(handle: FileHandle, sizeBytes: number): Promise<string
     const { bytesRead } = await handle.read(piece, 0, length, null);
     hash.update(piece.subarray(0, bytesRead));
     if (bytesRead < length) return hash.digest("hex");
+  }
+}
+
+/** What a directory says is not to be synced; nothing where it has no such file. Throws INVALID_ARGUMENT when that is too long. */
+export async function readIgnoreFile(tree: HostTree): Promise<string> {
+  const place = Buffer.from(IGNORE_FILE);
+  if (!(await tree.stat(place))?.isFile()) return "";
+  const { handle, info } = await tree.openFile(place);
+  try {
+    if (info.size > MAX_IGNORE_BYTES)
+      throw new FirebreakError("INVALID_ARGUMENT", `${IGNORE_FILE} has more than ${MAX_IGNORE_BYTES} bytes`);
+    return await handle.readFile("utf8");
+  } finally {
+    await handle.close();
   }
 }

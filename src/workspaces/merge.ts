@@ -127,3 +127,12 @@ function mergeFolders(
 function describe(base: TreeNode | undefined, side: TreeNode | undefined): "created" | "changed" | "deleted" {
   return side === undefined ? "deleted" : base === undefined ? "created" : "changed";
 }
+
+/** Where on the sender's side a path of the result comes from. */
+export function originOf(target: string, copies: ReadonlyMap<string, string>): string {
+  for (let end = target.length; end > 0; end = target.lastIndexOf("/", end - 1)) {
+    const origin = copies.get(target.slice(0, end));
+    if (origin !== undefined) return origin + target.slice(end);
+  }
+  return target;
+}

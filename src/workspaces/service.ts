@@ -3,50 +3,38 @@ import path from "node:path";
 import { HostTree } from "../archive/host-tree.ts";
 import { DEFAULT_LIMITS } from "../archive/tar-reader.ts";
 import type { Vm } from "../contract/vm.ts";
-import {
-  DEFAULT_WORKSPACE_PATH,
-  MAX_REPORTED,
-  type Resolution,
-  type Workspace,
-  type WorkspaceBackup,
-  type WorkspacePull,
-  type WorkspacePush,
-  type WorkspaceReport,
-  type WorkspaceSkipped,
-  type WorkspaceSpec,
-  type WorkspaceStatus,
+import type {
+  Workspace,
+  WorkspaceBackup,
+  WorkspacePull,
+  WorkspacePush,
+  WorkspaceReport,
+  WorkspaceSpec,
+  WorkspaceStatus,
 } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { applyToHost } from "./apply.ts";
-import { type ArchiveTree, readArchiveTree } from "./archive-tree.ts";
+import { readArchiveTree } from "./archive-tree.ts";
 import { Backups } from "./backups.ts";
 import { resolveDirectory } from "./directory.ts";
-import { createExcludes, IGNORE_FILE, type IsExcluded } from "./excludes.ts";
+import { createExcludes } from "./excludes.ts";
 import { applyToGuest } from "./guest-apply.ts";
 import { openGuestArchive } from "./guest-read.ts";
-import { type HostScan, scanHost } from "./host-scan.ts";
-import { type MergeResult, mergeTrees, type Winner } from "./merge.ts";
-import { type Operation, planOperations, toChanges } from "./operations.ts";
+import { readIgnoreFile, scanHost } from "./host-scan.ts";
+import { type MergeResult, originOf } from "./merge.ts";
+import { type Operation, planOperations } from "./operations.ts";
+import { newRecord, notSynced, requireNotApplying, tidyGuestPath, toWorkspace, type WorkspaceVm } from "./record.ts";
+import { describeConflicts, mergeSides, missingGuest, type Sides, toReport } from "./sides.ts";
 import { Staging } from "./staging.ts";
-import {
-  emptyFolder,
-  findNode,
-  flatten,
-  folderFor,
-  type TreeFolder,
-  type TreeNode,
-  unflatten,
-  withoutExcluded,
-} from "./tree.ts";
+import { emptyFolder, findNode, flatten, hasContent, setNode, unflatten, withoutExcluded } from "./tree.ts";
 import { type Journal, WorkspaceFiles } from "./workspace-files.ts";
 import type { WorkspaceRecord, WorkspaceStore } from "./workspace-store.ts";
 
 /** Reports that are kept of workspaces whose VM is gone. */
 const KEPT_ENDED = 20;
-const MAX_IGNORE_BYTES = 256 * 1024;
 
 export interface WorkspaceServiceOptions {
   /** Folder of all workspaces' files. */
@@ -56,19 +44,6 @@ export interface WorkspaceServiceOptions {
   ownFolders: string[];
   store: WorkspaceStore;
   log: (message: string, fields: Record<string, unknown>) => void;
-}
-
-/** The VM that a workspace belongs to. */
-export type WorkspaceVm = Pick<Vm, "id" | "name">;
-
-/** What a sync works with. */
-interface Sides {
-  directory: string;
-  tree: HostTree;
-  isExcluded: IsExcluded;
-  host: HostScan;
-  guest: ArchiveTree;
-  base: TreeFolder;
 }
 
 /** Host directories that are copied into VMs and synced back. */
@@ -128,7 +103,7 @@ export class WorkspaceService {
       // Before anything is done: a daemon that dies knows what the VM's files are.
       if (!request.dryRun && (isNew || request.exclude !== undefined)) this.#store.put(record);
       return this.#withSides(record, client, request, options, undefined, async (sides) => {
-        const merged = merge("push", record, sides, request.resolve);
+        const merged = mergeSides("push", record, sides, request.resolve);
         const operations = planOperations(sides.guest.root, merged.result);
         const report = toReport("push", record, sides, merged, operations, request);
         if (request.dryRun) return report;
@@ -185,7 +160,7 @@ export class WorkspaceService {
       let isDecided = false;
       try {
         return await this.#withSides(record, client, request, options, staging, async (sides) => {
-          const merged = merge("pull", record, sides, request.resolve);
+          const merged = mergeSides("pull", record, sides, request.resolve);
           const operations = planOperations(sides.host.root, merged.result);
           const report = toReport("pull", record, sides, merged, operations, request);
           if (request.dryRun) return report;
@@ -225,7 +200,7 @@ export class WorkspaceService {
       const record = this.#require(vm);
       return this.#withSides(record, client, {}, options, undefined, async (sides) => {
         const reportOf = (direction: "push" | "pull") => {
-          const merged = merge(direction, record, sides, undefined);
+          const merged = mergeSides(direction, record, sides, undefined);
           const from = direction === "push" ? sides.guest.root : sides.host.root;
           const operations = planOperations(from, merged.result);
           return toReport(direction, record, sides, merged, operations, { dryRun: true });
@@ -496,187 +471,6 @@ export class WorkspaceService {
     this.#locks.set(vmId, mutex);
     return mutex;
   }
-}
-
-function describeConflicts(count: number): string {
-  return count === 1 ? "a conflict was left alone" : `${count} conflicts were left alone`;
-}
-
-export function notSynced(vm: WorkspaceVm, record: { directory: string }, reason: string): FirebreakError {
-  return new FirebreakError(
-    "WORKSPACE_NOT_SYNCED",
-    `what the VM '${vm.name}' changed in its workspace has not come back to ${record.directory}: ${reason}`,
-    {
-      hint: `Start the VM and pull (firebreak workspace pull ${vm.name}), or give the changes up: firebreak workspace detach ${vm.name}`,
-    },
-  );
-}
-
-function newRecord(
-  vm: WorkspaceVm,
-  spec: {
-    directory: string;
-    guestPath?: string | undefined;
-    readOnly?: boolean | undefined;
-    exclude?: string[] | undefined;
-  },
-): WorkspaceRecord {
-  return {
-    vmId: vm.id,
-    vmName: vm.name,
-    directory: spec.directory,
-    guestPath: tidyGuestPath(spec.guestPath ?? DEFAULT_WORKSPACE_PATH),
-    readOnly: spec.readOnly ?? false,
-    isAutomatic: false,
-    exclude: spec.exclude ?? [],
-    state: "new",
-  };
-}
-
-/** No trailing slash; `/` itself would take the whole guest for a workspace. */
-function tidyGuestPath(guestPath: string): string {
-  const tidy = path.posix.normalize(guestPath).replace(/\/+$/, "");
-  if (tidy !== "") return tidy;
-  throw new FirebreakError("INVALID_PATH", "a workspace cannot be the VM's root directory");
-}
-
-/** A VM's record as the API shows it. One that ended without a pull has what has not come back. */
-function toWorkspace(record: WorkspaceRecord, vm: Vm | undefined): Workspace {
-  const hasEnded = vm === undefined || vm.state === "stopped" || vm.state === "crashed";
-  const isLost = record.state === "open" && record.isAutomatic && hasEnded;
-  const reason = record.reason ?? (isLost ? (vm?.reason ?? "the VM ended before its workspace was pulled") : undefined);
-  return {
-    vm: { id: record.vmId, name: vm?.name ?? record.vmName },
-    directory: record.directory,
-    guestPath: record.guestPath,
-    readOnly: record.readOnly,
-    isAutomatic: record.isAutomatic,
-    exclude: record.exclude,
-    state: isLost ? "not_synced" : record.state,
-    ...(reason === undefined ? {} : { reason }),
-    ...(record.lastPushAt === undefined ? {} : { lastPushAt: record.lastPushAt }),
-    ...(record.lastPullAt === undefined ? {} : { lastPullAt: record.lastPullAt }),
-    ...(record.report === undefined ? {} : { report: record.report }),
-  };
-}
-
-function requireNotApplying(record: WorkspaceRecord): void {
-  if (record.state !== "applying") return;
-  throw new FirebreakError("WORKSPACE_STATE_CONFLICT", `a pull of '${record.vmName}' was cut off`, {
-    hint: `Finish it first: firebreak workspace pull ${record.vmName}`,
-  });
-}
-
-/** To push into nothing is how it begins; to pull nothing would delete all. */
-function missingGuest(record: WorkspaceRecord, mustExist: boolean): ArchiveTree {
-  if (!mustExist && record.lastPushAt === undefined) return { root: emptyFolder(), skipped: [], partial: new Set() };
-  throw new FirebreakError(
-    "FILE_NOT_FOUND",
-    `${record.guestPath} does not exist in the VM any more; nothing was changed`,
-    {
-      hint: `Make it again, or detach the workspace: firebreak workspace detach ${record.vmName}`,
-    },
-  );
-}
-
-function merge(
-  direction: "push" | "pull",
-  record: WorkspaceRecord,
-  { host, guest, base }: Sides,
-  resolution: Resolution | undefined,
-): MergeResult {
-  const isPush = direction === "push";
-  return mergeTrees({
-    base,
-    receiver: isPush ? guest.root : host.root,
-    sender: isPush ? host.root : guest.root,
-    winner: toWinner(direction, resolution),
-    copyName: (name, isTaken) => nameCopy(name, isPush ? "host" : record.vmName, isTaken),
-  });
-}
-
-/** `ours` is the host's side, whichever way it goes. */
-function toWinner(direction: "push" | "pull", resolution: Resolution | undefined): Winner {
-  if (resolution === undefined) return "neither";
-  if (resolution === "keep-both") return "both";
-  return (resolution === "ours") === (direction === "push") ? "sender" : "receiver";
-}
-
-/** `notes.md` of the VM `web` beside the host's: `notes.from-web.md`. */
-export function nameCopy(name: string, from: string, isTaken: (name: string) => boolean): string {
-  const dot = name.lastIndexOf(".");
-  const [stem, ending] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ""];
-  for (let count = 1; ; count++) {
-    const suffix = `.from-${from}${count === 1 ? "" : `-${count}`}`;
-    // A name has at most 255 bytes; characters of a long one go from its end.
-    let kept = stem;
-    while (Buffer.byteLength(kept + suffix + ending) > 255 && kept.length > 0) kept = kept.slice(0, -1);
-    const candidate = kept + suffix + ending;
-    if (!isTaken(candidate)) return candidate;
-  }
-}
-
-function toReport(
-  direction: "push" | "pull",
-  record: WorkspaceRecord,
-  { host, guest }: Sides,
-  merged: MergeResult,
-  operations: Operation[],
-  request: { resolve?: Resolution | undefined; dryRun?: boolean | undefined },
-): WorkspaceReport {
-  const changes = toChanges(operations);
-  const count = (kind: string) => changes.filter(({ change }) => change === kind).length;
-  const isPush = direction === "push";
-  const skipped: WorkspaceSkipped[] = isPush ? [...host.skipped, ...guest.skipped] : guest.skipped;
-  const conflicts = merged.conflicts.map(({ path: name, receiver, sender }) => ({
-    path: name,
-    host: isPush ? sender : receiver,
-    vm: isPush ? receiver : sender,
-  }));
-  return {
-    direction,
-    isDryRun: request.dryRun ?? false,
-    directory: record.directory,
-    guestPath: record.guestPath,
-    counts: { created: count("created"), updated: count("updated"), deleted: count("deleted") },
-    changes: changes.slice(0, MAX_REPORTED),
-    conflicts,
-    ...(request.resolve === undefined || conflicts.length === 0 ? {} : { resolution: request.resolve }),
-    skipped: skipped.slice(0, MAX_REPORTED),
-  };
-}
-
-async function readIgnoreFile(tree: HostTree): Promise<string> {
-  const place = Buffer.from(IGNORE_FILE);
-  if (!(await tree.stat(place))?.isFile()) return "";
-  const { handle, info } = await tree.openFile(place);
-  try {
-    if (info.size > MAX_IGNORE_BYTES)
-      throw new FirebreakError("INVALID_ARGUMENT", `${IGNORE_FILE} has more than ${MAX_IGNORE_BYTES} bytes`);
-    return await handle.readFile("utf8");
-  } finally {
-    await handle.close();
-  }
-}
-
-function hasContent(root: TreeFolder, name: string, sha256: string): boolean {
-  const node = findNode(root, name);
-  return node?.type === "file" && node.sha256 === sha256;
-}
-
-function setNode(root: TreeFolder, name: string, node: TreeNode | undefined): void {
-  const place = folderFor(root, name);
-  if (node === undefined) place?.folder.children.delete(place.name);
-  else place?.folder.children.set(place.name, node);
-}
-
-/** Where on the sender's side a path of the result comes from. */
-function originOf(target: string, copies: ReadonlyMap<string, string>): string {
-  for (let end = target.length; end > 0; end = target.lastIndexOf("/", end - 1)) {
-    const origin = copies.get(target.slice(0, end));
-    if (origin !== undefined) return origin + target.slice(end);
-  }
-  return target;
 }
 
 function signalOf(options: WorkOptions): { signal?: AbortSignal } {

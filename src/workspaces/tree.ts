@@ -109,3 +109,16 @@ export function unflatten(list: readonly Flat[]): TreeFolder {
   }
   return root;
 }
+
+/** Whether a path is a file of that content. */
+export function hasContent(root: TreeFolder, name: string, sha256: string): boolean {
+  const node = findNode(root, name);
+  return node?.type === "file" && node.sha256 === sha256;
+}
+
+/** Puts a node at a path, or removes what is there; a path whose folder is not there is left alone. */
+export function setNode(root: TreeFolder, name: string, node: TreeNode | undefined): void {
+  const place = folderFor(root, name);
+  if (node === undefined) place?.folder.children.delete(place.name);
+  else place?.folder.children.set(place.name, node);
+}

@@ -1,0 +1,76 @@
+import path from "node:path";
+import type { Vm } from "../contract/vm.ts";
+import { DEFAULT_WORKSPACE_PATH, type Workspace } from "../contract/workspace.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { WorkspaceRecord } from "./workspace-store.ts";
+
+/** The VM that a workspace belongs to. */
+export type WorkspaceVm = Pick<Vm, "id" | "name">;
+
+/** A workspace that nothing has been synced of. */
+export function newRecord(
+  vm: WorkspaceVm,
+  spec: {
+    directory: string;
+    guestPath?: string | undefined;
+    readOnly?: boolean | undefined;
+    exclude?: string[] | undefined;
+  },
+): WorkspaceRecord {
+  return {
+    vmId: vm.id,
+    vmName: vm.name,
+    directory: spec.directory,
+    guestPath: tidyGuestPath(spec.guestPath ?? DEFAULT_WORKSPACE_PATH),
+    readOnly: spec.readOnly ?? false,
+    isAutomatic: false,
+    exclude: spec.exclude ?? [],
+    state: "new",
+  };
+}
+
+/** No trailing slash; `/` itself would take the whole guest for a workspace. */
+export function tidyGuestPath(guestPath: string): string {
+  const tidy = path.posix.normalize(guestPath).replace(/\/+$/, "");
+  if (tidy !== "") return tidy;
+  throw new FirebreakError("INVALID_PATH", "a workspace cannot be the VM's root directory");
+}
+
+/** A VM's record as the API shows it. One that ended without a pull has what has not come back. */
+export function toWorkspace(record: WorkspaceRecord, vm: Vm | undefined): Workspace {
+  const hasEnded = vm === undefined || vm.state === "stopped" || vm.state === "crashed";
+  const isLost = record.state === "open" && record.isAutomatic && hasEnded;
+  const reason = record.reason ?? (isLost ? (vm?.reason ?? "the VM ended before its workspace was pulled") : undefined);
+  return {
+    vm: { id: record.vmId, name: vm?.name ?? record.vmName },
+    directory: record.directory,
+    guestPath: record.guestPath,
+    readOnly: record.readOnly,
+    isAutomatic: record.isAutomatic,
+    exclude: record.exclude,
+    state: isLost ? "not_synced" : record.state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(record.lastPushAt === undefined ? {} : { lastPushAt: record.lastPushAt }),
+    ...(record.lastPullAt === undefined ? {} : { lastPullAt: record.lastPullAt }),
+    ...(record.report === undefined ? {} : { report: record.report }),
+  };
+}
+
+/** Throws WORKSPACE_STATE_CONFLICT while a pull that was cut off waits to be finished. */
+export function requireNotApplying(record: WorkspaceRecord): void {
+  if (record.state !== "applying") return;
+  throw new FirebreakError("WORKSPACE_STATE_CONFLICT", `a pull of '${record.vmName}' was cut off`, {
+    hint: `Finish it first: firebreak workspace pull ${record.vmName}`,
+  });
+}
+
+/** WORKSPACE_NOT_SYNCED. */
+export function notSynced(vm: WorkspaceVm, record: { directory: string }, reason: string): FirebreakError {
+  return new FirebreakError(
+    "WORKSPACE_NOT_SYNCED",
+    `what the VM '${vm.name}' changed in its workspace has not come back to ${record.directory}: ${reason}`,
+    {
+      hint: `Start the VM and pull (firebreak workspace pull ${vm.name}), or give the changes up: firebreak workspace detach ${vm.name}`,
+    },
+  );
+}
