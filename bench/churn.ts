@@ -1,5 +1,6 @@
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MALLOC } from "../src/client/ensure-daemon.ts";
 import { PACKAGE_ROOT } from "../src/platform/package-files.ts";
 import { runCommand } from "../src/platform/process.ts";
 import { startDaemonFixture } from "../test/support/daemon-fixture.ts";
@@ -19,7 +20,7 @@ export async function* benchChurn(): AsyncGenerator<Row> {
   const { stdout } = await runCommand(
     process.execPath,
     [...process.execArgv, "--expose-gc", "--max-semi-space-size=1", script, String(FAKE_VMS)],
-    { env: { ...process.env, MALLOC_ARENA_MAX: "1" } },
+    { env: { ...process.env, ...MALLOC } },
   );
   const { beforeBytes, afterBytes } = JSON.parse(stdout) as { beforeBytes: number; afterBytes: number };
   yield growthRow(

@@ -171,6 +171,7 @@ export class FakeDriver implements VmmDriver {
   async kill(record: VmmRecord): Promise<void> {
     await signalProcess(record, "SIGKILL");
     await this.waitForExit(record, new AbortController().signal);
+    this.attached.delete(record.pid);
     await rm(record.runtimeDir, { recursive: true, force: true });
   }
 
