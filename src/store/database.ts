@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 /** Each entry takes the schema one version further; entries are never changed once released. */
@@ -151,9 +151,26 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;`,
 ];
 
+/** There are some hundred; an update's text has the columns that it changes. */
+const MAX_STATEMENTS = 500;
+
+/** Compiles each text once: a command in a VM asks for the VM's record several times, and compiling took longer than looking. */
+class StateDatabase extends DatabaseSync {
+  readonly #statements = new Map<string, StatementSync>();
+
+  override prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
+    const statement = super.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
 /** Opens the state database and brings its schema up to date. Throws STATE_TOO_NEW on a newer firebreak's. */
 export function openDatabase(path: string): DatabaseSync {
-  const database = new DatabaseSync(path);
+  const database = new StateDatabase(path);
   // WAL with FULL: what was decided is on disk before it is done, and readers do not wait.
   database.exec(
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
