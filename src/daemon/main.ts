@@ -293,11 +293,13 @@ async function settleVms(
   how: "suspend" | "stop",
   log: (message: string, fields: Record<string, unknown>) => void,
 ): Promise<void> {
-  const running = vms.list().filter(({ state }) => state === "running");
+  vms.callOffTimers();
+  const active = vms.list().filter(({ state }) => state === "running" || (how === "stop" && state === "paused"));
   await Promise.all(
-    running.map(({ id, name }) =>
-      (how === "suspend" ? vms.suspend(id) : vms.stop(id, STOP_GRACE_MS)).catch((error: unknown) =>
-        log(`a VM could not be made to ${how}`, { vm: name, error: toFirebreakError(error).message }),
+    active.map(({ id, name }) =>
+      (how === "suspend" ? vms.suspend(id) : vms.stop(id, STOP_GRACE_MS, { staysWanted: true })).catch(
+        (error: unknown) =>
+          log(`a VM could not be made to ${how}`, { vm: name, error: toFirebreakError(error).message }),
       ),
     ),
   );

@@ -444,10 +444,11 @@ export class VmService {
     if (this.#exclusive.has(record.id) && vmm !== undefined) await this.#options.driver.kill(vmm);
   }
 
-  async stop(nameOrId: string, graceMs: number, options: WorkOptions = {}): Promise<Vm> {
+  /** `staysWanted`: it is not the VM that is to end, but the daemon. One whose restart policy says `always` is started again by the next one. */
+  async stop(nameOrId: string, graceMs: number, options: WorkOptions & { staysWanted?: boolean } = {}): Promise<Vm> {
     const record = this.#find(nameOrId);
     this.#lifetimes.callOffRestart(record.id);
-    if (record.isWanted) this.#options.store.update(record.id, { isWanted: false });
+    if (record.isWanted && options.staysWanted !== true) this.#options.store.update(record.id, { isWanted: false });
     if (graceMs === 0) {
       this.#stopping.get(record.id)?.abort();
       await this.#interrupt(record);
@@ -511,6 +512,11 @@ export class VmService {
       if (record.state === "crashed" || record.state === "stopped")
         this.#lifetimes.afterEnd(record.id, record.state === "crashed");
     }
+  }
+
+  /** Starts no VM any more by itself, and ends none: the next daemon does. */
+  callOffTimers(): void {
+    this.#lifetimes.close();
   }
 
   /** Lets go of all VMs; they go on without this daemon. */

@@ -11,6 +11,7 @@ import type { AttachedDrives } from "./attached-drives.ts";
 import type { BootSource, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
 import type { VmService } from "./service.ts";
+import { SharedLock } from "./shared-lock.ts";
 import { cannotShrink } from "./vm-errors.ts";
 import type { VmStore } from "./vm-store.ts";
 
@@ -31,6 +32,8 @@ export class VmSnapshots {
   readonly #options: VmSnapshotsOptions;
   /** Names of snapshots under way: two at once cannot have one name. */
   readonly #taking = new Set<string>();
+  /** By id: what a VM is being brought up from is deleted after that. */
+  readonly #locks = new Map<string, SharedLock>();
 
   constructor(options: VmSnapshotsOptions) {
     this.#options = options;
@@ -80,13 +83,14 @@ export class VmSnapshots {
     request: { name?: string | undefined; diskMib?: number | undefined },
     options: WorkOptions = {},
   ): Promise<Vm> {
-    const { manifest } = await this.#find(nameOrId);
-    return this.#options.vms.createFrom(manifest, { ...request, snapshot: manifest.id }, options);
+    return this.#using(nameOrId, ({ manifest }) =>
+      this.#options.vms.createFrom(manifest, { ...request, snapshot: manifest.id }, options),
+    );
   }
 
   /** The snapshot's VM, as it was then. */
   async restore(nameOrId: string, options: WorkOptions = {}): Promise<Vm> {
-    return this.#options.vms.restoreTo(await this.#find(nameOrId), options);
+    return this.#using(nameOrId, (saved) => this.#options.vms.restoreTo(saved, options));
   }
 
   /** A second VM that goes on where a running one stands, by a snapshot that is gone afterwards. */
@@ -110,6 +114,7 @@ export class VmSnapshots {
     }
   }
 
+  /** Waits for those that are brought up from it. */
   async delete(nameOrId: string): Promise<Pick<Snapshot, "id" | "name">> {
     const { snapshots, driver } = this.#options;
     const found = await this.#look(nameOrId);
@@ -120,9 +125,26 @@ export class VmSnapshots {
       await snapshots.delete(id);
       return { id, name: name ?? id };
     }
-    driver.release(found.manifest.memory.sha256);
-    await snapshots.delete(found.manifest.id);
+    const { id, memory } = found.manifest;
+    await this.#lock(id).alone(async () => {
+      await this.#look(id);
+      driver.release(memory.sha256);
+      await snapshots.delete(id);
+    });
+    this.#locks.delete(id);
     return toSnapshot(found);
+  }
+
+  /** Throws SNAPSHOT_NOT_FOUND, also when it is deleted before its turn comes. */
+  async #using<T>(nameOrId: string, work: (saved: Saved) => Promise<T>): Promise<T> {
+    const { id } = (await this.#find(nameOrId)).manifest;
+    return this.#lock(id).share(async () => work(await this.#find(id)));
+  }
+
+  #lock(id: string): SharedLock {
+    const lock = this.#locks.get(id) ?? new SharedLock();
+    this.#locks.set(id, lock);
+    return lock;
   }
 
   async #take(vm: string, options: WorkOptions & { name?: string }): Promise<Saved> {

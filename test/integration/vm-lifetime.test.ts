@@ -89,6 +89,17 @@ test("a policy may be given and taken away later", async () => {
 
 // --- lifetime ---
 
+test("a VM that is stopped with its daemon comes back with the next one if it is always wanted", async () => {
+  const policies = { always: "always", once: "never", failing: "on-failure" } as const;
+  for (const [name, policy] of Object.entries(policies)) await service.create(name, { restart: { policy } });
+  for (const name of Object.keys(policies)) await service.vms.stop(name, 0, { staysWanted: true });
+  await service.create("by-hand", { restart: { policy: "always" } });
+  await service.vms.stop("by-hand", 0);
+  await service.restart();
+  await waitFor(() => service.vms.get("always").state === "running");
+  for (const name of ["once", "failing", "by-hand"]) assert.equal(service.vms.get(name).state, "stopped", name);
+});
+
 test("a VM whose lifetime is over is stopped, and nothing of it is lost; one may be told to go with it", async () => {
   await service.create("kept", { maxLifetimeMs: 1000, restart: { policy: "always" } });
   await service.create("gone", { maxLifetimeMs: 1000, onExpiry: "delete" });

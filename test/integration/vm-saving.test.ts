@@ -320,6 +320,25 @@ test("one that is not whole is listed nowhere, called so by its name, and can be
   assert.deepEqual(entries(service.paths.snapshots), []);
 });
 
+test("a snapshot is deleted once, after those that are brought up from it; who comes later does not find it", async () => {
+  await service.create("one");
+  await service.snapshots.create("one", "warm");
+  const forks = ["two", "three", "four", "five"];
+  const outcomes = await Promise.allSettled([
+    ...forks.map((name) => service.snapshots.fork("warm", { name })),
+    service.snapshots.restore("warm"),
+    service.snapshots.delete("warm"),
+    service.snapshots.delete("warm"),
+  ]);
+  const codes = outcomes.map((outcome) => (outcome.status === "fulfilled" ? "done" : outcome.reason.code));
+  for (const code of codes) assert.match(code, /^(done|SNAPSHOT_NOT_FOUND)$/);
+  assert.equal(codes.slice(-2).filter((code) => code === "done").length, 1, "one deletion");
+  assert.deepEqual(entries(service.paths.snapshots), []);
+  const there = service.vms.list().filter(({ state }) => state === "running");
+  const made = forks.filter((_, index) => codes[index] === "done");
+  assert.deepEqual(there.map(({ name }) => name).sort(), ["one", ...made].sort());
+});
+
 test("a snapshot that is deleted while VMs run from it takes nothing from them", async () => {
   await service.create("one");
   await service.snapshots.create("one", "warm");

@@ -102,7 +102,10 @@ export function addDaemonCommands(program: Command): void {
       "Stop the daemon. It takes no new work, waits for what is under way, and ends. VMs go on, and the next daemon finds them; commands that still run through it (run, vm exec) are cut off then.",
     )
     .option("--drain <time>", "how long requests under way may take (default: 5s)")
-    .option("--vms <what>", "keep, suspend or stop: what becomes of running VMs (default: keep)")
+    .option(
+      "--vms <what>",
+      "keep, suspend or stop: what becomes of running VMs (default: keep); one that is made with --restart always is started again by the next daemon",
+    )
     .action(async (options: { drain?: string; vms?: string }) => {
       refuseRemote("stop");
       const paths = resolvePaths();
