@@ -394,9 +394,9 @@ describe("what tools tell of VMs and of the host", () => {
   });
 
   test("events are read on from where one stopped", async () => {
-    const first = await call("vm_events", {});
+    const first = await call("event_list", {});
     assert.deepEqual([first.data.next_index, (first.data.events as unknown[]).length], [2, 2]);
-    const next = await call("vm_events", { after_index: 2 });
+    const next = await call("event_list", { after_index: 2 });
     assert.deepEqual([next.data.next_index, next.data.events], [2, []]);
   });
 

@@ -23,7 +23,7 @@ test("a VM's console, history, figures and end are told", async () => {
   const { data } = await call("vm_get", { vm: "web" });
   assert.deepEqual([data.labels, data.restart], [{ team: "a" }, "on-failure"]);
   assert.ok(((await call("vm_logs", { vm: "web" })).data.lines as string[]).length > 0);
-  const events = (await call("vm_events", { vm: "web" })).data.events as { kind: string; index: number }[];
+  const events = (await call("event_list", { vm: "web" })).data.events as { kind: string; index: number }[];
   assert.equal(events[0]?.kind, "created");
   const stats = (await call("vm_stats", { vm: "web" })).data;
   assert.ok(Number(stats.memory_available_bytes) > 0 && Number(stats.host_memory_bytes) > 0, JSON.stringify(stats));

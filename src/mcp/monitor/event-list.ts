@@ -2,9 +2,9 @@ import { z } from "zod";
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 
-export const vmEvents = defineTool({
-  name: "vm_events",
-  title: "Read the history of VMs",
+export const eventList = defineTool({
+  name: "event_list",
+  title: "List events",
   description:
     "Reads what has happened to VMs (created, started, crashed, restored …), the oldest first; call again with next_index for what comes after.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
