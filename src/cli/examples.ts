@@ -72,6 +72,8 @@ export const EXAMPLES: Record<string, string[]> = {
   "workspace detach": ["firebreak workspace detach web"],
   "workspace backups": ["firebreak workspace backups", "firebreak workspace backups --json"],
   "workspace restore": ["firebreak workspace restore b20260101120000-1a2b3c"],
+  "host info": ["firebreak host info"],
+  "host usage": ["firebreak host usage", "firebreak host usage --json"],
   "template list": ["firebreak template list"],
   "template get": ["firebreak template get d50fd62c90b1f5b4"],
   "template prune": ["firebreak template prune", "firebreak template prune --all"],

@@ -43,6 +43,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
   "mcp-bridge": async () => (await import("./commands/mcp-bridge.ts")).addMcpBridge,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
+  host: async () => (await import("./commands/host/index.ts")).addHostCommands,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
   completion: async () => (await import("./commands/completion.ts")).addCompletion,
 };

@@ -57,6 +57,10 @@ test("the host, its kernels and what is used of it are told", async () => {
   const used = (await call("usage", {})).data;
   assert.deepEqual([used.vms, used.states], [1, { stopped: 1 }]);
   assert.ok(Number(used.template_bytes) > 0 && Number(used.image_bytes) > 0);
+  const onCommandLine = await fixture.json<{ vms: number; templateBytes: number }>("host", "usage");
+  assert.deepEqual([onCommandLine.vms, onCommandLine.templateBytes], [1, used.template_bytes]);
+  assert.match((await fixture.cli(["host", "usage"])).stdout, /^vms +1, 1 stopped$/m);
+  assert.match((await fixture.cli(["host", "info"])).stdout, new RegExp(`^cpus +${host.cpus} \\(`, "m"));
   const kernels = (await call("kernel_list", {})).data.kernels as { kernel: string; current: boolean }[];
   const current = kernels.find((kernel) => kernel.current);
   assert.equal((await call("kernel_verify", {})).data.kernel, current?.kernel);

@@ -1,8 +1,6 @@
 import { z } from "zod";
-import { VM_STATES } from "../../contract/vm.ts";
+import { readUsage } from "../../client/usage.ts";
 import { defineTool } from "../tool.ts";
-
-const MIB = 1024 * 1024;
 
 export const usage = defineTool({
   name: "usage",
@@ -25,41 +23,22 @@ export const usage = defineTool({
     template_bytes: z.number(),
   }),
   handler: async (_args, { client, signal }) => {
-    const [vms, images, snapshots, templates] = await Promise.all([
-      client.vmList({ signal }),
-      client.imageList({ signal }),
-      client.snapshotList({ signal }),
-      client.templateList({ signal }),
-    ]);
-    const total = { hostMemory: 0, hostCpuMs: 0, disk: 0 };
-    // One after another: a hundred guests need not all be asked at once.
-    for (const vm of vms) {
-      const stats = await client.vmStats(vm.id, { signal }).catch(() => undefined);
-      total.disk += stats?.drive.allocatedBytes ?? 0;
-      total.hostMemory += stats?.vmm?.rssBytes ?? 0;
-      total.hostCpuMs += stats?.vmm?.cpuMs ?? 0;
-    }
-    const active = vms.filter(({ state }) => state === "running" || state === "paused");
-    const counts = VM_STATES.map((state) => [state, vms.filter((vm) => vm.state === state).length] as const);
+    const total = await readUsage(client, { signal });
     const structured = {
-      vms: vms.length,
-      states: Object.fromEntries(counts.filter(([, count]) => count > 0)),
-      cpus: sum(active, ({ cpus }) => cpus),
-      memory_bytes: sum(active, ({ memoryMib }) => memoryMib * MIB),
-      host_memory_bytes: total.hostMemory,
+      vms: total.vms,
+      states: total.states,
+      cpus: total.cpus,
+      memory_bytes: total.memoryBytes,
+      host_memory_bytes: total.hostMemoryBytes,
       host_cpu_ms: total.hostCpuMs,
-      vm_disk_bytes: total.disk,
-      image_bytes: sum(images, ({ sizeBytes }) => sizeBytes),
-      snapshot_bytes: sum(snapshots, ({ sizeBytes }) => sizeBytes),
-      template_bytes: sum(templates, ({ sizeBytes }) => sizeBytes),
+      vm_disk_bytes: total.vmDiskBytes,
+      image_bytes: total.imageBytes,
+      snapshot_bytes: total.snapshotBytes,
+      template_bytes: total.templateBytes,
     };
     const text = Object.entries(structured).map(
       ([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`,
     );
-    return { structured, facts: [`${vms.length} VM${vms.length === 1 ? "" : "s"}`], text: text.join("\n") };
+    return { structured, facts: [`${total.vms} VM${total.vms === 1 ? "" : "s"}`], text: text.join("\n") };
   },
 });
-
-function sum<T>(entries: readonly T[], value: (entry: T) => number): number {
-  return entries.reduce((total, entry) => total + value(entry), 0);
-}
