@@ -74,6 +74,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "workspace restore": ["firebreak workspace restore b20260101120000-1a2b3c"],
   "host info": ["firebreak host info"],
   "host usage": ["firebreak host usage", "firebreak host usage --json"],
+  "template create": ["firebreak template create --memory 1G --cpus 2"],
   "template list": ["firebreak template list"],
   "template get": ["firebreak template get d50fd62c90b1f5b4"],
   "template prune": ["firebreak template prune", "firebreak template prune --all"],

@@ -20,7 +20,7 @@ import type {
 import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
-import type { ForkRequest, Snapshot, SnapshotDetails, Template } from "../contract/snapshot.ts";
+import type { ForkRequest, Snapshot, SnapshotDetails, Template, TemplateCreate } from "../contract/snapshot.ts";
 import type { ExecRequest, PlanRequest, Vm, VmPlan, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
 import type {
   Workspace,
@@ -333,6 +333,11 @@ export class DaemonClient {
 
   async templateList(options: CallOptions = {}): Promise<Template[]> {
     return (await this.#http.json<{ templates: Template[] }>("GET", "/v1/templates", options)).templates;
+  }
+
+  /** The template of a kind of VM; made when there is none. */
+  templateCreate(kind: TemplateCreate, options: CallOptions = {}): Promise<Template> {
+    return this.#http.lines("POST", "/v1/templates", kind, options);
   }
 
   /** Deletes the templates that are of no use any more, or all. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema } from "./vm.ts";
+import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema, vmCreateSchema } from "./vm.ts";
 
 /** The HTTP API's snapshot and template resources. */
 
@@ -46,6 +46,17 @@ export const templateSchema = savedSchema.extend({
     .describe("made of an image, kernel, agent or VMM that is not in use any more: no VM is forked from it again"),
 });
 export type Template = z.infer<typeof templateSchema>;
+
+/** The kind of VM that a template is for. */
+export const templateCreateSchema = vmCreateSchema.pick({
+  image: true,
+  memoryMib: true,
+  cpus: true,
+  diskMib: true,
+  accel: true,
+});
+export type TemplateCreate = z.input<typeof templateCreateSchema>;
+export type TemplateCreateParsed = z.output<typeof templateCreateSchema>;
 
 export const snapshotCreateSchema = z.strictObject({ name: nameSchema.optional() });
 

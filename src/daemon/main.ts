@@ -21,7 +21,7 @@ import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/path
 import { findProgram } from "../platform/process.ts";
 import { removeFolder } from "../platform/remove-folder.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
-import { Templates } from "../snapshots/templates.ts";
+import { Templates, toTemplate } from "../snapshots/templates.ts";
 import { SqliteArtifactStore } from "../store/artifacts.ts";
 import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
@@ -199,6 +199,16 @@ async function main(): Promise<void> {
     artifacts,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
+      create: async ({ image, accel, ...size }, options) => {
+        const kernel = await source.resolveKernel(options);
+        const spec = {
+          ...size,
+          kernel,
+          image: await source.resolveImage(image, options),
+          accel: (await driver.chooseAccel(accel, kernel, options.signal)).accel,
+        };
+        return toTemplate(await templates.ensure(spec, options), false);
+      },
       get: (id) => templates.get(id, (manifest) => source.templateSpec(manifest)),
       delete: (id) => templates.delete(id),
       prune: (all) => templates.prune(all, (manifest) => source.templateSpec(manifest)),

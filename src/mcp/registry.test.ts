@@ -223,8 +223,10 @@ describe("snapshots, forks and states", () => {
     assert.equal((await call("forward_create", { ...open, host_address: "127.0.0.2" })).isError, false);
   });
 
-  test("a template is shown and deleted", async () => {
+  test("a template is made ahead, shown and deleted", async () => {
     const call = caller(createFakeVmClient());
+    assert.deepEqual((await call("template_create", { memory_mib: 1024 })).data.memory_mib, 1024);
+    assert.equal((await call("template_create", { memory_mib: 1 })).data.code, "INVALID_ARGUMENT");
     assert.match((await call("template_get", { template: "b" })).text, /^\[firebreak · template b · stale\]/);
     assert.equal((await call("template_delete", { template: "b" })).data.code, "CONFIRMATION_REQUIRED");
     assert.deepEqual((await confirmed(call, "template_delete", { template: "b" })).data, {

@@ -48,6 +48,7 @@ export interface VmClient
     | "artifactRead"
     | "artifactDelete"
     | "templateList"
+    | "templateCreate"
     | "templateGet"
     | "templateDelete"
     | "templatePrune"

@@ -338,7 +338,8 @@ function runtimeName(id: string): string {
   return `t${id.slice(0, 11)}`;
 }
 
-function toTemplate({ manifest }: Saved, isStale: boolean): Template {
+/** A template as the API shows it. */
+export function toTemplate({ manifest }: Saved, isStale: boolean): Template {
   const { machine, overlay } = manifest;
   return {
     id: manifest.id,

@@ -309,6 +309,13 @@ test("a template is made once for all who ask, another for each other input; wha
       await create(`other-${index}`, more, other);
       assert.equal(made(), 2 + index, JSON.stringify(more));
     }
+    // Ahead of its first VM; of a kind that there is, it is that.
+    const ahead = await other.json<Template>("template", "create", "--memory", "288");
+    const known = await other.json<Template>("template", "create", "--memory", "288");
+    assert.deepEqual([ahead.memoryMib, known.id, made()], [288, ahead.id, 2 + others.length]);
+    await other.ok("template", "delete", ahead.id);
+    const wrong = await other.cli(["template", "create", "--image", "none"]);
+    assert.match(wrong.stderr, /IMAGE_NOT_FOUND/);
     const all = await listTemplates(other);
     assert.equal(all.length, 1 + others.length);
     assert.deepEqual(
@@ -327,7 +334,7 @@ test("a template is made once for all who ask, another for each other input; wha
     appendFileSync(agent, "\0");
     assert.ok((await listTemplates(other)).every((template) => template.isStale));
     await create("new-agent", {}, other);
-    assert.equal(made(), 2 + others.length);
+    assert.equal(made(), 3 + others.length);
     const route = "/v1/templates/prune";
     const { pruned } = await callDaemon<{ pruned: Template[] }>(other.paths.socket, "POST", route, {});
     assert.equal(pruned.length, 1 + others.length);
@@ -337,7 +344,7 @@ test("a template is made once for all who ask, another for each other input; wha
     assert.deepEqual(readdirSync(other.paths.templates), [left[0]?.id]);
     assert.equal(await sh("a", "hostname", other), "a", "a fork does not depend on its template any more");
     await create("again", {}, other);
-    assert.equal(made(), 2 + others.length, "what was not stale is still of use");
+    assert.equal(made(), 3 + others.length, "what was not stale is still of use");
   } finally {
     await other.close();
     rmSync(scratch, { recursive: true, force: true });

@@ -222,6 +222,11 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       return { deleted: forward.id };
     },
     templateList: async () => fake.templates,
+    templateCreate: async ({ memoryMib = 512 }) => {
+      const made = { ...(fake.templates[0] as Template), id: "c", memoryMib };
+      fake.templates.push(made);
+      return made;
+    },
     templateGet: async (id) => findTemplate(id),
     templateDelete: async (id) => {
       const template = findTemplate(id);

@@ -1,15 +1,20 @@
 import type { Command } from "commander";
 import type { ForwardCreate } from "../../contract/forward.ts";
+import type { TemplateCreate } from "../../contract/snapshot.ts";
 import type { ExpiryAction, VmCreate } from "../../contract/vm.ts";
 import { parseForward } from "../forward-spec.ts";
 import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart, parseVolume } from "../parse.ts";
 
-export interface VmOptionValues {
+/** What VMs that are forked from one template have in common. */
+export interface KindOptionValues {
   image?: string;
   memory?: string;
   cpus?: string;
   disk?: string;
   accel?: string;
+}
+
+export interface VmOptionValues extends KindOptionValues {
   env?: string[];
   cold?: boolean;
   volume?: string[];
@@ -22,14 +27,19 @@ export interface VmOptionValues {
   publish?: string[];
 }
 
-/** The options that say what a VM is made of. */
-export function addVmOptions(command: Command): Command {
+/** The options that say of which kind a VM is. */
+export function addKindOptions(command: Command): Command {
   return command
     .option("-i, --image <name>", "image to boot (default: debian)")
     .option("-m, --memory <size>", "memory, such as 512 (MiB) or 2G (default: 512)")
     .option("-c, --cpus <n>", "virtual CPUs (default: 1)")
     .option("-d, --disk <size>", "size of the writable disk, such as 4G (default: 2048)")
-    .option("--accel <kind>", "auto, kvm or tcg (default: auto)")
+    .option("--accel <kind>", "auto, kvm or tcg (default: auto)");
+}
+
+/** The options that say what a VM is made of. */
+export function addVmOptions(command: Command): Command {
+  return addKindOptions(command)
     .option(
       "-e, --env <name=value>",
       "environment of every command; NAME alone passes this shell's value on (repeatable)",
@@ -71,13 +81,19 @@ export function toPublish(options: VmOptionValues): { publish?: ForwardCreate[] 
   return publish.length === 0 ? {} : { publish };
 }
 
-export function toVmCreate(options: VmOptionValues): VmCreate {
+export function toKind(options: KindOptionValues): TemplateCreate {
   return {
     ...(options.image === undefined ? {} : { image: options.image }),
     ...(options.memory === undefined ? {} : { memoryMib: parseMib("--memory", options.memory) }),
     ...(options.cpus === undefined ? {} : { cpus: parseCount("--cpus", options.cpus) }),
     ...(options.disk === undefined ? {} : { diskMib: parseMib("--disk", options.disk) }),
     ...(options.accel === undefined ? {} : { accel: options.accel as "auto" }),
+  };
+}
+
+export function toVmCreate(options: VmOptionValues): VmCreate {
+  return {
+    ...toKind(options),
     ...(options.cold === undefined ? {} : { cold: options.cold }),
     ...(options.idleTimeout === undefined
       ? {}

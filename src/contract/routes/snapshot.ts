@@ -5,6 +5,7 @@ import {
   snapshotCreateSchema,
   snapshotDetailsSchema,
   snapshotSchema,
+  templateCreateSchema,
   templateSchema,
 } from "../snapshot.ts";
 import { vmSchema } from "../vm.ts";
@@ -67,6 +68,13 @@ export const snapshotRoutes: Route[] = [
     path: "/v1/templates/:id",
     summary: "One template",
     answer: json(templateSchema),
+  },
+  {
+    method: "POST",
+    path: "/v1/templates",
+    summary: "Makes the template of a kind of VM, where there is none",
+    body: jsonBody(templateCreateSchema),
+    answer: lines(templateSchema),
   },
   {
     method: "POST",

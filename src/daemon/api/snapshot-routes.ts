@@ -1,4 +1,12 @@
-import { forkSchema, pruneSchema, snapshotCreateSchema, type Template } from "../../contract/snapshot.ts";
+import {
+  forkSchema,
+  pruneSchema,
+  snapshotCreateSchema,
+  type Template,
+  type TemplateCreateParsed,
+  templateCreateSchema,
+} from "../../contract/snapshot.ts";
+import type { WorkOptions } from "../../vms/ports.ts";
 import type { VmService } from "../../vms/service.ts";
 import type { VmSnapshots } from "../../vms/snapshots.ts";
 import { type Api, readJson } from "./context.ts";
@@ -9,6 +17,7 @@ export interface SnapshotDeps {
   snapshots: VmSnapshots;
   templates: {
     list: () => Promise<Template[]>;
+    create: (kind: TemplateCreateParsed, options: WorkOptions) => Promise<Template>;
     /** Throws TEMPLATE_NOT_FOUND. */
     get: (id: string) => Promise<Template>;
     delete: (id: string) => Promise<void>;
@@ -54,6 +63,10 @@ export function addSnapshotRoutes(api: Api, { vms, snapshots, templates }: Snaps
   });
   api.get("/v1/templates", async (context) => context.json({ templates: await templates.list() }));
   api.get("/v1/templates/:id", async (context) => context.json(await templates.get(context.req.param("id"))));
+  api.post("/v1/templates", async (context) => {
+    const kind = parseRequest(templateCreateSchema, await readJson(context));
+    return answerProgress(context, (options) => templates.create(kind, options));
+  });
   api.post("/v1/templates/prune", async (context) => {
     const { all } = parseRequest(pruneSchema, await readJson(context));
     return context.json({ pruned: await templates.prune(all ?? false) });

@@ -1,40 +1,22 @@
 import { z } from "zod";
 import { mountPathSchema } from "../../contract/mount-path.ts";
 import {
-  DEFAULTS,
   envSchema,
-  MAX_CPUS,
-  MAX_DISK_MIB,
   MAX_IDLE_TIMEOUT_MS,
-  MAX_MEMORY_MIB,
-  MIN_DISK_MIB,
   MIN_IDLE_TIMEOUT_MS,
-  MIN_MEMORY_MIB,
   nameSchema,
   type VmCreate,
   vmCreateSchema,
 } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { defineTool } from "../tool.ts";
+import { kindArguments, toKind } from "./kind.ts";
 import { limitArguments, toLimits } from "./limits.ts";
 import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
 
 const inputSchema = z.strictObject({
   name: nameSchema.optional().describe("a-z, 0-9 and '-', at most 63 characters; made up when absent."),
-  image: z.string().min(1).max(200).optional().describe(`Image to boot (default: ${DEFAULTS.image}).`),
-  memory_mib: z
-    .int()
-    .min(MIN_MEMORY_MIB)
-    .max(MAX_MEMORY_MIB)
-    .optional()
-    .describe(`Memory, MiB (default: ${DEFAULTS.memoryMib}).`),
-  cpus: z.int().min(1).max(MAX_CPUS).optional().describe(`Virtual CPUs (default: ${DEFAULTS.cpus}).`),
-  disk_mib: z
-    .int()
-    .min(MIN_DISK_MIB)
-    .max(MAX_DISK_MIB)
-    .optional()
-    .describe(`Writable disk, MiB (default: ${DEFAULTS.diskMib}).`),
+  ...kindArguments,
   env: envSchema.optional().describe("Environment of every command in the VM."),
   idle_timeout_seconds: z
     .int()
@@ -99,10 +81,7 @@ function toVolume(args: { volume: string; path: string; read_only?: boolean | un
 function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
   return {
     ...(args.name === undefined ? {} : { name: args.name }),
-    ...(args.image === undefined ? {} : { image: args.image }),
-    ...(args.memory_mib === undefined ? {} : { memoryMib: args.memory_mib }),
-    ...(args.cpus === undefined ? {} : { cpus: args.cpus }),
-    ...(args.disk_mib === undefined ? {} : { diskMib: args.disk_mib }),
+    ...toKind(args),
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
