@@ -8,7 +8,7 @@ import { type CallToolResult, Client, type ClientOptions } from "@modelcontextpr
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { TOOLS } from "../../src/mcp/registry.ts";
 import { FAILURE_KEY } from "../../src/mcp/result.ts";
-import { DEFAULT_TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
+import { DEFAULT_TOOLSETS, TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
 let fixture: DaemonFixture;
@@ -451,7 +451,10 @@ describe("raw JSON-RPC on stdin", () => {
       const listed = messages.find(({ id }) => id === 2)?.result as { tools: { name: string }[] };
       return listed.tools.map(({ name }) => name);
     };
-    assert.deepEqual(await namesOf({ FIREBREAK_TOOLSETS: "template" }), ["template_list", "template_prune"]);
+    assert.deepEqual(
+      await namesOf({ FIREBREAK_TOOLSETS: "template" }),
+      TOOLSETS.template.map(({ name }) => name),
+    );
     const all = await namesOf({ FIREBREAK_TOOLSETS: "all" });
     assert.ok(all.includes("template_list") && all.includes("run_command"));
     const refused = await fixture.cli(["serve", "mcp", "--toolsets", "vm,snapshto"]);

@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import type { Client } from "@modelcontextprotocol/client";
 import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
+import { TOOLSETS } from "../../src/mcp/toolsets.ts";
 import { createFakeVmClient, type FakeVmClient } from "../support/fake-vm-client.ts";
 import { ERAS, type HttpMcp, serveHttpMcp } from "../support/mcp-http.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -127,7 +128,9 @@ for (const { era, options } of ERAS) {
           mcp.url.search = "";
         }
       };
-      assert.deepEqual(await asking("?toolsets=template"), ["template_list", "template_prune"]);
+      const names = TOOLSETS.template.map(({ name }) => name);
+      assert.ok(names.length > 1);
+      assert.deepEqual(await asking("?toolsets=template"), names);
     });
 
     test("hears of progress", async () => {
