@@ -29,7 +29,7 @@ export const imageImport = defineTool({
     return {
       structured: toImageView(image),
       vm,
-      facts: [`image ${image.name}`, "imported"],
+      facts: [`image ${name}`, "imported"],
       text: describeImage(image),
     };
   },
