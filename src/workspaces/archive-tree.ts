@@ -5,9 +5,18 @@ import { type ArchiveLimits, readTar, type TarEntry } from "../archive/tar-reade
 import { requireTarget } from "../archive/unpack.ts";
 import type { WorkspaceSkipped } from "../contract/workspace.ts";
 import { throwIfAborted } from "../platform/abort.ts";
-import { givesGitOrders, type IsExcluded, leadsOut } from "./excludes.ts";
+import { type IsExcluded, leadsOut } from "./excludes.ts";
 import type { Staging } from "./staging.ts";
-import { emptyFolder, findNode, folderFor, isSameNode, type TreeFolder, type TreeNode, tidyMode } from "./tree.ts";
+import {
+  emptyFolder,
+  findNode,
+  folderFor,
+  isSameNode,
+  setNode,
+  type TreeFolder,
+  type TreeNode,
+  tidyMode,
+} from "./tree.ts";
 
 export interface ArchiveTree {
   root: TreeFolder;
@@ -21,7 +30,7 @@ export interface ArchiveTreeOptions {
   limits: ArchiveLimits;
   /** What was common before: that is trusted to be as it was. */
   base: TreeFolder;
-  /** A guest's: links that lead out and what git takes orders from are left out. */
+  /** A guest's: links that lead out are left out. */
   isGuests: boolean;
   /** Where content goes that is wanted; nowhere when it is absent. */
   staging?: { place: Staging; isWanted: (path: string, sha256: string) => boolean };
@@ -75,7 +84,6 @@ function whyRefused(entry: TarEntry): string | undefined {
 
 function whyUnwanted(path: string, node: TreeNode): string | undefined {
   if (node.type === "symlink" && leadsOut(path, node.target)) return "a link that leads out of the workspace";
-  if (node.type !== "directory" && givesGitOrders(path)) return "git on this host would take orders from it";
   return undefined;
 }
 
@@ -103,6 +111,13 @@ function put(path: string, node: TreeNode, root: TreeFolder): void {
   // Something in it came before it.
   else if (there.type === "directory" && node.type === "directory") there.mode = node.mode;
   else throw invalidArchive(`two entries are named ${JSON.stringify(path)}`);
+}
+
+/** Puts what was there at the last sync, maybe nothing, in the place of what an archive had. */
+export function takeBack(path: string, why: string, tree: ArchiveTree, before: TreeNode | undefined): void {
+  tree.skipped.push({ path, why });
+  notePartial(path, tree);
+  setNode(tree.root, path, before);
 }
 
 function leaveOut(path: string, why: string, tree: ArchiveTree, base: TreeFolder): void {

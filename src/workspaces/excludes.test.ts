@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isWithin } from "./directory.ts";
-import { createExcludes, givesGitOrders, leadsOut } from "./excludes.ts";
+import { createExcludes, leadsOut } from "./excludes.ts";
 import { planDeletions } from "./guest-apply.ts";
 import { nameCopy } from "./sides.ts";
 
@@ -31,28 +31,6 @@ test("a link leads out by its beginning, or by '..' behind a name that may be a 
     ["l", "."],
   ] as const)
     assert.ok(!leadsOut(path, target), `${path} -> ${target}`);
-});
-
-test("what git takes orders from is known at any depth, and the rest of a repository is not meant", () => {
-  for (const path of [
-    ".git/hooks/pre-commit",
-    ".git/config",
-    "sub/.git/config.worktree",
-    ".git/modules/lib/config",
-    ".git/modules/a/b/hooks/x",
-    "vendor/.git",
-  ])
-    assert.ok(givesGitOrders(path), path);
-  for (const path of [
-    ".git/HEAD",
-    ".git/objects/ab/cd",
-    ".git/index",
-    "config",
-    "git/config",
-    ".gitignore",
-    ".git/configx",
-  ])
-    assert.ok(!givesGitOrders(path), path);
 });
 
 test("a copy has a name of its own that a file system takes", () => {

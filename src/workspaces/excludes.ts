@@ -18,18 +18,6 @@ export function createExcludes(patterns: readonly string[], ignoreFile: string):
 }
 
 /**
- * What git takes orders from: programs that it runs, and settings that name some. A VM that could write them would run things on the host as soon as
- * somebody there says `git status`.
- */
-const GIT_ORDERS = /(?:^|\/)\.git(?:\/modules\/.+)?\/(?:hooks\/.|config(?:\.worktree)?$)/;
-const GIT_ITSELF = /(?:^|\/)\.git$/;
-
-/** Whether a file or link of that path, made or changed by a VM, is kept away from the host. */
-export function givesGitOrders(path: string): boolean {
-  return GIT_ORDERS.test(path) || GIT_ITSELF.test(path);
-}
-
-/**
  * Whether a link can lead out of the workspace. `..` counts only at the beginning, where it is above real directories: behind a name it would be above
  * whatever that name leads to.
  */

@@ -21,6 +21,7 @@ import { readArchiveTree } from "./archive-tree.ts";
 import { Backups } from "./backups.ts";
 import { resolveDirectory } from "./directory.ts";
 import { createExcludes } from "./excludes.ts";
+import { withholdGitOrders } from "./git-orders.ts";
 import { applyToGuest } from "./guest-apply.ts";
 import { openGuestArchive } from "./guest-read.ts";
 import { readIgnoreFile, scanHost } from "./host-scan.ts";
@@ -411,6 +412,7 @@ export class WorkspaceService {
               ...signalOf(options),
               onCount: (count) => onProgress?.({ step: "read", message: `read ${count} files of the VM` }),
             });
+      withholdGitOrders(guest, base, host.root);
       return await work({ directory, tree, isExcluded, host, guest, base });
     } finally {
       await tree.close();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -47,6 +48,35 @@ const same = (): FakeEntry[] => [
   { path: "d/b", content: "1" },
   { path: "own-link", target: outside },
 ];
+
+const HEAD = "ref: refs/heads/main\n";
+/** A repository that has git run a program: before it looks at files, and in each hook. */
+const EVIL: (FakeEntry & { path: string })[] = [
+  { path: "evil/HEAD", content: HEAD },
+  {
+    path: "evil/config",
+    content: "[core]\nrepositoryformatversion = 0\nbare = false\nworktree = .\nfsmonitor = TOUCH\n",
+  },
+  { path: "evil/hooks/pre-commit", content: "#!/bin/sh\nTOUCH\n", mode: 0o755 },
+  { path: "evil/hooks/post-checkout", content: "#!/bin/sh\nTOUCH\n", mode: 0o755 },
+  { path: "evil/objects/x", content: "" },
+  { path: "evil/refs/heads/x", content: "" },
+];
+
+/** As somebody in a shell of this host would say it, with no settings of theirs. */
+function git(...words: string[]): void {
+  const env = {
+    PATH: process.env.PATH,
+    HOME: parent,
+    GIT_CEILING_DIRECTORIES: parent,
+    GIT_AUTHOR_NAME: "a",
+    GIT_AUTHOR_EMAIL: "a@localhost",
+    GIT_COMMITTER_NAME: "a",
+    GIT_COMMITTER_EMAIL: "a@localhost",
+  };
+  const { error } = spawnSync("git", words, { cwd: host, env });
+  if (error !== undefined) throw error;
+}
 
 /** Entries of kinds that the writer does not make: another type flag in an entry's head, with its sum corrected. */
 function withFlag(entry: FakeEntry, flag: string): Buffer {
@@ -101,11 +131,41 @@ test("links that lead out, git's orders, hard links, devices and names that are 
   const report = await pull(archive);
   assert.deepEqual(
     report.skipped.map(({ path: name }) => name),
-    ["hard", "device", "to-etc", "up", "d/sneaky", ".git/hooks/post-checkout", ".git/config", "sub/.git", "f\ufffd"],
+    ["hard", "device", "to-etc", "up", "d/sneaky", "f\ufffd", ".git/hooks/post-checkout", ".git/config", "sub/.git"],
   );
-  assert.deepEqual(Object.keys(readFiles(host)).sort(), ["a", "d", "d/b", "fine", "own-link", "tool"]);
+  const files = Object.entries(readFiles(host)).filter(([, content]) => content !== "/");
+  assert.deepEqual(files.map(([name]) => name).sort(), ["a", "d/b", "fine", "own-link", "tool"]);
   assert.deepEqual(readFiles(outside), { secret: "kept" });
 });
+
+for (const [name, entries] of [
+  ["the folder that it shares with another", [{ path: ".git/commondir", content: "../evil" }]],
+  ["a link to hooks", [{ path: ".git/hooks", target: "../evil/hooks" }]],
+  ["the directory itself as a repository", EVIL.map((entry) => ({ ...entry, path: entry.path.slice("evil/".length) }))],
+  ["a directory in it as a repository", EVIL.map((entry) => ({ ...entry, path: entry.path.replace("evil", "d") }))],
+] satisfies [string, FakeEntry[]][]) {
+  test(`git on this host runs nothing of the VM's: ${name}`, async () => {
+    // Git itself judges: in the last cases, of a directory that is in no repository.
+    if (!name.includes("directory")) git("init", "-q", "--template=");
+    const evil = EVIL.filter(({ path: place }) => place !== "evil/HEAD");
+    await pull(
+      [...same(), ...evil, ...entries].map((entry) =>
+        entry.content === undefined
+          ? entry
+          : { ...entry, content: String(entry.content).replaceAll("TOUCH", `touch ${outside}/evil`) },
+      ),
+    );
+    for (const folder of [host, path.join(host, "d")])
+      for (const command of [
+        ["status"],
+        ["add", "-A"],
+        ["commit", "-q", "--allow-empty", "-m", "x"],
+        ["checkout", "-q", "-b", "y"],
+      ])
+        git("-C", folder, ...command);
+    assert.deepEqual(readFiles(outside), { secret: "kept" });
+  });
+}
 
 test("a file that becomes a link outwards is left as it was", async () => {
   await pull([{ path: "a", target: "/etc/shadow" }, ...same().slice(1)]);
