@@ -1,9 +1,11 @@
 import type { ExpiryAction } from "../contract/vm.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
-import { planRestart } from "./restart.ts";
+import { planRestart, type VmEnd } from "./restart.ts";
 import { IdTimers } from "./timers.ts";
 import type { VmRecord, VmStore } from "./vm-store.ts";
 
+/** After a VM could not be dealt with: what is in the way (a full disk, a workspace's conflict) stays for a while. */
+const EXPIRY_RETRY_MS = 5 * 60_000;
 /** What a guest gets to shut down in when its lifetime is over. */
 const EXPIRY_GRACE_MS = 5_000;
 
@@ -12,7 +14,8 @@ export interface LifetimesOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
   restart: (id: string) => Promise<void>;
   stop: (id: string, graceMs: number) => Promise<void>;
-  suspend: (id: string) => Promise<void>;
+  /** Whatever it is doing: one that cannot be suspended is stopped. */
+  setAside: (id: string) => Promise<void>;
   delete: (id: string) => Promise<void>;
 }
 
@@ -34,12 +37,14 @@ export class Lifetimes {
   }
 
   /** Does with a VM that has ended by itself what its restart policy says. */
-  afterEnd(id: string, isFailure: boolean): void {
+  afterEnd(id: string, end: VmEnd): void {
     const { store } = this.#options;
     const record = store.get(id);
     if (record === undefined) return;
-    const plan = planRestart(record, isFailure, Date.now());
-    if (plan.kind === "give_up") store.addEvent(id, "restart_given_up", { restarts: record.restartCount });
+    const plan = planRestart(record, end);
+    // Nor does the next daemon begin anew.
+    if (plan.kind === "give_up")
+      store.note(id, { isWanted: false }, "restart_given_up", { restarts: record.restartCount });
     if (plan.kind !== "restart") return;
     const { count, delayMs } = plan;
     store.note(id, { restartCount: count }, "restart_scheduled", { count, delayMs });
@@ -66,29 +71,33 @@ export class Lifetimes {
       await this.#options.restart(id);
     } catch (error) {
       this.#options.log("a VM could not be restarted", { id, error: toFirebreakError(error).message });
-      this.afterEnd(id, true);
+      this.afterEnd(id, { isFailure: true, ranMs: 0 });
     }
   }
 
-  /** What becomes of it is in its history before it happens. */
+  /** Its time is over until it has been dealt with: a daemon that dies meanwhile leaves that to the next one. */
   async #expire(id: string): Promise<void> {
     const { store, log } = this.#options;
     const record = store.get(id);
-    if (record === undefined) return;
-    const { onExpiry: action } = record;
+    if (record?.expiresAt === undefined) return;
+    const { onExpiry: action, expiresAt } = record;
     try {
-      store.note(id, { expiresAt: undefined }, "expired", { action });
-      await this.#act(record, action);
+      store.addEvent(id, "expired", { action });
+      await this.#act(id, action);
+      // Whoever has given it more time meanwhile means that.
+      if (store.get(id)?.expiresAt === expiresAt) store.update(id, { expiresAt: undefined });
     } catch (error) {
       const reason = toFirebreakError(error).message;
       log("an expired VM could not be dealt with", { vm: record.name, action, reason });
-      if (store.get(id) !== undefined) store.addEvent(id, "expiry_failed", { action, reason });
+      if (store.get(id) === undefined) return;
+      store.addEvent(id, "expiry_failed", { action, reason });
+      this.#expiries.set(id, EXPIRY_RETRY_MS, () => void this.#expire(id));
     }
   }
 
-  async #act({ id, state }: VmRecord, action: ExpiryAction): Promise<void> {
+  async #act(id: string, action: ExpiryAction): Promise<void> {
     if (action === "delete") await this.#options.delete(id);
     else if (action === "stop") await this.#options.stop(id, EXPIRY_GRACE_MS);
-    else if (state === "running") await this.#options.suspend(id);
+    else await this.#options.setAside(id);
   }
 }

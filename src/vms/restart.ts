@@ -12,16 +12,21 @@ export type RestartPlan =
   | { kind: "give_up" }
   | { kind: "none" };
 
-/** What becomes of a VM that has ended without anybody asking for it. `isFailure`: it did not power itself off. */
+/** How a VM ended without anybody asking for it. */
+export interface VmEnd {
+  /** It did not power itself off. */
+  isFailure: boolean;
+  /** Since it came to run; 0 when it did not come so far. */
+  ranMs: number;
+}
+
 export function planRestart(
-  record: Pick<VmRecord, "restart" | "restartCount" | "startedAt" | "isWanted" | "ephemeral">,
-  isFailure: boolean,
-  endedMs: number,
+  record: Pick<VmRecord, "restart" | "restartCount" | "isWanted" | "ephemeral">,
+  { isFailure, ranMs }: VmEnd,
 ): RestartPlan {
   const { policy, maxRetries } = record.restart;
   const applies = policy === "always" || (policy === "on-failure" && isFailure);
   if (!applies || !record.isWanted || record.ephemeral) return { kind: "none" };
-  const ranMs = record.startedAt === undefined ? 0 : endedMs - Date.parse(record.startedAt);
   const count = ranMs >= HEALTHY_MS ? 0 : record.restartCount;
   if (maxRetries !== undefined && count >= maxRetries) return { kind: "give_up" };
   return { kind: "restart", delayMs: Math.min(FIRST_DELAY_MS * 2 ** count, MAX_DELAY_MS), count: count + 1 };

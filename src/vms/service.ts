@@ -77,7 +77,7 @@ export class VmService {
       log: options.log,
       restart: (id) => this.#restart(id),
       stop: async (id, graceMs) => void (await this.stop(id, graceMs)),
-      suspend: async (id) => void (await this.suspend(id)),
+      setAside: (id) => this.#setAside(id),
       delete: (id) => this.delete(id),
     });
     this.#sources = new Sources(options);
@@ -393,6 +393,14 @@ export class VmService {
     });
   }
 
+  /** Suspends a VM whose time is over, once what is done with it is done; of one that has crashed, what starts it again is called off. */
+  async #setAside(id: string): Promise<void> {
+    const { state } = await this.exclusively(id, async (record) => record);
+    if (state === "paused") await this.resume(id);
+    if (state === "running" || state === "paused") await this.suspend(id);
+    else if (state === "crashed") await this.stop(id, 0);
+  }
+
   async #suspendIdle(id: string): Promise<void> {
     try {
       const useCount = this.#idle.useCount(id);
@@ -492,6 +500,7 @@ export class VmService {
 
   /** Brings the store and the host to agree after a daemon's end: finds VMs again, finishes deletions, names what was lost. */
   async recover(): Promise<void> {
+    const before = new Map(this.#options.store.list().map((record) => [record.id, record]));
     // At once: one whose VMM does not answer is not to keep the others waiting.
     await Promise.all(
       this.#options.store.list().map((record) =>
@@ -510,7 +519,10 @@ export class VmService {
     for (const record of this.#options.store.list()) {
       this.#lifetimes.watch(record);
       if (record.state === "crashed" || record.state === "stopped")
-        this.#lifetimes.afterEnd(record.id, record.state === "crashed");
+        this.#lifetimes.afterEnd(record.id, {
+          isFailure: record.state === "crashed",
+          ranMs: ranFor(before.get(record.id), Date.now()),
+        });
     }
   }
 
@@ -625,7 +637,8 @@ export class VmService {
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
       this.#options.store.update(record.id, { state, reason });
       this.#note(record, state, { reason: reason ?? "the guest powered off" });
-      this.#lifetimes.afterEnd(record.id, state === "crashed");
+      const ranMs = ranFor(current, Date.now());
+      this.#lifetimes.afterEnd(record.id, { isFailure: state === "crashed", ranMs });
     });
   }
 
@@ -650,4 +663,10 @@ export class VmService {
     this.#locks.set(id, mutex);
     return mutex;
   }
+}
+
+/** How long a VM that counts as running has been running; when it ended is not known better. */
+function ranFor(record: VmRecord | undefined, nowMs: number): number {
+  const isRunning = record?.state === "running" || record?.state === "paused";
+  return isRunning && record.startedAt !== undefined ? nowMs - Date.parse(record.startedAt) : 0;
 }

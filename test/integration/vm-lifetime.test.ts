@@ -60,7 +60,19 @@ test("a VM that cannot be started again is tried as often as its policy says, an
   assert.equal(kinds("one").filter((kind) => kind === "restart_scheduled").length, 2);
   assert.deepEqual(service.vms.events({ vm: "one" }).at(-1)?.data, { restarts: 2 });
   service.driver.startError = undefined;
+  await service.restart();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.equal(service.vms.get("one").state, "crashed", "the next daemon does not begin anew");
   assert.equal((await service.vms.start("one")).restartCount, 0, "a start by hand begins anew");
+});
+
+test("what a VM has run before it ended counts once: a row of failed starts is one, however long ago that was", async () => {
+  await service.create("one", { restart: { policy: "on-failure", maxRetries: 1 } });
+  service.store.update(record("one").id, { startedAt: new Date(Date.now() - 3_600_000).toISOString() });
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  crash("one");
+  await waitFor(() => kinds("one").includes("restart_given_up"));
+  assert.equal(kinds("one").filter((kind) => kind === "restart_scheduled").length, 1);
 });
 
 test("what crashed while no daemon ran, or was to be restarted by one that ended, is restarted by the next", async () => {
@@ -109,7 +121,7 @@ test("a VM whose lifetime is over is stopped, and nothing of it is lost; one may
   await waitFor(() => service.vms.get("kept").state === "stopped");
   await waitFor(() => service.vms.get("aside").state === "suspended");
   assert.ok(kinds("kept").includes("expired"));
-  assert.equal(service.vms.get("kept").expiresAt, undefined);
+  await waitFor(() => service.vms.get("kept").expiresAt === undefined);
   assert.deepEqual(kinds(goneId).slice(-3), ["expired", "deleting", "deleted"], "its history is there still");
   assert.equal((await service.vms.start("kept")).state, "running");
 });
@@ -121,6 +133,40 @@ test("a lifetime goes on over daemons: one that was over while none ran ends wit
   assert.equal(record("one").state, "running");
   await service.restart();
   await waitFor(() => service.vms.get("one").state === "stopped");
+});
+
+test("a VM whose time to be suspended comes while it is paused, starting or crashed is set aside all the same", async () => {
+  const expiring: VmCreate = { maxLifetimeMs: 1000, onExpiry: "suspend" };
+  await service.create("paused", expiring);
+  await service.vms.pause("paused");
+  await service.create("crashed", { ...expiring, ...always });
+  service.driver.startError = new FirebreakError("VMM_START_FAILED", "no");
+  crash("crashed");
+  await waitFor(() => kinds("crashed").includes("restart_scheduled"));
+  await waitFor(() => service.vms.get("crashed").state === "stopped");
+  await waitFor(() => service.vms.get("paused").state === "suspended");
+  service.driver.startError = undefined;
+  const gate = Promise.withResolvers<void>();
+  service.driver.startGate = gate.promise;
+  const starting = service.create("starting", expiring);
+  await waitFor(() => kinds("starting").includes("expired"));
+  gate.resolve();
+  await starting;
+  await waitFor(() => service.vms.get("starting").state === "suspended");
+  for (const name of ["paused", "crashed", "starting"]) {
+    await waitFor(() => service.vms.get(name).expiresAt === undefined);
+    assert.equal(kinds(name).includes("expiry_failed"), false, name);
+  }
+});
+
+test("a VM that cannot be suspended when its time is over has its time over still", async () => {
+  await service.create("one", { maxLifetimeMs: 1000, onExpiry: "suspend" });
+  service.driver.saveError = new FirebreakError("HOST_DISK_FULL", "full");
+  await waitFor(() => kinds("one").includes("expiry_failed"));
+  assert.equal(service.vms.get("one").state, "running");
+  service.driver.saveError = undefined;
+  await service.restart();
+  await waitFor(() => service.vms.get("one").state === "suspended");
 });
 
 test("a lifetime can be made longer, or taken away", async () => {
