@@ -161,12 +161,13 @@ describe("snapshots, forks and states", () => {
     assert.match(taken.text, /^\[vm web · snapshot ready · stood still for 7 ms\]\n/);
     assert.match((await call("snapshot_list", {})).text, /^\[firebreak · 1 snapshot\]\nready: of vm web/);
     assert.deepEqual((await call("snapshot_get", { snapshot: "ready" })).data.ancestors, []);
-    assert.match((await call("snapshot_restore", { snapshot: "ready" })).text, /^\[vm web · restored · running\]/);
+    const restored = await confirmed(call, "snapshot_restore", { snapshot: "ready" });
+    assert.match(restored.text, /^\[vm web · restored · running\]/);
     const forked = await call("snapshot_fork", { snapshot: "ready", name: "two", disk_mib: 4096 });
     assert.deepEqual(forked.data, { vm: "two", state: "running" });
     assert.equal((await call("vm_fork", { vm: "web", name: "three" })).data.vm, "three");
     assert.equal((await confirmed(call, "snapshot_delete", { snapshot: "ready" })).data.deleted, true);
-    const gone = await call("snapshot_restore", { snapshot: "ready" });
+    const gone = await call("snapshot_fork", { snapshot: "ready" });
     assert.deepEqual(
       [gone.data.code, gone.data.hint],
       ["SNAPSHOT_NOT_FOUND", "There is no snapshot; snapshot_create takes one."],

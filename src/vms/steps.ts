@@ -142,6 +142,11 @@ export class VmSteps {
   }
 
   async #createDrive({ record, options }: StepContext): Promise<void> {
+    // An empty one in its place would pass for the VM.
+    if (record.startedAt !== undefined)
+      throw new FirebreakError("VM_STATE_CONFLICT", `the disk of the VM '${record.name}' is gone`, {
+        hint: `Restore a snapshot of it, or delete it: firebreak vm delete ${record.name}`,
+      });
     options.onProgress?.({ step: "drive", message: `formatting a drive of ${record.diskMib} MiB` });
     await this.#options.disk.createOverlay(overlayPath(record, this.#options.paths), record.diskMib);
   }

@@ -358,7 +358,7 @@ for (const { era, vm, options } of ERAS) {
       await run("echo bad > /root/state");
       const forked = await call("snapshot_fork", { snapshot: `${vm}-good`, name: `${vm}-fork` });
       assert.deepEqual(forked.data, { vm: `${vm}-fork`, state: "running" }, forked.text);
-      const restored = await call("snapshot_restore", { snapshot: `${vm}-good` });
+      const restored = await confirmed(call, "snapshot_restore", { snapshot: `${vm}-good` });
       assert.match(restored.text, new RegExp(`^\\[vm ${vm} · restored · running\\]`));
       for (const [name, state] of [
         [vm, "good"],

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { overlayPath } from "../../src/vms/machine.ts";
+import type { VmRecord } from "../../src/vms/vm-store.ts";
 import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -61,6 +63,14 @@ test("a VMM that dies makes its VM crashed, with the reason, and it starts again
   await waitFor(() => service.vms.get("one").state === "crashed");
   assert.match(service.vms.get("one").reason ?? "", /the fake VMM ended/);
   assert.equal((await service.vms.start("one")).state, "running");
+});
+
+test("a VM whose disk is gone is not started with an empty one", async () => {
+  await service.create("one");
+  await service.vms.stop("one", 0);
+  rmSync(overlayPath(service.store.find("one") as VmRecord, service.paths));
+  await assert.rejects(service.vms.start("one"), { message: "the disk of the VM 'one' is gone" });
+  assert.equal(service.vms.get("one").state, "crashed");
 });
 
 test("a new daemon adopts a running VM with its process and its channel", async () => {

@@ -1,4 +1,4 @@
-//! A tree to tar. Symlinks stay symlinks. Devices, FIFOs and sockets are left out, unless the archive is to be whole.
+//! A tree to tar. Symlinks stay symlinks. Sockets are left out, for which tar has no kind.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -21,7 +21,7 @@ struct Packing<'a> {
     whole: Option<Whole>,
 }
 
-/// An archive that a file system can be made of again: with hard links, devices and capabilities, without what is mounted in it.
+/// An archive that a file system can be made of again: with hard links and capabilities, without what is mounted in it.
 struct Whole {
     device: u64,
     /// The first name of each file that has several.
@@ -110,7 +110,8 @@ impl Packing<'_> {
             header.set_entry_type(EntryType::Symlink);
             self.builder
                 .append_link(&mut header, relative, fs::read_link(full)?)
-        } else if self.whole.is_some() && !kind.is_socket() {
+        } else if !kind.is_socket() {
+            // Whoever does not make them can say what is left out.
             header.set_entry_type(if kind.is_fifo() {
                 EntryType::Fifo
             } else if kind.is_block_device() {

@@ -299,7 +299,7 @@ async fn an_archive_goes_there_and_back() {
 }
 
 #[tokio::test]
-async fn a_whole_archive_has_links_and_pipes_and_another_has_not() {
+async fn a_whole_archive_has_links_and_another_has_not_and_both_have_pipes() {
     let agent = Agent::start("whole");
     let client = agent.attach().await;
     let from = agent.path("from");
@@ -341,7 +341,8 @@ async fn a_whole_archive_has_links_and_pipes_and_another_has_not() {
         [
             entry("a", Regular, 7),
             entry("b", Directory, 0),
-            entry("b/again", Regular, 7)
+            entry("b/again", Regular, 7),
+            entry("pipe", Fifo, 0)
         ]
     );
 }

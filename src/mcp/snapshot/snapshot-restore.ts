@@ -7,18 +7,18 @@ export const snapshotRestore = defineTool({
   name: "snapshot_restore",
   title: "Restore a snapshot",
   description:
-    "Brings the VM that a snapshot was taken of back as it was then, with its files, memory and processes. What the VM is now is lost; snapshot_fork makes a new VM instead. A deleted VM is made again.",
+    "Brings the VM that a snapshot was taken of back as it was then, with its files, memory and processes. What the VM is now is lost; snapshot_fork makes a new VM instead. A deleted VM is made again. Needs the confirm_token of a preview.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ snapshot: snapshotArgument }),
   outputSchema: vmStateSchema,
-  plan: async (args, { client, signal }) => {
+  confirm: async (args, { client, signal }) => {
     const snapshot = await client.snapshotGet(args.snapshot, { signal });
     const steps = [
       `end_vmm: end the VM '${snapshot.vm.name}' as it is now, if there is one; what it is now is lost`,
       "copy_drive: give it the snapshot's disk",
       "restore_vmm: bring up the saved machine",
     ];
-    return { steps, state: snapshot, vm: snapshot.vm.name };
+    return { steps, state: snapshot, pinned: { snapshot: snapshot.id }, vm: snapshot.vm.name };
   },
   handler: async (args, { client, signal, onProgress }) => {
     const vm = await client.snapshotRestore(args.snapshot, { signal, onProgress });
