@@ -13,6 +13,7 @@ const PORTS = [
   "^src/contract/",
   "^src/workspaces/workspace-store\\.ts$",
   "^src/artifacts/artifact-store\\.ts$",
+  "^src/network/egress-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -41,6 +42,7 @@ export const LAYERS = {
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   forwards: [folder("errors"), folder("platform"), folder("guest"), folder("vms"), ...PORTS],
+  network: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   "daemon/api": [
     folder("errors"),
@@ -51,6 +53,7 @@ export const LAYERS = {
     folder("workspaces"),
     folder("forwards"),
     folder("artifacts"),
+    folder("network"),
   ],
   daemon: [
     folder("errors"),
@@ -67,6 +70,7 @@ export const LAYERS = {
     folder("workspaces"),
     folder("forwards"),
     folder("artifacts"),
+    folder("network"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::channel::port::Port;
 use crate::connect::Connections;
 use crate::drives::Drives;
+use crate::egress::Egress;
 use crate::exec::registry::Registry;
 use crate::http::session;
 use crate::init::DriveModules;
@@ -33,6 +34,7 @@ pub struct Agent {
     /// The guest's writable drive; none on a test's host, and for a probe.
     pub overlay: Option<OverlayDrive>,
     pub drives: Drives,
+    pub egress: Rc<Egress>,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
 }
 
@@ -51,6 +53,7 @@ impl Agent {
             connections: Rc::default(),
             overlay,
             drives: Drives::new(modules),
+            egress: Rc::default(),
             shutdown: RefCell::new(Some(sender)),
         });
         Ok((agent, receiver))

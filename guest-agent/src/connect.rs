@@ -156,14 +156,14 @@ impl Target {
     }
 }
 
-enum Socket {
+pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Socket {
     /// Until it has ended in order, dropping it is a reset: what was cut off must not look complete.
-    fn tcp(stream: TcpStream) -> Result<Socket> {
+    pub fn tcp(stream: TcpStream) -> Result<Socket> {
         let _ = stream.set_nodelay(true);
         let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
         Ok(Socket::Tcp(stream))
@@ -233,7 +233,7 @@ impl From<Gone> for Broken {
 }
 
 /// Carries bytes both ways until both directions have ended, each by itself.
-async fn carry(socket: Socket, body: &mut Incoming, out: &mut Outgoing) {
+pub async fn carry(socket: Socket, body: &mut Incoming, out: &mut Outgoing) {
     let is_reset = Cell::new(false);
     let ended = {
         let mut to_guest = Box::pin(to_guest(&socket, body, &is_reset));

@@ -10,6 +10,7 @@ mod asyncfd;
 mod channel;
 mod connect;
 mod drives;
+mod egress;
 mod error;
 mod exec;
 mod ext4;
@@ -70,11 +71,16 @@ fn run_init() -> ! {
 fn boot_and_serve() -> Result<(), error::Error> {
     use error::Context;
     let booted = init::boot()?;
-    let port = Port::open(PORT_PATIENCE).context("open the port to the host")?;
+    let port = Port::open("agent.control", PORT_PATIENCE).context("open the port to the host")?;
     let runtime = make_runtime().context("make the runtime")?;
     LocalSet::new().block_on(&runtime, async {
         let (agent, shutdown) =
             Agent::start(Role::Guest, booted.overlay, booted.modules).context("start the agent")?;
+        // The host's VMM makes both ports at once; a probe has one.
+        egress::start(
+            &agent.egress,
+            Port::open("agent.egress", Duration::ZERO).ok(),
+        );
         tokio::task::spawn_local(agent::serve_port(Rc::clone(&agent), port));
         let grace = shutdown.await.unwrap_or_default();
         init::end_machine(grace, agent.overlay.as_ref()).await;

@@ -15,6 +15,7 @@ const FEATURES: &[&str] = &[
     "files",
     "archive",
     "archive-whole",
+    "egress",
     "stats",
     "personalise",
     "knock",

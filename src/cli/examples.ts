@@ -20,6 +20,13 @@ export const EXAMPLES: Record<string, string[]> = {
   ],
   "vm events": ["firebreak vm events web", "firebreak vm events web --follow"],
   "event list": ["firebreak event list --follow", "firebreak event list --after 120 --json"],
+  "vm policy get": ["firebreak vm policy get web"],
+  "vm policy set": [
+    "firebreak vm policy set web --allow api.github.com --allow registries",
+    "firebreak vm policy set web --network public --deny '*.example.com'",
+    "firebreak vm policy set web --network none",
+  ],
+  "egress log": ["firebreak egress log web", "firebreak egress log --follow --json"],
   "vm plan": ["firebreak vm plan web stopped", "firebreak vm plan web absent --json"],
   "vm pause": ["firebreak vm pause web"],
   "vm resume": ["firebreak vm resume web"],

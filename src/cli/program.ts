@@ -36,6 +36,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   workspace: async () => (await import("./commands/workspace/index.ts")).addWorkspaceCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
+  egress: async () => (await import("./commands/egress/index.ts")).addEgressCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,
@@ -51,7 +52,9 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
 /** The program with the command that `args` begin with; with all where they begin with none, or with one that needs to know them. */
 export async function createProgram(args: string[] = []): Promise<Command> {
   const program = new Command("firebreak")
-    .description("Real machines for AI agents: microVMs that are reached over MCP. What runs in them has no network.")
+    .description(
+      "Real machines for AI agents: microVMs that are reached over MCP. What runs in them reaches what their policy names, and nothing else.",
+    )
     .version(readVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .addOption(new Option("--json", "print results and errors as JSON"))

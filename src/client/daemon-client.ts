@@ -3,6 +3,7 @@ import type { Artifact, ArtifactCreate } from "../contract/artifact.ts";
 import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } from "../contract/call.ts";
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
+import type { EgressEvent, EgressPage, VmPolicy } from "../contract/egress.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
 import type { Forward, ForwardCreate, RunPublish, VmPublish } from "../contract/forward.ts";
 import type { HostInfo, Prices } from "../contract/host.ts";
@@ -20,6 +21,7 @@ import type {
 import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
+import type { EgressPolicyInput } from "../contract/policy.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template, TemplateCreate } from "../contract/snapshot.ts";
 import type { ExecRequest, PlanRequest, Vm, VmPlan, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
 import type {
@@ -464,6 +466,30 @@ export class DaemonClient {
   ): AsyncGenerator<VmEvent> {
     const lines = this.#http.follow<{ event: VmEvent }>("/v1/events", { ...filter, follow: true }, options);
     for await (const { event } of lines) yield event;
+  }
+
+  /** What VMs have tried to reach; the newest unless `after` is given. */
+  egressList(
+    filter: { vm?: string | undefined; after?: number | undefined; limit?: number | undefined } = {},
+    options: CallOptions = {},
+  ): Promise<EgressPage> {
+    return this.#http.json("GET", "/v1/egress", options, undefined, filter);
+  }
+
+  /** Each event as it comes, a connection's twice; `skipped` of them were missed, since they were not taken fast enough. */
+  egressFollow(
+    filter: { vm?: string | undefined; after?: number | undefined },
+    options: CallOptions = {},
+  ): AsyncGenerator<{ event: EgressEvent } | { skipped: number }> {
+    return this.#http.follow("/v1/egress", { ...filter, follow: true }, options);
+  }
+
+  vmPolicy(vm: string, options: CallOptions = {}): Promise<VmPolicy> {
+    return this.#http.json("GET", `${vmPath(vm)}/policy`, options);
+  }
+
+  vmPolicySet(vm: string, policy: EgressPolicyInput, options: CallOptions = {}): Promise<Vm> {
+    return this.#http.json("PUT", `${vmPath(vm)}/policy`, options, policy);
   }
 
   vmLogs(vm: string, follow: boolean, options: CallOptions = {}): Promise<Readable> {

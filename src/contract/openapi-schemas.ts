@@ -3,6 +3,7 @@ import { execInfoSchema, fileStatSchema } from "../guest/protocol.ts";
 import { artifactSchema } from "./artifact.ts";
 import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemon.ts";
 import { driveSchema, vmDriveSchema } from "./drive.ts";
+import { egressEventSchema } from "./egress.ts";
 import { errorBodySchema } from "./error.ts";
 import { vmEventSchema } from "./event.ts";
 import { forwardSchema, vmPublishSchema } from "./forward.ts";
@@ -25,6 +26,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     DaemonStatus: daemonStatusSchema,
     DoctorCheck: doctorCheckSchema,
     Drive: driveSchema,
+    EgressEvent: egressEventSchema,
     Error: errorBodySchema,
     ExecInfo: execInfoSchema,
     FileStat: fileStatSchema,

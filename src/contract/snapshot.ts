@@ -1,11 +1,10 @@
 import { z } from "zod";
+import { egressPolicySchema } from "./policy.ts";
 import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema, vmCreateSchema } from "./vm.ts";
 
 /** The HTTP API's snapshot and template resources. */
 
 /** What may leave a VM; a snapshot is forked and restored under no wider one than it was taken under. */
-export const vmPolicySchema = z.object({ network: z.literal("none") });
-export type VmPolicy = z.infer<typeof vmPolicySchema>;
 
 /** What is told of every saved machine. */
 const savedSchema = z.object({
@@ -27,7 +26,7 @@ export const snapshotSchema = savedSchema.extend({
   name: z.string(),
   vm: z.object({ id: z.string(), name: z.string() }).describe("the VM that it was taken of"),
   parent: z.string().optional().describe("the snapshot that the VM had come from, or had last been saved as"),
-  policy: vmPolicySchema.describe("what could leave the VM; nothing wider is given to what is made of it"),
+  policy: egressPolicySchema.describe("what the VM could reach; what is made of it begins with that"),
   stoppedMs: z.number().describe("how long the VM stood still for it"),
 });
 export type Snapshot = z.infer<typeof snapshotSchema>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { mountPathSchema } from "./mount-path.ts";
+import { egressPolicySchema, NO_NETWORK } from "./policy.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
 
 /** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
@@ -125,6 +126,7 @@ export const vmCreateSchema = z.strictObject({
     .default("auto")
     .describe("`auto` is KVM where a guest runs in it"),
   env: envSchema.default({}).describe("of every command in it"),
+  network: egressPolicySchema.default(NO_NETWORK).describe("what it may reach"),
   cold: z.boolean().default(false).describe("boot it, which takes seconds, rather than fork it from its template"),
   idleTimeoutMs: idleTimeoutSchema
     .optional()
@@ -187,6 +189,7 @@ export const vmSchema = z.object({
     ),
   snapshot: z.string().optional().describe("the snapshot that it comes from, or was last saved as"),
   idleTimeoutMs: z.number().int().optional(),
+  network: egressPolicySchema.describe("what it may reach"),
   labels: z.record(z.string(), z.string()),
   restart: restartSchema,
   restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),

@@ -5,6 +5,7 @@ import { buildImage, listRecipes } from "../images/build.ts";
 import { ensureInitrd } from "../images/initrd.ts";
 import { ensureKernel } from "../images/kernel.ts";
 import { getKernelById, type Kernel } from "../images/kernel-store.ts";
+import { BOOT_EXTRAS } from "../images/modules.ts";
 import { findImage, getImage, verifyImage } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
@@ -71,7 +72,9 @@ export class ImageLibrary implements BootSource {
     const key = `${kernel.id} ${agent?.ino} ${agent?.size} ${agent?.mtimeNs}`;
     const known = this.#initrds.get(key);
     if (known !== undefined && existsSync(known)) return known;
-    const { path } = await ensureInitrd(this.#paths, kernel, this.#agentPath);
+    const { path } = await ensureInitrd(this.#paths, kernel, this.#agentPath, {
+      modules: BOOT_EXTRAS.filter((name) => kernel.optionalModules[name] !== undefined),
+    });
     this.#initrds.set(key, path);
     return path;
   }

@@ -1,12 +1,21 @@
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { parse } from "smol-toml";
 import { z } from "zod";
 import { type Prices, pricesSchema } from "../contract/host.ts";
+import { MAX_RULES, ruleSchema } from "../contract/policy.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
+import { type HostSetup, readRegistries } from "../network/registries.ts";
+import type { NamedSets } from "../network/rules.ts";
+import { createSets } from "../network/sets.ts";
 
 /** $FIREBREAK_HOME/firebreak.toml: what the owner of an installation decides. */
-const configSchema = z.strictObject({ prices: pricesSchema.optional() });
+const networkSchema = z.strictObject({
+  /** Rules by the name of a set, for `--allow NAME`. */
+  sets: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.array(ruleSchema).max(MAX_RULES)).optional(),
+});
+const configSchema = z.strictObject({ prices: pricesSchema.optional(), network: networkSchema.optional() });
 export type Config = z.infer<typeof configSchema>;
 
 /** Reads the configuration; an absent file is an empty one. Throws CONFIG_INVALID, which names the line or the key. */
@@ -35,7 +44,8 @@ export function parseConfig(text: string, file: string): Config {
   const issue = (issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]) as z.core.$ZodIssue;
   if (issue.code !== "unrecognized_keys") throw invalid(file, `${issue.path.join(".")}: ${issue.message}`);
   const [key = ""] = issue.keys;
-  const known = Object.keys((issue.path[0] === "prices" ? pricesSchema : configSchema).shape);
+  const tables: Record<string, { shape: object }> = { prices: pricesSchema, network: networkSchema };
+  const known = Object.keys((tables[String(issue.path[0])] ?? configSchema).shape);
   const nearest = findNearest(key, known);
   const meant = nearest === undefined ? `there are ${known.join(", ")}` : `did you mean '${nearest}'?`;
   throw invalid(file, `there is no key '${[...issue.path, key].join(".")}', ${meant}`);
@@ -45,6 +55,12 @@ function invalid(file: string, why: string): FirebreakError {
   return new FirebreakError("CONFIG_INVALID", `${file}: ${why}`, {
     hint: "Correct the file; it is read anew each time.",
   });
+}
+
+/** The sets of rules that policies may name, as host and configuration have them now. Throws CONFIG_INVALID. */
+export function readSets(file: string, host: HostSetup): NamedSets {
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return createSets(readRegistries(host), parseConfig(text, file).network?.sets);
 }
 
 /** Throws PRICES_NOT_SET: costs that nobody has named are not made up. */

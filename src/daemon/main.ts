@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
@@ -15,6 +16,7 @@ import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { removeStaleWorkDirs } from "../images/work-dir.ts";
+import { NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
@@ -27,6 +29,7 @@ import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
 import { SqliteDriveStore } from "../store/drives.ts";
+import { SqliteEgressStore } from "../store/egress.ts";
 import { SqliteForwardStore } from "../store/forwards.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
@@ -44,7 +47,7 @@ import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readPrices } from "./config.ts";
+import { readPrices, readSets } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -113,7 +116,14 @@ async function main(): Promise<void> {
     store: new SqliteWorkspaceStore(database),
     log,
   });
-  const vms = new VmService({ ...parts, templates, workspaces: createWorkspaceHooks(workspaces, log) });
+  const configFile = path.join(paths.home, "firebreak.toml");
+  const network = new NetworkService({
+    store: new SqliteEgressStore(database),
+    sets: () => readSets(configFile, { home: os.homedir(), env: process.env, root: "/" }),
+    env: process.env,
+    log,
+  });
+  const vms = new VmService({ ...parts, templates, network, workspaces: createWorkspaceHooks(workspaces, log) });
   const snapshots = new VmSnapshots({ ...parts, vms });
   const images = new ImageService({
     paths,
@@ -184,6 +194,7 @@ async function main(): Promise<void> {
     await forwards.close();
     await sleep(KILL_MS);
     vms.close();
+    network.close();
     driver.close();
     database.close();
     logFile.close();
@@ -196,6 +207,7 @@ async function main(): Promise<void> {
     drives,
     workspaces,
     forwards,
+    network,
     artifacts,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
@@ -233,7 +245,7 @@ async function main(): Promise<void> {
     },
     host: {
       info: () => readHostInfo({ version, home: paths.home, driver, vms }),
-      prices: () => readPrices(path.join(paths.home, "firebreak.toml")),
+      prices: () => readPrices(configFile),
     },
     tcp,
     mcp,

@@ -119,9 +119,19 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "The VM's guest agent is older than what was asked of it: the VM comes from an old snapshot.",
   },
-  CONNECTION_REFUSED: { class: "unavailable", about: "Nothing listens on that port in the guest." },
-  CONNECTION_FAILED: { class: "unavailable", about: "The guest could not connect to the address in time, or at all." },
+  CONNECTION_REFUSED: {
+    class: "unavailable",
+    about: "Nothing listens on that port, in the guest or where the guest wants to go.",
+  },
+  CONNECTION_FAILED: { class: "unavailable", about: "The address could not be reached in time, or at all." },
   CONNECTION_LIMIT: { class: "resource_exhausted", about: "As many connections are open as there may be." },
+
+  POLICY_INVALID: {
+    class: "invalid_argument",
+    about: "A network policy has rules that cannot be meant; `details.problems` lists them.",
+  },
+  EGRESS_DENIED: { class: "permission_denied", about: "The VM's policy does not let it there." },
+  NAME_NOT_RESOLVED: { class: "unavailable", about: "The host's resolver knows no address of the name." },
 
   FORWARD_NOT_FOUND: { class: "not_found", about: "There is no port forward with that id." },
   FORWARD_LIMIT: { class: "resource_exhausted", about: "The VM has as many port forwards as it may have." },

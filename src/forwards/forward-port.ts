@@ -2,9 +2,9 @@ import type { ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Forward, ForwardState } from "../contract/forward.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { relay } from "../platform/relay.ts";
 import type { ForwardRecord } from "./forward-store.ts";
 import { type HeldPort, holdPort } from "./listen.ts";
-import { relay } from "./relay.ts";
 
 /** Connections of one forward at once: below what a guest takes, so that one forward does not shut out another. */
 export const MAX_CONNECTIONS_PER_FORWARD = 128;

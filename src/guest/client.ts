@@ -18,6 +18,7 @@ import {
   fileStatSchema,
   type GuestDrive,
   type GuestHello,
+  type GuestNetwork,
   type GuestStats,
   guestDriveSchema,
   guestErrorSchema,
@@ -61,6 +62,16 @@ export class GuestClient {
 
   async personalise(values: PersonaliseValues, options?: RequestOptions): Promise<void> {
     await this.#json("PUT", "/v1/personalise", values, undefined, options);
+  }
+
+  /** Changes what a guest has for a network, as it runs (feature `egress`). */
+  async setNetwork(values: GuestNetwork, options?: RequestOptions): Promise<void> {
+    await this.#json("PUT", "/v1/network", values, undefined, options);
+  }
+
+  /** Certificates that its programs trust besides their system's (feature `egress`). */
+  async setTrust(certificates: string, options?: RequestOptions): Promise<void> {
+    await this.#json("PUT", "/v1/trust", { certificates }, undefined, options);
   }
 
   async sync(options?: RequestOptions): Promise<void> {

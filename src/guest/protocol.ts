@@ -23,7 +23,17 @@ export const GUEST_FEATURES = {
   connect: "connect",
   drives: "drives",
   archiveWhole: "archive-whole",
+  egress: "egress",
 } as const;
+
+/** What a guest has in the place of a network card, or with it. */
+export interface GuestNetwork {
+  /** `proxy`: names are asked for over the egress connection. */
+  mode: "none" | "proxy" | "nat";
+  /** What its programs are told of a refusal. */
+  reason?: string;
+  nat?: { address: string; gateway: string; nameservers: string[]; mac: string };
+}
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */
 export interface PersonaliseValues {
@@ -41,6 +51,10 @@ export interface PersonaliseValues {
   overlayBytes?: number;
   /** A fork rather than the same machine going on: host keys and seeds are made anew (feature `new-machine`). */
   isNewMachine?: boolean;
+  /** (feature `egress`) */
+  network?: GuestNetwork;
+  /** PEM certificates that its programs trust besides their system's (feature `egress`). */
+  trust?: string;
 }
 
 /** A drive in the guest: its device node and what size the guest sees. */

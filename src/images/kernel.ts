@@ -25,7 +25,7 @@ import {
   verifyKernel,
 } from "./kernel-store.ts";
 import { withLock } from "./lock.ts";
-import { DRIVE_MODULES, moduleName, orderModules, readModuleInfo } from "./modules.ts";
+import { BOOT_EXTRAS, DRIVE_MODULES, moduleName, orderModules, readModuleInfo } from "./modules.ts";
 import type { ImageOptions } from "./progress.ts";
 import { DEBIAN_KEYRING } from "./requirements.ts";
 import { requireTools } from "./tools.ts";
@@ -42,6 +42,7 @@ const OPTIONAL_MODULES = [
   "virtio_net",
   "fuse",
   ...DRIVE_MODULES,
+  ...BOOT_EXTRAS,
 ];
 
 export interface KernelOptions extends ImageOptions {

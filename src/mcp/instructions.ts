@@ -2,7 +2,7 @@
 export const INSTRUCTIONS = [
   "firebreak runs Linux virtual machines (VMs) on this computer.",
   "Each VM has its own kernel, files and processes, apart from the computer that you and your other tools run on.",
-  "A VM has no network: nothing can be downloaded or installed from outside in it (no apt, pip, npm or git remotes). The debian image holds bash, coreutils, curl, git, Python 3 and Node.js 24; what else is needed is put in with file_write.",
+  "A VM reaches nothing over the network but the names that its policy allows (vm_create's network; vm_get shows it), by default none: apt, pip, npm and git remotes need it. The debian image holds bash, coreutils, curl, git, Python 3 and Node.js 24.",
   "All paths and commands of these tools are inside the VM that the argument 'vm' names, never on the local machine: a file of the local machine is not in a VM until file_write puts it there, and what run_command does is not seen outside.",
   "Every answer begins with a line such as [vm web · exit 0 · 12 ms] that names the VM.",
   "Begin with vm_list, or with vm_create when there is no VM (vm_start when it is stopped); then use run_command, file_read, file_write, file_list and file_delete. What takes long runs with background: true, and is followed by command_output.",

@@ -20,7 +20,7 @@ describe("toolsets", () => {
   test("that do not exist are refused, with the nearest that does", () => {
     for (const [list, hint] of [
       ["vm,gest", /^Did you mean 'guest'\? There are guest, vm, /],
-      ["networking", /^There are guest, vm, /],
+      ["weather", /^There are guest, vm, /],
       ["vm,", /^There are guest, vm, /],
       ["constructor", /^There are guest, vm, /],
     ] as const) {

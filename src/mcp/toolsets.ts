@@ -8,6 +8,7 @@ import { hostTools } from "./host/index.ts";
 import { imageTools } from "./image/index.ts";
 import { kernelTools } from "./kernel/index.ts";
 import { monitorTools } from "./monitor/index.ts";
+import { networkTools } from "./network/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
@@ -20,6 +21,7 @@ export const TOOLSETS = {
   vm: vmTools,
   snapshot: snapshotTools,
   monitor: monitorTools,
+  network: networkTools,
   drive: driveTools,
   volume: volumeTools,
   forward: forwardTools,

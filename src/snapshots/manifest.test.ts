@@ -17,7 +17,7 @@ const manifest: Manifest = {
   memory: { sha256: digest, dataBytes: 1 },
   state: { sha256: digest, sizeBytes: 1 },
   overlay: { sha256: digest, dataBytes: 1, sizeBytes: 1 },
-  policy: { network: "none" },
+  policy: { mode: "none" },
   vm: { id: "0123456789ab", name: "web", env: {} },
   stoppedMs: 12.5,
 };
@@ -33,6 +33,8 @@ test("a manifest with anything unknown in it, or of another format, is refused",
   assert.equal(accepts({ format: 2 }), false);
   // A policy that this firebreak does not know could be a wider one.
   assert.equal(accepts({ policy: { network: "all" } }), false);
+  assert.equal(accepts({ policy: { mode: "all" } }), false);
+  assert.equal(accepts({ policy: { network: "none" } }), true, "as it was written before there were policies");
 });
 
 test("a manifest's ids and digests are of their form: they become paths and command lines", () => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { egressPolicySchema, NO_NETWORK } from "../contract/policy.ts";
 import { envSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, NAME_PATTERN } from "../contract/vm.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -34,7 +35,8 @@ export const manifestSchema = z.strictObject({
   state: z.strictObject({ sha256, sizeBytes: bytes }),
   /** None in a suspended VM: its drive stays where it is. */
   overlay: z.strictObject({ sha256, dataBytes: bytes, sizeBytes: bytes }).optional(),
-  policy: z.strictObject({ network: z.literal("none") }),
+  // The first form is that of snapshots from before there were policies.
+  policy: z.union([z.strictObject({ network: z.literal("none") }).transform(() => NO_NETWORK), egressPolicySchema]),
   /** Where it was taken; a template is of no VM. */
   vm: z
     .strictObject({

@@ -57,7 +57,7 @@ function manifestOf(id: string, drive: string | null, changes: Partial<Manifest>
     agent: { generation: 1, features: [] },
     memory: { sha256: sha256("memory"), dataBytes: 6 },
     state: { sha256: sha256("state"), sizeBytes: 5 },
-    policy: { network: "none" },
+    policy: { mode: "none" },
     stoppedMs: 0,
     ...overlay,
     ...changes,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { utimes } from "node:fs/promises";
 import path from "node:path";
+import { NO_NETWORK } from "../contract/policy.ts";
 import type { Template } from "../contract/snapshot.ts";
 import type { Progress } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
@@ -237,7 +238,7 @@ export class Templates {
         memory: { sha256: result.memorySha256, dataBytes: result.memoryDataBytes },
         state: { sha256: result.stateSha256, sizeBytes: result.stateSizeBytes },
         overlay,
-        policy: { network: "none" },
+        policy: NO_NETWORK,
         stoppedMs: 0,
       });
     } finally {

@@ -149,6 +149,13 @@ const MIGRATIONS: readonly string[] = [
      path TEXT NOT NULL,
      created_at TEXT NOT NULL
    ) STRICT;`,
+  `ALTER TABLE vms ADD COLUMN policy TEXT NOT NULL DEFAULT '{"mode":"none"}';
+   CREATE TABLE egress_events (
+     id INTEGER PRIMARY KEY,
+     vm_id TEXT NOT NULL,
+     data TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX egress_events_by_vm ON egress_events (vm_id, id);`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

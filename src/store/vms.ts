@@ -44,6 +44,7 @@ const COLUMNS: Record<keyof VmRecord, Column> = {
   uid: { column: "uid" },
   ephemeral: flag("ephemeral"),
   env: json("env"),
+  policy: json("policy"),
   vmm: json("vmm"),
   startFrom: json("start_from"),
   origin: { column: "origin" },

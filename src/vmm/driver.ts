@@ -159,6 +159,8 @@ export interface VmmDriver {
   growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void>;
   /** Opens the byte stream of the channel anew. Throws VM_CRASHED when the VMM is gone. */
   openChannel(record: VmmRecord, signal: AbortSignal): Promise<Socket>;
+  /** Opens the byte stream by which the guest asks for ways out anew. Throws VM_CRASHED when the VMM is gone. */
+  openEgress(record: VmmRecord, signal: AbortSignal): Promise<Socket>;
   /** Opens the guest's console; what nobody reads is lost, and never blocks the guest. */
   openConsole(record: VmmRecord, signal: AbortSignal): Promise<Socket>;
   isAlive(record: VmmRecord): Promise<boolean>;

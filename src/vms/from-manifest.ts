@@ -28,6 +28,7 @@ export function fromManifest(manifest: Manifest) {
     accelRequest: machine.accel,
     ephemeral: false,
     env: manifest.vm?.env ?? {},
+    policy: manifest.policy,
     ...(manifest.vm?.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: manifest.vm.idleTimeoutMs }),
     startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
   };

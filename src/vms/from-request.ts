@@ -31,6 +31,7 @@ export function fromRequest(
     accelRequest: request.accel,
     ephemeral: isEphemeral,
     env: { ...image.env, ...request.env },
+    policy: request.network,
     startFrom: { from: request.cold ? "boot" : "template" },
     labels: request.labels,
     restart: request.restart,

@@ -1,7 +1,10 @@
+import type { Socket } from "node:net";
 import type { DriveFormat } from "../contract/drive.ts";
+import type { EgressPolicy } from "../contract/policy.ts";
 import type { Progress, Vm } from "../contract/vm.ts";
 import type { WorkspaceReport, WorkspaceSpec } from "../contract/workspace.ts";
 import type { GuestClient } from "../guest/client.ts";
+import type { GuestNetwork } from "../guest/protocol.ts";
 import type { BootFiles } from "../vmm/driver.ts";
 
 export type OnProgress = (progress: Progress) => void;
@@ -52,6 +55,28 @@ export interface BootSource {
   resolveKernel(options: WorkOptions): Promise<KernelRef>;
   /** A kernel that a VM was created with. */
   getKernel(kernelId: string): Promise<KernelRef>;
+}
+
+/** What a VM's guest is told of its network, and what it gets out by. Implemented by src/network/service.ts. */
+export interface NetworkHooks {
+  /** Throws POLICY_INVALID. */
+  check(policy: EgressPolicy): void;
+  valuesFor(vm: VmNetwork): GuestNetwork;
+  /** Keeps a running VM's way out up until its signal aborts. */
+  open(vm: VmNetwork, link: VmLink): void;
+  /** Resolves when a VM that has a way out can use it, or after a while without. */
+  ready(vmId: string): Promise<void>;
+  /** Another policy holds for a VM from now on, whatever its guest does: what is open and not allowed any more is cut. */
+  enforce(vm: VmNetwork, link: VmLink): void;
+  forget(vmId: string): void;
+}
+export type VmNetwork = Pick<Vm, "id" | "name"> & { policy: EgressPolicy };
+export interface VmLink {
+  client: GuestClient;
+  /** Aborts when the VM is let go of. */
+  signal: AbortSignal;
+  openEgress: (signal: AbortSignal) => Promise<Socket>;
+  onUse: () => void;
 }
 
 /** Host directories that VMs are started with; what a VM changes in one goes back before the VM ends. */

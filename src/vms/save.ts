@@ -70,7 +70,7 @@ export async function saveVm(
     memory: { sha256: result.memorySha256, dataBytes: result.memoryDataBytes },
     state: { sha256: result.stateSha256, sizeBytes: result.stateSizeBytes },
     ...(isCopied ? { overlay: await disk.digest(staged.overlayPath) } : {}),
-    policy: { network: "none" },
+    policy: record.policy,
     vm: {
       id: record.id,
       name: record.name,

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
+import type { EgressPolicy } from "../contract/policy.ts";
 import type { Vm, VmCreateParsed, VmPlan, VmStats, VmUpdate } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
@@ -22,7 +23,7 @@ import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
-import type { BootSource, WorkOptions, WorkspaceHooks } from "./ports.ts";
+import type { BootSource, NetworkHooks, VmLink, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
 import { Sources } from "./sources.ts";
 import { readVmStats } from "./stats.ts";
@@ -35,6 +36,8 @@ import { type AwaitedState, type WaitOptions, waitForVm } from "./wait.ts";
 /** VMMs of a root daemon run as users from here on: above what Debian, systemd and container runtimes hand out. */
 export const FIRST_VM_UID = 961_000_000;
 const ATTACH_DEADLINE_MS = 10_000;
+/** A guest that is told of its network may be busy. */
+const TELL_DEADLINE_MS = 10_000;
 
 export interface VmServiceOptions {
   paths: FirebreakPaths;
@@ -48,6 +51,7 @@ export interface VmServiceOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
   admission?: Admission;
   workspaces?: WorkspaceHooks;
+  network?: NetworkHooks;
 }
 
 type StartOptions = WorkOptions & { admissionWaitMs?: number | undefined; workspace?: WorkspaceSpec | undefined };
@@ -131,6 +135,29 @@ export class VmService {
     return toVm(updated);
   }
 
+  /**
+   * Gives a VM another policy, as it runs. Throws POLICY_INVALID, VM_STATE_CONFLICT for one with a network card that runs, which comes and goes
+   * with a start.
+   */
+  async setPolicy(nameOrId: string, policy: EgressPolicy): Promise<Vm> {
+    this.#options.network?.check(policy);
+    const { id } = this.#find(nameOrId);
+    return this.#lock(id).run(async () => {
+      const { policy: old, state } = this.#find(id);
+      const record = this.#options.store.note(id, { policy }, "policy_changed", { from: old.mode, to: policy.mode });
+      const live = this.#live.get(id);
+      const { network } = this.#options;
+      if (live === undefined || network === undefined) return toVm(record);
+      network.enforce(record, this.#linkOf(record, live));
+      // One that stands still is told when it goes on.
+      if (state === "running") {
+        await live.client.setNetwork(network.valuesFor(record), { deadlineMs: TELL_DEADLINE_MS });
+        await network.ready(id);
+      }
+      return toVm(record);
+    });
+  }
+
   consoleLogPath(nameOrId: string): string {
     return path.join(vmDir(this.#find(nameOrId), this.#options.paths), "console.log");
   }
@@ -211,6 +238,7 @@ export class VmService {
   async create(request: VmCreateParsed, options: WorkOptions & { ephemeral?: boolean } = {}): Promise<Vm> {
     const { driver, source } = this.#options;
     if (request.name !== undefined) this.requireFreeName(request.name);
+    this.#options.network?.check(request.network);
     const { admissionWaitMs } = request;
     const workspace = await this.#resolveWorkspace(request.workspace);
     await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
@@ -485,6 +513,7 @@ export class VmService {
     this.#locks.delete(record.id);
     this.#idle.forget(record.id);
     this.#lifetimes.forget(record.id);
+    this.#options.network?.forget(record.id);
   }
 
   /** Starts a VM again that ended by itself, unless somebody has seen to it meanwhile. */
@@ -605,9 +634,19 @@ export class VmService {
       attachDeadlineMs: ATTACH_DEADLINE_MS,
     });
     this.#live.set(record.id, live);
+    this.#options.network?.open(record, this.#linkOf(record, live));
     if (record.idleTimeoutMs !== undefined) this.#idle.watch(record.id, record.idleTimeoutMs);
     void this.#watch(record, live);
     return live;
+  }
+
+  #linkOf({ id }: VmRecord, live: LiveVm): VmLink {
+    return {
+      client: live.client,
+      signal: live.signal,
+      openEgress: (signal) => this.#options.driver.openEgress(live.vmm, signal),
+      onUse: () => this.touch(id),
+    };
   }
 
   #close(record: VmRecord): void {

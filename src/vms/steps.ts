@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
 import type { WorkspaceReport } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
-import type { PersonaliseValues } from "../guest/protocol.ts";
+import { GUEST_FEATURES, type PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import { addConsoleWords } from "../platform/console-words.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -19,7 +19,7 @@ import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf, overlayPath, vmDir } from "./machine.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
-import type { BootSource, ImageRef, KernelRef, WorkOptions, WorkspaceHooks } from "./ports.ts";
+import type { BootSource, ImageRef, KernelRef, NetworkHooks, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
 import type { Sources } from "./sources.ts";
 import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
@@ -58,6 +58,7 @@ export interface VmStepsOptions {
   attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
   workspaces?: WorkspaceHooks;
+  network?: NetworkHooks;
   open: (record: VmRecord) => LiveVm;
   close: (record: VmRecord) => void;
   live: (record: VmRecord) => LiveVm | undefined;
@@ -314,11 +315,21 @@ export class VmSteps {
       entropyBase64: randomBytes(64).toString("base64"),
       ...(growMib === undefined ? {} : { overlayBytes: growMib * MIB }),
       ...(identity === "same" ? {} : newIdentity(record, features, saved !== undefined)),
+      ...this.#networkOf(record, features),
       // Last: what comes before takes time.
       wallClockMs: Date.now(),
     };
     await live.client.personalise(values, options.signal === undefined ? {} : { signal: options.signal });
+    await this.#options.network?.ready(record.id);
     context.learnt = { ...context.learnt, agent };
+  }
+
+  /** A machine that was saved has what it had then. */
+  #networkOf(record: VmRecord, features: string[]): Pick<PersonaliseValues, "network"> {
+    const { network } = this.#options;
+    const isNone = record.policy.mode === "none";
+    if (network === undefined || (isNone && !features.includes(GUEST_FEATURES.egress))) return {};
+    return { network: network.valuesFor(record) };
   }
 
   async #resumeVmm({ record }: StepContext): Promise<void> {
@@ -327,7 +338,10 @@ export class VmSteps {
     const live = this.#options.live(record) ?? this.#options.open(record);
     // A guest that is slow to hear of the time goes on all the same.
     await live.client
-      .personalise({ wallClockMs: Date.now() }, { deadlineMs: CLOCK_DEADLINE_MS })
+      .personalise(
+        { wallClockMs: Date.now(), ...this.#networkOf(record, record.agent?.features ?? []) },
+        { deadlineMs: CLOCK_DEADLINE_MS },
+      )
       .catch((error: unknown) => {
         this.#options.log("a resumed guest was not told the time", { vm: record.name, error: String(error) });
       });
@@ -420,7 +434,7 @@ function vmmOf(record: VmRecord) {
 function requireFeature(features: string[], name: string, consequence: string): void {
   if (features.includes(name)) return;
   throw new FirebreakError("SNAPSHOT_INCOMPATIBLE", `the snapshot's guest agent is too old: ${consequence}`, {
-    hint: "Fork it without --disk.",
+    hint: "Fork it without what it lacks (--disk, --network).",
   });
 }
 

@@ -1,4 +1,5 @@
 import type { VmEvent } from "../contract/event.ts";
+import type { EgressPolicy } from "../contract/policy.ts";
 import type { ExpiryAction, RestartPolicy, VmOrigin, VmState } from "../contract/vm.ts";
 import type { AccelRequest, VmmRecord } from "../vmm/driver.ts";
 
@@ -29,6 +30,8 @@ export interface VmRecord {
   uid: number;
   ephemeral: boolean;
   env: Record<string, string>;
+  /** What it may reach. */
+  policy: EgressPolicy;
   vmm?: VmmRecord;
   startFrom: StartFrom;
   origin: VmOrigin;

@@ -21,6 +21,7 @@ export function toVm(record: VmRecord): Vm {
     origin: record.origin,
     ...(record.snapshot === undefined ? {} : { snapshot: record.snapshot }),
     ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
+    network: record.policy,
     labels: record.labels,
     restart: record.restart,
     restartCount: record.restartCount,

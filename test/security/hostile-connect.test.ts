@@ -4,7 +4,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import net, { type Socket } from "node:net";
 import { test } from "node:test";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
-import { relay } from "../../src/forwards/relay.ts";
+import { relay } from "../../src/platform/relay.ts";
 import { startHttpGuest } from "../support/hostile-guest.ts";
 
 /** A client of this host that is connected, through a relay, to what a guest of the test's making does with the stream. */

@@ -140,10 +140,18 @@ export class FakeDriver implements VmmDriver {
     }
   }
 
+  openChannel(record: VmmRecord, signal?: AbortSignal): Promise<Socket> {
+    return this.#openSocket(record, "control", signal);
+  }
+
+  openEgress(record: VmmRecord, signal?: AbortSignal): Promise<Socket> {
+    return this.#openSocket(record, "egress", signal);
+  }
+
   /** The agent's socket is there a moment before anybody listens on it. */
-  async openChannel(record: VmmRecord, signal?: AbortSignal): Promise<Socket> {
+  async #openSocket(record: VmmRecord, name: "control" | "egress", signal?: AbortSignal): Promise<Socket> {
     for (;;) {
-      const socket = this.hasChannel ? await connect(`${record.runtimeDir}/control`) : undefined;
+      const socket = this.hasChannel ? await connect(`${record.runtimeDir}/${name}`) : undefined;
       if (socket !== undefined) return socket;
       if (signal?.aborted || !(await this.isAlive(record)))
         throw new FirebreakError("VM_CRASHED", "the fake VMM is gone");

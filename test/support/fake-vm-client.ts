@@ -285,6 +285,12 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       vms: { total: fake.vms.length, running: fake.vms.length },
     }),
     prices: async () => ({ currency: "EUR", cpu_hour: 0.5, gib_hour: 0.25, disk_gib_hour: 0.125 }),
+    vmPolicy: async (name) => {
+      const vm = await fake.vmGet(name);
+      return { vm: vm.name, policy: vm.network, warnings: [] };
+    },
+    vmPolicySet: async (name, policy) => Object.assign(await fake.vmGet(name), { network: policy }),
+    egressList: async () => ({ events: [], more: false }),
     vmUpdate: async (name, { labels }) => {
       const vm = await fake.vmGet(name);
       const kept = Object.entries({ ...vm.labels, ...labels }).filter(
@@ -395,6 +401,7 @@ function fakeVm(name: string): Vm {
     driver: "fake",
     origin: "template",
     labels: {},
+    network: { mode: "none" },
     restart: { policy: "never" },
     restartCount: 0,
     onExpiry: "stop",
@@ -418,7 +425,7 @@ const MACHINE = {
 
 function fakeSnapshot(vm: Vm, name: string): Snapshot {
   const { id } = vm;
-  const policy = { network: "none" } as const;
+  const policy = { mode: "none" } as const;
   return { ...MACHINE, id: `id-${name}`, name, vm: { id, name: vm.name }, policy, sizeBytes: 1000, stoppedMs: 7 };
 }
 

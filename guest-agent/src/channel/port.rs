@@ -1,4 +1,4 @@
-//! The virtio-serial port `agent.control`.
+//! A virtio-serial port to the host: `agent.control`, or `agent.egress`.
 //!
 //! The port is never closed: the host comes and goes. `read() == 0` and EPOLLHUP mean that it is away.
 //! tokio never forgets a hang-up of a registered descriptor, so each attachment registers a duplicate of its
@@ -20,7 +20,6 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use crate::asyncfd::watch;
 
-const PORT_NAME: &str = "agent.control";
 const PORTS: &str = "/sys/class/virtio-ports";
 
 pub struct Port {
@@ -29,10 +28,10 @@ pub struct Port {
 
 impl Port {
     /// Waits for the port to appear, at most `patience`: the driver finds it a little after it is loaded.
-    pub fn open(patience: Duration) -> io::Result<Port> {
+    pub fn open(name: &str, patience: Duration) -> io::Result<Port> {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(path) = find_device() {
+            if let Some(path) = find_device(name) {
                 match rustix::fs::open(
                     &path,
                     OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
@@ -47,7 +46,7 @@ impl Port {
             if Instant::now() >= deadline {
                 return Err(io::Error::new(
                     io::ErrorKind::NotFound,
-                    format!("no virtio port is named {PORT_NAME}"),
+                    format!("no virtio port is named {name}"),
                 ));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -83,10 +82,10 @@ impl Port {
     }
 }
 
-fn find_device() -> Option<PathBuf> {
+fn find_device(wanted: &str) -> Option<PathBuf> {
     for entry in fs::read_dir(PORTS).ok()?.flatten() {
         let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
-        if name.trim_end() == PORT_NAME {
+        if name.trim_end() == wanted {
             return Some(Path::new("/dev").join(entry.file_name()));
         }
     }

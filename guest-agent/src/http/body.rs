@@ -72,6 +72,12 @@ pub struct Outgoing {
     stream: SendStream<Bytes>,
 }
 
+impl From<SendStream<Bytes>> for Outgoing {
+    fn from(stream: SendStream<Bytes>) -> Self {
+        Outgoing { stream }
+    }
+}
+
 impl Outgoing {
     /// Sends the head of a byte stream's answer.
     pub fn start(respond: &mut SendResponse<Bytes>) -> std::result::Result<Self, Gone> {

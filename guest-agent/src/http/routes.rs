@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::body::{Incoming, answer, answer_error};
 use super::query::Query;
 use crate::agent::Agent;
+use crate::egress::{Egress, NetworkBody};
 use crate::error::{Code, Error, Result};
 use crate::exec::spec::TtySize;
 use crate::exec::stream::{self, FollowOptions};
@@ -114,6 +115,12 @@ async fn whole(
         ("GET", ["v1", "stats"]) => stats::stats().map(Reply::Json),
         ("PUT", ["v1", "personalise"]) => {
             personalise::apply(agent, body.json().await?).await?;
+            no_content
+        }
+        ("PUT", ["v1", "network"]) => {
+            let wanted: NetworkBody = body.json().await?;
+            Egress::check(&wanted)?;
+            agent.egress.set(wanted);
             no_content
         }
         ("POST", ["v1", "sync"]) => {
@@ -218,6 +225,7 @@ pub struct PersonaliseBody {
     /// A fork, not the same machine going on.
     #[serde(default)]
     pub is_new_machine: bool,
+    pub network: Option<NetworkBody>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }

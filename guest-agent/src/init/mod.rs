@@ -2,6 +2,7 @@
 
 pub mod console;
 mod drives;
+pub mod interface;
 mod modules;
 mod mounts;
 mod network;

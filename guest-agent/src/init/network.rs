@@ -1,39 +1,34 @@
-//! The loopback interface: without it no program could talk to itself.
+//! The loopback interface, without which no program could talk to itself, and the addresses that stand for names of the world outside.
 
-use std::os::fd::AsRawFd;
+use std::fs;
+use std::net::Ipv4Addr;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-
-use super::console;
+use super::{console, interface};
+use crate::egress::RESOLVER;
 use crate::error::{Context, Result};
 
+/// An alias of the loopback interface: its prefix is local as a whole.
+const ALIAS: &str = "lo:fb";
+/// Of 198.18.0.0/15, which is for benchmarks (RFC 2544) and hence nobody's address.
+const MASK: Ipv4Addr = Ipv4Addr::new(255, 254, 0, 0);
+
 pub fn bring_up_loopback() {
-    console::check("loopback", bring_up());
+    console::check("loopback", interface::bring_up("lo"));
+    console::check(
+        "names' addresses",
+        interface::set_address(ALIAS, RESOLVER, MASK),
+    );
+    console::check("/etc/resolv.conf", name_resolver());
 }
 
-fn bring_up() -> Result<()> {
-    let socket = socket_with(
-        AddressFamily::INET,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .context("socket")?;
-    // SAFETY: zeroes are a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l' as libc::c_char;
-    request.ifr_name[1] = b'o' as libc::c_char;
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads an ifreq, which `request` is.
-    let failed = unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS as _,
-            &raw const request,
-        )
-    } < 0;
-    if failed {
-        return Err(std::io::Error::last_os_error()).context("SIOCSIFFLAGS");
+/// In the place of what an image has, which is of where it was made.
+fn name_resolver() -> Result<()> {
+    let text = format!("nameserver {RESOLVER}\n");
+    if fs::symlink_metadata("/etc/resolv.conf").is_ok_and(|it| it.is_symlink()) {
+        fs::remove_file("/etc/resolv.conf").context("/etc/resolv.conf")?;
     }
-    Ok(())
+    if fs::read_to_string("/etc/resolv.conf").is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write("/etc/resolv.conf", text).context("/etc/resolv.conf")
 }

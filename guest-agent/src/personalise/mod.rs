@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::agent::{Agent, Role};
+use crate::egress::Egress;
 use crate::error::{Context, Error, Result};
 use crate::exec::spec::check_env_names;
 use crate::files::blocking;
@@ -58,6 +59,9 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
     if body.overlay_bytes == Some(0) {
         return Err(Error::invalid("overlayBytes is 0"));
     }
+    if let Some(network) = &body.network {
+        Egress::check(network)?;
+    }
     if agent.role == Role::Guest {
         let growth = match body.overlay_bytes {
             Some(bytes) => overlay_of(agent)?.prepare_growth(bytes).await?,
@@ -86,6 +90,9 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
         if body.is_new_machine {
             new_machine::renew(&agent.registry).await?;
         }
+    }
+    if let Some(network) = body.network {
+        agent.egress.set(network);
     }
     agent.registry.add_env(body.env);
     Ok(())

@@ -5,11 +5,12 @@ import { runSession, terminalSize } from "../exec-session.ts";
 import { announceForwards } from "../forward-spec.ts";
 import { printJson } from "../output.ts";
 import { parseDurationMs } from "../parse.ts";
+import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "./network-options.ts";
 import { addVmOptions, toPublish, toVmCreate, type VmOptionValues } from "./vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "./workspace-options.ts";
 import { printWorkspaceAfter } from "./workspace-report.ts";
 
-interface RunOptions extends VmOptionValues, WorkspaceOptionValues {
+interface RunOptions extends VmOptionValues, NetworkOptionValues, WorkspaceOptionValues {
   timeout?: string;
   cwd?: string;
   user?: string;
@@ -24,7 +25,7 @@ export function addRun(program: Command, hasSeparator: boolean): void {
       "Make a VM, run a command (or the image's own) in it as the image's user and in its directory, pass its exit code on, and delete the VM. Signals go to the command; a terminal becomes the command's.",
     )
     .argument("[command...]", "the command and its arguments, after -- (default: the image's own)");
-  addWorkspaceOptions(addVmOptions(command))
+  addWorkspaceOptions(addNetworkOptions(addVmOptions(command)))
     .option("-t, --timeout <time>", "end the command after this time, such as 30s or 5m (exit code 124)")
     .option("-w, --cwd <dir>", "working directory in the guest (default: the image's, else the user's home)")
     .option(
@@ -52,7 +53,11 @@ Examples:
         options.cwd ?? (workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH));
       const stream = await client.run(
         {
-          vm: { ...toVmCreate(options), ...(workspace === undefined ? {} : { workspace }) },
+          vm: {
+            ...toVmCreate(options),
+            ...(await toNetwork(options)),
+            ...(workspace === undefined ? {} : { workspace }),
+          },
           ...toPublish(options),
           exec: {
             ...(argv.length === 0 ? {} : { argv }),

@@ -17,6 +17,7 @@ const VM: Vm = {
   driver: "qemu",
   origin: "template",
   labels: {},
+  network: { mode: "none" },
   restart: { policy: "never" },
   restartCount: 0,
   onExpiry: "stop",

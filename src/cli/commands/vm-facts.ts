@@ -1,3 +1,4 @@
+import { describePolicy } from "../../contract/policy.ts";
 import type { Snapshot } from "../../contract/snapshot.ts";
 import type { Vm, VmStats } from "../../contract/vm.ts";
 import { formatAge, formatBytes, formatDuration } from "../output.ts";
@@ -24,6 +25,7 @@ export function vmFacts(
     ["origin", ORIGINS[vm.origin]],
     ["snapshot", vm.snapshot === undefined ? undefined : describeSnapshot(vm.snapshot, snapshots)],
     ["ready after", vm.bootMs === undefined ? undefined : formatDuration(vm.bootMs)],
+    ["network", describePolicy(vm.network).join("; ")],
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [
       "labels",

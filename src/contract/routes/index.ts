@@ -2,6 +2,7 @@ import { artifactRoutes } from "./artifact.ts";
 import { callRoutes } from "./call.ts";
 import { daemonRoutes } from "./daemon.ts";
 import { driveRoutes } from "./drive.ts";
+import { egressRoutes } from "./egress.ts";
 import { eventRoutes } from "./event.ts";
 import { execRoutes } from "./exec.ts";
 import { fileRoutes } from "./file.ts";
@@ -23,6 +24,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   exec: execRoutes,
   file: fileRoutes,
   event: eventRoutes,
+  egress: egressRoutes,
   snapshot: snapshotRoutes,
   drive: driveRoutes,
   volume: volumeRoutes,

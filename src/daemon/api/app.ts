@@ -5,6 +5,7 @@ import { addCallRoutes, type CallDeps } from "./call-routes.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
 import { addDriveRoutes, type DriveDeps } from "./drive-routes.ts";
+import { addEgressRoutes, type EgressDeps } from "./egress-routes.ts";
 import { addEventRoutes } from "./event-routes.ts";
 import { addExecRoutes } from "./exec-routes.ts";
 import { addFileRoutes } from "./file-routes.ts";
@@ -31,6 +32,7 @@ export interface ApiDeps
     KeyDeps,
     CallDeps,
     HostDeps,
+    EgressDeps,
     McpDeps,
     WorkspaceDeps,
     ArtifactDeps,
@@ -54,6 +56,7 @@ export function createApi(deps: ApiDeps): Api {
   addKernelRoutes(api, deps);
   addVmRoutes(api, deps);
   addEventRoutes(api, deps);
+  addEgressRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);

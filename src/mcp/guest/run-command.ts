@@ -72,7 +72,7 @@ export const runCommand = defineTool({
   name: "run_command",
   title: "Run a command in a VM",
   description: [
-    "Runs a command inside a VM (never on this machine) and returns exit code, stdout and stderr. The VM has no network. A non-zero exit code is a result, not an error.",
+    "Runs a command inside a VM (never on this machine) and returns exit code, stdout and stderr. The VM reaches what its network policy allows, by default nothing. A non-zero exit code is a result, not an error.",
     `Of a stream longer than max_output_bytes the answer has start and end and states the cut (of output that is not text: only the start). The stream from its start, up to ${MAX_SAVED_BYTES / MIB} MiB, is then a file in the VM below ${SAVED_OUTPUT_DIR}, named in the answer: file_read with offset reads the rest. The newest ${MAX_SAVED_TOTAL_BYTES / MIB} MiB of such files are kept.`,
     "The call returns when the command itself ends: a child left in the background goes on without holding it up. With background: true it returns at once; command_output, command_status, command_input and command_kill go on from there.",
     "Cancelling the call, or its timeout, ends the command with its process group.",

@@ -24,7 +24,7 @@ const DEFINITIONS: readonly PromptDefinition[] = [
         name === undefined
           ? "Make a VM for it with vm_create; give it a name that says what it is for."
           : `Use the VM '${name}': vm_get tells whether it exists; make it with vm_create if not.`,
-        "Put the project's files below /workspace with file_write; the VM has no network and sees no file of this machine.",
+        "Put the project's files below /workspace with file_write; the VM sees no file of this machine, and no network unless it was given one.",
         "Find out how it is built and tested, and do both with run_command. What is missing in the VM has to be brought in as files, or done without; say so.",
         "When its tests run, take a snapshot with snapshot_create, so that later work can come back to it or fork from it.",
         "Report: the VM's name, the snapshot's name, the commands to build and to test, and what does not work.",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { mountPathSchema } from "../../contract/mount-path.ts";
+import { describePolicy } from "../../contract/policy.ts";
 import {
   envSchema,
   MAX_IDLE_TIMEOUT_MS,
@@ -9,6 +10,7 @@ import {
   vmCreateSchema,
 } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { networkArgument, toPolicy } from "../network/policy-argument.ts";
 import { defineTool } from "../tool.ts";
 import { kindArguments, toKind } from "./kind.ts";
 import { limitArguments, toLimits } from "./limits.ts";
@@ -18,6 +20,7 @@ const inputSchema = z.strictObject({
   name: nameSchema.optional().describe("a-z, 0-9 and '-', at most 63 characters; made up when absent."),
   ...kindArguments,
   env: envSchema.optional().describe("Environment of every command in the VM."),
+  network: networkArgument.optional(),
   idle_timeout_seconds: z
     .int()
     .min(MIN_IDLE_TIMEOUT_MS / 1000)
@@ -47,7 +50,7 @@ export const vmCreate = defineTool({
   title: "Create a VM",
   description: [
     "Creates a Linux VM and starts it; returns when commands can run in it.",
-    "It stays, with its disk, until vm_delete. It shares no files with this machine and has no network.",
+    "It stays, with its disk, until vm_delete. It shares no files with this machine, and has no network unless network says what it may reach.",
     "This takes a fraction of a second, and some seconds for the first VM of its kind (image, memory, CPUs); the first use of an image may build it first, which takes minutes.",
   ].join(" "),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
@@ -57,13 +60,17 @@ export const vmCreate = defineTool({
   plan: async (args, { client, signal }) => {
     const taken = (await client.vmList({ signal })).some(({ name }) => name === args.name);
     if (taken) throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${args.name}' exists`);
-    const { image, memoryMib, cpus, diskMib, cold } = vmCreateSchema.parse(toVmCreate(args));
+    const { image, memoryMib, cpus, diskMib, cold, network } = vmCreateSchema.parse(toVmCreate(args));
     const size = `${memoryMib} MiB, ${cpus} CPU${cpus === 1 ? "" : "s"}, disk ${diskMib} MiB`;
     const start = cold
       ? "start_vmm: boot it"
       : "restore_vmm: fork the template of its kind, which is made first if missing";
     return {
-      steps: [`create: a VM ${args.name ?? "with a made-up name"}, image ${image}, ${size}`, start],
+      steps: [
+        `create: a VM ${args.name ?? "with a made-up name"}, image ${image}, ${size}`,
+        start,
+        `network: ${describePolicy(network).join("; ")}`,
+      ],
       state: null,
     };
   },
@@ -83,6 +90,7 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.name === undefined ? {} : { name: args.name }),
     ...toKind(args),
     ...(args.env === undefined ? {} : { env: args.env }),
+    ...(args.network === undefined ? {} : { network: toPolicy(args.network) }),
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { describePolicy } from "../../contract/policy.ts";
 import { VM_ORIGINS, VM_STATES, type Vm } from "../../contract/vm.ts";
 
 /** A VM as tools show it. */
@@ -17,6 +18,7 @@ export const vmViewSchema = z.strictObject({
   accel_reason: z.string().optional().describe("Why the accelerator is not KVM."),
   origin: z.enum(VM_ORIGINS),
   snapshot: z.string().optional().describe("Id of the snapshot that it comes from, or was last saved as."),
+  network: z.array(z.string()).describe("What it may reach."),
   idle_timeout_seconds: z.number().optional().describe("Unused for this long, it is suspended."),
   labels: z.record(z.string(), z.string()).optional(),
   restart: z.string().optional().describe("Restart policy, when it has one."),
@@ -38,6 +40,7 @@ export function toVmView(vm: Vm): VmView {
     memory_mib: vm.memoryMib,
     cpus: vm.cpus,
     disk_mib: vm.diskMib,
+    network: describePolicy(vm.network),
     ...(vm.accel === undefined ? {} : { accel: vm.accel }),
     ...(vm.accelReason === undefined ? {} : { accel_reason: vm.accelReason }),
     origin: vm.origin,

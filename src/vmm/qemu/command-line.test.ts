@@ -68,6 +68,7 @@ test("the order of devices is fixed, since snapshots depend on it", () => {
     "virtio-blk-device",
     "virtio-rng-device",
     "virtio-scsi-device",
+    "virtserialport",
   ]);
 });
 

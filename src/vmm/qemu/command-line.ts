@@ -1,7 +1,7 @@
 import type { AccelName, AttachedDrive, MachineConfig, VmmConfig } from "../driver.ts";
 
 /** Sockets in a VM's runtime folder. */
-export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console" } as const;
+export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console", egress: "egress" } as const;
 
 /** A recorder has this one besides. */
 export const RECORDER_SOCKET = "in";
@@ -59,6 +59,8 @@ export function buildQemuArgs(launch: Launch, fds: InheritedFds): string[] {
     ),
     ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", RNG],
     ...["-device", CONTROLLER],
+    ...["-chardev", `socket,id=egress,${socket(SOCKET_NAMES.egress)}`],
+    ...["-device", EGRESS],
     ...(config.attached ?? []).flatMap((drive, index) => attachedArgs(drive, fds.attached?.[index] as number)),
     ...guestArgs(launch, fds),
   ];
@@ -71,7 +73,9 @@ const DRIVE = "virtio-blk-device";
 const RNG = "virtio-rng-device,rng=rng";
 /** What drives are plugged into while a guest runs: virtio-mmio has no hotplug, SCSI has. Its guest has no driver for it before the first. */
 const CONTROLLER = "virtio-scsi-device,id=attached";
-const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER];
+/** By this the guest asks for ways out. */
+const EGRESS = "virtserialport,chardev=egress,name=agent.egress,nr=2";
+const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER, EGRESS];
 
 const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
 

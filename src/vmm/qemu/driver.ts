@@ -265,6 +265,10 @@ export class QemuDriver implements VmmDriver {
     return this.#openSocket(record, SOCKET_NAMES.control, signal);
   }
 
+  openEgress(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
+    return this.#openSocket(record, SOCKET_NAMES.egress, signal);
+  }
+
   openConsole(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
     return this.#openSocket(record, SOCKET_NAMES.console, signal);
   }

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { describePolicy } from "../../../contract/policy.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, formatBytes, formatDuration, printFacts, printJson } from "../../output.ts";
 
@@ -26,7 +27,7 @@ export function addSnapshotGet(parent: Command): void {
         ["cpus", String(snapshot.cpus)],
         ["disk", `${snapshot.diskMib} MiB`],
         ["needs", `${snapshot.driver} ${snapshot.driverVersion}, ${snapshot.accel}`],
-        ["network", snapshot.policy.network],
+        ["network", describePolicy(snapshot.policy).join("; ")],
         ["descends from", ancestors.length === 0 ? undefined : ancestors.join(", ")],
       ]);
     });

@@ -11,6 +11,7 @@ import { addVmList } from "./list.ts";
 import { addVmLogs } from "./logs.ts";
 import { addVmPause } from "./pause.ts";
 import { addVmPlan } from "./plan.ts";
+import { addVmPolicy } from "./policy.ts";
 import { addVmResume } from "./resume.ts";
 import { addVmSsh, addVmSshProxy } from "./ssh.ts";
 import { addVmStart } from "./start.ts";
@@ -28,6 +29,6 @@ export function addVmCommands(program: Command, hasSeparator: boolean): void {
   addVmSsh(vm, hasSeparator);
   addVmSshProxy(vm);
   addExecControl(vm);
-  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPlan]) add(vm);
+  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPolicy, addVmPlan]) add(vm);
   addEventList(vm.command("events").argument("<vm>", "name or id"));
 }

@@ -1,4 +1,4 @@
-import { type ClientHttp2Stream, constants } from "node:http2";
+import { constants, type Http2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 
@@ -18,12 +18,12 @@ export interface RelayOptions {
 const LINGER_MS = 2_000;
 
 /**
- * Carries bytes between a client of this host and what listens in a guest. Each direction ends by itself; a break on one side is a break on the
+ * Carries bytes between a socket of this host and a stream of a guest. Each direction ends by itself; a break on one side is a break on the
  * other; the pace of each reader reaches the other's writer. Resolves when both are over.
  */
-export async function relay(socket: Socket, stream: ClientHttp2Stream, options: RelayOptions): Promise<void> {
+export async function relay(socket: Socket, stream: Http2Stream, options: RelayOptions): Promise<void> {
   const cut = () => {
-    stream.destroy();
+    breakOff(stream);
     socket.resetAndDestroy();
   };
   const watch = new StallWatch(options.stallMs, cut);
@@ -45,9 +45,15 @@ export async function relay(socket: Socket, stream: ClientHttp2Stream, options: 
   } finally {
     watch.stop();
     options.signal.removeEventListener("abort", cut);
-    stream.destroy();
+    breakOff(stream);
     if (!socket.destroyed) socket.destroySoon();
   }
+}
+
+/** Nobody is to take it for a stream that has ended in order. */
+function breakOff(stream: Http2Stream): void {
+  if (!stream.closed && !stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
+  stream.destroy();
 }
 
 type PumpEnd = "ended" | "broken";
@@ -87,7 +93,7 @@ function pump(
 }
 
 /** A stream closes by itself when both directions have ended and what was written has left. */
-async function closeOf(stream: ClientHttp2Stream): Promise<void> {
+async function closeOf(stream: Http2Stream): Promise<void> {
   if (!stream.closed) await new Promise<void>((resolve) => stream.once("close", resolve));
 }
 

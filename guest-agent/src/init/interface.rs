@@ -1,0 +1,79 @@
+//! Network interfaces, by the ioctls of netdevice(7).
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+use crate::error::{Context, Result};
+
+/// A request about the interface; names have at most 15 bytes.
+pub fn request(name: &str) -> libc::ifreq {
+    // SAFETY: zeroes are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, byte) in request.ifr_name.iter_mut().take(15).zip(name.as_bytes()) {
+        *place = *byte as libc::c_char;
+    }
+    request
+}
+
+pub fn bring_up(name: &str) -> Result<()> {
+    let mut up = request(name);
+    up.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    call(libc::SIOCSIFFLAGS as _, &up).context("SIOCSIFFLAGS")
+}
+
+pub fn set_address(name: &str, address: Ipv4Addr, mask: Ipv4Addr) -> Result<()> {
+    for (code, word, value) in [
+        (libc::SIOCSIFADDR, "SIOCSIFADDR", address),
+        (libc::SIOCSIFNETMASK, "SIOCSIFNETMASK", mask),
+    ] {
+        let mut with = request(name);
+        with.ifr_ifru.ifru_addr = socket_address(value);
+        call(code as _, &with).context(word)?;
+    }
+    Ok(())
+}
+
+/// Of all that is not local, through the interface, without a gateway.
+pub fn add_default_route(name: &str) -> Result<()> {
+    let mut device = [0u8; 16];
+    for (place, byte) in device.iter_mut().take(15).zip(name.as_bytes()) {
+        *place = *byte;
+    }
+    // SAFETY: zeroes are a valid rtentry.
+    let mut route: libc::rtentry = unsafe { std::mem::zeroed() };
+    route.rt_dst = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_genmask = socket_address(Ipv4Addr::UNSPECIFIED);
+    route.rt_flags = libc::RTF_UP;
+    route.rt_dev = device.as_mut_ptr().cast();
+    call(libc::SIOCADDRT as _, &route).context("SIOCADDRT")
+}
+
+fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
+    let inet = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: 0,
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(address.octets()),
+        },
+        sin_zero: [0; 8],
+    };
+    // SAFETY: a sockaddr_in is as large as the sockaddr that it takes the place of.
+    unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(inet) }
+}
+
+fn call<T>(code: libc::Ioctl, argument: &T) -> io::Result<()> {
+    let socket = inet_socket()?;
+    // SAFETY: each caller pairs the request with the structure that it reads.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), code, &raw const *argument) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn inet_socket() -> io::Result<OwnedFd> {
+    let kind = (AddressFamily::INET, SocketType::DGRAM);
+    socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).map_err(Into::into)
+}

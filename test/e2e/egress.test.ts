@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import type { EgressEvent } from "../../src/contract/egress.ts";
+import type { Vm } from "../../src/contract/vm.ts";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { openUpstream } from "../support/egress-pair.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let fixture: DaemonFixture;
+const web = createServer((request, response) => {
+  received.push(`${request.method} ${request.url}`);
+  response.end("hello from the host");
+});
+const received: string[] = [];
+let port: number;
+let policyFile: string;
+
+before(async () => {
+  fixture = await startDaemonFixture();
+  await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+  port = (web.address() as AddressInfo).port;
+  policyFile = path.join(fixture.folder, "policy.json");
+  const policy = {
+    mode: "allowlist",
+    allow: [{ host: "web.test", ports: String(port), private: true }],
+    hosts: { "web.test": "127.0.0.1" },
+  };
+  writeFileSync(policyFile, JSON.stringify(policy));
+  const { exitCode, stderr } = await fixture.cli(["vm", "create", "net", "--policy", policyFile]);
+  assert.equal(exitCode, 0, stderr);
+});
+after(async () => {
+  web.close();
+  await fixture.close();
+});
+
+const sh = (script: string, vm = "net") => fixture.cli(["vm", "exec", vm, "--", "bash", "-c", script]);
+const log = async (vm = "net"): Promise<EgressEvent[]> =>
+  (JSON.parse((await fixture.cli(["--json", "egress", "log", vm])).stdout) as { events: EgressEvent[] }).events;
+
+test("what the policy names is reached by its name, and the log says so", async () => {
+  const got = await sh(`curl -sS -m 20 http://web.test:${port}/there`);
+  assert.deepEqual([got.exitCode, got.stdout], [0, "hello from the host"], got.stderr);
+  assert.ok(received.includes("GET /there"));
+  await waitFor(async () => (await log()).some(({ name, state }) => name === "web.test" && state === "closed"));
+  const event = (await log()).find(({ name }) => name === "web.test");
+  assert.deepEqual([event?.verdict, event?.address, event?.port], ["allowed", "127.0.0.1", port]);
+  assert.ok((event?.receivedBytes ?? 0) > 19);
+  assert.match(
+    (await fixture.cli(["egress", "log", "net"])).stdout,
+    /allowed {2}tcp {2}web\.test:\d+ {2}at 127\.0\.0\.1; rule web\.test/,
+  );
+});
+
+test("all else is refused at once, and both the guest and the host are told why", async () => {
+  const before = received.length;
+  const script = `
+    getent ahostsv4 other.test; echo $?
+    curl -sS -m 20 http://other.test/ ; echo $?
+    curl -sS -m 20 http://127.0.0.1:${port}/ ; echo $?
+    curl -sS -m 20 http://1.1.1.1/ ; echo $?
+    curl -sS -m 20 http://web.test:81/ ; echo $?
+    python3 - <<'PY'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try:
+    s.settimeout(10); s.connect(("8.8.8.8", 53)); s.send(b"x"); s.recv(10)
+    print("sent")
+except OSError as error:
+    print("udp", error.errno)
+PY
+    cat /run/firebreak/egress.log`;
+  const { stdout } = await sh(script);
+  // 113 is EHOSTUNREACH: at once, not after a while.
+  assert.match(stdout, /^2\n6\n7\n7\n(?:5[56]|35)\nudp 113\n/, stdout);
+  for (const place of ["tcp 1.1.1.1:80", "udp 8.8.8.8:53"])
+    assert.ok(stdout.includes(`refused ${place}: addresses without a name lead nowhere`), stdout);
+  await waitFor(async () => (await log()).some(({ address }) => address === "8.8.8.8"));
+  assert.match(stdout, /refused other\.test: no rule of the policy allows other\.test/);
+  assert.match(stdout, /refused web\.test:81: the rule '.*' allows web\.test at port \d+, not 81/);
+  const events = await log();
+  assert.ok(
+    events.some(({ name, verdict, protocol }) => name === "other.test" && verdict === "denied" && protocol === "dns"),
+  );
+  assert.ok(
+    events.some(({ name, port: wanted, verdict }) => name === "web.test" && wanted === 81 && verdict === "denied"),
+  );
+  assert.ok(
+    events.some(({ address, port: wanted, protocol }) => address === "1.1.1.1" && wanted === 80 && protocol === "tcp"),
+  );
+  assert.equal(received.length, before);
+});
+
+test("without a policy there is no way out, and the refusal names the flag that opens one", async () => {
+  await fixture.cli(["vm", "create", "closed"]);
+  const { stdout } = await sh("curl -sS -m 20 http://web.test/; echo $?; cat /run/firebreak/egress.log", "closed");
+  assert.match(
+    stdout,
+    /^6\n.*refused web\.test: this VM has no network; open one with: firebreak vm policy set closed --allow HOST/s,
+  );
+  const opened = await fixture.cli(["vm", "policy", "set", "closed", "--policy", policyFile]);
+  assert.equal(opened.exitCode, 0, opened.stderr);
+  assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/opened`, "closed")).stdout, "hello from the host");
+  await fixture.cli(["vm", "policy", "set", "closed", "--network", "none"]);
+  assert.equal(
+    (await sh(`curl -sS -m 20 http://web.test:${port}/; echo $?`, "closed")).stdout.trim().split("\n").at(-1),
+    "6",
+  );
+});
+
+test("a policy is replaced as the VM runs; what both allow goes on, what the new one does not is cut", async () => {
+  const lines: string[] = [];
+  const chat = await openUpstream((socket) => socket.on("data", (bytes) => lines.push(String(bytes))));
+  const allow = (name: string) => ({ host: name, ports: "*", private: true });
+  const set = async (names: string[]) => {
+    const policy = {
+      mode: "allowlist",
+      allow: names.map(allow),
+      hosts: Object.fromEntries(names.map((name) => [name, "127.0.0.1"])),
+    };
+    writeFileSync(policyFile, JSON.stringify(policy));
+    const done = await fixture.cli(["vm", "policy", "set", "net", "--policy", policyFile]);
+    assert.equal(done.exitCode, 0, done.stderr);
+  };
+  await set(["kept.test", "cut.test"]);
+  const talk = (name: string) =>
+    sh(`python3 - <<'PY'
+import socket, time
+s = socket.create_connection(("${name}", ${chat.port}))
+for i in range(60):
+    s.sendall(b"${name} %d\\n" % i); time.sleep(0.1)
+print("done")
+PY`);
+  const [kept, cut] = [talk("kept.test"), talk("cut.test")];
+  await waitFor(() => lines.some((line) => line.includes("kept")) && lines.some((line) => line.includes("cut")));
+  await set(["kept.test"]);
+  assert.match((await cut).stderr, /ConnectionResetError|BrokenPipeError/);
+  assert.equal((await kept).stdout, "done\n");
+  chat.close();
+});
+
+test("a daemon that dies takes connections along, and the next one opens the same ways again", async () => {
+  const policy = {
+    mode: "allowlist",
+    allow: [{ host: "web.test", ports: String(port), private: true }],
+    hosts: { "web.test": "127.0.0.1" },
+  };
+  writeFileSync(policyFile, JSON.stringify(policy));
+  await fixture.cli(["vm", "policy", "set", "net", "--policy", policyFile]);
+  process.kill((await fixture.client.status()).pid, "SIGKILL");
+  assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/again`)).stdout, "hello from the host");
+  assert.equal((await sh("curl -sS -m 20 http://other.test/; echo $?")).stdout, "6\n");
+});
+
+test("forks and suspended VMs have the policy that they had", async () => {
+  const fork = await fixture.cli(["--json", "vm", "fork", "net", "net-two"]);
+  assert.equal((JSON.parse(fork.stdout) as Vm).network.mode, "allowlist", fork.stderr);
+  assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/`, "net-two")).stdout, "hello from the host");
+  await fixture.cli(["vm", "suspend", "net-two"]);
+  assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/`, "net-two")).stdout, "hello from the host");
+});
+
+test("mistakes in policies are told with their place", async () => {
+  for (const [args, expected] of [
+    [["--allow", "127.1"], /allow\[0\]: "127\.1" is an address, not a name \(POLICY_INVALID\)/],
+    [["--allow", "registires"], /did you mean 'registries'/],
+    [["--network", "open"], /--network: 'open' is not none, allowlist, public, nat/],
+    [["--network", "none", "--allow", "a.example"], /mode none allows nothing/],
+    [["--policy", "/nowhere"], /HOST_PATH_NOT_FOUND/],
+    [["--policy", policyFile, "--allow", "a.example"], /goes with none of/],
+  ] as const) {
+    const { exitCode, stderr } = await fixture.cli(["vm", "policy", "set", "net", ...args]);
+    assert.notEqual(exitCode, 0);
+    assert.match(stderr, expected);
+  }
+});
