@@ -14,6 +14,7 @@ const PORTS = [
   "^src/workspaces/workspace-store\\.ts$",
   "^src/artifacts/artifact-store\\.ts$",
   "^src/network/egress-store\\.ts$",
+  "^src/secrets/secret-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -42,7 +43,8 @@ export const LAYERS = {
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   forwards: [folder("errors"), folder("platform"), folder("guest"), folder("vms"), ...PORTS],
-  network: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
+  secrets: [folder("errors"), folder("platform"), ...PORTS],
+  network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   "daemon/api": [
     folder("errors"),
@@ -54,6 +56,7 @@ export const LAYERS = {
     folder("forwards"),
     folder("artifacts"),
     folder("network"),
+    folder("secrets"),
   ],
   daemon: [
     folder("errors"),
@@ -71,6 +74,7 @@ export const LAYERS = {
     folder("forwards"),
     folder("artifacts"),
     folder("network"),
+    folder("secrets"),
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

@@ -23,6 +23,7 @@ mod overlay;
 mod personalise;
 mod reaper;
 mod stats;
+mod trust;
 
 use std::ffi::{c_char, c_int};
 use std::path::{Path, PathBuf};

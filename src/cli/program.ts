@@ -36,6 +36,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   workspace: async () => (await import("./commands/workspace/index.ts")).addWorkspaceCommands,
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
+  secret: async () => (await import("./commands/secret/index.ts")).addSecretCommands,
   egress: async () => (await import("./commands/egress/index.ts")).addEgressCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,

@@ -3,7 +3,7 @@ import type { Artifact, ArtifactCreate } from "../contract/artifact.ts";
 import type { CallRequest, Confirmation, ConfirmationRequest, RedeemRequest } from "../contract/call.ts";
 import type { DaemonStatus, DoctorCheck, KernelInfo, ShutdownRequest } from "../contract/daemon.ts";
 import type { Drive, DriveAttach, DriveContent, DriveCreate, VmDrive, VolumeCreate } from "../contract/drive.ts";
-import type { EgressEvent, EgressPage, VmPolicy } from "../contract/egress.ts";
+import type { EgressEvent, EgressPage, VmPolicy, VmPolicySet } from "../contract/egress.ts";
 import type { EventPage, VmEvent } from "../contract/event.ts";
 import type { Forward, ForwardCreate, RunPublish, VmPublish } from "../contract/forward.ts";
 import type { HostInfo, Prices } from "../contract/host.ts";
@@ -21,7 +21,7 @@ import type {
 import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
-import type { EgressPolicyInput } from "../contract/policy.ts";
+import type { Secret, SecretSet } from "../contract/secret.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template, TemplateCreate } from "../contract/snapshot.ts";
 import type { ExecRequest, PlanRequest, Vm, VmPlan, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
 import type {
@@ -488,8 +488,28 @@ export class DaemonClient {
     return this.#http.json("GET", `${vmPath(vm)}/policy`, options);
   }
 
-  vmPolicySet(vm: string, policy: EgressPolicyInput, options: CallOptions = {}): Promise<Vm> {
+  vmPolicySet(vm: string, policy: VmPolicySet, options: CallOptions = {}): Promise<Vm> {
     return this.#http.json("PUT", `${vmPath(vm)}/policy`, options, policy);
+  }
+
+  async secretList(options: CallOptions = {}): Promise<Secret[]> {
+    return (await this.#http.json<{ secrets: Secret[] }>("GET", "/v1/secrets", options)).secrets;
+  }
+
+  secretGet(name: string, options: CallOptions = {}): Promise<Secret> {
+    return this.#http.json("GET", secretPath(name), options);
+  }
+
+  secretSet(name: string, request: SecretSet, options: CallOptions = {}): Promise<Secret> {
+    return this.#http.json("PUT", secretPath(name), options, request);
+  }
+
+  secretRotate(name: string, value: string, options: CallOptions = {}): Promise<Secret> {
+    return this.#http.json("PUT", `${secretPath(name)}/value`, options, { value });
+  }
+
+  secretDelete(name: string, force: boolean, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", secretPath(name), options, undefined, { force });
   }
 
   vmLogs(vm: string, follow: boolean, options: CallOptions = {}): Promise<Readable> {
@@ -648,4 +668,8 @@ function kernelPath(id: string): string {
 
 function execPath(vm: string, id: string): string {
   return `${vmPath(vm)}/execs/${encodeURIComponent(id)}`;
+}
+
+function secretPath(name: string): string {
+  return `/v1/secrets/${encodeURIComponent(name)}`;
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { egressPolicySchema } from "./policy.ts";
+import { secretGrantsSchema } from "./secret.ts";
 
 /** What has become of a guest's try to get out. */
 export const EGRESS_VERDICTS = ["allowed", "denied", "failed"] as const;
@@ -35,10 +36,18 @@ export const egressPageSchema = z.object({
 });
 export type EgressPage = z.infer<typeof egressPageSchema>;
 
+/** Body of PUT /v1/vms/VM/policy. */
+export const vmPolicySetSchema = z.strictObject({
+  ...egressPolicySchema.shape,
+  secrets: secretGrantsSchema.optional().describe("what it may use on its way out; without, that stays as it is"),
+});
+export type VmPolicySet = z.input<typeof vmPolicySetSchema>;
+
 /** Answer of GET /v1/vms/VM/policy. */
 export const vmPolicySchema = z.object({
   vm: z.string(),
   policy: egressPolicySchema,
+  secrets: secretGrantsSchema,
   warnings: z.array(z.string()).describe("rules that have no effect, or more than they seem to"),
 });
 export type VmPolicy = z.infer<typeof vmPolicySchema>;

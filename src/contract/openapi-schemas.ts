@@ -10,6 +10,7 @@ import { forwardSchema, vmPublishSchema } from "./forward.ts";
 import { imageInfoSchema } from "./image.ts";
 import { apiKeySchema } from "./key.ts";
 import { listenStatusSchema } from "./listen.ts";
+import { secretSchema } from "./secret.ts";
 import { snapshotSchema, templateSchema } from "./snapshot.ts";
 import { execSpecSchema, progressSchema, vmSchema, vmStatsSchema } from "./vm.ts";
 import { workspaceBackupSchema, workspaceReportSchema, workspaceSchema } from "./workspace.ts";
@@ -35,6 +36,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
     Kernel: kernelInfoSchema,
     ListenStatus: listenStatusSchema,
     Progress: progressSchema,
+    Secret: secretSchema,
     Snapshot: snapshotSchema,
     Template: templateSchema,
     Vm: vmSchema,

@@ -8,6 +8,7 @@ type Json = Record<string, unknown>;
 
 /** What a variable part of a path stands for. */
 const PATH_PARTS: Record<string, string> = {
+  secret: "name of the secret",
   vm: "a VM's name or id",
   snapshot: "a snapshot's name or id",
   drive: "a drive's name or id",

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema, NO_NETWORK } from "./policy.ts";
+import { secretGrantsSchema } from "./secret.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
 
 /** The HTTP API's VM resource, shared by daemon, CLI, MCP tools and dashboard. */
@@ -127,6 +128,7 @@ export const vmCreateSchema = z.strictObject({
     .describe("`auto` is KVM where a guest runs in it"),
   env: envSchema.default({}).describe("of every command in it"),
   network: egressPolicySchema.default(NO_NETWORK).describe("what it may reach"),
+  secrets: secretGrantsSchema.default([]).describe("what it may use on its way out"),
   cold: z.boolean().default(false).describe("boot it, which takes seconds, rather than fork it from its template"),
   idleTimeoutMs: idleTimeoutSchema
     .optional()
@@ -190,6 +192,7 @@ export const vmSchema = z.object({
   snapshot: z.string().optional().describe("the snapshot that it comes from, or was last saved as"),
   idleTimeoutMs: z.number().int().optional(),
   network: egressPolicySchema.describe("what it may reach"),
+  secrets: secretGrantsSchema.describe("what it may use on its way out"),
   labels: z.record(z.string(), z.string()),
   restart: restartSchema,
   restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),

@@ -16,12 +16,14 @@ import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { removeStaleWorkDirs } from "../images/work-dir.ts";
-import { NetworkService } from "../network/service.ts";
+import { checkSecretHosts, NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
 import { findProgram } from "../platform/process.ts";
 import { removeFolder } from "../platform/remove-folder.ts";
+import { SecretService } from "../secrets/service.ts";
+import { Vault } from "../secrets/vault.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates, toTemplate } from "../snapshots/templates.ts";
 import { SqliteArtifactStore } from "../store/artifacts.ts";
@@ -33,6 +35,7 @@ import { SqliteEgressStore } from "../store/egress.ts";
 import { SqliteForwardStore } from "../store/forwards.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
+import { SqliteSecretStore } from "../store/secrets.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
@@ -117,14 +120,24 @@ async function main(): Promise<void> {
     log,
   });
   const configFile = path.join(paths.home, "firebreak.toml");
+  const vault = new Vault(path.join(paths.home, "vault.key"));
+  const secrets = new SecretService({
+    store: new SqliteSecretStore(database),
+    vault,
+    usersOf: (secret) => store.list().filter((vm) => vm.secrets.some(({ name }) => name === secret)),
+    checkHosts: checkSecretHosts,
+  });
   const network = new NetworkService({
+    secrets,
+    derive: (purpose) => vault.derive(purpose, 32),
     store: new SqliteEgressStore(database),
     sets: () => readSets(configFile, { home: os.homedir(), env: process.env, root: "/" }),
     env: process.env,
     log,
   });
   const vms = new VmService({ ...parts, templates, network, workspaces: createWorkspaceHooks(workspaces, log) });
-  const snapshots = new VmSnapshots({ ...parts, vms });
+  secrets.onChange((name) => void vms.secretChanged(name));
+  const snapshots = new VmSnapshots({ ...parts, vms, network });
   const images = new ImageService({
     paths,
     uses: () => listImageUses(store, snapshotFolder, templateFolder),
@@ -208,6 +221,7 @@ async function main(): Promise<void> {
     workspaces,
     forwards,
     network,
+    secrets,
     artifacts,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),

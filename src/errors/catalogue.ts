@@ -133,6 +133,20 @@ export const ERROR_CODES = {
   EGRESS_DENIED: { class: "permission_denied", about: "The VM's policy does not let it there." },
   NAME_NOT_RESOLVED: { class: "unavailable", about: "The host's resolver knows no address of the name." },
 
+  SECRET_NOT_FOUND: { class: "not_found", about: "No secret has that name." },
+  SECRET_INVALID: {
+    class: "invalid_argument",
+    about: "A value cannot be used as asked, or nobody has said for which hosts.",
+  },
+  SECRET_IN_USE: { class: "failed_precondition", about: "VMs may use the secret." },
+  SECRET_EXPOSED: {
+    class: "failed_precondition",
+    about: "The VM has the value of a secret in its environment: its memory is not saved.",
+  },
+  VAULT_KEY_MISSING: { class: "failed_precondition", about: "The file with the vault's key is gone." },
+  VAULT_KEY_EXPOSED: { class: "failed_precondition", about: "Others than its owner may read the vault's key." },
+  VAULT_KEY_WRONG: { class: "failed_precondition", about: "The vault's key does not open what the vault holds." },
+
   FORWARD_NOT_FOUND: { class: "not_found", about: "There is no port forward with that id." },
   FORWARD_LIMIT: { class: "resource_exhausted", about: "The VM has as many port forwards as it may have." },
   PORT_IN_USE: { class: "already_exists", about: "Another program or forward listens on that port of the host." },

@@ -69,11 +69,6 @@ export class GuestClient {
     await this.#json("PUT", "/v1/network", values, undefined, options);
   }
 
-  /** Certificates that its programs trust besides their system's (feature `egress`). */
-  async setTrust(certificates: string, options?: RequestOptions): Promise<void> {
-    await this.#json("PUT", "/v1/trust", { certificates }, undefined, options);
-  }
-
   async sync(options?: RequestOptions): Promise<void> {
     await this.#json("POST", "/v1/sync", {}, undefined, options);
   }

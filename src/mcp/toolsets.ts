@@ -9,6 +9,7 @@ import { imageTools } from "./image/index.ts";
 import { kernelTools } from "./kernel/index.ts";
 import { monitorTools } from "./monitor/index.ts";
 import { networkTools } from "./network/index.ts";
+import { secretTools } from "./secret/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
@@ -22,6 +23,7 @@ export const TOOLSETS = {
   snapshot: snapshotTools,
   monitor: monitorTools,
   network: networkTools,
+  secret: secretTools,
   drive: driveTools,
   volume: volumeTools,
   forward: forwardTools,

@@ -1,15 +1,20 @@
 import type { EgressEvent } from "../contract/egress.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { EgressLink } from "../guest/egress-link.ts";
 import type { GuestNetwork } from "../guest/protocol.ts";
+import type { SecretService } from "../secrets/service.ts";
 import type { NetworkHooks, VmLink, VmNetwork } from "../vms/ports.ts";
 import { Dialer } from "./dial.ts";
 import { EgressLog } from "./egress-log.ts";
 import type { EgressStore } from "./egress-store.ts";
+import { Authority } from "./opened/authority.ts";
+import { Opener } from "./opened/opener.ts";
 import { findProblems } from "./problems.ts";
-import { type CompiledPolicy, compilePolicy, type NamedSets } from "./rules.ts";
-import { type FlowOpener, VmEgress } from "./vm-egress.ts";
+import { parseRule } from "./rule-text.ts";
+import { type CompiledPolicy, compilePolicy, decideConnection, type NamedSets } from "./rules.ts";
+import { VmEgress } from "./vm-egress.ts";
 
 const ATTACH_DEADLINE_MS = 10_000;
 /** What a VM's start waits for its way out; it goes on without then. */
@@ -21,12 +26,15 @@ export interface NetworkServiceOptions {
   sets: () => NamedSets;
   env: NodeJS.ProcessEnv;
   log: (message: string, fields: Record<string, unknown>) => void;
-  openerOf?: (vm: VmNetwork) => FlowOpener;
+  secrets: SecretService;
+  /** 32 bytes for a purpose, the same each time. */
+  derive: (purpose: string) => Buffer;
   /** Replaced in tests. */
   dialer?: Dialer;
 }
 
 interface Open {
+  vm: VmNetwork;
   egress: VmEgress;
   link: EgressLink;
   close: () => void;
@@ -37,6 +45,7 @@ export class NetworkService implements NetworkHooks {
   readonly #options: NetworkServiceOptions;
   readonly #dialer: Dialer;
   readonly #open = new Map<string, Open>();
+  readonly #authorities = new Map<string, Authority>();
   readonly log: EgressLog;
 
   constructor(options: NetworkServiceOptions) {
@@ -48,7 +57,8 @@ export class NetworkService implements NetworkHooks {
   }
 
   /** Throws POLICY_INVALID, which names each rule that cannot be meant. */
-  check(policy: EgressPolicy): void {
+  check(policy: EgressPolicy, secrets: readonly SecretGrant[]): void {
+    this.#options.secrets.check(secrets);
     const problems = findProblems(policy, this.#options.sets()).filter(({ severity }) => severity === "error");
     if (problems.length === 0) return;
     throw new FirebreakError(
@@ -59,9 +69,42 @@ export class NetworkService implements NetworkHooks {
   }
 
   /** Rules that have no effect, or more than they seem to, for people. */
-  warningsOf(policy: EgressPolicy): string[] {
+  warningsOf(policy: EgressPolicy, secrets: readonly SecretGrant[]): string[] {
     const problems = findProblems(policy, this.#options.sets()).filter(({ severity }) => severity === "warning");
-    return problems.map(({ field, rule, message }) => `${field}${rule === undefined ? "" : ` (${rule})`}: ${message}`);
+    const compiled = this.#compile(policy);
+    const unreachable = this.#options.secrets
+      .granted(secrets)
+      .flatMap(({ name, hosts, expose }) =>
+        hosts
+          .filter((host) => expose === "proxy" && !reachesSome(compiled, host))
+          .map((host) => `the secret ${name} is for ${host}, which the policy does not allow`),
+      );
+    return [
+      ...problems.map(({ field, rule, message }) => `${field}${rule === undefined ? "" : ` (${rule})`}: ${message}`),
+      ...unreachable,
+    ];
+  }
+
+  environmentOf({ secrets }: VmNetwork): Record<string, string> {
+    const granted = this.#options.secrets.granted(secrets);
+    return Object.fromEntries(
+      granted.map(({ name, expose, placeholder, value }) => [name, expose === "env" ? value() : placeholder]),
+    );
+  }
+
+  exposedIn({ secrets }: VmNetwork): string[] {
+    const granted = this.#options.secrets.granted(secrets);
+    return granted.filter(({ expose }) => expose === "env").map(({ name }) => name);
+  }
+
+  /** Only of a VM whose TLS may be opened: making its programs trust takes a guest some time. */
+  async trustOf(vm: VmNetwork): Promise<string | undefined> {
+    if (this.valuesFor(vm).mode !== "proxy") return undefined;
+    const hasSecrets = this.#options.secrets.granted(vm.secrets).some(({ expose }) => expose === "proxy");
+    const hasLimits = (vm.policy.allow ?? []).some(
+      (rule) => typeof rule !== "string" && (rule.methods !== undefined || rule.paths !== undefined),
+    );
+    return hasSecrets || hasLimits ? this.#authority(vm.id).certificate() : undefined;
   }
 
   /** What a guest is told of its network before a command runs in it. */
@@ -77,13 +120,22 @@ export class NetworkService implements NetworkHooks {
   open(vm: VmNetwork, link: VmLink): void {
     this.#close(vm.id);
     if (this.valuesFor(vm).mode !== "proxy" || link.signal.aborted) return;
+    const about = { id: vm.id, name: vm.name };
     const egress = new VmEgress({
-      vm: { id: vm.id, name: vm.name },
+      vm: about,
       policy: this.#compile(vm.policy),
       dialer: this.#dialer,
       log: this.log,
       onUse: link.onUse,
-      ...(this.#options.openerOf === undefined ? {} : { opener: this.#options.openerOf(vm) }),
+      opener: (owner) =>
+        new Opener({
+          vm: about,
+          authority: this.#authority(vm.id),
+          secrets: () => this.#options.secrets.granted(this.#open.get(vm.id)?.vm.secrets ?? vm.secrets),
+          policy: () => owner.policy,
+          dial: (flow) => owner.dial(flow),
+          log: this.log,
+        }),
     });
     const egressLink = new EgressLink({
       open: link.openEgress,
@@ -97,7 +149,7 @@ export class NetworkService implements NetworkHooks {
       if (this.#open.get(vm.id)?.link === egressLink) this.#open.delete(vm.id);
     };
     link.signal.addEventListener("abort", close, { once: true });
-    this.#open.set(vm.id, { egress, link: egressLink, close });
+    this.#open.set(vm.id, { vm, egress, link: egressLink, close });
   }
 
   /** Resolves when a VM that has a way out can use it, or after a while without. */
@@ -112,12 +164,24 @@ export class NetworkService implements NetworkHooks {
 
   enforce(vm: VmNetwork, link: VmLink): void {
     const open = this.#open.get(vm.id);
-    if (open !== undefined && this.valuesFor(vm).mode === "proxy") open.egress.setPolicy(this.#compile(vm.policy));
-    else this.open(vm, link);
+    if (open === undefined || this.valuesFor(vm).mode !== "proxy") {
+      this.open(vm, link);
+      return;
+    }
+    open.vm = vm;
+    open.egress.setPolicy(this.#compile(vm.policy));
   }
 
   #compile(policy: EgressPolicy): CompiledPolicy {
     return compilePolicy(policy, this.#options.sets());
+  }
+
+  #authority(vmId: string): Authority {
+    const known = this.#authorities.get(vmId);
+    if (known !== undefined) return known;
+    const authority = new Authority(vmId, this.#options.derive);
+    this.#authorities.set(vmId, authority);
+    return authority;
   }
 
   #close(vmId: string): void {
@@ -126,6 +190,7 @@ export class NetworkService implements NetworkHooks {
 
   forget(vmId: string): void {
     this.#close(vmId);
+    this.#authorities.delete(vmId);
     this.log.forget(vmId);
   }
 
@@ -137,4 +202,21 @@ export class NetworkService implements NetworkHooks {
     for (const vmId of [...this.#open.keys()]) this.#close(vmId);
     this.log.close();
   }
+}
+
+/** Throws SECRET_INVALID when a text is no host of a rule. Sets are none: what they hold may change without anybody thinking of the secret. */
+export function checkSecretHosts(hosts: readonly string[]): void {
+  for (const host of hosts) {
+    const entries = parseRule(host, new Map(), [[443, 443]]);
+    if ("why" in entries) throw new FirebreakError("SECRET_INVALID", `--host ${host}: ${entries.why}`);
+  }
+}
+
+/** Whether a policy lets a VM to some port of a host that a secret is for. */
+function reachesSome(policy: CompiledPolicy, host: string): boolean {
+  const entries = parseRule(host, new Map(), [[443, 443]]);
+  if ("why" in entries) return false;
+  return entries.some(({ name, ports, isWildcard }) =>
+    ports.some(([port]) => decideConnection(policy, isWildcard ? `some.${name}` : name, port).isAllowed),
+  );
 }

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { type EgressEvent, guestRefusalsSchema } from "../contract/egress.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { relay } from "../platform/relay.ts";
+import type { Dialled } from "./connect.ts";
 import type { Dialer } from "./dial.ts";
 import type { EgressEntry, EgressLog } from "./egress-log.ts";
 import { parseName } from "./names.ts";
@@ -37,7 +38,7 @@ export interface VmEgressOptions {
   policy: CompiledPolicy;
   dialer: Dialer;
   log: EgressLog;
-  opener?: FlowOpener;
+  opener?: (egress: VmEgress) => FlowOpener;
   /** The VM is used. */
   onUse: () => void;
 }
@@ -46,11 +47,17 @@ export interface VmEgressOptions {
 export class VmEgress {
   readonly #options: VmEgressOptions;
   readonly #flows = new Map<ServerHttp2Stream, { name: string; port: number; cut: (why: string) => void }>();
+  readonly #opener: FlowOpener | undefined;
   #policy: CompiledPolicy;
 
   constructor(options: VmEgressOptions) {
     this.#options = options;
     this.#policy = options.policy;
+    this.#opener = options.opener?.(this);
+  }
+
+  get policy(): CompiledPolicy {
+    return this.#policy;
   }
 
   get flowCount(): number {
@@ -130,13 +137,13 @@ export class VmEgress {
     const startedMs = performance.now();
     let event: EgressEvent | undefined;
     try {
-      const { opener } = this.#options;
+      const opener = this.#opener;
       if (opener?.isOpened(flow)) {
         event = this.#note({ ...about, verdict: "allowed", state: "open" });
         const { address } = await opener.carry({ ...flow, signal: aborter.signal }, counts);
         if (event !== undefined && address !== undefined) event.address = address;
       } else {
-        const { socket, address } = await this.#dial(flow, about, aborter.signal);
+        const { socket, address } = await this.dial({ ...flow, signal: aborter.signal });
         event = this.#note({ ...about, verdict: "allowed", address, state: "open" });
         stream.off("close", onClose);
         if (stream.destroyed) socket.destroy();
@@ -161,12 +168,10 @@ export class VmEgress {
     }
   }
 
-  async #dial(
-    { name, port, verdict }: Omit<Flow, "signal">,
-    about: { protocol: "tcp"; name: string; port: number; rule?: string },
-    signal: AbortSignal,
-  ) {
+  /** Connects to where a flow goes. What keeps it from that is noted, and thrown. */
+  async dial({ name, port, verdict, signal }: Omit<Flow, "stream">): Promise<Dialled> {
     const { isPrivateAllowed } = verdict;
+    const about = { protocol: "tcp", name, port, ...ruleOf(verdict) } as const;
     try {
       return await this.#options.dialer.dial({ name, port, isPrivateAllowed, hosts: this.#policy.hosts }, signal);
     } catch (thrown) {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { egressPolicySchema, NO_NETWORK } from "../contract/policy.ts";
+import { secretGrantsSchema } from "../contract/secret.ts";
 import { envSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, NAME_PATTERN } from "../contract/vm.ts";
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -43,6 +44,7 @@ export const manifestSchema = z.strictObject({
       id,
       name: z.string().regex(NAME_PATTERN),
       env: envSchema,
+      secrets: secretGrantsSchema.optional(),
       idleTimeoutMs: z.number().int().min(1).optional(),
     })
     .optional(),

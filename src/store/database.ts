@@ -156,6 +156,13 @@ const MIGRATIONS: readonly string[] = [
      data TEXT NOT NULL
    ) STRICT;
    CREATE INDEX egress_events_by_vm ON egress_events (vm_id, id);`,
+  `ALTER TABLE vms ADD COLUMN secrets TEXT NOT NULL DEFAULT '[]';
+   CREATE TABLE secrets (
+     name TEXT PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     sealed BLOB NOT NULL,
+     facts TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

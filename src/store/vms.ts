@@ -45,6 +45,7 @@ const COLUMNS: Record<keyof VmRecord, Column> = {
   ephemeral: flag("ephemeral"),
   env: json("env"),
   policy: json("policy"),
+  secrets: json("secrets"),
   vmm: json("vmm"),
   startFrom: json("start_from"),
   origin: { column: "origin" },

@@ -29,6 +29,7 @@ export function fromManifest(manifest: Manifest) {
     ephemeral: false,
     env: manifest.vm?.env ?? {},
     policy: manifest.policy,
+    secrets: manifest.vm?.secrets ?? [],
     ...(manifest.vm?.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: manifest.vm.idleTimeoutMs }),
     startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
   };

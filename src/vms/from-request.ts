@@ -32,6 +32,7 @@ export function fromRequest(
     ephemeral: isEphemeral,
     env: { ...image.env, ...request.env },
     policy: request.network,
+    secrets: request.secrets,
     startFrom: { from: request.cold ? "boot" : "template" },
     labels: request.labels,
     restart: request.restart,

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { DriveFormat } from "../contract/drive.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import type { Progress, Vm } from "../contract/vm.ts";
 import type { WorkspaceReport, WorkspaceSpec } from "../contract/workspace.ts";
 import type { GuestClient } from "../guest/client.ts";
@@ -59,8 +60,14 @@ export interface BootSource {
 
 /** What a VM's guest is told of its network, and what it gets out by. Implemented by src/network/service.ts. */
 export interface NetworkHooks {
-  /** Throws POLICY_INVALID. */
-  check(policy: EgressPolicy): void;
+  /** Throws POLICY_INVALID, SECRET_NOT_FOUND, SECRET_INVALID. */
+  check(policy: EgressPolicy, secrets: readonly SecretGrant[]): void;
+  /** What its commands find in their environment of its secrets: placeholders, or values where that was asked for. */
+  environmentOf(vm: VmNetwork): Record<string, string>;
+  /** Certificates that its programs have to trust; undefined for none. */
+  trustOf(vm: VmNetwork): Promise<string | undefined>;
+  /** Names of the secrets whose values it has: its memory is not saved. */
+  exposedIn(vm: VmNetwork): string[];
   valuesFor(vm: VmNetwork): GuestNetwork;
   /** Keeps a running VM's way out up until its signal aborts. */
   open(vm: VmNetwork, link: VmLink): void;
@@ -70,7 +77,7 @@ export interface NetworkHooks {
   enforce(vm: VmNetwork, link: VmLink): void;
   forget(vmId: string): void;
 }
-export type VmNetwork = Pick<Vm, "id" | "name"> & { policy: EgressPolicy };
+export type VmNetwork = Pick<Vm, "id" | "name"> & { policy: EgressPolicy; secrets: readonly SecretGrant[] };
 export interface VmLink {
   client: GuestClient;
   /** Aborts when the VM is let go of. */

@@ -75,6 +75,7 @@ export async function saveVm(
       id: record.id,
       name: record.name,
       env: record.env,
+      ...(record.secrets.length === 0 ? {} : { secrets: record.secrets }),
       ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
     },
     ...(record.snapshot === undefined ? {} : { parent: record.snapshot }),

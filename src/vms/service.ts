@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { VmEvent } from "../contract/event.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import type { Vm, VmCreateParsed, VmPlan, VmStats, VmUpdate } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
@@ -22,6 +23,7 @@ import { Lifetimes } from "./lifetimes.ts";
 import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
+import { networkValues, requireUnexposed } from "./network-values.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { BootSource, NetworkHooks, VmLink, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
@@ -139,23 +141,49 @@ export class VmService {
    * Gives a VM another policy, as it runs. Throws POLICY_INVALID, VM_STATE_CONFLICT for one with a network card that runs, which comes and goes
    * with a start.
    */
-  async setPolicy(nameOrId: string, policy: EgressPolicy): Promise<Vm> {
-    this.#options.network?.check(policy);
-    const { id } = this.#find(nameOrId);
+  async setPolicy(nameOrId: string, policy: EgressPolicy, secrets?: SecretGrant[]): Promise<Vm> {
+    const { id, secrets: granted } = this.#find(nameOrId);
+    this.#options.network?.check(policy, secrets ?? granted);
     return this.#lock(id).run(async () => {
       const { policy: old, state } = this.#find(id);
-      const record = this.#options.store.note(id, { policy }, "policy_changed", { from: old.mode, to: policy.mode });
+      const record = this.#options.store.note(
+        id,
+        { policy, ...(secrets === undefined ? {} : { secrets }) },
+        "policy_changed",
+        {
+          from: old.mode,
+          to: policy.mode,
+          ...(secrets === undefined ? {} : { secrets: secrets.map(({ name }) => name) }),
+        },
+      );
       const live = this.#live.get(id);
       const { network } = this.#options;
       if (live === undefined || network === undefined) return toVm(record);
       network.enforce(record, this.#linkOf(record, live));
       // One that stands still is told when it goes on.
       if (state === "running") {
-        await live.client.setNetwork(network.valuesFor(record), { deadlineMs: TELL_DEADLINE_MS });
+        await this.#tellNetwork(record, live);
         await network.ready(id);
       }
       return toVm(record);
     });
+  }
+
+  /** A secret has changed: what running VMs have of it in their environment changes, too. */
+  async secretChanged(secret: string): Promise<void> {
+    const users = this.#options.store.list().filter(({ secrets }) => secrets.some(({ name }) => name === secret));
+    for (const record of users) {
+      const live = this.#live.get(record.id);
+      if (live === undefined || record.state !== "running") continue;
+      await this.#tellNetwork(record, live).catch((error: unknown) =>
+        this.#options.log("a VM was not told of a secret", { vm: record.name, error: toFirebreakError(error).message }),
+      );
+    }
+  }
+
+  async #tellNetwork(record: VmRecord, { client }: LiveVm): Promise<void> {
+    const values = await networkValues(this.#options.network, record, record.agent?.features ?? []);
+    await client.personalise(values, { deadlineMs: TELL_DEADLINE_MS });
   }
 
   consoleLogPath(nameOrId: string): string {
@@ -238,7 +266,7 @@ export class VmService {
   async create(request: VmCreateParsed, options: WorkOptions & { ephemeral?: boolean } = {}): Promise<Vm> {
     const { driver, source } = this.#options;
     if (request.name !== undefined) this.requireFreeName(request.name);
-    this.#options.network?.check(request.network);
+    this.#options.network?.check(request.network, request.secrets);
     const { admissionWaitMs } = request;
     const workspace = await this.#resolveWorkspace(request.workspace);
     await this.#admission.admit(request.memoryMib, { ...options, admissionWaitMs });
@@ -411,6 +439,7 @@ export class VmService {
   async suspend(nameOrId: string, options: WorkOptions & { isStillWanted?: () => boolean } = {}): Promise<Vm> {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "suspended") throw notRunning(record);
+      if (record.state === "running") requireUnexposed(this.#options.network, record);
       try {
         await this.#reach(record, { state: "suspended" }, options, {}, options.isStillWanted);
       } catch (error) {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
 import type { WorkspaceReport } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
-import { GUEST_FEATURES, type PersonaliseValues } from "../guest/protocol.ts";
+import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import { addConsoleWords } from "../platform/console-words.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -18,6 +18,7 @@ import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf, overlayPath, vmDir } from "./machine.ts";
+import { networkValues } from "./network-values.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
 import type { BootSource, ImageRef, KernelRef, NetworkHooks, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
@@ -314,22 +315,16 @@ export class VmSteps {
     const values: PersonaliseValues = {
       entropyBase64: randomBytes(64).toString("base64"),
       ...(growMib === undefined ? {} : { overlayBytes: growMib * MIB }),
-      ...(identity === "same" ? {} : newIdentity(record, features, saved !== undefined)),
-      ...this.#networkOf(record, features),
+      ...withEnv(
+        identity === "same" ? {} : newIdentity(record, features, saved !== undefined),
+        await networkValues(this.#options.network, record, features),
+      ),
       // Last: what comes before takes time.
       wallClockMs: Date.now(),
     };
     await live.client.personalise(values, options.signal === undefined ? {} : { signal: options.signal });
     await this.#options.network?.ready(record.id);
     context.learnt = { ...context.learnt, agent };
-  }
-
-  /** A machine that was saved has what it had then. */
-  #networkOf(record: VmRecord, features: string[]): Pick<PersonaliseValues, "network"> {
-    const { network } = this.#options;
-    const isNone = record.policy.mode === "none";
-    if (network === undefined || (isNone && !features.includes(GUEST_FEATURES.egress))) return {};
-    return { network: network.valuesFor(record) };
   }
 
   async #resumeVmm({ record }: StepContext): Promise<void> {
@@ -339,7 +334,10 @@ export class VmSteps {
     // A guest that is slow to hear of the time goes on all the same.
     await live.client
       .personalise(
-        { wallClockMs: Date.now(), ...this.#networkOf(record, record.agent?.features ?? []) },
+        {
+          wallClockMs: Date.now(),
+          ...(await networkValues(this.#options.network, record, record.agent?.features ?? [])),
+        },
         { deadlineMs: CLOCK_DEADLINE_MS },
       )
       .catch((error: unknown) => {
@@ -436,6 +434,12 @@ function requireFeature(features: string[], name: string, consequence: string): 
   throw new FirebreakError("SNAPSHOT_INCOMPATIBLE", `the snapshot's guest agent is too old: ${consequence}`, {
     hint: "Fork it without what it lacks (--disk, --network).",
   });
+}
+
+/** Both may say something of the environment. */
+function withEnv(identity: PersonaliseValues, network: PersonaliseValues): PersonaliseValues {
+  const env = { ...network.env, ...identity.env };
+  return { ...identity, ...network, ...(Object.keys(env).length === 0 ? {} : { env }) };
 }
 
 /** What makes a guest a machine of its own; a fork also renews what its parent had made for itself. */

@@ -1,5 +1,6 @@
 import type { VmEvent } from "../contract/event.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import type { ExpiryAction, RestartPolicy, VmOrigin, VmState } from "../contract/vm.ts";
 import type { AccelRequest, VmmRecord } from "../vmm/driver.ts";
 
@@ -32,6 +33,8 @@ export interface VmRecord {
   env: Record<string, string>;
   /** What it may reach. */
   policy: EgressPolicy;
+  /** What it may use on its way out. */
+  secrets: SecretGrant[];
   vmm?: VmmRecord;
   startFrom: StartFrom;
   origin: VmOrigin;

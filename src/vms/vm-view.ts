@@ -22,6 +22,7 @@ export function toVm(record: VmRecord): Vm {
     ...(record.snapshot === undefined ? {} : { snapshot: record.snapshot }),
     ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
     network: record.policy,
+    secrets: record.secrets,
     labels: record.labels,
     restart: record.restart,
     restartCount: record.restartCount,

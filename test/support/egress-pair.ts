@@ -16,7 +16,11 @@ export const compile = (policy: EgressPolicyInput) => compilePolicy(egressPolicy
 /** A VM's egress with a plain HTTP/2 client as its guest. */
 export async function openEgressPair(
   policy: EgressPolicyInput,
-  more: { resolve?: (name: string) => Promise<string[]>; opener?: FlowOpener; env?: NodeJS.ProcessEnv } = {},
+  more: {
+    resolve?: (name: string) => Promise<string[]>;
+    opener?: (egress: VmEgress, log: EgressLog) => FlowOpener;
+    env?: NodeJS.ProcessEnv;
+  } = {},
 ) {
   const events = new Map<number, EgressEvent>();
   const store = { write: () => {}, list: () => [], lastId: () => 0 };
@@ -28,7 +32,7 @@ export async function openEgressPair(
     dialer: new Dialer({ env: more.env ?? {}, ...(more.resolve === undefined ? {} : { resolve: more.resolve }) }),
     log,
     onUse: () => {},
-    ...(more.opener === undefined ? {} : { opener: more.opener }),
+    ...(more.opener === undefined ? {} : { opener: (owner: VmEgress) => more.opener?.(owner, log) as FlowOpener }),
   });
   const server = net.createServer((socket) => {
     const session = http2.performServerHandshake(socket, { settings: { initialWindowSize: 256 * 1024 } });

@@ -287,9 +287,12 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     prices: async () => ({ currency: "EUR", cpu_hour: 0.5, gib_hour: 0.25, disk_gib_hour: 0.125 }),
     vmPolicy: async (name) => {
       const vm = await fake.vmGet(name);
-      return { vm: vm.name, policy: vm.network, warnings: [] };
+      return { vm: vm.name, policy: vm.network, secrets: vm.secrets, warnings: [] };
     },
     vmPolicySet: async (name, policy) => Object.assign(await fake.vmGet(name), { network: policy }),
+    secretList: async () => [],
+    secretGet: async (name) => fail(new FirebreakError("SECRET_NOT_FOUND", `there is no secret ${name}`)),
+    secretDelete: async (name) => ({ deleted: name }),
     egressList: async () => ({ events: [], more: false }),
     vmUpdate: async (name, { labels }) => {
       const vm = await fake.vmGet(name);
@@ -402,6 +405,7 @@ function fakeVm(name: string): Vm {
     origin: "template",
     labels: {},
     network: { mode: "none" },
+    secrets: [],
     restart: { policy: "never" },
     restartCount: 0,
     onExpiry: "stop",

@@ -226,6 +226,8 @@ pub struct PersonaliseBody {
     #[serde(default)]
     pub is_new_machine: bool,
     pub network: Option<NetworkBody>,
+    /// PEM.
+    pub trust: Option<String>,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
 }

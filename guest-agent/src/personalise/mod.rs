@@ -17,6 +17,7 @@ use crate::exec::spec::check_env_names;
 use crate::files::blocking;
 use crate::http::routes::PersonaliseBody;
 use crate::overlay::OverlayDrive;
+use crate::trust;
 
 const MIN_ENTROPY_BYTES: usize = 32;
 const MAX_ENTROPY_BYTES: usize = 4096;
@@ -62,6 +63,9 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
     if let Some(network) = &body.network {
         Egress::check(network)?;
     }
+    if let Some(pem) = &body.trust {
+        trust::check(pem)?;
+    }
     if agent.role == Role::Guest {
         let growth = match body.overlay_bytes {
             Some(bytes) => overlay_of(agent)?.prepare_growth(bytes).await?,
@@ -85,6 +89,9 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
         }
         if let Some(growth) = growth {
             blocking(|| growth.apply()).await?;
+        }
+        if let Some(pem) = body.trust {
+            blocking(move || trust::install(&pem)).await?;
         }
         // Last of these: keys are made with the new randomness and name, and take room on the drive.
         if body.is_new_machine {

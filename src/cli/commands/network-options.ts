@@ -1,7 +1,9 @@
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import type { DaemonClient } from "../../client/daemon-client.ts";
 import { EGRESS_MODES, type EgressPolicyInput, egressPolicySchema } from "../../contract/policy.ts";
+import { SECRET_NAME_PATTERN, type Secret, type SecretGrant } from "../../contract/secret.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { readInput } from "../read-input.ts";
 import { collect } from "./vm-options.ts";
 
 export interface NetworkOptionValues {
@@ -9,6 +11,9 @@ export interface NetworkOptionValues {
   allow?: string[];
   deny?: string[];
   policy?: string;
+  secret?: string[];
+  /** False for `--no-secrets`. */
+  secrets?: boolean;
 }
 
 export function addNetworkOptions(command: Command): Command {
@@ -23,17 +28,67 @@ export function addNetworkOptions(command: Command): Command {
       collect,
     )
     .option("--deny <name[:port]>", "a name it may not reach, whatever else allows it (repeatable)", collect)
-    .option("--policy <file>", "a whole policy as JSON; - is stdin");
+    .option("--policy <file>", "a whole policy as JSON; - is stdin")
+    .option(
+      "--secret <name[@host]>",
+      "a secret that it may use (firebreak secret set), here at its hosts or these: NAME@HOST,HOST; they are allowed along (repeatable)",
+      collect,
+    );
 }
 
-/** The same of a new VM, whose default it leaves alone when nothing is given. */
-export async function toNetwork(options: NetworkOptionValues): Promise<{ network?: EgressPolicyInput }> {
-  const isGiven = [options.network, options.allow, options.deny, options.policy].some((value) => value !== undefined);
-  return isGiven ? { network: await toPolicy(options) } : {};
+/** `NAME`, or `NAME@HOST,HOST`. Throws INVALID_ARGUMENT. */
+export function parseGrant(text: string): SecretGrant {
+  const at = text.indexOf("@");
+  const [name, hosts] = at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1).split(",")];
+  if (!SECRET_NAME_PATTERN.test(name) || hosts?.includes(""))
+    throw new FirebreakError("INVALID_ARGUMENT", `--secret: '${text}' is not NAME or NAME@HOST`, {
+      hint: "The value is set apart from that: firebreak secret set NAME",
+    });
+  return { name, ...(hosts === undefined ? {} : { hosts }) };
+}
+
+/** What of the options is of secrets; absent when nothing is said of them. */
+export function toGrants({ secret, secrets }: NetworkOptionValues): { secrets?: SecretGrant[] } {
+  if (secret !== undefined) return { secrets: secret.map(parseGrant) };
+  return secrets === false ? { secrets: [] } : {};
+}
+
+/** The policy with the hosts of its secrets: they would be of no use otherwise. */
+function allowHosts(
+  policy: EgressPolicyInput,
+  grants: readonly SecretGrant[],
+  known: readonly Secret[],
+): EgressPolicyInput {
+  const hosts = grants.flatMap(({ name, hosts }) => hosts ?? known.find((secret) => secret.name === name)?.hosts ?? []);
+  const rules = hosts.map((host) => (/:[\d,*\s-]+$/.test(host) ? host : `${host}:443`));
+  const missing = rules.filter((rule) => !(policy.allow ?? []).includes(rule));
+  if (missing.length === 0 || policy.mode === "public" || policy.mode === "nat") return policy;
+  return { ...policy, mode: "allowlist", allow: [...(policy.allow ?? []), ...missing] };
+}
+
+/** Policy and secrets of a new VM, whose defaults they leave alone when nothing is given. */
+export async function toNetwork(
+  options: NetworkOptionValues,
+  client: DaemonClient,
+): Promise<{ network?: EgressPolicyInput; secrets?: SecretGrant[] }> {
+  const given = [options.network, options.allow, options.deny, options.policy, options.secret];
+  if (given.every((value) => value === undefined)) return {};
+  const { policy, ...grants } = await toPolicyAndGrants(options, client);
+  return { network: policy, ...grants };
+}
+
+export async function toPolicyAndGrants(
+  options: NetworkOptionValues,
+  client: DaemonClient,
+): Promise<{ policy: EgressPolicyInput; secrets?: SecretGrant[] }> {
+  const [policy, grants] = [await toPolicy(options), toGrants(options)];
+  const isClosed = options.network === "none";
+  if (isClosed || grants.secrets === undefined || grants.secrets.length === 0) return { policy, ...grants };
+  return { policy: allowHosts(policy, grants.secrets, await client.secretList()), ...grants };
 }
 
 /** The policy that the options make; a VM without any has no network. Throws INVALID_ARGUMENT, HOST_PATH_NOT_FOUND. */
-export async function toPolicy(options: NetworkOptionValues): Promise<EgressPolicyInput> {
+async function toPolicy(options: NetworkOptionValues): Promise<EgressPolicyInput> {
   const { network, allow = [], deny = [], policy: file } = options;
   if (file !== undefined) {
     if (network !== undefined || allow.length + deny.length > 0)
@@ -50,9 +105,7 @@ export async function toPolicy(options: NetworkOptionValues): Promise<EgressPoli
 }
 
 async function readPolicy(file: string): Promise<EgressPolicyInput> {
-  const text = await readFile(file === "-" ? "/dev/stdin" : file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new FirebreakError("HOST_PATH_NOT_FOUND", `${file} cannot be read (${error.code})`);
-  });
+  const text = (await readInput(file)).toString("utf8");
   try {
     const parsed = egressPolicySchema.safeParse(JSON.parse(text));
     if (parsed.success) return parsed.data;

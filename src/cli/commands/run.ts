@@ -55,7 +55,7 @@ Examples:
         {
           vm: {
             ...toVmCreate(options),
-            ...(await toNetwork(options)),
+            ...(await toNetwork(options, client)),
             ...(workspace === undefined ? {} : { workspace }),
           },
           ...toPublish(options),

@@ -18,6 +18,7 @@ const VM: Vm = {
   origin: "template",
   labels: {},
   network: { mode: "none" },
+  secrets: [],
   restart: { policy: "never" },
   restartCount: 0,
   onExpiry: "stop",

@@ -8,6 +8,8 @@ export function vmFacts(
   vm: Vm,
   snapshots: Snapshot[],
   stats: VmStats["guest"],
+  /** Names of secrets whose values it has. */
+  exposed: readonly string[] = [],
 ): [label: string, value: string | undefined][] {
   const used = ({ totalBytes, availableBytes }: { totalBytes: number; availableBytes: number }) =>
     `${formatBytes(totalBytes - availableBytes)} of ${formatBytes(totalBytes)}`;
@@ -26,6 +28,10 @@ export function vmFacts(
     ["snapshot", vm.snapshot === undefined ? undefined : describeSnapshot(vm.snapshot, snapshots)],
     ["ready after", vm.bootMs === undefined ? undefined : formatDuration(vm.bootMs)],
     ["network", describePolicy(vm.network).join("; ")],
+    [
+      "secrets",
+      vm.secrets.map(({ name }) => (exposed.includes(name) ? `${name} (its value)` : name)).join(", ") || undefined,
+    ],
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [
       "labels",

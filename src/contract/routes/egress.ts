@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { egressPageSchema, MAX_EGRESS_PAGE, vmPolicySchema } from "../egress.ts";
-import { egressPolicySchema } from "../policy.ts";
+import { egressPageSchema, MAX_EGRESS_PAGE, vmPolicySchema, vmPolicySetSchema } from "../egress.ts";
 import { vmSchema } from "../vm.ts";
 import { count, flag, json, jsonBody, type Route } from "./route.ts";
 
@@ -33,7 +32,7 @@ export const egressRoutes: Route[] = [
     method: "PUT",
     path: "/v1/vms/:vm/policy",
     summary: "Changes what a VM may reach, as it runs; connections that both policies allow go on",
-    body: jsonBody(egressPolicySchema),
+    body: jsonBody(vmPolicySetSchema),
     answer: json(vmSchema),
   },
 ];

@@ -12,6 +12,7 @@ import { imageRoutes } from "./image.ts";
 import { kernelRoutes } from "./kernel.ts";
 import { keyRoutes } from "./key.ts";
 import type { Route } from "./route.ts";
+import { secretRoutes } from "./secret.ts";
 import { snapshotRoutes } from "./snapshot.ts";
 import { vmRoutes } from "./vm.ts";
 import { volumeRoutes } from "./volume.ts";
@@ -25,6 +26,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   file: fileRoutes,
   event: eventRoutes,
   egress: egressRoutes,
+  secret: secretRoutes,
   snapshot: snapshotRoutes,
   drive: driveRoutes,
   volume: volumeRoutes,

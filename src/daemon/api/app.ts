@@ -17,6 +17,7 @@ import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { checkQuery } from "./query-check.ts";
+import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 import { addVolumeRoutes } from "./volume-routes.ts";
@@ -33,6 +34,7 @@ export interface ApiDeps
     CallDeps,
     HostDeps,
     EgressDeps,
+    SecretDeps,
     McpDeps,
     WorkspaceDeps,
     ArtifactDeps,
@@ -57,6 +59,7 @@ export function createApi(deps: ApiDeps): Api {
   addVmRoutes(api, deps);
   addEventRoutes(api, deps);
   addEgressRoutes(api, deps);
+  addSecretRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);
   addSnapshotRoutes(api, deps);

@@ -1,6 +1,11 @@
 import type { ServerResponse } from "node:http";
-import { DEFAULT_EGRESS_PAGE, type EgressEvent, type EgressPage, MAX_EGRESS_PAGE } from "../../contract/egress.ts";
-import { egressPolicySchema } from "../../contract/policy.ts";
+import {
+  DEFAULT_EGRESS_PAGE,
+  type EgressEvent,
+  type EgressPage,
+  MAX_EGRESS_PAGE,
+  vmPolicySetSchema,
+} from "../../contract/egress.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { NetworkService } from "../../network/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
@@ -35,12 +40,13 @@ export function addEgressRoutes(api: Api, { vms, network }: EgressDeps & VmDeps)
     return context.json(page);
   });
   api.get("/v1/vms/:vm/policy", (context) => {
-    const { name, network: policy } = vms.get(context.req.param("vm"));
-    return context.json({ vm: name, policy, warnings: network.warningsOf(policy) });
+    const { name, network: policy, secrets } = vms.get(context.req.param("vm"));
+    return context.json({ vm: name, policy, secrets, warnings: network.warningsOf(policy, secrets) });
   });
   api.put("/v1/vms/:vm/policy", async (context) => {
     const { id } = vms.get(context.req.param("vm"));
-    return context.json(await vms.setPolicy(id, parseRequest(egressPolicySchema, await readJson(context))));
+    const { secrets, ...policy } = parseRequest(vmPolicySetSchema, await readJson(context));
+    return context.json(await vms.setPolicy(id, policy, secrets));
   });
 }
 

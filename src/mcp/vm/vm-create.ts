@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { mountPathSchema } from "../../contract/mount-path.ts";
 import { describePolicy } from "../../contract/policy.ts";
+import { secretNameSchema } from "../../contract/secret.ts";
 import {
   envSchema,
   MAX_IDLE_TIMEOUT_MS,
@@ -21,6 +22,13 @@ const inputSchema = z.strictObject({
   ...kindArguments,
   env: envSchema.optional().describe("Environment of every command in the VM."),
   network: networkArgument.optional(),
+  secrets: z
+    .array(secretNameSchema)
+    .max(64)
+    .optional()
+    .describe(
+      "Secrets that it may use at their hosts, by name; network has to allow these. It has placeholders, no values.",
+    ),
   idle_timeout_seconds: z
     .int()
     .min(MIN_IDLE_TIMEOUT_MS / 1000)
@@ -91,6 +99,7 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...toKind(args),
     ...(args.env === undefined ? {} : { env: args.env }),
     ...(args.network === undefined ? {} : { network: toPolicy(args.network) }),
+    ...(args.secrets === undefined ? {} : { secrets: args.secrets.map((name) => ({ name })) }),
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),

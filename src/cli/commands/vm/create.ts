@@ -32,7 +32,7 @@ Examples:
       const request = {
         ...(name === undefined ? {} : { name }),
         ...toVmCreate(options),
-        ...(await toNetwork(options)),
+        ...(await toNetwork(options, client)),
         ...toPublish(options),
         ...(workspace === undefined ? {} : { workspace }),
       };

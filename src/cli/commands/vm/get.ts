@@ -13,8 +13,16 @@ export function addVmGet(parent: Command): void {
       const { client, asJson } = await openContext(command);
       const vm = await client.vmGet(name);
       const stats = vm.state === "running" ? await client.vmStats(vm.name).catch(() => undefined) : undefined;
-      if (asJson) return printJson({ ...vm, ...(stats === undefined ? {} : { stats }) });
+      const secrets = vm.secrets.length === 0 ? [] : await client.secretList();
+      const exposed = secrets
+        .filter(({ expose, vms }) => expose === "env" && vms.includes(vm.name))
+        .map(({ name: it }) => it);
+      const more = {
+        ...(exposed.length === 0 ? {} : { exposedSecrets: exposed }),
+        ...(stats === undefined ? {} : { stats }),
+      };
+      if (asJson) return printJson({ ...vm, ...more });
       const snapshots = vm.snapshot === undefined ? [] : await client.snapshotList();
-      printFacts(vmFacts(vm, snapshots, stats?.guest));
+      printFacts(vmFacts(vm, snapshots, stats?.guest, exposed));
     });
 }

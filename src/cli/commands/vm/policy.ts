@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { describePolicy } from "../../../contract/policy.ts";
+import { describeGrants } from "../../../contract/secret.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
-import { addNetworkOptions, type NetworkOptionValues, toPolicy } from "../network-options.ts";
+import { addNetworkOptions, type NetworkOptionValues, toPolicyAndGrants } from "../network-options.ts";
 
 export function addVmPolicy(parent: Command): void {
   const policy = parent.command("policy").description("what a VM may reach");
@@ -19,7 +20,7 @@ function addGet(parent: Command): void {
       const { client, asJson } = await openContext(command);
       const answer = await client.vmPolicy(vm);
       if (asJson) return printJson(answer);
-      process.stdout.write(`${describePolicy(answer.policy).join("\n")}\n`);
+      process.stdout.write(`${[...describePolicy(answer.policy), ...describeGrants(answer.secrets)].join("\n")}\n`);
       for (const warning of answer.warnings) process.stderr.write(`Note: ${warning}\n`);
     });
 }
@@ -32,11 +33,13 @@ function addSet(parent: Command): void {
         "Change what a VM may reach, as it runs: all of it, so that what is not given is gone. Connections that both policies allow go on.",
       )
       .argument("<vm>", "name or id"),
-  ).action(async (name: string, options: NetworkOptionValues) => {
-    const policy = await toPolicy(options);
-    const { client, asJson } = await openContext(command);
-    const vm = await client.vmPolicySet(name, policy);
-    if (asJson) return printJson(vm);
-    process.stdout.write(`${describePolicy(vm.network).join("\n")}\n`);
-  });
+  )
+    .option("--no-secrets", "it may use none any more; without this and --secret, those that it has stay")
+    .action(async (name: string, options: NetworkOptionValues) => {
+      const { client, asJson } = await openContext(command);
+      const { policy, secrets } = await toPolicyAndGrants(options, client);
+      const vm = await client.vmPolicySet(name, { ...policy, ...(secrets === undefined ? {} : { secrets }) });
+      if (asJson) return printJson(vm);
+      process.stdout.write(`${[...describePolicy(vm.network), ...describeGrants(vm.secrets)].join("\n")}\n`);
+    });
 }

@@ -1,0 +1,110 @@
+//! Certificates that the guest's programs trust besides their system's: what opens their TLS on the host shows one of these.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Context, Error, Result};
+
+const MAX_BYTES: usize = 64 << 10;
+/// A system's own bundle is some 200 KiB.
+const MAX_BUNDLE_BYTES: u64 = 8 << 20;
+const FOLDER: &str = "/run/firebreak";
+/// Of OpenSSL and what goes by it, where distributions have it. Debian's is made where there is none.
+const BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+/// Where update-ca-certificates(8) finds it, so that it is not lost when packages change the bundle.
+const LOCAL: &str = "/usr/local/share/ca-certificates/firebreak.crt";
+/// What stands behind it in a bundle is ours.
+const MARKER: &str = "# Added by firebreak for this VM.\n";
+
+pub fn check(pem: &str) -> Result<()> {
+    let is_good = pem.len() <= MAX_BYTES
+        && pem.is_ascii()
+        && pem.contains("-----BEGIN CERTIFICATE-----")
+        && !pem.contains("PRIVATE KEY");
+    if is_good {
+        return Ok(());
+    }
+    Err(Error::invalid("trust is no certificate in PEM"))
+}
+
+/// Repeating it does no harm.
+pub fn install(pem: &str) -> Result<()> {
+    fs::create_dir_all(FOLDER).context(FOLDER)?;
+    write(&format!("{FOLDER}/ca.pem"), pem)?;
+    let system = BUNDLES.iter().find_map(|path| read_bundle(path));
+    let bundle = with_ours(system.as_deref().unwrap_or(""), pem);
+    write(&format!("{FOLDER}/ca-bundle.pem"), &bundle)?;
+    for (index, path) in BUNDLES.iter().enumerate() {
+        match read_bundle(path) {
+            Some(theirs) => write(path, &with_ours(&theirs, pem))?,
+            None if index == 0 && system.is_none() => write(path, &bundle)?,
+            None => {}
+        }
+    }
+    write(LOCAL, pem)
+}
+
+/// Without what was added to it before.
+fn read_bundle(path: &str) -> Option<String> {
+    if fs::metadata(path).ok()?.len() > MAX_BUNDLE_BYTES {
+        return None;
+    }
+    let text = fs::read_to_string(path).ok()?;
+    Some(match text.find(MARKER) {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    })
+}
+
+fn with_ours(system: &str, pem: &str) -> String {
+    let gap = if system.is_empty() || system.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    format!("{system}{gap}{MARKER}{}\n", pem.trim_end())
+}
+
+/// In one step, and only where it says something else: each change is a copy on the guest's disk.
+fn write(path: &str, text: &str) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    // What a link leads to is changed, as a program that opens it would see.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| Path::new(path).to_owned());
+    if let Some(folder) = real.parent() {
+        fs::create_dir_all(folder).context(folder.display())?;
+    }
+    let fresh = real.with_extension("firebreak-new");
+    fs::write(&fresh, text).context(path)?;
+    fs::rename(&fresh, &real).context(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_are_taken() {
+        let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(check(pem).is_ok());
+        for bad in [
+            "",
+            "x",
+            &pem.replace("CERTIFICATE", "EC PRIVATE KEY"),
+            &pem.repeat(2000),
+        ] {
+            assert!(check(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn ours_is_behind_theirs() {
+        assert_eq!(with_ours("a", "b\n"), format!("a\n{MARKER}b\n"));
+        assert_eq!(with_ours("", "b"), format!("{MARKER}b\n"));
+    }
+}

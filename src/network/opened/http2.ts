@@ -1,0 +1,132 @@
+import http2, { type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { duplexPair } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { Exchange, HOP_HEADERS, isText, MAX_BODY_BYTES, type OpenedFlow } from "./exchange.ts";
+import { substituteBody } from "./substitute.ts";
+
+const SETTINGS = {
+  initialWindowSize: 256 * 1024,
+  maxHeaderListSize: 64 * 1024,
+  maxConcurrentStreams: 256,
+  enablePush: false,
+};
+
+/** Serves the guest's end of a flow that speaks HTTP/2, over the connection to the host that does. */
+export function serveHttp2(guest: TLSSocket, upstream: TLSSocket, flow: OpenedFlow): void {
+  // A session takes a TLS socket's descriptor, and this one has none: it is over a stream of another session.
+  const [near, far] = duplexPair();
+  guest.pipe(far).pipe(guest);
+  guest.once("close", () => near.destroy());
+  near.once("close", () => guest.destroy());
+  const server = http2.performServerHandshake(near, { settings: SETTINGS });
+  const client = http2.connect(`https://${flow.name}:${flow.port}`, {
+    createConnection: () => upstream,
+    settings: { enablePush: false, initialWindowSize: SETTINGS.initialWindowSize },
+  });
+  for (const session of [server, client]) session.on("error", () => {});
+  server.once("close", () => client.close());
+  client.once("close", () => server.close());
+  client.on("goaway", () => server.close());
+  server.on("stream", (stream, headers) => void answer(stream, headers, client, flow));
+}
+
+async function answer(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  client: http2.ClientHttp2Session,
+  flow: OpenedFlow,
+): Promise<void> {
+  stream.on("error", () => {});
+  const exchange = new Exchange(flow);
+  const [method, path, authority] = [String(headers[":method"]), String(headers[":path"] ?? ""), headers[":authority"]];
+  const refusal = exchange.refuse(method, path, authority ?? headers.host);
+  if (refusal !== undefined) return say(stream, refusal.status, refusal.why);
+  try {
+    const body = await readBody(stream, headers, exchange);
+    if (client.destroyed || stream.destroyed) return say(stream, 502, `${flow.name} has closed the connection`);
+    const isEmpty = body === undefined && stream.readableEnded;
+    const upstream = client.request(forward(headers, path, exchange, body), { endStream: isEmpty });
+    upstream.on("error", () => {});
+    stream.once("close", () => upstream.close(stream.rstCode));
+    upstream.once("close", () => {
+      if (!stream.closed) stream.close(upstream.rstCode === 0 ? http2.constants.NGHTTP2_NO_ERROR : upstream.rstCode);
+    });
+    upstream.once("response", (received) => pass(upstream, received, stream, exchange));
+    if (body !== undefined) upstream.end(body);
+    else if (!isEmpty) stream.pipe(upstream);
+  } catch (error) {
+    say(stream, 502, (error as Error).message);
+  }
+}
+
+function forward(
+  headers: IncomingHttpHeaders,
+  path: string,
+  exchange: Exchange,
+  body: Buffer | undefined,
+): OutgoingHttpHeaders {
+  const sent: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || HOP_HEADERS.has(name)) continue;
+    const change = (text: string) => (name.startsWith(":") ? text : exchange.header(name, text));
+    sent[name] = Array.isArray(value) ? value.map(change) : change(value);
+  }
+  sent[":path"] = exchange.path(path);
+  exchange.noteMisplaced();
+  if (exchange.substitution.used.size > 0) sent["accept-encoding"] = "identity";
+  if (body !== undefined) sent["content-length"] = String(body.length);
+  return sent;
+}
+
+async function readBody(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  exchange: Exchange,
+): Promise<Buffer | undefined> {
+  const length = Number(headers["content-length"] ?? "0");
+  const type = headers["content-type"] ?? "";
+  if (!exchange.wantsBody || !isText(type) || length === 0 || length > MAX_BODY_BYTES) return undefined;
+  const pieces: Buffer[] = [];
+  for await (const piece of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) pieces.push(piece);
+  return substituteBody(Buffer.concat(pieces), type, exchange.secrets, exchange.substitution);
+}
+
+function pass(
+  upstream: http2.ClientHttp2Stream,
+  received: IncomingHttpHeaders,
+  stream: ServerHttp2Stream,
+  exchange: Exchange,
+): void {
+  if (stream.destroyed) return;
+  const scrubber = exchange.scrubber();
+  const scrub = (given: IncomingHttpHeaders): OutgoingHttpHeaders =>
+    Object.fromEntries(
+      Object.entries(given).map(([name, value]) => {
+        const clean = (text: string) => {
+          const fresh = exchange.scrubber();
+          return Buffer.concat([fresh.push(Buffer.from(text, "latin1")), fresh.end()]).toString("latin1");
+        };
+        return [name, typeof value === "string" ? clean(value) : Array.isArray(value) ? value.map(clean) : value];
+      }),
+    );
+  let trailers: OutgoingHttpHeaders = {};
+  upstream.on("trailers", (given) => {
+    trailers = scrub(given);
+  });
+  stream.respond(scrub(received), { waitForTrailers: true });
+  stream.once("wantTrailers", () => stream.sendTrailers(trailers));
+  upstream.on("data", (chunk: Buffer) => {
+    const ready = scrubber.push(chunk);
+    if (ready.length > 0 && !stream.write(ready)) {
+      upstream.pause();
+      stream.once("drain", () => upstream.resume());
+    }
+  });
+  upstream.once("end", () => stream.end(scrubber.end()));
+}
+
+function say(stream: ServerHttp2Stream, status: number, why: string): void {
+  if (stream.destroyed || stream.headersSent) return;
+  stream.respond({ ":status": status, "content-type": "text/plain; charset=utf-8" });
+  stream.end(`firebreak: ${why}\n`);
+}
