@@ -20,6 +20,7 @@ export const EXAMPLES: Record<string, string[]> = {
   ],
   "vm events": ["firebreak vm events web", "firebreak vm events web --follow"],
   "event list": ["firebreak event list --follow", "firebreak event list --after 120 --json"],
+  "vm probe": ["firebreak vm probe web", "firebreak vm probe web --json"],
   "vm policy get": ["firebreak vm policy get web"],
   "vm policy set": [
     "firebreak vm policy set web --allow api.github.com --allow registries",

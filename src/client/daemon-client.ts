@@ -21,6 +21,7 @@ import type {
 import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
+import type { ProbeResult } from "../contract/probe.ts";
 import type { Secret, SecretSet } from "../contract/secret.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template, TemplateCreate } from "../contract/snapshot.ts";
 import type { ExecRequest, PlanRequest, Vm, VmPlan, VmStats, VmUpdate, WaitRequest } from "../contract/vm.ts";
@@ -490,6 +491,10 @@ export class DaemonClient {
 
   vmPolicySet(vm: string, policy: VmPolicySet, options: CallOptions = {}): Promise<Vm> {
     return this.#http.json("PUT", `${vmPath(vm)}/policy`, options, policy);
+  }
+
+  vmProbe(vm: string, options: CallOptions = {}): Promise<ProbeResult> {
+    return this.#http.lines("POST", `${vmPath(vm)}/probe`, {}, options);
   }
 
   async secretList(options: CallOptions = {}): Promise<Secret[]> {

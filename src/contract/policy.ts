@@ -2,11 +2,8 @@ import { z } from "zod";
 
 /** What a VM may reach: the HTTP API's policies, in snapshots and in the store too. */
 
-/**
- * `none`: nothing. `allowlist`: the names of `allow`. `public`: every name that leads to a public address. `nat`: a network card, for whoever needs ICMP, UDP
- * or addresses without names.
- */
-export const EGRESS_MODES = ["none", "allowlist", "public", "nat"] as const;
+/** `none`: nothing. `allowlist`: the names of `allow`. `public`: every name that leads to a public address. */
+export const EGRESS_MODES = ["none", "allowlist", "public"] as const;
 export type EgressMode = (typeof EGRESS_MODES)[number];
 
 export const MAX_RULES = 1_000;
@@ -64,22 +61,6 @@ export const egressPolicySchema = z.strictObject({
     .refine((hosts) => Object.keys(hosts).length <= MAX_RULES, `at most ${MAX_RULES} names`)
     .optional()
     .describe("addresses of names, in the place of what this host's resolver says"),
-  nat: z
-    .strictObject({
-      addresses: z
-        .array(z.union([z.cidrv4(), z.cidrv6(), address], "an address, or a range such as 10.0.0.0/8"))
-        .max(MAX_RULES)
-        .optional()
-        .describe("those that it may reach, and no other"),
-      ports: z
-        .array(z.int().min(1).max(65_535))
-        .max(MAX_RULES)
-        .optional()
-        .describe("those that it may reach, and no other"),
-      ipv6: z.boolean().optional(),
-    })
-    .optional()
-    .describe("of mode `nat`"),
 });
 export type EgressPolicy = z.infer<typeof egressPolicySchema>;
 export type EgressPolicyInput = z.input<typeof egressPolicySchema>;
@@ -89,20 +70,16 @@ export const NO_NETWORK: EgressPolicy = { mode: "none" };
 
 /** A policy in lines for people. */
 export function describePolicy(policy: EgressPolicy): string[] {
-  const { mode, allow = [], deny = [], hosts = {}, nat = {} } = policy;
+  const { mode, allow = [], deny = [], hosts = {} } = policy;
   const list = (rules: readonly EgressRule[]) => rules.map(describeRule).join(", ");
   return [
     {
       none: "none",
       allowlist: allow.length === 0 ? "allowlist: nothing" : `allowlist: ${list(allow)}`,
       public: "public: any public name",
-      nat: "nat: a network card",
     }[mode],
     ...(deny.length === 0 ? [] : [`but not: ${list(deny)}`]),
     ...Object.entries(hosts).map(([name, at]) => `${name} is at ${at}`),
-    ...(nat.addresses === undefined ? [] : [`addresses: ${nat.addresses.join(", ")}`]),
-    ...(nat.ports === undefined ? [] : [`ports: ${nat.ports.join(", ")}`]),
-    ...(nat.ipv6 === true ? ["IPv6, too"] : []),
   ];
 }
 

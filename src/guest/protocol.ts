@@ -29,10 +29,9 @@ export const GUEST_FEATURES = {
 /** What a guest has in the place of a network card, or with it. */
 export interface GuestNetwork {
   /** `proxy`: names are asked for over the egress connection. */
-  mode: "none" | "proxy" | "nat";
+  mode: "none" | "proxy";
   /** What its programs are told of a refusal. */
   reason?: string;
-  nat?: { address: string; gateway: string; nameservers: string[]; mac: string };
 }
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */

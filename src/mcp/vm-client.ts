@@ -24,6 +24,7 @@ export interface VmClient
     | "vmPolicy"
     | "vmPolicySet"
     | "egressList"
+    | "vmProbe"
     | "secretList"
     | "secretGet"
     | "secretDelete"

@@ -41,24 +41,13 @@ export function findProblems(policy: EgressPolicy, sets: NamedSets): Problem[] {
   return problems;
 }
 
-function* findMisplaced(policy: EgressPolicy): Generator<Problem> {
-  const { mode, allow = [], deny = [], hosts = {}, nat } = policy;
+function* findMisplaced({ mode, allow = [], deny = [], hosts = {} }: EgressPolicy): Generator<Problem> {
   const error = (field: string, message: string): Problem => ({ field, message, severity: "error" });
-  const takesNames = mode === "allowlist" || mode === "public";
-  if (allow.length > 0 && !takesNames)
-    yield error(
-      "allow",
-      mode === "nat"
-        ? "a network card knows no names: use nat.addresses and nat.ports"
-        : "mode none allows nothing: use allowlist",
-    );
-  if (deny.length > 0 && !takesNames)
-    yield error(
-      "deny",
-      mode === "nat" ? "a network card knows no names" : "mode none allows nothing that could be denied",
-    );
-  if (Object.keys(hosts).length > 0 && !takesNames) yield error("hosts", `mode ${mode} resolves no names`);
-  if (nat !== undefined && mode !== "nat") yield error("nat", `it is of mode nat, not ${mode}`);
+  if (mode === "none") {
+    if (allow.length > 0) yield error("allow", "mode none allows nothing: use allowlist");
+    if (deny.length > 0) yield error("deny", "mode none allows nothing that could be denied");
+    if (Object.keys(hosts).length > 0) yield error("hosts", "mode none resolves no names");
+  }
   if (mode === "allowlist" && allow.length === 0)
     yield { field: "allow", message: "there is no rule: nothing can be reached", severity: "warning" };
 }

@@ -130,8 +130,6 @@ test("what cannot be meant is named with its place", () => {
     [{ mode: "allowlist", allow: ["*.com"] }, /warning: it allows all names that end in \.com/],
     [{ mode: "allowlist" }, /warning: there is no rule/],
     [{ mode: "none", allow: ["a.example"] }, /allow error: mode none allows nothing/],
-    [{ mode: "nat", allow: ["a.example"] }, /a network card knows no names/],
-    [{ mode: "public", nat: {} }, /nat error: it is of mode nat/],
     [{ mode: "allowlist", allow: ["a.example"], hosts: { "1.2.3.4": "10.0.0.1" } }, /hosts\.1\.2\.3\.4 error/],
     [{ mode: "allowlist", allow: [{ host: "a.example:80", ports: "81" }] }, /has ports twice/],
   ] satisfies [EgressPolicy, RegExp][])

@@ -149,7 +149,5 @@ function plainPath(path: string): string | undefined {
 }
 
 function whyClosed({ mode }: CompiledPolicy): string | undefined {
-  if (mode === "none") return "this VM has no network; open one with: firebreak vm policy set VM --allow HOST";
-  if (mode === "nat") return "this VM has a network card";
-  return undefined;
+  return mode === "none" ? "this VM has no network; open one with: firebreak vm policy set VM --allow HOST" : undefined;
 }

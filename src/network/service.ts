@@ -1,7 +1,9 @@
 import type { EgressEvent } from "../contract/egress.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
+import type { ProbeResult } from "../contract/probe.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { GuestClient } from "../guest/client.ts";
 import { EgressLink } from "../guest/egress-link.ts";
 import type { GuestNetwork } from "../guest/protocol.ts";
 import type { SecretService } from "../secrets/service.ts";
@@ -11,6 +13,7 @@ import { EgressLog } from "./egress-log.ts";
 import type { EgressStore } from "./egress-store.ts";
 import { Authority } from "./opened/authority.ts";
 import { Opener } from "./opened/opener.ts";
+import { probeEgress } from "./probe.ts";
 import { findProblems } from "./problems.ts";
 import { parseRule } from "./rule-text.ts";
 import { type CompiledPolicy, compilePolicy, decideConnection, type NamedSets } from "./rules.ts";
@@ -109,7 +112,7 @@ export class NetworkService implements NetworkHooks {
 
   /** What a guest is told of its network before a command runs in it. */
   valuesFor({ name, policy }: VmNetwork): GuestNetwork {
-    if (policy.mode === "allowlist" || policy.mode === "public") return { mode: "proxy" };
+    if (policy.mode !== "none") return { mode: "proxy" };
     return {
       mode: "none",
       reason: `this VM has no network; open one with: firebreak vm policy set ${name} --allow HOST`,
@@ -192,6 +195,12 @@ export class NetworkService implements NetworkHooks {
     this.#close(vmId);
     this.#authorities.delete(vmId);
     this.log.forget(vmId);
+  }
+
+  /** What gets out of a running VM, tried from within it. */
+  async probe(vm: VmNetwork, client: GuestClient, onProgress: (message: string) => void): Promise<ProbeResult> {
+    const findings = await probeEgress(client, vm.policy, this.#compile(vm.policy), this.#options.sets(), onProgress);
+    return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };
   }
 
   events(filter: { vmId?: string | undefined; afterId?: number | undefined; limit: number }): EgressEvent[] {

@@ -78,7 +78,7 @@ describe("a snapshot", () => {
     await sleep(500);
     taken = await json<Snapshot>("snapshot", "create", "web", "ready");
     countAtSnapshot = await last("web", counter);
-    assert.deepEqual([taken.name, taken.vm.name, taken.policy], ["ready", "web", { network: "none" }]);
+    assert.deepEqual([taken.name, taken.vm.name, taken.policy], ["ready", "web", { mode: "none" }]);
     assert.ok(taken.sizeBytes > 1024 * 1024 && taken.stoppedMs >= 0);
     await sleep(500);
     assert.ok((await last("web", counter)) > countAtSnapshot, "the VM goes on");

@@ -290,6 +290,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
       return { vm: vm.name, policy: vm.network, secrets: vm.secrets, warnings: [] };
     },
     vmPolicySet: async (name, policy) => Object.assign(await fake.vmGet(name), { network: policy }),
+    vmProbe: async (name) => ({ vm: (await fake.vmGet(name)).name, isTight: true, findings: [] }),
     secretList: async () => [],
     secretGet: async (name) => fail(new FirebreakError("SECRET_NOT_FOUND", `there is no secret ${name}`)),
     secretDelete: async (name) => ({ deleted: name }),

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { egressPageSchema, MAX_EGRESS_PAGE, vmPolicySchema, vmPolicySetSchema } from "../egress.ts";
+import { probeResultSchema } from "../probe.ts";
 import { vmSchema } from "../vm.ts";
-import { count, flag, json, jsonBody, type Route } from "./route.ts";
+import { count, flag, json, jsonBody, lines, type Route } from "./route.ts";
 
 export const egressRoutes: Route[] = [
   {
@@ -21,6 +22,12 @@ export const egressRoutes: Route[] = [
           "with `follow=true`: a line `{event}` each, without end, a connection's when it begins and when it has ended; `{skipped: N}` for those that a slow reader has missed",
       },
     },
+  },
+  {
+    method: "POST",
+    path: "/v1/vms/:vm/probe",
+    summary: "Tries to get out of a VM, from within it, and tells what did",
+    answer: lines(probeResultSchema),
   },
   {
     method: "GET",

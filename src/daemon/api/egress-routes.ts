@@ -9,7 +9,7 @@ import {
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { NetworkService } from "../../network/service.ts";
 import { type Api, answerRaw, readJson } from "./context.ts";
-import { parseCount, parseRequest, signalOfCaller } from "./responses.ts";
+import { answerProgress, parseCount, parseRequest, signalOfCaller } from "./responses.ts";
 import type { VmDeps } from "./vm-routes.ts";
 
 const KEEPALIVE_MS = 15_000;
@@ -42,6 +42,14 @@ export function addEgressRoutes(api: Api, { vms, network }: EgressDeps & VmDeps)
   api.get("/v1/vms/:vm/policy", (context) => {
     const { name, network: policy, secrets } = vms.get(context.req.param("vm"));
     return context.json({ vm: name, policy, secrets, warnings: network.warningsOf(policy, secrets) });
+  });
+  api.post("/v1/vms/:vm/probe", (context) => {
+    const { id, name, network: policy, secrets } = vms.requireUsable(context.req.param("vm"));
+    return answerProgress(context, ({ onProgress, ...options }) =>
+      vms.use(id, options, ({ client }) =>
+        network.probe({ id, name, policy, secrets }, client, (message) => onProgress?.({ step: "probe", message })),
+      ),
+    );
   });
   api.put("/v1/vms/:vm/policy", async (context) => {
     const { id } = vms.get(context.req.param("vm"));

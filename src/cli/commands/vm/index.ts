@@ -12,6 +12,7 @@ import { addVmLogs } from "./logs.ts";
 import { addVmPause } from "./pause.ts";
 import { addVmPlan } from "./plan.ts";
 import { addVmPolicy } from "./policy.ts";
+import { addVmProbe } from "./probe.ts";
 import { addVmResume } from "./resume.ts";
 import { addVmSsh, addVmSshProxy } from "./ssh.ts";
 import { addVmStart } from "./start.ts";
@@ -29,6 +30,7 @@ export function addVmCommands(program: Command, hasSeparator: boolean): void {
   addVmSsh(vm, hasSeparator);
   addVmSshProxy(vm);
   addExecControl(vm);
-  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPolicy, addVmPlan]) add(vm);
+  for (const add of [addVmCp, addVmLogs, addVmStats, addVmWait, addVmUpdate, addVmPolicy, addVmProbe, addVmPlan])
+    add(vm);
   addEventList(vm.command("events").argument("<vm>", "name or id"));
 }
