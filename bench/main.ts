@@ -6,6 +6,7 @@ import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchChurn } from "./churn.ts";
 import { benchDaemon } from "./daemon.ts";
+import { benchEgress } from "./egress.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
@@ -22,6 +23,7 @@ const BENCHES = {
   kernel: benchKernel,
   exec: benchExec,
   throughput: benchThroughput,
+  egress: benchEgress,
   mcp: benchMcp,
   daemon: benchDaemon,
   churn: benchChurn,

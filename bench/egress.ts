@@ -1,0 +1,178 @@
+import net, { type AddressInfo, type Socket } from "node:net";
+import { EgressLink } from "../src/guest/egress-link.ts";
+import { Dialer } from "../src/network/dial.ts";
+import { EgressLog } from "../src/network/egress-log.ts";
+import { compilePolicy } from "../src/network/rules.ts";
+import { createSets } from "../src/network/sets.ts";
+import { VmEgress } from "../src/network/vm-egress.ts";
+import type { Setting } from "../test/support/vmm-setting.ts";
+import { runInGuest } from "./guest.ts";
+import { RAW_DEVICE, withRawPort } from "./raw-port.ts";
+import { limitRow, median, type Row, round } from "./stats.ts";
+
+const MIB = 1024 * 1024;
+const TOTAL_MIB = 128;
+const RUNS = 5;
+const ROUND_TRIPS = 300;
+const MAX_ADDED_MS = 2;
+const FLOWS = 1_000;
+const MIN_RATIO = 0.5;
+
+/** One byte there and back, again and again, to the first argument's port of the second's name; prints the median in ms. */
+const PING = `
+import socket, sys, time
+s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); s.setsockopt(6, 1, 1)
+def trip():
+    t = time.perf_counter(); s.sendall(b"x"); s.recv(1); return time.perf_counter() - t
+for _ in range(20): trip()
+print(sorted(trip() for _ in range(${ROUND_TRIPS}))[${ROUND_TRIPS} // 2] * 1000)`;
+/** The same against an echo in the guest itself. */
+const PING_WITHIN = `
+import socket, sys, threading
+l = socket.create_server(("127.0.0.1", 7001))
+def echo():
+    c, _ = l.accept(); c.setsockopt(6, 1, 1)
+    while d := c.recv(1): c.sendall(d)
+threading.Thread(target=echo, daemon=True).start()
+sys.argv[1:] = ["127.0.0.1", "7001"]${PING}`;
+/** Opens all flows, says something in each, hears it again, and prints how many did. */
+const MANY = `
+import asyncio, sys
+async def one(i):
+    r, w = await asyncio.open_connection(sys.argv[1], int(sys.argv[2]))
+    await all_open.wait_for_all()
+    w.write(b"%d\\n" % i); await w.drain(); line = await r.readline(); w.close(); return line == b"%d\\n" % i
+class Gate:
+    def __init__(self, n): self.left = n; self.event = asyncio.Event()
+    async def wait_for_all(self):
+        self.left -= 1
+        if self.left == 0: self.event.set()
+        await self.event.wait()
+async def main():
+    global all_open; all_open = Gate(${FLOWS})
+    print(sum(await asyncio.gather(*(one(i) for i in range(${FLOWS})))))
+asyncio.run(main())`;
+
+/** TCP by name, from a VM to a server on loopback. */
+export async function* benchEgress(setting: Setting): AsyncGenerator<Row> {
+  const rows = await withRawPort(setting, "egress", async ({ client, driver, record, toPort }) => {
+    const sink = await listen((socket) => socket.resume());
+    const source = await listen((socket) => void pour(socket));
+    const echo = await listen((socket) => socket.setNoDelay(true).pipe(socket));
+    const policy = compilePolicy(
+      {
+        mode: "allowlist",
+        allow: [{ host: "bench.test", ports: "*", private: true }],
+        hosts: { "bench.test": "127.0.0.1" },
+      },
+      createSets([]),
+    );
+    const log = new EgressLog({ write: () => {}, list: () => [], lastId: () => 0 }, () => {});
+    const egress = new VmEgress({
+      vm: { id: "bench", name: "bench" },
+      policy,
+      dialer: new Dialer({ env: {} }),
+      log,
+      onUse: () => {},
+    });
+    const link = new EgressLink({
+      open: (signal) => driver.openEgress(record, signal),
+      attachDeadlineMs: 30_000,
+      onStream: (stream, headers) => egress.handle(stream, headers),
+      onFailure: (reason) => process.stderr.write(`${reason}\n`),
+    });
+    try {
+      await link.attached;
+      await client.setNetwork({ mode: "proxy" });
+      const rates: Record<"out" | "in" | "raw", number[]> = { out: [], in: [], raw: [] };
+      const dd = `dd bs=64k status=none`;
+      const count = TOTAL_MIB * 16;
+      const bash = (script: string) => runInGuest(client, ["bash", "-c", script]);
+      const timed = async (kind: keyof typeof rates, work: () => Promise<unknown>) => {
+        const startedMs = performance.now();
+        await work();
+        rates[kind].push(TOTAL_MIB / ((performance.now() - startedMs) / 1000));
+      };
+      for (let run = 0; run < RUNS; run++) {
+        await timed("raw", () =>
+          toPort(["sh", "-c", `${dd} if=/dev/zero count=${count} of=${RAW_DEVICE}`], TOTAL_MIB * MIB),
+        );
+        await timed("out", () => bash(`${dd} if=/dev/zero count=${count} > /dev/tcp/bench.test/${sink.port}`));
+        await timed("in", () =>
+          bash(`${dd} iflag=fullblock of=/dev/null count=${count} < /dev/tcp/bench.test/${source.port}`),
+        );
+      }
+      const ping = async (argv: string[]) => Number((await runInGuest(client, ["python3", "-c", ...argv])).tail);
+      const there = [];
+      const within = [];
+      for (let run = 0; run < 3; run++) {
+        there.push(await ping([PING, "bench.test", String(echo.port)]));
+        within.push(await ping([PING_WITHIN]));
+      }
+      const beforeBytes = process.memoryUsage().rss;
+      const opened = Number((await runInGuest(client, ["python3", "-c", MANY, "bench.test", String(echo.port)])).tail);
+      const grownMib = (process.memoryUsage().rss - beforeBytes) / MIB;
+      return { rates, there, within, opened, grownMib };
+    } finally {
+      link.close();
+      log.close();
+      for (const server of [sink, source, echo]) server.close();
+    }
+  });
+  const floor = round(median(rows.rates.raw), 0);
+  for (const [kind, what] of [
+    ["out", "a connection by name, from the VM"],
+    ["in", "a connection by name, to the VM"],
+  ] as const) {
+    const value = round(median(rows.rates[kind]), 0);
+    yield {
+      what,
+      unit: "MiB/s",
+      value,
+      floor,
+      floorIs: "a command writing to a raw virtio port of the same VM",
+      bar: `at least ${MIN_RATIO} x the floor (is ${round(value / floor, 2)} x)`,
+      holds: value >= floor * MIN_RATIO,
+      limit: round(floor * MIN_RATIO, 0),
+      samples: rows.rates[kind].map((rate) => round(rate, 0)),
+    };
+  }
+  const [value, within] = [round(median(rows.there), 2), round(median(rows.within), 2)];
+  yield {
+    what: "a round trip by name",
+    unit: "ms",
+    value,
+    floor: within,
+    floorIs: "the same between two sockets in the VM",
+    bar: `at most ${MAX_ADDED_MS} ms more than the floor (is ${round(value - within, 2)} ms)`,
+    limit: round(within + MAX_ADDED_MS, 2),
+    holds: value <= within + MAX_ADDED_MS,
+  };
+  yield limitRow({
+    what: `${FLOWS} connections at once in one VM: memory that the host holds for them`,
+    unit: "MiB",
+    value: rows.opened === FLOWS ? rows.grownMib : Number.NaN,
+    note: `${rows.opened} of ${FLOWS} were answered`,
+    limit: 256,
+  });
+}
+
+async function listen(onConnection: (socket: Socket) => void) {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => {});
+    onConnection(socket);
+  });
+  server.listen({ port: 0, host: "127.0.0.1", backlog: 2_000 });
+  await new Promise((resolve) => server.once("listening", resolve));
+  return { port: (server.address() as AddressInfo).port, close: () => server.close() };
+}
+
+/** Writes as fast as it is read. */
+function pour(socket: Socket): void {
+  const block = Buffer.alloc(256 * 1024);
+  const fill = () => {
+    while (socket.writable && socket.write(block));
+  };
+  socket.on("drain", fill);
+  fill();
+}
