@@ -107,7 +107,7 @@ export class NetworkService implements NetworkHooks {
     const hasLimits = (vm.policy.allow ?? []).some(
       (rule) => typeof rule !== "string" && (rule.methods !== undefined || rule.paths !== undefined),
     );
-    return hasSecrets || hasLimits ? this.#authority(vm.id).certificate() : undefined;
+    return hasSecrets || hasLimits ? this.#authority(vm).certificate() : undefined;
   }
 
   /** What a guest is told of its network before a command runs in it. */
@@ -133,7 +133,7 @@ export class NetworkService implements NetworkHooks {
       opener: (owner) =>
         new Opener({
           vm: about,
-          authority: this.#authority(vm.id),
+          authority: this.#authority(vm),
           secrets: () => this.#options.secrets.granted(this.#open.get(vm.id)?.vm.secrets ?? vm.secrets),
           policy: () => owner.policy,
           dial: (flow) => owner.dial(flow),
@@ -179,11 +179,11 @@ export class NetworkService implements NetworkHooks {
     return compilePolicy(policy, this.#options.sets());
   }
 
-  #authority(vmId: string): Authority {
-    const known = this.#authorities.get(vmId);
+  #authority(vm: VmNetwork): Authority {
+    const known = this.#authorities.get(vm.id);
     if (known !== undefined) return known;
-    const authority = new Authority(vmId, this.#options.derive);
-    this.#authorities.set(vmId, authority);
+    const authority = new Authority(vm.authority ?? vm.id, this.#options.derive);
+    this.#authorities.set(vm.id, authority);
     return authority;
   }
 

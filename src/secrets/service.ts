@@ -165,13 +165,11 @@ const aboutOf = (id: string, name: string) => `${id}:${name}`;
 
 function checkValue(value: string, expose: Secret["expose"]): void {
   if (expose === "env") return;
-  const why =
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is control characters that are refused
-    /[\x00-\x1f\x7f]/.test(value)
-      ? "a value with line breaks or control characters cannot stand in a header"
-      : value.length < MIN_PROXIED_LENGTH
-        ? `a value of less than ${MIN_PROXIED_LENGTH} characters would be found where it is none`
-        : undefined;
+  const why = /[^\x20-\x7e]/.test(value)
+    ? "a value with line breaks, or other characters than those of ASCII, cannot stand in a header"
+    : value.length < MIN_PROXIED_LENGTH
+      ? `a value of less than ${MIN_PROXIED_LENGTH} characters would be found where it is none`
+      : undefined;
   if (why !== undefined)
     throw new FirebreakError("SECRET_INVALID", why, {
       hint: "A VM can have it as it is: --expose env",

@@ -45,6 +45,7 @@ export const manifestSchema = z.strictObject({
       name: z.string().regex(NAME_PATTERN),
       env: envSchema,
       secrets: secretGrantsSchema.optional(),
+      authority: id.optional(),
       idleTimeoutMs: z.number().int().min(1).optional(),
     })
     .optional(),

@@ -157,6 +157,7 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE INDEX egress_events_by_vm ON egress_events (vm_id, id);`,
   `ALTER TABLE vms ADD COLUMN secrets TEXT NOT NULL DEFAULT '[]';
+   ALTER TABLE vms ADD COLUMN authority TEXT;
    CREATE TABLE secrets (
      name TEXT PRIMARY KEY,
      id TEXT NOT NULL UNIQUE,

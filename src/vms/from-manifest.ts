@@ -30,6 +30,7 @@ export function fromManifest(manifest: Manifest) {
     env: manifest.vm?.env ?? {},
     policy: manifest.policy,
     secrets: manifest.vm?.secrets ?? [],
+    ...(manifest.vm === undefined ? {} : { authority: manifest.vm.authority ?? manifest.vm.id }),
     ...(manifest.vm?.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: manifest.vm.idleTimeoutMs }),
     startFrom: { from: "snapshot", id: manifest.id, isFork: true } as StartFrom,
   };

@@ -77,7 +77,11 @@ export interface NetworkHooks {
   enforce(vm: VmNetwork, link: VmLink): void;
   forget(vmId: string): void;
 }
-export type VmNetwork = Pick<Vm, "id" | "name"> & { policy: EgressPolicy; secrets: readonly SecretGrant[] };
+export type VmNetwork = Pick<Vm, "id" | "name"> & {
+  policy: EgressPolicy;
+  secrets: readonly SecretGrant[];
+  authority?: string | undefined;
+};
 export interface VmLink {
   client: GuestClient;
   /** Aborts when the VM is let go of. */

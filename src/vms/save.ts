@@ -76,6 +76,7 @@ export async function saveVm(
       name: record.name,
       env: record.env,
       ...(record.secrets.length === 0 ? {} : { secrets: record.secrets }),
+      ...(record.authority === undefined ? {} : { authority: record.authority }),
       ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
     },
     ...(record.snapshot === undefined ? {} : { parent: record.snapshot }),

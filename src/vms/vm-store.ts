@@ -35,6 +35,8 @@ export interface VmRecord {
   policy: EgressPolicy;
   /** What it may use on its way out. */
   secrets: SecretGrant[];
+  /** Whose certificate authority opens its TLS; its own, unless it is a fork, whose programs trust their parent's. */
+  authority?: string;
   vmm?: VmmRecord;
   startFrom: StartFrom;
   origin: VmOrigin;

@@ -144,6 +144,9 @@ test("the value is in no memory, disk, log, event or file but for the host that 
   assert.equal(fork.exitCode, 0, fork.stderr);
   await sh(`curl -sS -m 30 -H "Authorization: Bearer $TOKEN" https://${host()}/`, "two");
   assert.equal(last(), `Bearer ${ROTATED}`);
+  // What runs in it has read its parent's certificate.
+  const key = "openssl x509 -in /run/firebreak/ca.pem -noout -pubkey";
+  assert.equal((await sh(key, "two")).stdout, (await sh(key)).stdout);
   await sh("env; cat /proc/*/environ | tr '\\0' '\\n'");
   // A placeholder is found where it is looked for in the same way: the search finds what is there.
   const { placeholder } = JSON.parse((await fixture.cli(["--json", "secret", "get", "TOKEN"])).stdout) as Secret;

@@ -123,6 +123,12 @@ test("a request or a handshake that names another host goes nowhere", async () =
     headers: { host: "evil.test", authorization: secret.placeholder },
   });
   assert.equal(got.status, 421);
+  // Of two names the first is looked at; the second goes no further.
+  const socket = await pair.secure("api.test", upstream.port);
+  socket.write("GET /two HTTP/1.1\r\nHost: api.test\r\nHost: evil.test\r\nConnection: close\r\n\r\n");
+  await once(socket, "data");
+  assert.equal(upstream.received.length === 0 || upstream.received[0]?.headers.host === "api.test", true);
+  upstream.received.length = 0;
   await assert.rejects(pair.secure("api.test", upstream.port, { servername: "other.test" }));
   assert.equal(upstream.received.length, 0);
   await waitFor(() => pair.events().some(({ why }) => /client's TLS names "other\.test"/.test(why ?? "")));

@@ -92,7 +92,8 @@ export class Http1Server {
       headers = [...without(headers, "accept-encoding"), "Accept-Encoding", "identity"];
     if (body !== undefined) headers = [...without(headers, "content-length"), "Content-Length", String(body.length)];
     else if (request.headers["transfer-encoding"] !== undefined) headers.push("Transfer-Encoding", "chunked");
-    if (request.headers.host === undefined) headers.push("Host", flow.name);
+    // The one that was looked at: of several, servers take one or another.
+    headers = ["Host", request.headers.host ?? flow.name, ...without(headers, "host")];
     return {
       agent,
       host: flow.name,

@@ -67,7 +67,9 @@ function forward(
 ): OutgoingHttpHeaders {
   const sent: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || HOP_HEADERS.has(name)) continue;
+    // One that was not looked at must not stand beside the one that was.
+    if (value === undefined || HOP_HEADERS.has(name) || (name === "host" && headers[":authority"] !== undefined))
+      continue;
     const change = (text: string) => (name.startsWith(":") ? text : exchange.header(name, text));
     sent[name] = Array.isArray(value) ? value.map(change) : change(value);
   }
