@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { parseConfig, readConfig, readPrices } from "./config.ts";
+import { parseConfig, readConfig, readPrices, readTrust } from "./config.ts";
 
 const refusal = (code: string, message: RegExp) => (error: unknown) =>
   error instanceof FirebreakError && error.code === code && message.test(error.message);
@@ -23,9 +23,31 @@ test("what is wrong with a file is named, and a misspelt key's nearest", () => {
     [`[prices]\n${base}zzz = 1\n`, /there are currency, cpu_hour/],
     ['[prices]\ncurrency = "euro"\ncpu_hour = 1\ngib_hour = 1\n', /prices.currency: a currency is/],
     ['[prices]\ncurrency = "EUR"\ncpu_hour = -1\ngib_hour = 1\n', /prices.cpu_hour: a price is/],
+    ["[network]\ntrusts = []\n", /no key 'network.trusts', did you mean 'trust'\?/],
+    ['[network]\ntrust = ["ca.pem"]\n', /network.trust.0: an absolute path/],
     ["[prices\n", /^f: /],
   ] as const)
     assert.throws(() => parseConfig(text, "f"), refusal("CONFIG_INVALID", message), text);
+});
+
+test("certificates to trust are read from the files that are named, and what is none is told", () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-config-"));
+  const file = path.join(folder, "firebreak.toml");
+  const ca = path.join(folder, "ca.pem");
+  assert.equal(readTrust(file), undefined);
+  writeFileSync(file, `[network]\ntrust = ["${ca}"]\n`);
+  assert.throws(() => readTrust(file), refusal("CONFIG_INVALID", /ca\.pem cannot be read \(ENOENT\)/));
+  writeFileSync(ca, "nothing of the kind");
+  assert.throws(() => readTrust(file), refusal("CONFIG_INVALID", /holds no certificate/));
+  const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+  writeFileSync(
+    ca,
+    `words\n${pem}\nmore words\n${pem}\n-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n`,
+  );
+  assert.equal(readTrust(file), `${pem}\n${pem}`);
+  writeFileSync(ca, pem.replace("AAAA", "A".repeat(70_000)));
+  assert.throws(() => readTrust(file), refusal("CONFIG_INVALID", /more than 61440 bytes/));
+  rmSync(folder, { recursive: true });
 });
 
 test("a file that is not there says nothing, and no price is made up", async () => {

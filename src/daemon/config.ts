@@ -10,10 +10,15 @@ import { type HostSetup, readRegistries } from "../network/registries.ts";
 import type { NamedSets } from "../network/rules.ts";
 import { createSets } from "../network/sets.ts";
 
+/** The guest agent takes 64 KiB, of which the VM's own needs some. */
+const MAX_TRUST_BYTES = 60 * 1024;
+
 /** $FIREBREAK_HOME/firebreak.toml: what the owner of an installation decides. */
 const networkSchema = z.strictObject({
   /** Rules by the name of a set, for `--allow NAME`. */
   sets: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.array(ruleSchema).max(MAX_RULES)).optional(),
+  /** Files of certificates (PEM) that VMs with a way out trust besides their own: of a network that opens TLS itself. */
+  trust: z.array(z.string().startsWith("/", "an absolute path")).max(16).optional(),
 });
 const configSchema = z.strictObject({ prices: pricesSchema.optional(), network: networkSchema.optional() });
 export type Config = z.infer<typeof configSchema>;
@@ -61,6 +66,28 @@ function invalid(file: string, why: string): FirebreakError {
 export function readSets(file: string, host: HostSetup): NamedSets {
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   return createSets(readRegistries(host), parseConfig(text, file).network?.sets);
+}
+
+/** The certificates of `[network] trust`; undefined for none. Throws CONFIG_INVALID. */
+export function readTrust(file: string): string | undefined {
+  const paths = parseConfig(existsSync(file) ? readFileSync(file, "utf8") : "", file).network?.trust ?? [];
+  if (paths.length === 0) return undefined;
+  const text = paths.map((path) => readPem(path, file)).join("\n");
+  if (text.length > MAX_TRUST_BYTES)
+    throw invalid(file, `network.trust: more than ${MAX_TRUST_BYTES} bytes of certificates`);
+  return text;
+}
+
+function readPem(path: string, file: string): string {
+  try {
+    const found = readFileSync(path, "utf8").match(
+      /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g,
+    );
+    if (found !== null) return found.join("\n");
+  } catch (error) {
+    throw invalid(file, `network.trust: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  throw invalid(file, `network.trust: ${path} holds no certificate in PEM`);
 }
 
 /** Throws PRICES_NOT_SET: costs that nobody has named are not made up. */

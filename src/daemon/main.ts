@@ -50,7 +50,7 @@ import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readPrices, readSets } from "./config.ts";
+import { readPrices, readSets, readTrust } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -132,6 +132,10 @@ async function main(): Promise<void> {
     derive: (purpose) => vault.derive(purpose, 32),
     store: new SqliteEgressStore(database),
     sets: () => readSets(configFile, { home: os.homedir(), env: process.env, root: "/" }),
+    trust: () => {
+      const pem = readTrust(configFile);
+      return pem === undefined ? undefined : [pem];
+    },
     env: process.env,
     log,
   });

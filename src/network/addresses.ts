@@ -35,6 +35,9 @@ const CLASSES: Record<string, AddressClass> = {
   broadcast: "multicast",
   unspecified: "unspecified",
 };
+/** For examples (RFC 5737, RFC 3849). No network of anybody's is protected by refusing them, and sandboxes put mirrors of registries there. */
+const EXAMPLES_V4 = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"].map((range) => ipaddr.IPv4.parseCIDR(range));
+const EXAMPLES_V6 = ipaddr.IPv6.parseCIDR("2001:db8::/32");
 const BENCHMARK = ipaddr.IPv4.parseCIDR("198.18.0.0/15");
 const SITE_LOCAL = ipaddr.IPv6.parseCIDR("fec0::/10");
 const NAT64 = [ipaddr.IPv6.parseCIDR("64:ff9b::/96"), ipaddr.IPv6.parseCIDR("64:ff9b:1::/48")] as const;
@@ -52,6 +55,7 @@ export function classifyAddress(text: string): AddressClass {
 function classifyV4(address: ipaddr.IPv4): AddressClass {
   if (METADATA.has(address.toString())) return "metadata";
   if (address.match(BENCHMARK)) return "benchmark";
+  if (EXAMPLES_V4.some((range) => address.match(range))) return "public";
   return CLASSES[address.range()] ?? "reserved";
 }
 
@@ -62,6 +66,7 @@ function classifyV6(address: ipaddr.IPv6): AddressClass {
   const embedded = embeddedIn(address, range);
   if (embedded !== undefined) return classifyV4(embedded);
   if (address.match(SITE_LOCAL)) return "private";
+  if (address.match(EXAMPLES_V6)) return "public";
   return CLASSES[range] ?? "reserved";
 }
 

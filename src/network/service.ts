@@ -27,6 +27,8 @@ export interface NetworkServiceOptions {
   store: EgressStore;
   /** Named sets of rules, as this host has them now. */
   sets: () => NamedSets;
+  /** Certificates besides, PEM, that VMs with a way out trust. */
+  trust: () => string[] | undefined;
   env: NodeJS.ProcessEnv;
   log: (message: string, fields: Record<string, unknown>) => void;
   secrets: SecretService;
@@ -107,7 +109,9 @@ export class NetworkService implements NetworkHooks {
     const hasLimits = (vm.policy.allow ?? []).some(
       (rule) => typeof rule !== "string" && (rule.methods !== undefined || rule.paths !== undefined),
     );
-    return hasSecrets || hasLimits ? this.#authority(vm).certificate() : undefined;
+    const own = hasSecrets || hasLimits ? [await this.#authority(vm).certificate()] : [];
+    const all = [...own, ...(this.#options.trust() ?? [])];
+    return all.length === 0 ? undefined : `${all.join("\n")}\n`;
   }
 
   /** What a guest is told of its network before a command runs in it. */
