@@ -11,6 +11,7 @@ import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
 import { benchMcp } from "./mcp.ts";
+import { benchOpened } from "./opened.ts";
 import { writePerformancePage } from "./page.ts";
 import { drawDistributions } from "./picture.ts";
 import { PUBLISHED } from "./published.ts";
@@ -24,6 +25,7 @@ const BENCHES = {
   exec: benchExec,
   throughput: benchThroughput,
   egress: benchEgress,
+  opened: benchOpened,
   mcp: benchMcp,
   daemon: benchDaemon,
   churn: benchChurn,
