@@ -41,7 +41,8 @@ pub fn install(pem: &str) -> Result<()> {
     for (index, path) in BUNDLES.iter().enumerate() {
         match read_bundle(path) {
             Some(theirs) => write(path, &with_ours(&theirs, pem))?,
-            None if index == 0 && system.is_none() => write(path, &bundle)?,
+            // One that is there and cannot be read is not for us to replace.
+            None if index == 0 && fs::symlink_metadata(path).is_err() => write(path, &bundle)?,
             None => {}
         }
     }

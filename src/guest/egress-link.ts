@@ -5,9 +5,13 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { attachToGuest } from "./attachment.ts";
 
 /** What one flow may have on its way to a peer that does not read, each way, bytes. */
-const STREAM_WINDOW_BYTES = 256 * 1024;
-/** Of all flows together: what a guest can make the host hold. */
-const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
+const STREAM_WINDOW_BYTES = 128 * 1024;
+/** Of all flows together: what a guest can make the host hold. Some 500 that nobody takes from leave the others alone. */
+const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
+/** Refused connections are resets, and a program may try many at once: more than Node takes for an attack, which ends the session and with it all flows. */
+const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 };
+/** What the session keeps besides, MB. */
+const MAX_SESSION_MB = 128;
 const MAX_FRAME_BYTES = 64 * 1024;
 /** Flows and questions of one guest at a time. */
 export const MAX_STREAMS = 4_096;
@@ -91,7 +95,8 @@ export class EgressLink {
         maxHeaderListSize: MAX_HEADER_BYTES,
         enableConnectProtocol: false,
       },
-      maxSessionMemory: 64,
+      maxSessionMemory: MAX_SESSION_MB,
+      ...RESETS,
     });
     this.#session = session;
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);

@@ -22,6 +22,7 @@ const LINGER_MS = 2_000;
  * other; the pace of each reader reaches the other's writer. Resolves when both are over.
  */
 export async function relay(socket: Socket, stream: Http2Stream, options: RelayOptions): Promise<void> {
+  stream.on("error", () => {});
   const cut = () => {
     breakOff(stream);
     socket.resetAndDestroy();
@@ -50,10 +51,10 @@ export async function relay(socket: Socket, stream: Http2Stream, options: RelayO
   }
 }
 
-/** Nobody is to take it for a stream that has ended in order. */
+/** Nobody is to take it for a stream that has ended in order: `close` with a code would send an end before the reset, and `destroy` alone no code. */
 function breakOff(stream: Http2Stream): void {
-  if (!stream.closed && !stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
-  stream.destroy();
+  if (stream.closed || stream.destroyed) stream.destroy();
+  else stream.destroy(new Error("the other side has broken off"));
 }
 
 type PumpEnd = "ended" | "broken";

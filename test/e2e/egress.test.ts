@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { EgressEvent } from "../../src/contract/egress.ts";
+import type { Forward } from "../../src/contract/forward.ts";
 import type { ProbeResult } from "../../src/contract/probe.ts";
 import type { Vm } from "../../src/contract/vm.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
@@ -163,6 +164,34 @@ test("forks and suspended VMs have the policy that they had", async () => {
   assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/`, "net-two")).stdout, "hello from the host");
   await fixture.cli(["vm", "suspend", "net-two"]);
   assert.equal((await sh(`curl -sS -m 20 http://web.test:${port}/`, "net-two")).stdout, "hello from the host");
+});
+
+test("SSH works by name, to a real server, which is that of another VM", async () => {
+  assert.equal((await fixture.cli(["vm", "create", "server"])).exitCode, 0);
+  await fixture.cli(["vm", "policy", "set", "net", "--network", "none"]);
+  const key = (await sh("ssh-keygen -q -t ed25519 -N '' -f /root/k && cat /root/k.pub")).stdout.trim();
+  // Not as the shell's last command: a child of PID 1 without a terminal takes itself for a daemon, and stays.
+  const started = await sh(
+    `mkdir -p /run/sshd /root/.ssh && ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key && echo '${key}' > /root/.ssh/authorized_keys && chmod 700 /root/.ssh && /usr/sbin/sshd; pgrep -x sshd`,
+    "server",
+  );
+  assert.equal(started.exitCode, 0, started.stderr);
+  const forward = JSON.parse((await fixture.cli(["forward", "create", "server", "22", "--json"])).stdout) as Forward;
+  const ssh = () =>
+    sh(
+      `ssh -i /root/k -o StrictHostKeyChecking=no -o ConnectTimeout=20 -p ${forward.hostPort} root@git.internal hostname`,
+    );
+  assert.equal((await ssh()).exitCode, 255, "not before a rule says so");
+  const policy = {
+    mode: "allowlist",
+    allow: [{ host: "git.internal", ports: String(forward.hostPort), private: true }],
+    hosts: { "git.internal": "127.0.0.1" },
+  };
+  const file = path.join(fixture.folder, "ssh.json");
+  writeFileSync(file, JSON.stringify(policy));
+  await fixture.cli(["vm", "policy", "set", "net", "--policy", file]);
+  const got = await ssh();
+  assert.equal(got.stdout, "server\n", got.stderr);
 });
 
 test("a probe from within finds nothing out that the policy does not name, in each mode", async () => {

@@ -140,10 +140,17 @@ test("an upstream that refuses, resets or stalls is told as such, and the others
   await waitFor(() => pair.events()[0]?.verdict === "failed");
   assert.match(pair.events()[0]?.why ?? "", /nothing listens on web\.test/);
   const { stream } = await pair.connect(`web.test:${resetting.port}`);
+  let hasEnded = false;
+  stream
+    .on("data", () => {})
+    .once("end", () => {
+      hasEnded = true;
+    });
   const closed = closeOf(stream);
   stream.write("x");
   await closed;
   assert.notEqual(stream.rstCode, 0);
+  assert.equal(hasEnded, false, "what was cut off does not look complete");
   const stalled = await pair.connect(`web.test:${silent.port}`);
   const other = await pair.connect(at("web.test"));
   for (let index = 0; index < 200; index++) stalled.stream.write(Buffer.alloc(64 * 1024));

@@ -15,8 +15,8 @@ use crate::channel::port::Port;
 use crate::channel::wire::Wire;
 
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-/// A window for each of some dozens: those that nobody reads slow the others down, and cannot fill the guest's memory.
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// A window for each flow that there may be: those that nobody reads must not stall the others. Memory is used for what is under way only.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 const MAX_FRAME_BYTES: u32 = 64 << 10;
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// How long a question waits for a host that is about to come: a daemon that has just been started again.
