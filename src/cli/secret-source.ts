@@ -16,6 +16,8 @@ export async function readSecret(name: string, options: SecretSourceOptions): Pr
     throw new FirebreakError("INVALID_ARGUMENT", "--from-env and --from-file exclude each other");
   if (fromEnv !== undefined) {
     const value = process.env[fromEnv];
+    // What this command starts has no use for it.
+    delete process.env[fromEnv];
     if (value !== undefined && value !== "") return value;
     throw new FirebreakError("INVALID_ARGUMENT", `--from-env: the variable ${fromEnv} is not set here`);
   }

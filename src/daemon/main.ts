@@ -37,6 +37,7 @@ import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { SqliteSecretStore } from "../store/secrets.ts";
 import { SqliteSettings } from "../store/settings.ts";
+import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
@@ -120,9 +121,11 @@ async function main(): Promise<void> {
     log,
   });
   const configFile = path.join(paths.home, "firebreak.toml");
-  const vault = new Vault(path.join(paths.home, "vault.key"));
+  const settings = new SqliteSettings(database);
+  const secretStore = new SqliteSecretStore(database);
+  const vault = new Vault(path.join(paths.home, "vault.key"), vaultStateOf(settings, secretStore));
   const secrets = new SecretService({
-    store: new SqliteSecretStore(database),
+    store: secretStore,
     vault,
     usersOf: (secret) => store.list().filter((vm) => vm.secrets.some(({ name }) => name === secret)),
     checkHosts: checkSecretHosts,
@@ -182,7 +185,7 @@ async function main(): Promise<void> {
   const keys = new KeyRing(new SqliteKeyStore(database));
   const tcp = new TcpFront({
     keys,
-    settings: new SqliteSettings(database),
+    settings,
     log,
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
     upgrade: (incoming, socket, head) => upgrades.handle(incoming, socket, head),

@@ -143,6 +143,7 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "The VM has the value of a secret in its environment: its memory is not saved.",
   },
+  SECRET_DAMAGED: { class: "failed_precondition", about: "What is kept of a secret has been altered." },
   VAULT_KEY_MISSING: { class: "failed_precondition", about: "The file with the vault's key is gone." },
   VAULT_KEY_EXPOSED: { class: "failed_precondition", about: "Others than its owner may read the vault's key." },
   VAULT_KEY_WRONG: { class: "failed_precondition", about: "The vault's key does not open what the vault holds." },

@@ -13,3 +13,12 @@ export interface SecretStore {
   get(name: string): SecretRecord | undefined;
   list(): SecretRecord[];
 }
+
+/** What is known of the vault besides its key. */
+export interface VaultState {
+  /** What tells the vault's key from others, as it was last kept. */
+  readCheck: () => string | undefined;
+  keepCheck: (check: string) => void;
+  /** Whether anything is sealed: the key that it needs is not replaced. */
+  holdsAny: () => boolean;
+}

@@ -51,7 +51,7 @@ export class SecretService {
 
   /** A new secret, or other settings and another value of one that is there, whose placeholder stays. Throws SECRET_INVALID, VAULT_KEY_… */
   set(name: string, request: SecretSet): Secret {
-    const { store } = this.#options;
+    const { store, vault } = this.#options;
     const existing = store.get(name);
     const expose = request.expose ?? existing?.expose ?? "proxy";
     const hosts = request.hosts ?? existing?.hosts ?? [];
@@ -70,7 +70,7 @@ export class SecretService {
       placeholder: existing?.placeholder ?? makePlaceholder(request.value),
       createdAt: existing?.createdAt ?? now,
       ...(existing === undefined ? {} : { rotatedAt: now }),
-      sealed: this.#seal(id, name, request.value),
+      sealed: vault.seal(request.value, aboutOf(id, name)),
     };
     store.put(record);
     this.#tell(name);
@@ -120,7 +120,11 @@ export class SecretService {
       const { id, placeholder, places, expose } = record;
       const value = () => {
         const sealed = this.#options.store.get(name)?.sealed ?? record.sealed;
-        return this.#options.vault.open(sealed, aboutOf(id, name));
+        const text = this.#options.vault.open(sealed, aboutOf(id, name));
+        if (text !== undefined) return text;
+        throw new FirebreakError("SECRET_DAMAGED", `what is kept of the secret ${name} has been altered`, {
+          hint: `Give it its value again: firebreak secret rotate ${name}`,
+        });
       };
       return [{ name, placeholder, places, expose, hosts: hosts ?? record.hosts, value }];
     });
@@ -130,14 +134,6 @@ export class SecretService {
   onChange(listener: (secret: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #seal(id: string, name: string, value: string): Buffer {
-    const { store, vault } = this.#options;
-    const [other] = store.list();
-    // A vault that was made with another key would have two.
-    if (other !== undefined) vault.open(other.sealed, aboutOf(other.id, other.name));
-    return vault.seal(value, aboutOf(id, name), other === undefined);
   }
 
   #require(name: string): SecretRecord {

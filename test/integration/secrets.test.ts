@@ -8,6 +8,8 @@ import { SecretService } from "../../src/secrets/service.ts";
 import { Vault } from "../../src/secrets/vault.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { SqliteSecretStore } from "../../src/store/secrets.ts";
+import { SqliteSettings } from "../../src/store/settings.ts";
+import { vaultStateOf } from "../../src/store/vault-state.ts";
 import { hasCode } from "../support/has-code.ts";
 
 const VALUE = "ghp_very-secret-0123456789";
@@ -17,9 +19,11 @@ let database: ReturnType<typeof openDatabase>;
 let secrets: SecretService;
 const open = () => {
   database = openDatabase(path.join(home, "state.db"));
+  const store = new SqliteSecretStore(database);
+  const settings = new SqliteSettings(database);
   secrets = new SecretService({
-    store: new SqliteSecretStore(database),
-    vault: new Vault(path.join(home, "vault.key")),
+    store,
+    vault: new Vault(path.join(home, "vault.key"), vaultStateOf(settings, store)),
     usersOf: () => users,
     checkHosts: checkSecretHosts,
   });
@@ -94,4 +98,15 @@ test("a vault whose key is another or gone takes nothing new, so that it never h
   secrets.delete("TOKEN", false);
   secrets.set("OTHER", { value: VALUE });
   assert.equal(valueFor("OTHER"), VALUE);
+});
+
+test("a value that has been altered is told as such, and others and its rotation go on", () => {
+  secrets.set("DAMAGED", { value: VALUE });
+  secrets.set("TOKEN", { value: VALUE });
+  database.prepare("UPDATE secrets SET sealed = zeroblob(40) WHERE name = 'DAMAGED'").run();
+  assert.throws(() => valueFor("DAMAGED"), hasCode("SECRET_DAMAGED"));
+  assert.equal(valueFor("TOKEN"), VALUE);
+  secrets.set("ANOTHER", { value: VALUE });
+  secrets.rotate("DAMAGED", VALUE);
+  assert.equal(valueFor("DAMAGED"), VALUE);
 });

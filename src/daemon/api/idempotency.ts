@@ -19,7 +19,8 @@ interface KeptAnswer {
 /** Answers a POST request with an idempotency key once: whoever repeats it gets the same answer, or waits for it. */
 export async function answerOnce(context: ApiContext, next: Next, { calls }: CallDeps): Promise<Response | undefined> {
   const header = context.req.header(IDEMPOTENCY_HEADER);
-  if (header === undefined || context.req.method !== "POST" || !context.req.path.startsWith("/v1/")) {
+  const isKept = context.req.path.startsWith("/v1/") && !context.req.path.startsWith("/v1/secrets");
+  if (header === undefined || context.req.method !== "POST" || !isKept) {
     await next();
     return undefined;
   }

@@ -32,9 +32,11 @@ export function addSecretSet(parent: Command): void {
     .option("--in <place>", `where in a request: ${SECRET_PLACES.join(", ")} (repeatable; default: header)`, collect)
     .option("--expose <how>", `${SECRET_EXPOSURES.join(" or ")}: env gives VMs the value itself (default: proxy)`)
     .action(async (name: string, options: SetOptions) => {
+      // Before a daemon may be started: it is not to have the value in its environment.
+      const value = await readSecret(name, options);
       const { client, asJson } = await openContext(command);
       const secret = await client.secretSet(name, {
-        value: await readSecret(name, options),
+        value,
         ...(options.host === undefined ? {} : { hosts: options.host }),
         ...(options.in === undefined ? {} : { places: options.in as SecretPlace[] }),
         ...(options.expose === undefined ? {} : { expose: options.expose as "proxy" }),
