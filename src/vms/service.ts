@@ -611,10 +611,14 @@ export class VmService {
     const context: StepContext = { record, options, ...known };
     // Between this and the first step, which is a note of it, nobody else gets to run.
     if (!isStillWanted()) return;
-    for (const step of planVm(target, facts)) {
-      if (target.state === "running") throwIfAborted(options.signal);
-      context.record = store.get(record.id) ?? record;
-      await this.#steps.run(step, context);
+    try {
+      for (const step of planVm(target, facts)) {
+        if (target.state === "running") throwIfAborted(options.signal);
+        context.record = store.get(record.id) ?? record;
+        await this.#steps.run(step, context);
+      }
+    } finally {
+      context.endTurn?.();
     }
     const { idleTimeoutMs } = record;
     if (target.state === "running" && idleTimeoutMs !== undefined) this.#idle.watch(record.id, idleTimeoutMs);

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
@@ -23,6 +24,7 @@ import type { SavedSource, VmStep } from "./plan.ts";
 import type { BootSource, ImageRef, KernelRef, NetworkHooks, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
 import type { Sources } from "./sources.ts";
+import { Turns } from "./turns.ts";
 import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 
 /** A boot under TCG takes 2 s on a quiet machine; one that has not ended by then hangs. */
@@ -33,6 +35,10 @@ const CLOCK_DEADLINE_MS = 5_000;
 const SYNC_DEADLINE_MS = 10_000;
 /** Booting under TCG can hang in the guest kernel's clock calibration: it is tried once more. */
 const BOOT_ATTEMPTS = 2;
+/** How many restored VMs a processor brings up at a time: that it has something to do when one waits for the disk. */
+const RESTORES_PER_CPU = 2;
+/** A VM is up 0.2 s after its restore has begun (docs/performance.md); one that takes this long is not waited for. */
+const LONGEST_RESTORE_MS = 1_000;
 
 /** What one way through a plan carries from step to step. */
 export interface StepContext {
@@ -44,6 +50,8 @@ export interface StepContext {
   /** What the VM is brought up from: found once, so that drive and memory are of the same machine. */
   saved?: Saved;
   accelReason?: string | undefined;
+  /** Lets the next VM be restored. */
+  endTurn?: () => void;
   /** What has been learnt of the VM on the way: written with its next state, since each write is a wait for the disk. */
   learnt?: VmChanges;
 }
@@ -71,6 +79,7 @@ type Executors = { [K in VmStep["kind"]]: (context: StepContext, step: Extract<V
 export class VmSteps {
   readonly #options: VmStepsOptions;
   readonly #executors: Executors;
+  readonly #restores = new Turns(RESTORES_PER_CPU * os.availableParallelism(), LONGEST_RESTORE_MS);
 
   constructor(options: VmStepsOptions) {
     this.#options = options;
@@ -222,6 +231,7 @@ export class VmSteps {
     const { record, options } = context;
     const image = await this.#resolveImage(context);
     const saved = await this.#findSaved(context, source);
+    context.endTurn = await this.#restores.take(options.signal);
     options.onProgress?.({ step: "restore", message: "restoring the VM" });
     const { accel } = saved.manifest.machine;
     // Only what was suspended was saved with its drives.
@@ -323,6 +333,7 @@ export class VmSteps {
       wallClockMs: Date.now(),
     };
     await live.client.personalise(values, options.signal === undefined ? {} : { signal: options.signal });
+    context.endTurn?.();
     await this.#options.network?.ready(record.id);
     context.learnt = { ...context.learnt, agent };
   }
