@@ -49,16 +49,19 @@ export async function bareBootMs(setting: Setting, kernel?: KernelRef): Promise<
   );
   const withPaths = args
     .map((word) =>
-      word
-        .replace(`${config.runtimeDir}/control,`, `${control},`)
-        .replace(/path=\S*\/(qmp|console),/, `path=${control}.$1,`),
+      word.replace(`${config.runtimeDir}/control,`, `${control},`).replace(/path=\S*\/(\w+),/, `path=${control}.$1,`),
     )
     .map((word, index) =>
       args[index - 1] === "-kernel" ? config.kernelPath : args[index - 1] === "-initrd" ? config.initrdPath : word,
     );
   const startedMs = performance.now();
-  const { identity } = await spawnDetached(qemu ?? "qemu-system-x86_64", withPaths, { fds: ["ignore", "ignore", 2] });
-  await new Promise<void>((resolve) => connectUntil(control, resolve));
+  const { identity, exited } = await spawnDetached(qemu ?? "qemu-system-x86_64", withPaths, {
+    fds: ["ignore", "ignore", 2],
+  });
+  await Promise.race([
+    new Promise<void>((resolve) => connectUntil(control, resolve)),
+    exited.then((code) => Promise.reject(new Error(`bare QEMU ended with ${code}`))),
+  ]);
   const ms = performance.now() - startedMs;
   process.kill(identity.pid, "SIGKILL");
   return ms;

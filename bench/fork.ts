@@ -15,7 +15,7 @@ const WARM_UPS = 2;
 const SAMPLES = 21;
 const AT_ONCE = 20;
 const AT_ONCE_ROUNDS = 3;
-const SNAPSHOTS = 7;
+const SNAPSHOTS = 21;
 const DIRTY_MIB = 50;
 /** For what the last sample left behind (a VMM's memory, a deleted drive's blocks) to be given back before the next one, ms. */
 const PAUSE_MS = 150;

@@ -52,7 +52,14 @@ export class DriveCopies {
       driver: "raw",
       "node-name": copyName(serial),
       discard: "unmap",
-      file: { driver: "file", filename: `/proc/self/fd/${EXCHANGE_FD}/${serial}`, locking: "off", discard: "unmap" },
+      file: {
+        driver: "file",
+        filename: `/proc/self/fd/${EXCHANGE_FD}/${serial}`,
+        locking: "off",
+        discard: "unmap",
+        // A guest would stand still while the host's disk is slow. Whoever keeps the copy sees to it that it is there.
+        cache: { "no-flush": true },
+      },
     });
     const ready = this.#awaitJob(serial, "BLOCK_JOB_READY", signal);
     ready.catch(() => {}); // also when the job is refused
