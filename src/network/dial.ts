@@ -1,8 +1,6 @@
-import dns from "node:dns/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { classifyAddress, isRefused } from "./addresses.ts";
 import { connect, type Dialled } from "./connect.ts";
-import { openThroughProxy, proxyFor } from "./upstream-proxy.ts";
 
 const RESOLVE_DEADLINE_MS = 10_000;
 /** A name with more addresses has enough of them that do not answer. */
@@ -23,6 +21,7 @@ export interface DialerOptions {
   resolve?: (name: string) => Promise<string[]>;
 }
 
+// What only a connection needs is imported with the first one: most daemons never make any.
 /** Connects to names on behalf of guests: resolves, checks what came of it, and dials the very address that it checked. */
 export class Dialer {
   readonly #options: DialerOptions;
@@ -34,6 +33,7 @@ export class Dialer {
   /** Throws EGRESS_DENIED, NAME_NOT_RESOLVED, CONNECTION_REFUSED, CONNECTION_FAILED. */
   async dial(request: DialRequest, signal: AbortSignal): Promise<Dialled> {
     const { name, port, hosts } = request;
+    const { openThroughProxy, proxyFor } = await import("./upstream-proxy.ts");
     const fixed = hosts.get(name);
     const proxy = fixed === undefined ? proxyFor(name, port, this.#options.env) : undefined;
     // A proxy resolves names itself: what it reaches is its administrator's matter.
@@ -86,6 +86,7 @@ function requireReachable(name: string, addresses: readonly string[], isPrivateA
 
 async function lookup(name: string): Promise<string[]> {
   try {
+    const dns = await import("node:dns/promises");
     const found = await dns.lookup(name, { all: true, order: "ipv4first" });
     return found.map(({ address }) => address);
   } catch (error) {

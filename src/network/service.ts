@@ -12,8 +12,6 @@ import { Dialer } from "./dial.ts";
 import { EgressLog } from "./egress-log.ts";
 import type { EgressStore } from "./egress-store.ts";
 import { Authority } from "./opened/authority.ts";
-import { Opener } from "./opened/opener.ts";
-import { probeEgress } from "./probe.ts";
 import { findProblems } from "./problems.ts";
 import { parseRule } from "./rule-text.ts";
 import { type CompiledPolicy, compilePolicy, decideConnection, type NamedSets } from "./rules.ts";
@@ -134,15 +132,18 @@ export class NetworkService implements NetworkHooks {
       dialer: this.#dialer,
       log: this.log,
       onUse: link.onUse,
-      opener: (owner) =>
-        new Opener({
+      // A daemon whose VMs have no way out does without the code for it, and its memory.
+      opener: async (owner) => {
+        const { Opener } = await import("./opened/opener.ts");
+        return new Opener({
           vm: about,
           authority: this.#authority(vm),
           secrets: () => this.#options.secrets.granted(this.#open.get(vm.id)?.vm.secrets ?? vm.secrets),
           policy: () => owner.policy,
           dial: (flow) => owner.dial(flow),
           log: this.log,
-        }),
+        });
+      },
     });
     const egressLink = new EgressLink({
       open: link.openEgress,
@@ -203,6 +204,7 @@ export class NetworkService implements NetworkHooks {
 
   /** What gets out of a running VM, tried from within it. */
   async probe(vm: VmNetwork, client: GuestClient, onProgress: (message: string) => void): Promise<ProbeResult> {
+    const { probeEgress } = await import("./probe.ts");
     const findings = await probeEgress(client, vm.policy, this.#compile(vm.policy), this.#options.sets(), onProgress);
     return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };
   }

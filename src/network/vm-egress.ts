@@ -38,7 +38,8 @@ export interface VmEgressOptions {
   policy: CompiledPolicy;
   dialer: Dialer;
   log: EgressLog;
-  opener?: (egress: VmEgress) => FlowOpener;
+  /** Asked for with the first connection. */
+  opener?: (egress: VmEgress) => Promise<FlowOpener>;
   /** The VM is used. */
   onUse: () => void;
 }
@@ -47,13 +48,12 @@ export interface VmEgressOptions {
 export class VmEgress {
   readonly #options: VmEgressOptions;
   readonly #flows = new Map<ServerHttp2Stream, { name: string; port: number; cut: (why: string) => void }>();
-  readonly #opener: FlowOpener | undefined;
+  #opener: Promise<FlowOpener> | undefined;
   #policy: CompiledPolicy;
 
   constructor(options: VmEgressOptions) {
     this.#options = options;
     this.#policy = options.policy;
-    this.#opener = options.opener?.(this);
   }
 
   get policy(): CompiledPolicy {
@@ -137,7 +137,8 @@ export class VmEgress {
     const startedMs = performance.now();
     let event: EgressEvent | undefined;
     try {
-      const opener = this.#opener;
+      this.#opener ??= this.#options.opener?.(this);
+      const opener = await this.#opener;
       if (opener?.isOpened(flow)) {
         event = this.#note({ ...about, verdict: "allowed", state: "open" });
         const { address } = await opener.carry({ ...flow, signal: aborter.signal }, counts);

@@ -32,7 +32,9 @@ export async function openEgressPair(
     dialer: new Dialer({ env: more.env ?? {}, ...(more.resolve === undefined ? {} : { resolve: more.resolve }) }),
     log,
     onUse: () => {},
-    ...(more.opener === undefined ? {} : { opener: (owner: VmEgress) => more.opener?.(owner, log) as FlowOpener }),
+    ...(more.opener === undefined
+      ? {}
+      : { opener: async (owner: VmEgress) => more.opener?.(owner, log) as FlowOpener }),
   });
   const server = net.createServer((socket) => {
     const session = http2.performServerHandshake(socket, { settings: { initialWindowSize: 256 * 1024 } });
