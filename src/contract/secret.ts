@@ -18,6 +18,13 @@ export type SecretPlace = (typeof SECRET_PLACES)[number];
 /** `proxy`: the VM has a placeholder. `env`: it has the value, in the environment of its commands. */
 export const SECRET_EXPOSURES = ["proxy", "env"] as const;
 
+/** The secrets that belong to the secret access key of AWS; its value never goes out: requests that are signed with its placeholder are signed anew with it. */
+export const secretAwsSchema = z.strictObject({
+  accessKeyId: secretNameSchema.describe("the secret that holds the access key id"),
+  sessionToken: secretNameSchema.optional().describe("the one that holds the session token, of temporary keys"),
+});
+export type SecretAws = z.infer<typeof secretAwsSchema>;
+
 const hostsSchema = z
   .array(z.string().min(1).max(600))
   .max(64, "at most 64 hosts")
@@ -34,6 +41,7 @@ export const secretSetSchema = z.strictObject({
   hosts: hostsSchema.optional(),
   places: z.array(z.enum(SECRET_PLACES)).min(1).optional().describe("default: header"),
   expose: z.enum(SECRET_EXPOSURES).optional().describe("default: proxy"),
+  aws: secretAwsSchema.nullable().optional().describe("that it is the secret access key of AWS; null: it is none"),
 });
 export type SecretSet = z.infer<typeof secretSetSchema>;
 export const secretRotateSchema = z.strictObject({ value: valueSchema });
@@ -43,6 +51,7 @@ export const secretSchema = z.object({
   hosts: z.array(z.string()).describe("where its placeholder becomes the value"),
   places: z.array(z.enum(SECRET_PLACES)),
   expose: z.enum(SECRET_EXPOSURES),
+  aws: secretAwsSchema.optional().describe("it is the secret access key of AWS, which signs and does not go out"),
   placeholder: z.string().describe("what VMs have in its place; it is worth nothing elsewhere"),
   createdAt: z.string(),
   rotatedAt: z.string().optional(),

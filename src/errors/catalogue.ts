@@ -136,7 +136,7 @@ export const ERROR_CODES = {
   SECRET_NOT_FOUND: { class: "not_found", about: "No secret has that name." },
   SECRET_INVALID: {
     class: "invalid_argument",
-    about: "A value cannot be used as asked, or nobody has said for which hosts.",
+    about: "A value cannot be used as asked, nobody has said for which hosts, or an AWS key lacks what goes with it.",
   },
   SECRET_IN_USE: { class: "failed_precondition", about: "VMs may use the secret." },
   SECRET_EXPOSED: {

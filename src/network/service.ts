@@ -77,6 +77,8 @@ export class NetworkService implements NetworkHooks {
     const compiled = this.#compile(policy);
     const unreachable = this.#options.secrets
       .granted(secrets)
+      // What comes along with another is told of there.
+      .filter(({ name }) => secrets.some((grant) => grant.name === name))
       .flatMap(({ name, hosts, expose }) =>
         hosts
           .filter((host) => expose === "proxy" && !reachesSome(compiled, host))

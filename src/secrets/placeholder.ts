@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 const CLASSES = ["abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789"] as const;
 const ALNUM = CLASSES.join("");
 /** Beginnings by which programs tell what a key is of, such as `sk-ant-api03-` or `ghp_`. */
-const PREFIX = /^(?:[A-Za-z0-9]{1,8}[-_]){1,3}|^AKIA/;
+const PREFIX = /^(?:[A-Za-z0-9]{1,8}[-_]){1,3}|^A[KS]IA/;
 const MAX_PREFIX = 16;
 /** Too many to be hit upon. */
 const MIN_RANDOM = 20;

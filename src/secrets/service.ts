@@ -8,6 +8,7 @@ import {
 } from "../contract/secret.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
+import { checkAws, companionsOf } from "./aws.ts";
 import { makePlaceholder } from "./placeholder.ts";
 import type { SecretRecord, SecretStore } from "./secret-store.ts";
 import type { Vault } from "./vault.ts";
@@ -20,6 +21,8 @@ export interface GrantedSecret {
   places: readonly SecretPlace[];
   expose: Secret["expose"];
   value: () => string;
+  /** It is the secret access key that belongs to that id (undefined: one that has been deleted), and is in no place. */
+  aws?: { accessKeyId: Pick<GrantedSecret, "name" | "placeholder" | "value"> | undefined };
 }
 
 export interface SecretServiceOptions {
@@ -57,8 +60,10 @@ export class SecretService {
     const hosts = request.hosts ?? existing?.hosts ?? [];
     // What a VM's memory has held, it may hold still.
     if (existing?.expose === "env" && expose === "proxy") this.#requireUnused(name);
+    const aws = request.aws === undefined ? existing?.aws : (request.aws ?? undefined);
     this.#options.checkHosts(hosts);
     checkValue(request.value, expose);
+    if (aws !== undefined) checkAws({ name, aws, expose }, store.list());
     const now = new Date().toISOString();
     const id = existing?.id ?? randomBytes(6).toString("hex");
     const record: SecretRecord = {
@@ -67,6 +72,7 @@ export class SecretService {
       hosts,
       places: request.places ?? existing?.places ?? ["header"],
       expose,
+      ...(aws === undefined ? {} : { aws }),
       placeholder: existing?.placeholder ?? makePlaceholder(request.value),
       createdAt: existing?.createdAt ?? now,
       ...(existing === undefined ? {} : { rotatedAt: now }),
@@ -92,7 +98,7 @@ export class SecretService {
   }
 
   #requireUnused(name: string): void {
-    const users = this.#options.usersOf(name).map((vm) => vm.name);
+    const users = this.#usersOf(name);
     if (users.length === 0) return;
     throw new FirebreakError("SECRET_IN_USE", `${users.map((vm) => `'${vm}'`).join(", ")} may use the secret ${name}`, {
       hint: "Take it from them first: firebreak vm policy set VM … --no-secrets, or delete the VMs.",
@@ -102,32 +108,68 @@ export class SecretService {
 
   /** Throws SECRET_NOT_FOUND, SECRET_INVALID when a grant names hosts that the secret is not for. */
   check(grants: readonly SecretGrant[]): void {
-    for (const { name, hosts } of grants) {
-      const secret = this.#require(name);
+    const secrets = grants.map((grant) => ({ ...grant, secret: this.#require(grant.name) }));
+    const companions = new Set(secrets.flatMap(({ secret }) => companionsOf(secret)));
+    for (const { name, hosts, secret } of secrets) {
       if (hosts !== undefined) this.#options.checkHosts(hosts);
-      if (secret.expose === "proxy" && (hosts ?? secret.hosts).length === 0)
+      this.#requireCompanions(secret);
+      if (secret.expose === "proxy" && !companions.has(name) && (hosts ?? secret.hosts).length === 0)
         throw new FirebreakError("SECRET_INVALID", `nobody has said which hosts the secret ${name} is for`, {
           hint: `Say it for this VM (--secret ${name}@HOST), or for all: firebreak secret set ${name} --host HOST`,
         });
     }
   }
 
-  /** Those of the grants that are still there. */
+  #requireCompanions(secret: SecretRecord): void {
+    const missing = companionsOf(secret).find((name) => this.#options.store.get(name) === undefined);
+    if (missing === undefined) return;
+    throw new FirebreakError(
+      "SECRET_INVALID",
+      `the AWS key ${secret.name} goes with ${missing}, and there is no such secret`,
+      {
+        hint: `Set it: firebreak secret set ${missing}`,
+      },
+    );
+  }
+
+  /** Those of the grants that are still there, and what goes with AWS keys among them. */
   granted(grants: readonly SecretGrant[]): GrantedSecret[] {
-    return grants.flatMap(({ name, hosts }) => {
-      const record = this.#options.store.get(name);
-      if (record === undefined) return [];
-      const { id, placeholder, places, expose } = record;
-      const value = () => {
-        const sealed = this.#options.store.get(name)?.sealed ?? record.sealed;
-        const text = this.#options.vault.open(sealed, aboutOf(id, name));
-        if (text !== undefined) return text;
-        throw new FirebreakError("SECRET_DAMAGED", `what is kept of the secret ${name} has been altered`, {
-          hint: `Give it its value again: firebreak secret rotate ${name}`,
-        });
-      };
-      return [{ name, placeholder, places, expose, hosts: hosts ?? record.hosts, value }];
+    const found = new Map<string, GrantedSecret>();
+    const { store } = this.#options;
+    const records = grants.flatMap(({ name, hosts }) => {
+      const record = store.get(name);
+      return record === undefined ? [] : [{ record, hosts: hosts ?? record.hosts }];
     });
+    for (const { record, hosts } of records) found.set(record.name, this.#toGranted(record, hosts));
+    for (const { record: key, hosts } of records)
+      for (const name of companionsOf(key)) {
+        const record = store.get(name);
+        if (record === undefined || record.aws !== undefined) continue;
+        const own = found.get(name) ?? this.#toGranted(record, []);
+        const places = [...new Set([...own.places, ...COMPANION_PLACES])];
+        found.set(name, { ...own, places, hosts: [...new Set([...own.hosts, ...hosts])] });
+      }
+    return [...found.values()];
+  }
+
+  #toGranted(record: SecretRecord, hosts: readonly string[]): GrantedSecret {
+    const { id, name, placeholder, places, expose, aws } = record;
+    const value = () => {
+      const sealed = this.#options.store.get(name)?.sealed ?? record.sealed;
+      const text = this.#options.vault.open(sealed, aboutOf(id, name));
+      if (text !== undefined) return text;
+      throw new FirebreakError("SECRET_DAMAGED", `what is kept of the secret ${name} has been altered`, {
+        hint: `Give it its value again: firebreak secret rotate ${name}`,
+      });
+    };
+    const granted = { name, placeholder, expose, hosts, value };
+    if (aws === undefined) return { ...granted, places };
+    const accessKeyId = this.#options.store.get(aws.accessKeyId);
+    return {
+      ...granted,
+      places: [],
+      aws: { accessKeyId: accessKeyId === undefined ? undefined : this.#toGranted(accessKeyId, []) },
+    };
   }
 
   /** Calls with a secret's name when it has been set, rotated or deleted; returns what ends that. */
@@ -148,14 +190,29 @@ export class SecretService {
     });
   }
 
+  /** Also of a key that it goes with. */
   #tell(name: string): void {
-    for (const listener of this.#listeners) listener(name);
+    for (const each of [name, ...this.#keysWith(name)]) for (const listener of this.#listeners) listener(each);
+  }
+
+  /** Names of the VMs that may use it, by itself or with an AWS key. */
+  #usersOf(name: string): string[] {
+    const users = [name, ...this.#keysWith(name)].flatMap((each) => this.#options.usersOf(each));
+    return [...new Map(users.map((vm) => [vm.id, vm.name])).values()];
+  }
+
+  #keysWith(name: string): string[] {
+    const keys = this.#options.store.list().filter((record) => companionsOf(record).includes(name));
+    return keys.map((key) => key.name);
   }
 
   #toSecret({ id: _id, sealed: _sealed, ...facts }: SecretRecord): Secret {
-    return { ...facts, vms: this.#options.usersOf(facts.name).map((vm) => vm.name) };
+    return { ...facts, vms: this.#usersOf(facts.name) };
   }
 }
+
+/** Where requests have the id and the token of an AWS key: in headers, or in a URL that is signed. */
+const COMPANION_PLACES = ["header", "query"] as const;
 
 const aboutOf = (id: string, name: string) => `${id}:${name}`;
 

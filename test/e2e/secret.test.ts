@@ -5,6 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Secret } from "../../src/contract/secret.ts";
+import { judge } from "../support/aws-client.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { hostAuthority, openTlsUpstream } from "../support/opened-pair.ts";
 
@@ -160,6 +161,44 @@ test("the value is in no memory, disk, log, event or file but for the host that 
     assert.ok(!(await fixture.cli(["--json", "event", "list"])).stdout.includes(value));
     assert.ok(!(await fixture.cli(["--json", "egress", "log"])).stdout.includes(value));
   }
+});
+
+test("curl in a VM signs for AWS with a placeholder, and what arrives is signed with the key, which is nowhere else", async () => {
+  const real = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" };
+  const env = { ...fixture.env, ID: real.accessKeyId, KEY: real.secretAccessKey };
+  const set = (args: string[]) => fixture.cli(["secret", "set", ...args], { env });
+  const keySet = ["AWS_SECRET_ACCESS_KEY", "--from-env", "KEY", "--host", host(), "--aws", "AWS_ACCESS_KEY_ID"];
+  assert.match((await set(keySet)).stdout, /signs for the AWS key AWS_ACCESS_KEY_ID/);
+  const policySet = ["vm", "policy", "set", "web", "--policy", policyFile, "--secret", "AWS_SECRET_ACCESS_KEY"];
+  assert.match((await fixture.cli(policySet)).stderr, /SECRET_INVALID.*AWS_ACCESS_KEY_ID/s);
+  assert.equal((await set(["AWS_ACCESS_KEY_ID", "--from-env", "ID"])).exitCode, 0);
+  const allowed = await fixture.cli(policySet);
+  assert.equal(allowed.exitCode, 0, allowed.stderr);
+  const curl = (service: string, user: string, more: string) =>
+    sh(
+      `curl -sS -m 30 --http1.1 --aws-sigv4 aws:amz:eu-central-1:${service} --user "${user}" -H "Host: api.test" ${more}`,
+    );
+  const user = "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY";
+  for (const [service, more] of [
+    ["sts", `-d Action=GetCallerIdentity https://${host()}/`],
+    ["s3", `-H "x-amz-content-sha256: UNSIGNED-PAYLOAD" https://${host()}/bucket/a%20key`],
+  ] as const) {
+    const before = upstream.received.length;
+    const got = await curl(service, user, more);
+    assert.equal(upstream.received.length, before + 1, got.stdout + got.stderr);
+    const received = upstream.received.at(-1);
+    assert.ok(received !== undefined);
+    const { given, expected } = await judge(received, real, service);
+    assert.equal(given, expected);
+    assert.ok(!(got.stdout + got.stderr).includes(real.secretAccessKey));
+  }
+  const refused = await curl("s3", "$AWS_ACCESS_KEY_ID:guessed-0123456789", `https://${host()}/bucket`);
+  assert.match(refused.stdout, /^firebreak: not signed with the key AWS_SECRET_ACCESS_KEY/);
+  const log = (await fixture.cli(["--json", "egress", "log"])).stdout;
+  assert.ok(log.includes("not signed with the key AWS_SECRET_ACCESS_KEY") && !log.includes(real.secretAccessKey));
+  assert.ok(!(await sh("env; cat /proc/*/environ")).stdout.includes(real.secretAccessKey));
+  assert.deepEqual(filesWith(fixture.folder, real.secretAccessKey), []);
+  assert.match((await fixture.cli(["secret", "delete", "AWS_ACCESS_KEY_ID"])).stderr, /SECRET_IN_USE/);
 });
 
 test("a secret that is handed over is shown as such, and the memory that holds it is not saved", async () => {

@@ -110,3 +110,49 @@ test("a value that has been altered is told as such, and others and its rotation
   secrets.rotate("DAMAGED", VALUE);
   assert.equal(valueFor("DAMAGED"), VALUE);
 });
+
+test("an AWS key brings its id and token along, to its hosts, and is itself in no place of a request", () => {
+  for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"]) secrets.set(name, { value: `${VALUE}-${name}` });
+  const aws = { accessKeyId: "AWS_ACCESS_KEY_ID", sessionToken: "AWS_SESSION_TOKEN" };
+  const request = { value: VALUE, hosts: ["*.amazonaws.com"], aws };
+  const key = secrets.set("AWS_SECRET_ACCESS_KEY", request);
+  assert.deepEqual(key.aws, aws);
+  assert.ok(!JSON.stringify([key, secrets.list()]).includes(VALUE));
+  const grant = { name: "AWS_SECRET_ACCESS_KEY", hosts: ["s3.eu-central-1.amazonaws.com"] };
+  const id = { name: "AWS_ACCESS_KEY_ID" };
+  secrets.check([id, grant]);
+  const granted = secrets.granted([id, grant]);
+  assert.deepEqual(
+    granted.map(({ name, hosts, places }) => [name, hosts, places]),
+    [
+      ["AWS_ACCESS_KEY_ID", grant.hosts, ["header", "query"]],
+      ["AWS_SECRET_ACCESS_KEY", grant.hosts, []],
+      ["AWS_SESSION_TOKEN", grant.hosts, ["header", "query"]],
+    ],
+  );
+  assert.equal(granted[1]?.aws?.accessKeyId?.value(), `${VALUE}-AWS_ACCESS_KEY_ID`);
+  secrets.rotate("AWS_SECRET_ACCESS_KEY", `${VALUE}-next`);
+  assert.deepEqual(secrets.get("AWS_SECRET_ACCESS_KEY").aws, aws, "another value stays an AWS key");
+  const told: string[] = [];
+  secrets.onChange((name) => told.push(name));
+  secrets.rotate("AWS_SESSION_TOKEN", VALUE);
+  assert.deepEqual(told, ["AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY"]);
+  users = [{ id: "a", name: "web" }];
+  assert.deepEqual(secrets.get("AWS_SESSION_TOKEN").vms, ["web"]);
+  assert.equal(secrets.set("AWS_SECRET_ACCESS_KEY", { value: VALUE, aws: null }).aws, undefined);
+});
+
+test("what cannot be an AWS key is refused, and so is the use of one without its id", () => {
+  const set = (name: string, more: object) => secrets.set(name, { value: VALUE, hosts: ["api.test"], ...more });
+  for (const more of [
+    { aws: { accessKeyId: "KEY" } },
+    { aws: { accessKeyId: "ID", sessionToken: "ID" } },
+    { aws: { accessKeyId: "ID" }, expose: "env" },
+  ])
+    assert.throws(() => set("KEY", more), hasCode("SECRET_INVALID"));
+  set("KEY", { aws: { accessKeyId: "ID" } });
+  assert.throws(() => secrets.check([{ name: "KEY" }]), hasCode("SECRET_INVALID"));
+  assert.throws(() => set("OTHER", { aws: { accessKeyId: "KEY" } }), hasCode("SECRET_INVALID"));
+  assert.throws(() => set("ID", { aws: { accessKeyId: "ANOTHER" } }), hasCode("SECRET_INVALID"));
+  assert.deepEqual(secrets.granted([{ name: "KEY" }])[0]?.aws, { accessKeyId: undefined });
+});

@@ -1,11 +1,16 @@
+import type { Readable, Writable } from "node:stream";
 import type { EgressEvent } from "../../contract/egress.ts";
 import type { EgressLog } from "../egress-log.ts";
 import { type CompiledPolicy, decideRequest } from "../rules.ts";
+import { AwsSigning, findSigning, type Resigned } from "./aws-signing.ts";
+import type { Message } from "./aws-sigv4.ts";
+import type { Refusal } from "./refusal.ts";
 import {
   type FlowSecret,
   newSubstitution,
   Scrubber,
   type Substitution,
+  substituteBody,
   substituteHeader,
   substitutePath,
 } from "./substitute.ts";
@@ -29,6 +34,7 @@ export class Exchange {
   readonly #flow: OpenedFlow;
   readonly secrets: FlowSecret[];
   readonly substitution: Substitution = newSubstitution();
+  #signing: AwsSigning | undefined;
 
   constructor(flow: OpenedFlow) {
     this.#flow = flow;
@@ -36,7 +42,7 @@ export class Exchange {
   }
 
   /** Why the request must not go on; undefined when it may. A host in it that is not the flow's would get what is meant for that one. */
-  refuse(method: string, path: string, host: string | undefined): { status: number; why: string } | undefined {
+  refuse(method: string, path: string, host: string | undefined): Refusal | undefined {
     const { name, port } = this.#flow;
     const asked = host?.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
     if (asked !== undefined && asked !== name) {
@@ -48,7 +54,7 @@ export class Exchange {
     return verdict.isAllowed ? undefined : this.#deny(403, verdict.why, verdict.rule);
   }
 
-  #deny(status: number, why: string, rule?: string): { status: number; why: string } {
+  #deny(status: number, why: string, rule?: string): Refusal {
     this.#note("denied", why, rule);
     return { status, why };
   }
@@ -61,8 +67,55 @@ export class Exchange {
     return substituteHeader(name, value, this.secrets, this.substitution);
   }
 
-  get wantsBody(): boolean {
+  /**
+   * Looks at the signature of a request as it came, and at its body where that counts: for placeholders in it, or since its hash is signed. Without a
+   * `body`, what comes goes through as it is. `length` is 0 where nobody has said it.
+   */
+  async take(
+    message: Message,
+    pieces: () => AsyncIterable<Buffer>,
+    { type, length }: { type: string; length: number },
+  ): Promise<{ refusal?: Refusal; body?: Buffer }> {
+    const signing = findSigning(message, this.secrets);
+    if (signing !== undefined && !(signing instanceof AwsSigning))
+      return { refusal: this.#deny(signing.status, signing.why) };
+    const isSubstituted =
+      this.#wantsBody && signing?.isFramed !== true && isText(type) && length > 0 && length <= MAX_BODY_BYTES;
+    const isRead = isSubstituted || signing?.needsBody === true;
+    const given = isRead ? await readWhole(pieces(), length) : undefined;
+    if (given === "too large")
+      return {
+        refusal: this.#deny(
+          413,
+          `not signed anew: the body's hash is signed, and one of more than ${MAX_BODY_BYTES} bytes is not held to find it out; have the client send X-Amz-Content-Sha256`,
+        ),
+      };
+    const refusal = signing?.refuse(given);
+    if (refusal !== undefined) return { refusal: this.#deny(refusal.status, refusal.why) };
+    this.#signing = signing;
+    for (const name of signing?.uses ?? []) this.substitution.used.add(name);
+    if (given === undefined) return {};
+    return { body: isSubstituted ? substituteBody(given, type, this.secrets, this.substitution) : given };
+  }
+
+  get #wantsBody(): boolean {
     return this.secrets.some(({ secret, isForHost }) => isForHost && secret.places.includes("body"));
+  }
+
+  /** Signs a request as it goes on, where it came with a signature by a placeholder. */
+  sign(message: Message, body: Buffer | undefined): Resigned {
+    return this.#signing?.sign(message, body) ?? { target: message.target, set: [] };
+  }
+
+  /** A body as it goes on. `onRefusal` is called when it turns out not to be the one that was signed. */
+  passBody(from: Readable, to: Writable, onRefusal: (refusal: Refusal) => void): void {
+    const signer = this.#signing?.chunkSigner();
+    if (signer === undefined) {
+      from.pipe(to);
+      return;
+    }
+    signer.once("error", (error) => onRefusal(this.#deny(403, error.message)));
+    from.pipe(signer).pipe(to);
   }
 
   /** Tells of placeholders that went where they mean nothing. */
@@ -80,9 +133,13 @@ export class Exchange {
 
   /** For the answer of a host that was sent values. */
   scrubber(): Scrubber {
-    return new Scrubber(
-      this.secrets.filter(({ secret }) => this.substitution.used.has(secret.name)).map(({ secret }) => secret.value()),
-    );
+    const used = this.secrets.filter(({ secret }) => this.substitution.used.has(secret.name));
+    const signature = this.#signing?.signature;
+    return new Scrubber([
+      ...used.map(({ secret }) => secret.value()),
+      // With it, whoever can reach the host could send the request once more.
+      ...(signature === undefined ? [] : [signature]),
+    ]);
   }
 
   #note(verdict: EgressEvent["verdict"], why: string, rule?: string): void {
@@ -99,6 +156,19 @@ export const MAX_BODY_BYTES = 1024 * 1024;
 
 export function isText(contentType: string): boolean {
   return /^(?:text\/|application\/(?:[\w.+-]*json|x-www-form-urlencoded|[\w.+-]*xml|graphql))/i.test(contentType);
+}
+
+/** The whole of a body; undefined for an empty one. */
+async function readWhole(pieces: AsyncIterable<Buffer>, length: number): Promise<Buffer | undefined | "too large"> {
+  if (length > MAX_BODY_BYTES) return "too large";
+  const all: Buffer[] = [];
+  let size = 0;
+  for await (const piece of pieces) {
+    size += piece.length;
+    if (size > MAX_BODY_BYTES) return "too large";
+    all.push(piece);
+  }
+  return size === 0 ? undefined : Buffer.concat(all);
 }
 
 /** What is of one hop (RFC 9110 §7.6.1) and not of the message. */

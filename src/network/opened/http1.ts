@@ -1,8 +1,8 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { toFirebreakError } from "../../errors/firebreak-error.ts";
-import { Exchange, HOP_HEADERS, isText, MAX_BODY_BYTES, type OpenedFlow } from "./exchange.ts";
-import { substituteBody } from "./substitute.ts";
+import type { Message } from "./aws-sigv4.ts";
+import { Exchange, HOP_HEADERS, type OpenedFlow } from "./exchange.ts";
 
 const MAX_HEADER_BYTES = 64 * 1024;
 /** A client that has said nothing yet, or stops in the middle of a request's head. */
@@ -56,7 +56,13 @@ export class Http1Server {
     const refusal = exchange.refuse(method, url, request.headers.host);
     if (refusal !== undefined) return say(response, refusal.status, refusal.why);
     try {
-      const body = await readBody(request, exchange);
+      // Of a request that is refused half-way, the answer must get through.
+      const pieces = () => request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+      const { refusal: later, body } = await exchange.take(messageOf(request), pieces, {
+        type: request.headers["content-type"] ?? "",
+        length: Number(request.headers["content-length"] ?? "0"),
+      });
+      if (later !== undefined) return say(response, later.status, later.why);
       const options = this.#forward(context, exchange, request, body);
       const upstream = http.request(options);
       response.once("close", () => upstream.destroy());
@@ -71,7 +77,14 @@ export class Http1Server {
         if (statusCode === 102) response.writeProcessing();
       });
       if (body !== undefined) upstream.end(body);
-      else request.pipe(upstream);
+      else
+        exchange.passBody(request, upstream, ({ status, why }) => {
+          // What it says of its end is not what the guest is to be told.
+          upstream.removeAllListeners("error").on("error", () => {});
+          upstream.destroy();
+          if (response.headersSent) response.destroy();
+          else say(response, status, why);
+        });
     } catch (error) {
       say(response, 502, toFirebreakError(error).message);
     }
@@ -94,12 +107,15 @@ export class Http1Server {
     else if (request.headers["transfer-encoding"] !== undefined) headers.push("Transfer-Encoding", "chunked");
     // The one that was looked at: of several, servers take one or another.
     headers = ["Host", request.headers.host ?? flow.name, ...without(headers, "host")];
+    const method = request.method ?? "GET";
+    const { target, set } = exchange.sign({ method, target: path, headers: pairs(headers) }, body);
+    for (const [name, value] of set) headers = [...without(headers, name), name, value];
     return {
       agent,
       host: flow.name,
       port: flow.port,
-      method: request.method ?? "GET",
-      path,
+      method,
+      path: target,
       headers: [...headers, ...more] as unknown as http.OutgoingHttpHeaders,
       setDefaultHeaders: false,
     };
@@ -116,7 +132,15 @@ export class Http1Server {
         : { status: 502, why: context.failure };
     if (refusal !== undefined) return sayRaw(socket, refusal.status, refusal.why);
     const upgrade = ["Connection", "Upgrade", "Upgrade", String(request.headers.upgrade)];
-    const upstream = http.request(this.#forward(context, exchange, request, undefined, upgrade));
+    let options: http.RequestOptions;
+    try {
+      const { refusal: later } = await exchange.take(messageOf(request), none, { type: "", length: 0 });
+      if (later !== undefined) return sayRaw(socket, later.status, later.why);
+      options = this.#forward(context, exchange, request, undefined, upgrade);
+    } catch (error) {
+      return sayRaw(socket, 502, toFirebreakError(error).message);
+    }
+    const upstream = http.request(options);
     socket.once("close", () => upstream.destroy());
     upstream.once("error", (error) => sayRaw(socket, 502, toFirebreakError(error).message));
     upstream.once("response", (answer) => {
@@ -137,15 +161,12 @@ export class Http1Server {
   }
 }
 
-/** The whole of a body that placeholders may be in; undefined for one that goes through as it is. */
-async function readBody(request: IncomingMessage, exchange: Exchange): Promise<Buffer | undefined> {
-  const length = Number(request.headers["content-length"] ?? "0");
-  const type = request.headers["content-type"] ?? "";
-  if (!exchange.wantsBody || !isText(type) || length === 0 || length > MAX_BODY_BYTES) return undefined;
-  const pieces: Buffer[] = [];
-  for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
-  return substituteBody(Buffer.concat(pieces), type, exchange.secrets, exchange.substitution);
+function messageOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): Message {
+  return { method, target: url, headers: pairs(rawHeaders) };
 }
+
+/** The body of a request that becomes something else. */
+async function* none(): AsyncGenerator<Buffer> {}
 
 function pass(answer: IncomingMessage, response: ServerResponse, exchange: Exchange): void {
   const scrubber = exchange.scrubber();

@@ -1,8 +1,8 @@
 import http2, { type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { duplexPair } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { Exchange, HOP_HEADERS, isText, MAX_BODY_BYTES, type OpenedFlow } from "./exchange.ts";
-import { substituteBody } from "./substitute.ts";
+import type { Header } from "./aws-sigv4.ts";
+import { Exchange, HOP_HEADERS, type OpenedFlow } from "./exchange.ts";
 
 const SETTINGS = {
   initialWindowSize: 256 * 1024,
@@ -27,12 +27,12 @@ export function serveHttp2(guest: TLSSocket, upstream: TLSSocket, flow: OpenedFl
   server.once("close", () => client.close());
   client.once("close", () => server.close());
   client.on("goaway", () => server.close());
-  server.on("stream", (stream, headers) => void answer(stream, headers, client, flow));
+  server.on("stream", (stream, headers, _flags, raw) => void answer(stream, { headers, raw }, client, flow));
 }
 
 async function answer(
   stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
+  { headers, raw }: { headers: IncomingHttpHeaders; raw: readonly string[] },
   client: http2.ClientHttp2Session,
   flow: OpenedFlow,
 ): Promise<void> {
@@ -42,7 +42,12 @@ async function answer(
   const refusal = exchange.refuse(method, path, authority ?? headers.host);
   if (refusal !== undefined) return say(stream, refusal.status, refusal.why);
   try {
-    const body = await readBody(stream, headers, exchange);
+    const { refusal: later, body } = await exchange.take(
+      { method, target: path, headers: withHost(headers, rawPairs(raw)) },
+      () => stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>,
+      { type: headers["content-type"] ?? "", length: Number(headers["content-length"] ?? "0") },
+    );
+    if (later !== undefined) return say(stream, later.status, later.why);
     if (client.destroyed || stream.destroyed) return say(stream, 502, `${flow.name} has closed the connection`);
     const isEmpty = body === undefined && stream.readableEnded;
     const upstream = client.request(forward(headers, path, exchange, body), { endStream: isEmpty });
@@ -53,7 +58,12 @@ async function answer(
     });
     upstream.once("response", (received) => pass(upstream, received, stream, exchange));
     if (body !== undefined) upstream.end(body);
-    else if (!isEmpty) stream.pipe(upstream);
+    else if (!isEmpty)
+      exchange.passBody(stream, upstream, ({ status, why }) => {
+        // Its end must not be the answer's.
+        upstream.removeAllListeners("close").close(http2.constants.NGHTTP2_CANCEL);
+        say(stream, status, why);
+      });
   } catch (error) {
     say(stream, 502, (error as Error).message);
   }
@@ -77,20 +87,25 @@ function forward(
   exchange.noteMisplaced();
   if (exchange.substitution.used.size > 0) sent["accept-encoding"] = "identity";
   if (body !== undefined) sent["content-length"] = String(body.length);
+  const pairs = Object.entries(sent).flatMap(([name, value]): Header[] =>
+    Array.isArray(value) ? value.map((each) => [name, each]) : [[name, String(value)]],
+  );
+  const message = { method: String(sent[":method"]), target: String(sent[":path"]), headers: withHost(sent, pairs) };
+  const { target, set } = exchange.sign(message, body);
+  for (const [name, value] of set) sent[name] = value;
+  sent[":path"] = target;
   return sent;
 }
 
-async function readBody(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  exchange: Exchange,
-): Promise<Buffer | undefined> {
-  const length = Number(headers["content-length"] ?? "0");
-  const type = headers["content-type"] ?? "";
-  if (!exchange.wantsBody || !isText(type) || length === 0 || length > MAX_BODY_BYTES) return undefined;
-  const pieces: Buffer[] = [];
-  for await (const piece of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) pieces.push(piece);
-  return substituteBody(Buffer.concat(pieces), type, exchange.secrets, exchange.substitution);
+function rawPairs(raw: readonly string[]): Header[] {
+  return Array.from({ length: raw.length / 2 }, (_, index) => [raw[2 * index] as string, raw[2 * index + 1] as string]);
+}
+
+/** Headers as they would be in HTTP/1.1, which is what signatures are of. */
+function withHost(headers: IncomingHttpHeaders | OutgoingHttpHeaders, pairs: readonly Header[]): Header[] {
+  const authority = headers[":authority"];
+  const others = pairs.filter(([name]) => !name.startsWith(":") && (name !== "host" || authority === undefined));
+  return authority === undefined ? others : [["host", String(authority)], ...others];
 }
 
 function pass(

@@ -14,7 +14,9 @@ export function addSecretGet(parent: Command): void {
       printFacts([
         ["name", secret.name],
         ["hosts", secret.hosts.join(", ") || "none"],
-        ["in", secret.places.join(", ")],
+        ["in", secret.aws === undefined ? secret.places.join(", ") : "nothing: requests are signed with it"],
+        ["AWS key id", secret.aws && `in ${secret.aws.accessKeyId}`],
+        ["AWS session token", secret.aws?.sessionToken && `in ${secret.aws.sessionToken}`],
         ["expose", secret.expose === "env" ? "env (VMs have the value itself)" : "proxy"],
         ["placeholder", secret.placeholder],
         ["created", secret.createdAt],
