@@ -47,6 +47,8 @@ describe("a drive", () => {
     );
     const sum = await sh("one", "head -c 20M /dev/urandom > /mnt/data/bytes; sync; sha256sum < /mnt/data/bytes");
     assert.match((await refused("DRIVE_IN_USE", "drive", "attach", "two", "data")).stderr, /drive detach one data/);
+    const swapped = await refused("VM_NOT_FOUND", "drive", "attach", "data", "two");
+    assert.match(swapped.stderr, /The VM comes first: firebreak drive attach two data/);
     await refused("DRIVE_IN_USE", "drive", "delete", "data");
     await ok("drive", "detach", "one", "data");
     assert.equal(await sh("one", "ls /mnt/data; ls /sys/block | grep -c ^sd || true"), "0");

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
+import { hintOrder } from "./in-order.ts";
 
 export function addDriveAttach(parent: Command): void {
   const command = parent
@@ -22,6 +23,7 @@ export function addDriveAttach(parent: Command): void {
       };
       const attached = await client
         .driveAttach(vm, request, { onProgress: progress.update })
+        .catch(async (error: unknown) => Promise.reject(await hintOrder(error, client, { verb: "attach", vm, drive })))
         .finally(() => progress.clear());
       if (asJson) return printJson(attached);
       const { vm: holder, drive: given, path, device } = attached;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
+import { hintOrder } from "./in-order.ts";
 
 export function addDriveDetach(parent: Command): void {
   const command = parent
@@ -16,6 +17,7 @@ export function addDriveDetach(parent: Command): void {
       const { client, asJson, progress } = await openContext(command);
       const detached = await client
         .driveDetach(vm, drive, options.force ?? false, { onProgress: progress.update })
+        .catch(async (error: unknown) => Promise.reject(await hintOrder(error, client, { verb: "detach", vm, drive })))
         .finally(() => progress.clear());
       if (asJson) printJson(detached);
       else process.stdout.write(`${detached.drive.name}\n`);
