@@ -1,4 +1,4 @@
-import http, { type ClientRequest } from "node:http";
+import http, { type Agent, type ClientRequest } from "node:http";
 import { API_VERSION } from "../contract/api-version.ts";
 import { encodeOnBehalf, type KeyHolder, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -8,18 +8,23 @@ import { type Endpoint, type RequestHead, SAME_IN_ALL_VERSIONS } from "./endpoin
 export class SocketEndpoint implements Endpoint {
   readonly #socketPath: string;
   readonly #ownHeaders: Record<string, string>;
+  readonly #agent: Agent | false;
 
-  /** `onBehalfOf`: for whom requests are made, when not for the socket's owner; they can do no more than that caller may. */
-  constructor(socketPath: string, { onBehalfOf }: { onBehalfOf?: KeyHolder } = {}) {
+  /**
+   * `onBehalfOf`: for whom requests are made, when not for the socket's owner; they can do no more than that caller may. `agent`: keeps connections,
+   * for who asks often and lives long.
+   */
+  constructor(socketPath: string, { onBehalfOf, agent }: { onBehalfOf?: KeyHolder; agent?: Agent } = {}) {
     this.#socketPath = socketPath;
+    // Without one a connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
+    this.#agent = agent ?? false;
     this.#ownHeaders = onBehalfOf === undefined ? {} : { [ON_BEHALF_HEADER]: encodeOnBehalf(onBehalfOf) };
   }
 
   open({ headers, ...head }: RequestHead): ClientRequest {
-    // A connection a request: they cost next to nothing here, and one kept alive can keep a short command from ending.
     return http.request({
       socketPath: this.#socketPath,
-      agent: false,
+      agent: this.#agent,
       headers: { ...this.#ownHeaders, ...headers },
       ...head,
     });

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
 import { DaemonClient } from "../client/daemon-client.ts";
 import { SocketEndpoint } from "../client/socket-endpoint.ts";
 import type { McpEndpoint } from "../mcp/http/endpoint.ts";
@@ -40,13 +40,14 @@ export class McpFront {
   async #create(): Promise<McpEndpoint> {
     const { socketPath, store, version, log } = this.#options;
     const { createEndpoint } = await import("../mcp/http/create.ts");
-    const own = new DaemonClient(socketPath);
+    const agent = new Agent({ keepAlive: true });
+    const own = new DaemonClient(new SocketEndpoint(socketPath, { agent }));
     return createEndpoint({
       store,
       connect: async (principal) =>
         principal === "local"
           ? own
-          : new DaemonClient(new SocketEndpoint(socketPath, { onBehalfOf: JSON.parse(principal) })),
+          : new DaemonClient(new SocketEndpoint(socketPath, { onBehalfOf: JSON.parse(principal), agent })),
       peek: async () => own,
       version,
       endingSignal: this.#ending.signal,
