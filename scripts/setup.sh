@@ -25,6 +25,8 @@ need cc gcc
 # For tests of images: a registry, and a program that needs nothing else in a VM.
 need docker-registry docker-registry
 [ -e /bin/busybox ] || missing="$missing busybox-static"
+# For tests of egress: a database, whose programs are in nobody's PATH.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 # For 'firebreak kernel build'.
 need bc bc
 need bison bison
