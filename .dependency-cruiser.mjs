@@ -13,7 +13,7 @@ const PORTS = [
   "^src/contract/",
   "^src/workspaces/workspace-store\\.ts$",
   "^src/artifacts/artifact-store\\.ts$",
-  "^src/network/egress-store\\.ts$",
+  "^src/network/(egress-store|nat-settings)\\.ts$",
   "^src/secrets/secret-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];

@@ -19,6 +19,9 @@ need skopeo skopeo
 need xz xz-utils
 need dpkg-deb dpkg
 need unshare util-linux
+# For VMs with a network card, and for tests of it.
+need ip iproute2
+need nft nftables
 # For 'firebreak vm ssh' and 'ssh-config'.
 need ssh openssh-client
 need cc gcc

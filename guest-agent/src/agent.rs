@@ -9,13 +9,15 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
+use crate::card::Card;
 use crate::channel::port::Port;
 use crate::connect::Connections;
 use crate::drives::Drives;
-use crate::egress::Egress;
+use crate::egress::{Egress, NetworkBody};
+use crate::error::Result;
 use crate::exec::registry::Registry;
 use crate::http::session;
-use crate::init::DriveModules;
+use crate::init::Late;
 use crate::overlay::OverlayDrive;
 use crate::reaper::Reaper;
 
@@ -35,6 +37,7 @@ pub struct Agent {
     pub overlay: Option<OverlayDrive>,
     pub drives: Drives,
     pub egress: Rc<Egress>,
+    pub card: Card,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
 }
 
@@ -43,7 +46,7 @@ impl Agent {
     pub fn start(
         role: Role,
         overlay: Option<OverlayDrive>,
-        modules: Option<DriveModules>,
+        modules: Late,
     ) -> io::Result<(Rc<Agent>, oneshot::Receiver<Duration>)> {
         let reaper = Reaper::start()?;
         let (sender, receiver) = oneshot::channel();
@@ -52,11 +55,24 @@ impl Agent {
             registry: Registry::new(reaper),
             connections: Rc::default(),
             overlay,
-            drives: Drives::new(modules),
+            drives: Drives::new(modules.drives),
             egress: Rc::default(),
+            card: Card::new(modules.card),
             shutdown: RefCell::new(Some(sender)),
         });
         Ok((agent, receiver))
+    }
+
+    /// What has been checked (`Egress::check`).
+    pub async fn set_network(&self, network: NetworkBody) -> Result<()> {
+        if self.role == Role::Guest {
+            match network.card() {
+                Some(card) => self.card.bring_up(card.clone()).await?,
+                None => self.card.take_down().await?,
+            }
+        }
+        self.egress.set(network);
+        Ok(())
     }
 
     /// Asking twice is asking once.

@@ -7,6 +7,7 @@
 mod agent;
 mod archive;
 mod asyncfd;
+mod card;
 mod channel;
 mod connect;
 mod drives;
@@ -42,7 +43,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Uploads, downloads and archives hold one each while they last.
 const MAX_BLOCKING_THREADS: usize = 64;
 
-const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | hold-memory BYTES | lend-memory FILE | digest-memory FILE | tsc-khz | --version";
+const USAGE: &str = "usage: firebreak-agent serve --socket PATH [--once] | hold-memory BYTES | lend-memory FILE | digest-memory FILE | with-tap DEVICE FD -- PROGRAM... | tsc-khz | --version";
 
 // A test build has a `main` of its own.
 #[cfg_attr(not(test), unsafe(export_name = "main"))]
@@ -101,6 +102,7 @@ fn run_command() -> ExitCode {
             println!("firebreak-agent {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
+        ["with-tap", device, fd, "--", ..] => host::tap::exec_with(device, fd),
         ["tsc-khz"] => host::tsc::print_khz(),
         ["hold-memory", size] => host::memory::hold(size),
         ["lend-memory", path] => host::memory::lend(path),
@@ -130,7 +132,7 @@ fn serve(path: &Path, is_once: bool) -> ExitCode {
     let path = PathBuf::from(path);
     let result = make_runtime().and_then(|runtime| {
         LocalSet::new().block_on(&runtime, async {
-            let (agent, shutdown) = Agent::start(Role::Host, None, None)?;
+            let (agent, shutdown) = Agent::start(Role::Host, None, init::Late::default())?;
             // A task of its own, so that the answer to a shutdown still goes out.
             let mut serving = tokio::task::spawn_local(async move {
                 agent::serve_socket(agent, &path, is_once).await

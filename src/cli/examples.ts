@@ -37,6 +37,12 @@ export const EXAMPLES: Record<string, string[]> = {
   "secret rotate": ["firebreak secret rotate GITHUB_TOKEN --from-file new-token"],
   "secret delete": ["firebreak secret delete GITHUB_TOKEN"],
   "egress log": ["firebreak egress log web", "firebreak egress log --follow --json"],
+  "network setup": [
+    "firebreak network setup",
+    "firebreak network setup --subnet 10.202.0.0/16 --nameserver 192.0.2.53",
+  ],
+  "network status": ["firebreak network status", "firebreak network status --json"],
+  "network teardown": ["firebreak network teardown"],
   "vm plan": ["firebreak vm plan web stopped", "firebreak vm plan web absent --json"],
   "vm pause": ["firebreak vm pause web"],
   "vm resume": ["firebreak vm resume web"],

@@ -38,6 +38,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   secret: async () => (await import("./commands/secret/index.ts")).addSecretCommands,
   egress: async () => (await import("./commands/egress/index.ts")).addEgressCommands,
+  network: async () => (await import("./commands/network/index.ts")).addNetworkCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,

@@ -21,6 +21,7 @@ import type {
 import { REGISTRY_AUTH_HEADER } from "../contract/image-reference.ts";
 import type { ApiKey, CreatedKey, KeyCreate } from "../contract/key.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
+import type { NatSetup, NatStatus } from "../contract/nat.ts";
 import type { ProbeResult } from "../contract/probe.ts";
 import type { Secret, SecretSet } from "../contract/secret.ts";
 import type { ForkRequest, Snapshot, SnapshotDetails, Template, TemplateCreate } from "../contract/snapshot.ts";
@@ -483,6 +484,18 @@ export class DaemonClient {
     options: CallOptions = {},
   ): AsyncGenerator<{ event: EgressEvent } | { skipped: number }> {
     return this.#http.follow("/v1/egress", { ...filter, follow: true }, options);
+  }
+
+  networkStatus(options: CallOptions = {}): Promise<NatStatus> {
+    return this.#http.json("GET", "/v1/network", options);
+  }
+
+  networkSetup(request: NatSetup, options: CallOptions = {}): Promise<NatStatus> {
+    return this.#http.json("PUT", "/v1/network", options, request);
+  }
+
+  networkTeardown(options: CallOptions = {}): Promise<NatStatus> {
+    return this.#http.json("DELETE", "/v1/network", options);
   }
 
   vmPolicy(vm: string, options: CallOptions = {}): Promise<VmPolicy> {

@@ -2,8 +2,11 @@ import { z } from "zod";
 
 /** What a VM may reach: the HTTP API's policies, in snapshots and in the store too. */
 
-/** `none`: nothing. `allowlist`: the names of `allow`. `public`: every name that leads to a public address. */
-export const EGRESS_MODES = ["none", "allowlist", "public"] as const;
+/**
+ * `none`: nothing. `allowlist`: the names of `allow`. `public`: every name that leads to a public address. `nat`: a network card, with rules of
+ * addresses instead of names, or every public address without `allow`.
+ */
+export const EGRESS_MODES = ["none", "allowlist", "public", "nat"] as const;
 export type EgressMode = (typeof EGRESS_MODES)[number];
 
 export const MAX_RULES = 1_000;
@@ -77,6 +80,7 @@ export function describePolicy(policy: EgressPolicy): string[] {
       none: "none",
       allowlist: allow.length === 0 ? "allowlist: nothing" : `allowlist: ${list(allow)}`,
       public: "public: any public name",
+      nat: policy.allow === undefined ? "nat: any public address" : `nat: ${list(allow)}`,
     }[mode],
     ...(deny.length === 0 ? [] : [`but not: ${list(deny)}`]),
     ...Object.entries(hosts).map(([name, at]) => `${name} is at ${at}`),

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, statfs } from "node:fs/promises";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
@@ -16,6 +17,7 @@ import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { removeStaleWorkDirs } from "../images/work-dir.ts";
+import { NatService } from "../network/nat/service.ts";
 import { checkSecretHosts, NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
@@ -35,6 +37,7 @@ import { SqliteEgressStore } from "../store/egress.ts";
 import { SqliteForwardStore } from "../store/forwards.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
+import { natSettingsOf } from "../store/nat-settings.ts";
 import { SqliteSecretStore } from "../store/secrets.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { vaultStateOf } from "../store/vault-state.ts";
@@ -130,8 +133,19 @@ async function main(): Promise<void> {
     usersOf: (secret) => store.list().filter((vm) => vm.secrets.some(({ name }) => name === secret)),
     checkHosts: checkSecretHosts,
   });
+  const nat = new NatService({
+    settings: natSettingsOf(settings),
+    firstUid: FIRST_VM_UID,
+    owner: ownerOf(paths.home),
+    isRoot: process.getuid?.() === 0,
+    log,
+    onRepair: (vmIds, what) => {
+      for (const id of vmIds) if (store.get(id) !== undefined) store.addEvent(id, "network_repaired", { what });
+    },
+  });
   const network = new NetworkService({
     secrets,
+    nat,
     derive: (purpose) => vault.derive(purpose, 32),
     store: new SqliteEgressStore(database),
     sets: () => readSets(configFile, { home: os.homedir(), env: process.env, root: "/" }),
@@ -160,6 +174,8 @@ async function main(): Promise<void> {
   const artifacts = new ArtifactService(paths.artifacts, new SqliteArtifactStore(database));
   await artifacts.sweep();
   await workspaces.recover();
+  // Before VMs are found again, or started by their restart policies.
+  await nat.recover(store.list().filter(({ policy, vmm }) => policy.mode === "nat" && vmm !== undefined));
   await vms.recover();
   await removeFolder(paths.trash);
   await mkdir(paths.trash);
@@ -215,6 +231,7 @@ async function main(): Promise<void> {
     await sleep(KILL_MS);
     vms.close();
     network.close();
+    nat.close();
     driver.close();
     database.close();
     logFile.close();
@@ -228,6 +245,7 @@ async function main(): Promise<void> {
     workspaces,
     forwards,
     network,
+    nat,
     secrets,
     artifacts,
     templates: {
@@ -317,6 +335,11 @@ async function main(): Promise<void> {
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
   );
   log("the daemon serves", { version, socket: paths.socket });
+}
+
+/** Tells this installation's bridge from another's on the same host. */
+function ownerOf(home: string): string {
+  return `firebreak-${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
 }
 
 /** Who makes a request over the UNIX socket: its owner, unless it says that it is for somebody who may do less. */

@@ -133,6 +133,13 @@ export const ERROR_CODES = {
   EGRESS_DENIED: { class: "permission_denied", about: "The VM's policy does not let it there." },
   NAME_NOT_RESOLVED: { class: "unavailable", about: "The host's resolver knows no address of the name." },
 
+  NETWORK_NOT_SET_UP: { class: "failed_precondition", about: "The host is not set up for VMs with a network card." },
+  NETWORK_SETUP_FAILED: { class: "unavailable", about: "The host's network could not be changed as VMs need it." },
+  NETWORK_IN_USE: {
+    class: "failed_precondition",
+    about: "Somebody else has the bridge, its addresses, or cards at it.",
+  },
+  NETWORK_FULL: { class: "resource_exhausted", about: "The network of VMs has no address left." },
   SECRET_NOT_FOUND: { class: "not_found", about: "No secret has that name." },
   SECRET_INVALID: {
     class: "invalid_argument",

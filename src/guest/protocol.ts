@@ -29,9 +29,21 @@ export const GUEST_FEATURES = {
 /** What a guest has in the place of a network card, or with it. */
 export interface GuestNetwork {
   /** `proxy`: names are asked for over the egress connection. */
-  mode: "none" | "proxy";
+  mode: "none" | "proxy" | "nat";
   /** What its programs are told of a refusal. */
   reason?: string;
+  /** Of the mode `nat`. */
+  nat?: GuestCard;
+}
+
+/** A guest's network card, IPv4. */
+export interface GuestCard {
+  /** Six bytes of lower-case hex digits with colons between them. */
+  mac: string;
+  address: string;
+  prefixBits: number;
+  gateway: string;
+  nameservers: string[];
 }
 
 /** What makes a restored guest a machine of its own; each field is optional, and repeating a request does no harm. */

@@ -5,7 +5,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { type Kernel, repairHint } from "./kernel-store.ts";
-import { DRIVE_MODULES } from "./modules.ts";
+import { CARD_MODULES, DRIVE_MODULES } from "./modules.ts";
 import { writeFileAtomic } from "./work-dir.ts";
 
 export interface InitrdOptions {
@@ -22,11 +22,13 @@ export interface Initrd {
   modules: string[];
   /** What drives.list holds. */
   driveModules: string[];
+  /** What card.list holds. */
+  cardModules: string[];
 }
 
 /**
  * The initial ram disk for a kernel and a guest agent, made anew only when its content changes: agent as /init, the
- * modules that a boot needs, those that drives need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
+ * modules that a boot needs, those that drives and a network card need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
  * than the host pays for reading the larger file. Throws AGENT_NOT_BUILT, KERNEL_CORRUPT or HOST_DISK_FULL.
  */
 export async function ensureInitrd(
@@ -42,8 +44,11 @@ export async function ensureInitrd(
     if (files === undefined) throw new FirebreakError("INVALID_ARGUMENT", `kernel ${kernel.id} has no module ${name}`);
     for (const file of files) if (!modules.includes(file)) modules.push(file);
   }
-  const driveModules = listDriveModules(kernel, modules);
-  const archive = writeCpio(await listEntries(kernel, agent, modules, driveModules));
+  const late = {
+    driveModules: listLateModules(kernel, DRIVE_MODULES, modules),
+    cardModules: listLateModules(kernel, CARD_MODULES, modules),
+  };
+  const archive = writeCpio(await listEntries(kernel, agent, modules, late));
   const digest = createHash("sha256").update(archive).digest("hex");
   const file = path.join(paths.kernels, kernel.id, `initrd-${digest.slice(0, 12)}.cpio`);
   const found = await stat(file).catch(() => undefined);
@@ -51,12 +56,12 @@ export async function ensureInitrd(
     await mkdir(path.dirname(file), { recursive: true });
     await writeFileAtomic(file, archive);
   }
-  return { path: file, digest: `sha256:${digest}`, sizeBytes: archive.length, modules, driveModules };
+  return { path: file, digest: `sha256:${digest}`, sizeBytes: archive.length, modules, ...late };
 }
 
 /** Those besides the ones inserted at boot, in order; none of a kernel that has them built in, or was fetched before they were wanted. */
-function listDriveModules(kernel: Kernel, atBoot: string[]): string[] {
-  const files = DRIVE_MODULES.flatMap((name) => kernel.optionalModules[name] ?? []);
+function listLateModules(kernel: Kernel, names: readonly string[], atBoot: string[]): string[] {
+  const files = names.flatMap((name) => kernel.optionalModules[name] ?? []);
   return [...new Set(files)].filter((file) => !atBoot.includes(file));
 }
 
@@ -81,7 +86,7 @@ async function listEntries(
   kernel: Kernel,
   agent: Buffer,
   modules: string[],
-  driveModules: string[],
+  { driveModules, cardModules }: Pick<Initrd, "driveModules" | "cardModules">,
 ): Promise<CpioEntry[]> {
   // A kernel that has all built in gets no list of modules, and the agent looks for none.
   const folders = modules.length > 0 ? ["dev", "modules", "proc", "sys"] : ["dev", "proc", "sys"];
@@ -97,11 +102,12 @@ async function listEntries(
   for (const [list, names] of [
     ["modules.list", modules],
     ["drives.list", driveModules],
+    ["card.list", cardModules],
   ] as const) {
     if (names.length === 0) continue;
     entries.push({ type: "file", path: list, mode: 0o644, content: Buffer.from(`${names.join("\n")}\n`) });
   }
-  for (const name of [...modules, ...driveModules]) {
+  for (const name of new Set([...modules, ...driveModules, ...cardModules])) {
     const content = await readModule(kernel, name);
     entries.push({ type: "file", path: `modules/${name}`, mode: 0o644, content });
   }

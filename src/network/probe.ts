@@ -48,7 +48,7 @@ function listProbes(client: GuestClient, policy: EgressPolicy, compiled: Compile
     probe,
     target: `${host} port ${port}`,
     isExpectedOut: false,
-    run: () => connect(client, host, port),
+    run: () => connectFrom(client, host, port),
   });
   const name = (probe: string, text: string, type: "A" | "TXT" = "A"): Probe => ({
     probe,
@@ -119,11 +119,15 @@ function probeAllowed(
 /** A name's port, as a program in the guest gets there. */
 async function reach(client: GuestClient, name: string, port: number): Promise<{ isOut: boolean; detail: string }> {
   const found = await ask(client, name, "A");
-  return found.address === undefined ? found : connect(client, found.address, port);
+  return found.address === undefined ? found : connectFrom(client, found.address, port);
 }
 
 /** A connection from within the guest. */
-async function connect(client: GuestClient, host: string, port: number): Promise<{ isOut: boolean; detail: string }> {
+export async function connectFrom(
+  client: GuestClient,
+  host: string,
+  port: number,
+): Promise<{ isOut: boolean; detail: string }> {
   try {
     const stream = await client.connect({ host, port }, { deadlineMs: ANSWER_DEADLINE_MS });
     stream.on("error", () => {}).resume();

@@ -1,5 +1,6 @@
 import { describeRule, type EgressPolicy, type EgressRule } from "../contract/policy.ts";
 import { parseName } from "./names.ts";
+import { coversAddresses, parseAddressRule } from "./nat/address-rules.ts";
 import { ALL_PORTS, coversPorts, type PortRanges, WEB_PORTS } from "./ports.ts";
 import { type NamedSets, parseRule, type RuleEntry } from "./rule-text.ts";
 
@@ -20,6 +21,7 @@ interface Parsed {
 
 /** All of them, in the order of the policy. */
 export function findProblems(policy: EgressPolicy, sets: NamedSets): Problem[] {
+  if (policy.mode === "nat") return findAddressProblems(policy);
   const problems: Problem[] = [...findMisplaced(policy)];
   const parse = (list: "allow" | "deny", defaultPorts: PortRanges): Parsed[] =>
     (policy[list] ?? []).flatMap((rule: EgressRule, index) => {
@@ -38,6 +40,28 @@ export function findProblems(policy: EgressPolicy, sets: NamedSets): Problem[] {
     const parsed = parseName(given);
     if ("why" in parsed) problems.push({ field: `hosts.${given}`, message: parsed.why, severity: "error" });
   }
+  return problems;
+}
+
+/** In the mode `nat` rules are of addresses, and nobody looks names up for the VM. */
+function findAddressProblems(policy: EgressPolicy): Problem[] {
+  const problems: Problem[] = [];
+  const parse = (list: "allow" | "deny") =>
+    (policy[list] ?? []).flatMap((rule, index) => {
+      const [field, text, parsed] = [`${list}[${index}]`, describeRule(rule), parseAddressRule(rule)];
+      if (!("why" in parsed)) return [{ field, text, parsed }];
+      problems.push({ field, rule: text, message: parsed.why, severity: "error" });
+      return [];
+    });
+  const deny = parse("deny");
+  for (const { field, text, parsed } of parse("allow")) {
+    const by = deny.find((rule) => coversAddresses(rule.parsed, parsed));
+    if (by === undefined) continue;
+    const message = `it can never match: '${by.text}' (${by.field}) denies all of it`;
+    problems.push({ field, rule: text, message, severity: "error" });
+  }
+  if (Object.keys(policy.hosts ?? {}).length > 0)
+    problems.push({ field: "hosts", message: "in the mode nat the VM asks name servers itself", severity: "error" });
   return problems;
 }
 

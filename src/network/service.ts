@@ -7,10 +7,12 @@ import type { GuestClient } from "../guest/client.ts";
 import { EgressLink } from "../guest/egress-link.ts";
 import type { GuestNetwork } from "../guest/protocol.ts";
 import type { SecretService } from "../secrets/service.ts";
+import type { NetworkCard } from "../vmm/driver.ts";
 import type { NetworkHooks, VmLink, VmNetwork } from "../vms/ports.ts";
 import { Dialer } from "./dial.ts";
 import { EgressLog } from "./egress-log.ts";
 import type { EgressStore } from "./egress-store.ts";
+import type { NatService } from "./nat/service.ts";
 import { Authority } from "./opened/authority.ts";
 import { findProblems } from "./problems.ts";
 import { parseRule } from "./rule-text.ts";
@@ -30,6 +32,7 @@ export interface NetworkServiceOptions {
   env: NodeJS.ProcessEnv;
   log: (message: string, fields: Record<string, unknown>) => void;
   secrets: SecretService;
+  nat: NatService;
   /** 32 bytes for a purpose, the same each time. */
   derive: (purpose: string) => Buffer;
   /** Replaced in tests. */
@@ -62,12 +65,24 @@ export class NetworkService implements NetworkHooks {
   /** Throws POLICY_INVALID, which names each rule that cannot be meant. */
   check(policy: EgressPolicy, secrets: readonly SecretGrant[]): void {
     this.#options.secrets.check(secrets);
+    if (policy.mode === "nat") this.#checkCard(policy, secrets);
     const problems = findProblems(policy, this.#options.sets()).filter(({ severity }) => severity === "error");
     if (problems.length === 0) return;
     throw new FirebreakError(
       "POLICY_INVALID",
       problems.map(({ field, message }) => `${field}: ${message}`).join("; "),
       { details: { problems } },
+    );
+  }
+
+  #checkCard(policy: EgressPolicy, secrets: readonly SecretGrant[]): void {
+    this.#options.nat.check(policy);
+    const proxied = this.#options.secrets.granted(secrets).find(({ expose }) => expose === "proxy");
+    if (proxied === undefined) return;
+    throw new FirebreakError(
+      "SECRET_INVALID",
+      `the placeholder of ${proxied.name} cannot become its value: with a network card nobody on the host reads the VM's requests`,
+      { hint: "Use names instead: --network allowlist, or public" },
     );
   }
 
@@ -88,6 +103,10 @@ export class NetworkService implements NetworkHooks {
       ...problems.map(({ field, rule, message }) => `${field}${rule === undefined ? "" : ` (${rule})`}: ${message}`),
       ...unreachable,
     ];
+  }
+
+  isSavable({ policy }: VmNetwork): boolean {
+    return policy.mode !== "nat" || this.#options.nat.isSavable;
   }
 
   environmentOf({ secrets }: VmNetwork): Record<string, string> {
@@ -115,7 +134,8 @@ export class NetworkService implements NetworkHooks {
   }
 
   /** What a guest is told of its network before a command runs in it. */
-  valuesFor({ name, policy }: VmNetwork): GuestNetwork {
+  valuesFor({ id, name, uid, policy }: VmNetwork): GuestNetwork {
+    if (policy.mode === "nat") return { mode: "nat", nat: this.#options.nat.cardOf({ id, name, uid, policy }) };
     if (policy.mode !== "none") return { mode: "proxy" };
     return {
       mode: "none",
@@ -172,7 +192,16 @@ export class NetworkService implements NetworkHooks {
     clearTimeout(timer);
   }
 
-  enforce(vm: VmNetwork, link: VmLink): void {
+  async plug(vm: VmNetwork): Promise<NetworkCard | undefined> {
+    return vm.policy.mode === "nat" ? this.#options.nat.plug(vm) : undefined;
+  }
+
+  unplug(vmId: string): Promise<void> {
+    return this.#options.nat.unplug(vmId);
+  }
+
+  async enforce(vm: VmNetwork, link: VmLink): Promise<void> {
+    if (vm.policy.mode === "nat") return this.#options.nat.enforce(vm);
     const open = this.#open.get(vm.id);
     if (open === undefined || this.valuesFor(vm).mode !== "proxy") {
       this.open(vm, link);
@@ -206,6 +235,12 @@ export class NetworkService implements NetworkHooks {
 
   /** What gets out of a running VM, tried from within it. */
   async probe(vm: VmNetwork, client: GuestClient, onProgress: (message: string) => void): Promise<ProbeResult> {
+    if (vm.policy.mode === "nat") {
+      const { probeAddresses } = await import("./nat/probe.ts");
+      const { gateway } = this.#options.nat.cardOf(vm);
+      const findings = await probeAddresses(client, vm.policy, gateway, onProgress);
+      return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };
+    }
     const { probeEgress } = await import("./probe.ts");
     const findings = await probeEgress(client, vm.policy, this.#compile(vm.policy), this.#options.sets(), onProgress);
     return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };

@@ -37,6 +37,9 @@ export interface AttachedDrive extends VmmDrive {
   slot: number;
 }
 
+/** What a machine's network card is plugged into: a TAP device of the host, or networking within the VMM itself. */
+export type NetworkCard = { kind: "tap"; device: string } | { kind: "user" };
+
 /** What a VMM is made of, however its guest gets into it. A saved machine is restored only into an equal one. */
 export interface MachineConfig {
   vmId: string;
@@ -46,6 +49,8 @@ export interface MachineConfig {
   drives: VmmDrive[];
   /** Those that had come when a machine was saved, which are restored with it; a machine that starts has none. */
   attached?: AttachedDrive[];
+  /** Every machine has a card, so that all can be restored from one template; without this it is plugged into nothing. */
+  card?: NetworkCard;
   /** A folder for sockets, made and removed by the driver. Short: socket paths end at 107 bytes. */
   runtimeDir: string;
   /** The VMM's own output goes here. */

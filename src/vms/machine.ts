@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import type { AccelName, AttachedDrive, MachineConfig } from "../vmm/driver.ts";
+import type { AccelName, AttachedDrive, MachineConfig, NetworkCard } from "../vmm/driver.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 /** The machine of a VM. What was saved of one is restored only into an equal one. */
@@ -11,6 +11,8 @@ export function machineOf(
   accel: AccelName,
   /** Of one that is saved with its drives, or restored. */
   attached: AttachedDrive[] = [],
+  /** Of one that starts or is restored with a way out by it. */
+  card?: NetworkCard,
 ): MachineConfig {
   return {
     vmId: record.id,
@@ -22,6 +24,7 @@ export function machineOf(
       { serial: "overlay", path: overlayPath(record, paths), readOnly: false },
     ],
     attached,
+    ...(card === undefined ? {} : { card }),
     runtimeDir: path.join(paths.runtime, "v", record.id),
     exchangeDir: exchangeDirOf(record, paths),
     logPath: path.join(vmDir(record, paths), "vmm.log"),

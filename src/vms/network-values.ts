@@ -37,8 +37,16 @@ const TRUST_ENV: Readonly<Record<string, string>> = {
   DENO_CERT: "/run/firebreak/ca.pem",
 };
 
-/** Throws SECRET_EXPOSED for a VM whose memory holds the value of a secret. */
-export function requireUnexposed(network: NetworkHooks | undefined, record: VmRecord): void {
+/** Throws SECRET_EXPOSED for a VM whose memory holds the value of a secret, VM_STATE_CONFLICT for one whose network would be lost. */
+export function requireSavable(network: NetworkHooks | undefined, record: VmRecord): void {
+  if (network?.isSavable(record) === false)
+    throw new FirebreakError(
+      "VM_STATE_CONFLICT",
+      `the VM '${record.name}' has a user-mode network, which is not saved`,
+      {
+        hint: "A network card at the host's bridge is: firebreak network setup (as root). So are names: --network allowlist",
+      },
+    );
   const names = network?.exposedIn(record) ?? [];
   if (names.length === 0) return;
   throw new FirebreakError(

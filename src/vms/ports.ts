@@ -6,7 +6,7 @@ import type { Progress, Vm } from "../contract/vm.ts";
 import type { WorkspaceReport, WorkspaceSpec } from "../contract/workspace.ts";
 import type { GuestClient } from "../guest/client.ts";
 import type { GuestNetwork } from "../guest/protocol.ts";
-import type { BootFiles } from "../vmm/driver.ts";
+import type { BootFiles, NetworkCard } from "../vmm/driver.ts";
 
 export type OnProgress = (progress: Progress) => void;
 
@@ -68,16 +68,24 @@ export interface NetworkHooks {
   trustOf(vm: VmNetwork): Promise<string | undefined>;
   /** Names of the secrets whose values it has: its memory is not saved. */
   exposedIn(vm: VmNetwork): string[];
+  /** Whether a machine that is saved goes on with its network. */
+  isSavable(vm: VmNetwork): boolean;
   valuesFor(vm: VmNetwork): GuestNetwork;
   /** Keeps a running VM's way out up until its signal aborts. */
   open(vm: VmNetwork, link: VmLink): void;
+  /** Called before a VM's VMM starts: what its network card is plugged into, with its rules in force; undefined for none. Throws what keeps it from that. */
+  plug(vm: VmNetwork): Promise<NetworkCard | undefined>;
+  /** The VM's VMM has ended. Never throws. */
+  unplug(vmId: string): Promise<void>;
   /** Resolves when a VM that has a way out can use it, or after a while without. */
   ready(vmId: string): Promise<void>;
   /** Another policy holds for a VM from now on, whatever its guest does: what is open and not allowed any more is cut. */
-  enforce(vm: VmNetwork, link: VmLink): void;
+  enforce(vm: VmNetwork, link: VmLink): Promise<void>;
   forget(vmId: string): void;
 }
 export type VmNetwork = Pick<Vm, "id" | "name"> & {
+  /** No two VMs have the same. */
+  uid: number;
   policy: EgressPolicy;
   secrets: readonly SecretGrant[];
   authority?: string | undefined;

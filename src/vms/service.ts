@@ -23,9 +23,9 @@ import { Lifetimes } from "./lifetimes.ts";
 import { LiveVm } from "./live-vm.ts";
 import { overlayPath, vmDir } from "./machine.ts";
 import { Mutex } from "./mutex.ts";
-import { networkValues, requireUnexposed } from "./network-values.ts";
+import { networkValues, requireSavable } from "./network-values.ts";
 import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
-import type { BootSource, NetworkHooks, VmLink, WorkOptions, WorkspaceHooks } from "./ports.ts";
+import type { BootSource, NetworkHooks, VmLink, VmNetwork, WorkOptions, WorkspaceHooks } from "./ports.ts";
 import { discardStaleSuspension, recoverVm } from "./recovery.ts";
 import { Sources } from "./sources.ts";
 import { readVmStats } from "./stats.ts";
@@ -145,7 +145,11 @@ export class VmService {
     const { id, secrets: granted } = this.#find(nameOrId);
     this.#options.network?.check(policy, secrets ?? granted);
     return this.#lock(id).run(async () => {
-      const { policy: old, state } = this.#find(id);
+      const { name, policy: old, state } = this.#find(id);
+      if (this.#live.has(id) && (old.mode === "nat") !== (policy.mode === "nat"))
+        throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${name}' gets or loses its network card with a start`, {
+          hint: `Stop it first: firebreak vm stop ${name}; then set the policy, and start it.`,
+        });
       const record = this.#options.store.note(
         id,
         { policy, ...(secrets === undefined ? {} : { secrets }) },
@@ -159,7 +163,7 @@ export class VmService {
       const live = this.#live.get(id);
       const { network } = this.#options;
       if (live === undefined || network === undefined) return toVm(record);
-      network.enforce(record, this.#linkOf(record, live));
+      await network.enforce(record, this.#linkOf(record, live));
       // One that stands still is told when it goes on.
       if (state === "running") {
         await this.#tellNetwork(record, live);
@@ -184,6 +188,11 @@ export class VmService {
   async #tellNetwork(record: VmRecord, { client }: LiveVm): Promise<void> {
     const values = await networkValues(this.#options.network, record, record.agent?.features ?? []);
     await client.personalise(values, { deadlineMs: TELL_DEADLINE_MS });
+  }
+
+  /** What its network is made of. */
+  networkOf(nameOrId: string): VmNetwork {
+    return this.#find(nameOrId);
   }
 
   consoleLogPath(nameOrId: string): string {
@@ -439,7 +448,7 @@ export class VmService {
   async suspend(nameOrId: string, options: WorkOptions & { isStillWanted?: () => boolean } = {}): Promise<Vm> {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "suspended") throw notRunning(record);
-      if (record.state === "running") requireUnexposed(this.#options.network, record);
+      if (record.state === "running") requireSavable(this.#options.network, record);
       try {
         await this.#reach(record, { state: "suspended" }, options, {}, options.isStillWanted);
       } catch (error) {

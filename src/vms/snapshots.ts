@@ -8,7 +8,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
-import { requireUnexposed } from "./network-values.ts";
+import { requireSavable } from "./network-values.ts";
 import type { BootSource, NetworkHooks, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
 import type { VmService } from "./service.ts";
@@ -159,7 +159,7 @@ export class VmSnapshots {
             hint: `Only a running or paused VM has a state to save. Start it: firebreak vm start ${record.name}`,
           });
         }
-        requireUnexposed(this.#options.network, record);
+        requireSavable(this.#options.network, record);
         options.onProgress?.({ step: "snapshot", message: `saving the VM '${record.name}'` });
         // A recorder holds its memory once more for as long as the save lasts.
         vms.admit(record.memoryMib);

@@ -221,7 +221,8 @@ export class VmSteps {
     const verdict = await this.#chooseAccel(context, kernel);
     options.onProgress?.({ step: "boot", message: "booting the VM" });
     const { kernelPath, initrdPath, kernelArgs } = kernel;
-    const machine = machineOf(record, paths, image.rootfsPath, verdict.accel);
+    const card = await this.#options.network?.plug(record);
+    const machine = machineOf(record, paths, image.rootfsPath, verdict.accel, [], card);
     const vmm = await driver.start({ ...machine, kernelPath, initrdPath, kernelArgs }, options.signal);
     context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
   }
@@ -236,7 +237,8 @@ export class VmSteps {
     const { accel } = saved.manifest.machine;
     // Only what was suspended was saved with its drives.
     const attached = source.from === "suspension" ? this.#options.attached.devicesOf(record) : [];
-    const machine = machineOf(record, paths, image.rootfsPath, accel, attached);
+    const card = await this.#options.network?.plug(record);
+    const machine = machineOf(record, paths, image.rootfsPath, accel, attached, card);
     // From the moment that its guest may run, its drive is newer than what it was suspended to: that is never brought back again.
     if (source.from === "suspension") store.update(record.id, { startFrom: { from: "boot" } });
     const vmm = await driver.restore(machine, saved.machine, options.signal).catch(async (error: unknown) => {
@@ -426,6 +428,7 @@ export class VmSteps {
     // A daemon that died between the spawn and the note of it leaves a VMM that only its folder names.
     if (record.vmm !== undefined) await this.#options.driver.kill(record.vmm);
     else await this.#options.driver.killUnrecorded(runtimeDir);
+    await this.#options.network?.unplug(record.id);
     if (this.#options.store.get(record.id) !== undefined) {
       this.#options.store.update(record.id, { vmm: undefined });
     }

@@ -53,6 +53,8 @@ export async function startDaemonFixture(
     env?: NodeJS.ProcessEnv;
     /** No images but those that the test makes, and nobody else's. */
     hasOwnImages?: boolean;
+    /** What the CLI is run by, and with that the daemon: a program that goes on as another one. */
+    within?: string[];
   } = {},
 ): Promise<DaemonFixture> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "fb-"));
@@ -69,8 +71,9 @@ export async function startDaemonFixture(
   const paths = resolvePaths(env);
   const program = path.join(PACKAGE_ROOT, "bin", "firebreak");
   const client = new DaemonClient(paths.socket);
+  const [first = program, ...rest] = [...(options.within ?? []), program];
   const cli = (args: string[], cliOptions: CliOptions = {}) =>
-    runProgram(program, args, { ...cliOptions, env: { ...env, ...cliOptions.env } });
+    runProgram(first, [...rest, ...args], { ...cliOptions, env: { ...env, ...cliOptions.env } });
   const ok = async (...args: string[]) => {
     const result = await cli(args);
     assert.equal(result.exitCode, 0, `${args.join(" ")}: ${result.stderr}`);

@@ -294,6 +294,9 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     secretList: async () => [],
     secretGet: async (name) => fail(new FirebreakError("SECRET_NOT_FOUND", `there is no secret ${name}`)),
     secretDelete: async (name) => ({ deleted: name }),
+    networkStatus: async () => ({ isSetUp: false, nameservers: [], vms: [], drift: [] }),
+    networkSetup: async () => ({ isSetUp: true, nameservers: [], vms: [], drift: [] }),
+    networkTeardown: async () => ({ isSetUp: false, nameservers: [], vms: [], drift: [] }),
     egressList: async () => ({ events: [], more: false }),
     vmUpdate: async (name, { labels }) => {
       const vm = await fake.vmGet(name);

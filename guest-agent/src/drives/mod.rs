@@ -20,7 +20,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::ext4::{Ext4, Growth, device_bytes, wait_for_size};
 use crate::files::blocking;
 use crate::http::query::guest_path;
-use crate::init::DriveModules;
+use crate::init::LateModules;
 
 use device::Device;
 
@@ -53,11 +53,11 @@ pub struct GrowBody {
 pub struct Drives {
     turn: tokio::sync::Mutex<()>,
     /// Not inserted yet; none on a kernel that has all built in.
-    modules: RefCell<Option<DriveModules>>,
+    modules: RefCell<Option<LateModules>>,
 }
 
 impl Drives {
-    pub fn new(modules: Option<DriveModules>) -> Drives {
+    pub fn new(modules: Option<LateModules>) -> Drives {
         Drives {
             turn: tokio::sync::Mutex::new(()),
             modules: RefCell::new(modules),

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 
+use crate::card::CardBody;
 use crate::channel::port::Port;
 use crate::error::{Error, Result};
 use crate::init::console;
@@ -31,6 +32,7 @@ pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 const MAX_REASON_BYTES: usize = 1024;
 const NO_NETWORK: &str =
     "this VM has no network; open one with: firebreak vm policy set VM --allow HOST";
+const BY_CARD: &str = "this VM has a network card: ask its name servers (/etc/resolv.conf)";
 
 /// What `PUT /v1/network` and `network` of `/v1/personalise` carry.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +40,7 @@ const NO_NETWORK: &str =
 pub struct NetworkBody {
     mode: Mode,
     reason: Option<String>,
+    nat: Option<CardBody>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -45,6 +48,15 @@ pub struct NetworkBody {
 enum Mode {
     None,
     Proxy,
+    /// Packets go out by a network card; nothing is asked for here.
+    Nat,
+}
+
+impl NetworkBody {
+    /// What its network card is to be; none in all other modes.
+    pub fn card(&self) -> Option<&CardBody> {
+        self.nat.as_ref()
+    }
 }
 
 type Sender = h2::client::SendRequest<bytes::Bytes>;
@@ -64,6 +76,7 @@ impl Default for Egress {
             mode: RefCell::new(NetworkBody {
                 mode: Mode::None,
                 reason: None,
+                nat: None,
             }),
             names: RefCell::default(),
             log: Log::default(),
@@ -78,10 +91,15 @@ impl Egress {
         let is_good = body.reason.as_ref().is_none_or(|reason| {
             reason.len() <= MAX_REASON_BYTES && !reason.contains(char::is_control)
         });
-        if is_good {
-            return Ok(());
+        if !is_good {
+            return Err(Error::invalid("reason is too long or not one line"));
         }
-        Err(Error::invalid("reason is too long or not one line"))
+        match (body.mode, &body.nat) {
+            (Mode::Nat, Some(card)) => card.check(),
+            (Mode::Nat, None) => Err(Error::invalid("the mode nat needs a card")),
+            (_, Some(_)) => Err(Error::invalid("only the mode nat has a card")),
+            (_, None) => Ok(()),
+        }
     }
 
     pub fn set(&self, body: NetworkBody) {
@@ -93,6 +111,7 @@ impl Egress {
         let mode = self.mode.borrow();
         match mode.mode {
             Mode::Proxy => None,
+            Mode::Nat => Some(BY_CARD.to_owned()),
             Mode::None => Some(mode.reason.clone().unwrap_or_else(|| NO_NETWORK.to_owned())),
         }
     }

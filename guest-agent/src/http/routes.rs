@@ -120,7 +120,7 @@ async fn whole(
         ("PUT", ["v1", "network"]) => {
             let wanted: NetworkBody = body.json().await?;
             Egress::check(&wanted)?;
-            agent.egress.set(wanted);
+            agent.set_network(wanted).await?;
             no_content
         }
         ("POST", ["v1", "sync"]) => {

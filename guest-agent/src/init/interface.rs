@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-use crate::error::{Context, Result};
+use crate::error::{Code, Context, Result};
 
 /// A request about the interface; names have at most 15 bytes.
 pub fn request(name: &str) -> libc::ifreq {
@@ -24,6 +24,25 @@ pub fn bring_up(name: &str) -> Result<()> {
     call(libc::SIOCSIFFLAGS as _, &up).context("SIOCSIFFLAGS")
 }
 
+pub fn bring_down(name: &str) -> Result<()> {
+    let down = request(name);
+    call(libc::SIOCSIFFLAGS as _, &down).context("SIOCSIFFLAGS")
+}
+
+/// Of an interface that is down.
+pub fn set_mac(name: &str, mac: [u8; 6]) -> Result<()> {
+    let mut with = request(name);
+    let mut data = [0 as libc::c_char; 14];
+    for (place, byte) in data.iter_mut().zip(mac) {
+        *place = byte as libc::c_char;
+    }
+    with.ifr_ifru.ifru_hwaddr = libc::sockaddr {
+        sa_family: libc::ARPHRD_ETHER,
+        sa_data: data,
+    };
+    call(libc::SIOCSIFHWADDR as _, &with).context("SIOCSIFHWADDR")
+}
+
 pub fn set_address(name: &str, address: Ipv4Addr, mask: Ipv4Addr) -> Result<()> {
     for (code, word, value) in [
         (libc::SIOCSIFADDR, "SIOCSIFADDR", address),
@@ -38,6 +57,18 @@ pub fn set_address(name: &str, address: Ipv4Addr, mask: Ipv4Addr) -> Result<()> 
 
 /// Of all that is not local, through the interface, without a gateway.
 pub fn add_default_route(name: &str) -> Result<()> {
+    add_route(name, None)
+}
+
+/// The same by way of a machine behind the interface. It comes before routes that are there.
+pub fn add_gateway(name: &str, gateway: Ipv4Addr) -> Result<()> {
+    match add_route(name, Some(gateway)) {
+        Err(error) if error.code == Code::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
+fn add_route(name: &str, gateway: Option<Ipv4Addr>) -> Result<()> {
     let mut device = [0u8; 16];
     for (place, byte) in device.iter_mut().take(15).zip(name.as_bytes()) {
         *place = *byte;
@@ -47,6 +78,10 @@ pub fn add_default_route(name: &str) -> Result<()> {
     route.rt_dst = socket_address(Ipv4Addr::UNSPECIFIED);
     route.rt_genmask = socket_address(Ipv4Addr::UNSPECIFIED);
     route.rt_flags = libc::RTF_UP;
+    if let Some(gateway) = gateway {
+        route.rt_gateway = socket_address(gateway);
+        route.rt_flags |= libc::RTF_GATEWAY;
+    }
     route.rt_dev = device.as_mut_ptr().cast();
     call(libc::SIOCADDRT as _, &route).context("SIOCADDRT")
 }

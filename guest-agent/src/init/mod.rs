@@ -5,12 +5,12 @@ mod drives;
 pub mod interface;
 mod modules;
 mod mounts;
-mod network;
+pub mod network;
 mod shutdown;
 
 use std::fs;
 
-pub use modules::DriveModules;
+pub use modules::LateModules;
 pub use shutdown::{end_machine, power_off};
 
 use crate::error::Result;
@@ -22,7 +22,14 @@ const PROBE_WORD: &str = "firebreak.probe";
 pub struct Booted {
     /// The writable drive; none for a probe.
     pub overlay: Option<OverlayDrive>,
-    pub modules: Option<DriveModules>,
+    pub modules: Late,
+}
+
+/// What is inserted into the kernel with the first use of it.
+#[derive(Default)]
+pub struct Late {
+    pub drives: Option<LateModules>,
+    pub card: Option<LateModules>,
 }
 
 /// In order; the first failure ends the boot.
@@ -34,12 +41,16 @@ pub fn boot() -> Result<Booted> {
     if has_probe_word() {
         return Ok(Booted {
             overlay: None,
-            modules: None,
+            modules: Late::default(),
         });
     }
     let drives = drives::find()?;
-    let modules = DriveModules::hold();
-    let overlay = mounts::enter_root(&drives, modules.as_ref())?;
+    let modules = Late {
+        drives: LateModules::hold(modules::DRIVES_LIST),
+        card: LateModules::hold(modules::CARD_LIST),
+    };
+    let kept: Vec<_> = modules.drives.iter().chain(&modules.card).collect();
+    let overlay = mounts::enter_root(&drives, &kept)?;
     mounts::mount_system_file_systems();
     network::bring_up_loopback();
     name_machine();

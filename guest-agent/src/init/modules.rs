@@ -11,21 +11,24 @@ use super::console;
 use crate::error::{Context, Error, Result};
 
 const LIST: &str = "/modules.list";
-const DRIVES_LIST: &str = "/drives.list";
+/// Of what drives need that come later.
+pub const DRIVES_LIST: &str = "/drives.list";
+/// Of what a network card needs, which few machines use.
+pub const CARD_LIST: &str = "/card.list";
 const FOLDER: &str = "/modules";
 
-/// What drives need that come later, held by its folder: after the change of the root it has no name.
-pub struct DriveModules {
+/// What is inserted when it is wanted, held by its folder: after the change of the root it has no name.
+pub struct LateModules {
     folder: OwnedFd,
     names: Vec<String>,
 }
 
-impl DriveModules {
+impl LateModules {
     /// `None`: the kernel has them built in, or the host's kernel was fetched without them.
-    pub fn hold() -> Option<DriveModules> {
-        let list = fs::read_to_string(DRIVES_LIST).ok()?;
+    pub fn hold(list: &str) -> Option<LateModules> {
+        let list = fs::read_to_string(list).ok()?;
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Some(DriveModules {
+        Some(LateModules {
             folder: rustix::fs::open(FOLDER, folder, Mode::empty()).ok()?,
             names: parse_list(&list).map(str::to_owned).collect(),
         })
@@ -48,13 +51,13 @@ impl DriveModules {
 }
 
 /// Gives the memory of what has been inserted back.
-pub fn remove_inserted(kept: Option<&DriveModules>) {
+pub fn remove_inserted(kept: &[&LateModules]) {
     for entry in fs::read_dir(FOLDER).into_iter().flatten().flatten() {
-        if !kept.is_some_and(|kept| kept.keeps(&entry.file_name())) {
+        if !kept.iter().any(|kept| kept.keeps(&entry.file_name())) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    for list in [LIST, DRIVES_LIST] {
+    for list in [LIST, DRIVES_LIST, CARD_LIST] {
         let _ = fs::remove_file(list);
     }
 }

@@ -9,7 +9,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 
 use super::console;
 use super::drives::Drives;
-use super::modules::{DriveModules, remove_inserted};
+use super::modules::{LateModules, remove_inserted};
 use crate::error::{Context, Result};
 use crate::overlay::OverlayDrive;
 
@@ -46,7 +46,7 @@ fn mount_at(
 
 /// Mounts the drives, and makes the two of them the root. The initramfs cannot be pivoted away, so the new
 /// root is moved over it and the old files are removed first, to give their memory back.
-pub fn enter_root(drives: &Drives, modules: Option<&DriveModules>) -> Result<OverlayDrive> {
+pub fn enter_root(drives: &Drives, modules: &[&LateModules]) -> Result<OverlayDrive> {
     for folder in [IMAGE, OVERLAY, NEW_ROOT] {
         fs::create_dir_all(folder).context(folder)?;
     }

@@ -22,7 +22,7 @@ pub fn bring_up_loopback() {
 }
 
 /// In the place of what an image has, which is of where it was made.
-fn name_resolver() -> Result<()> {
+pub fn name_resolver() -> Result<()> {
     let text = format!("nameserver {RESOLVER}\n");
     if fs::symlink_metadata("/etc/resolv.conf").is_ok_and(|it| it.is_symlink()) {
         fs::remove_file("/etc/resolv.conf").context("/etc/resolv.conf")?;

@@ -99,7 +99,7 @@ pub async fn apply(agent: &Rc<Agent>, body: PersonaliseBody) -> Result<()> {
         }
     }
     if let Some(network) = body.network {
-        agent.egress.set(network);
+        agent.set_network(network).await?;
     }
     agent.registry.add_env(body.env);
     Ok(())

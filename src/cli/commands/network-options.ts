@@ -18,10 +18,13 @@ export interface NetworkOptionValues {
 
 export function addNetworkOptions(command: Command): Command {
   return command
-    .option("--network <mode>", "none, allowlist or public (any public name) (default: none; allowlist with --allow)")
+    .option(
+      "--network <mode>",
+      "none, allowlist, public (any public name) or nat (a network card) (default: none; allowlist with --allow)",
+    )
     .option(
       "--allow <name[:port]>",
-      "a name it may reach: api.github.com, '*.github.com', db.internal:5432, or a set such as registries (repeatable)",
+      "a name it may reach: api.github.com, '*.github.com', db.internal:5432, or a set such as registries; with nat an address: 203.0.113.0/24:443 (repeatable)",
       collect,
     )
     .option("--deny <name[:port]>", "a name it may not reach, whatever else allows it (repeatable)", collect)
@@ -59,7 +62,7 @@ function allowHosts(
   const hosts = grants.flatMap(({ name, hosts }) => hosts ?? known.find((secret) => secret.name === name)?.hosts ?? []);
   const rules = hosts.map((host) => (/:[\d,*\s-]+$/.test(host) ? host : `${host}:443`));
   const missing = rules.filter((rule) => !(policy.allow ?? []).includes(rule));
-  if (missing.length === 0 || policy.mode === "public") return policy;
+  if (missing.length === 0 || policy.mode === "public" || policy.mode === "nat") return policy;
   return { ...policy, mode: "allowlist", allow: [...(policy.allow ?? []), ...missing] };
 }
 

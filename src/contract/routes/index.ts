@@ -11,6 +11,7 @@ import { hostRoutes } from "./host.ts";
 import { imageRoutes } from "./image.ts";
 import { kernelRoutes } from "./kernel.ts";
 import { keyRoutes } from "./key.ts";
+import { natRoutes } from "./nat.ts";
 import type { Route } from "./route.ts";
 import { secretRoutes } from "./secret.ts";
 import { snapshotRoutes } from "./snapshot.ts";
@@ -26,6 +27,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   file: fileRoutes,
   event: eventRoutes,
   egress: egressRoutes,
+  network: natRoutes,
   secret: secretRoutes,
   snapshot: snapshotRoutes,
   drive: driveRoutes,

@@ -16,6 +16,7 @@ import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
+import { addNatRoutes, type NatDeps } from "./nat-routes.ts";
 import { checkQuery } from "./query-check.ts";
 import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
@@ -34,6 +35,7 @@ export interface ApiDeps
     CallDeps,
     HostDeps,
     EgressDeps,
+    NatDeps,
     SecretDeps,
     McpDeps,
     WorkspaceDeps,
@@ -59,6 +61,7 @@ export function createApi(deps: ApiDeps): Api {
   addVmRoutes(api, deps);
   addEventRoutes(api, deps);
   addEgressRoutes(api, deps);
+  addNatRoutes(api, deps);
   addSecretRoutes(api, deps);
   addExecRoutes(api, deps);
   addFileRoutes(api, deps);

@@ -44,10 +44,10 @@ export function addEgressRoutes(api: Api, { vms, network }: EgressDeps & VmDeps)
     return context.json({ vm: name, policy, secrets, warnings: network.warningsOf(policy, secrets) });
   });
   api.post("/v1/vms/:vm/probe", (context) => {
-    const { id, name, network: policy, secrets } = vms.requireUsable(context.req.param("vm"));
+    const { id } = vms.requireUsable(context.req.param("vm"));
     return answerProgress(context, ({ onProgress, ...options }) =>
       vms.use(id, options, ({ client }) =>
-        network.probe({ id, name, policy, secrets }, client, (message) => onProgress?.({ step: "probe", message })),
+        network.probe(vms.networkOf(id), client, (message) => onProgress?.({ step: "probe", message })),
       ),
     );
   });

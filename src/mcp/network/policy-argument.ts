@@ -6,7 +6,12 @@ const rules = z.array(z.string().max(600)).max(1_000).optional();
 /** What a VM may reach, as tools take it. */
 export const networkArgument = z
   .strictObject({
-    mode: z.enum(EGRESS_MODES).optional().describe("none; allowlist (default with allow); public: any public name."),
+    mode: z
+      .enum(EGRESS_MODES)
+      .optional()
+      .describe(
+        "none; allowlist (default with allow); public: any public name; nat: a network card (network_setup), rules are addresses.",
+      ),
     allow: rules.describe(
       "Names: 'api.github.com', '*.github.com', 'db.internal:5432', or sets: registries, github, anthropic, openai, google-ai. Without a port: 80 and 443.",
     ),

@@ -69,6 +69,7 @@ test("the order of devices is fixed, since snapshots depend on it", () => {
     "virtio-rng-device",
     "virtio-scsi-device",
     "virtserialport",
+    "virtio-net-device",
   ]);
 });
 

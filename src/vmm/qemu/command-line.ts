@@ -1,4 +1,4 @@
-import type { AccelName, AttachedDrive, MachineConfig, VmmConfig } from "../driver.ts";
+import type { AccelName, AttachedDrive, MachineConfig, NetworkCard, VmmConfig } from "../driver.ts";
 
 /** Sockets in a VM's runtime folder. */
 export const SOCKET_NAMES = { qmp: "qmp", control: "control", console: "console", egress: "egress" } as const;
@@ -31,6 +31,8 @@ export interface InheritedFds {
   drives: number[];
   /** In the order of MachineConfig.attached. */
   attached?: number[];
+  /** The open TAP device. */
+  tap?: number;
 }
 
 /**
@@ -61,6 +63,7 @@ export function buildQemuArgs(launch: Launch, fds: InheritedFds): string[] {
     ...["-device", CONTROLLER],
     ...["-chardev", `socket,id=egress,${socket(SOCKET_NAMES.egress)}`],
     ...["-device", EGRESS],
+    ...cardArgs(config.card, fds.tap),
     ...(config.attached ?? []).flatMap((drive, index) => attachedArgs(drive, fds.attached?.[index] as number)),
     ...guestArgs(launch, fds),
   ];
@@ -75,7 +78,13 @@ const RNG = "virtio-rng-device,rng=rng";
 const CONTROLLER = "virtio-scsi-device,id=attached";
 /** By this the guest asks for ways out. */
 const EGRESS = "virtserialport,chardev=egress,name=agent.egress,nr=2";
-const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER, EGRESS];
+/**
+ * What a guest has a network by, where its policy wants one; in all others it is plugged into nothing, and has no driver. What its other end can do is
+ * part of a snapshot: nothing that TAP devices can and others cannot.
+ */
+const CARD =
+  "virtio-net-device,id=card,mac=0a:fb:00:00:00:00,csum=off,guest_csum=off,gso=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off";
+const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER, EGRESS, CARD];
 
 const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
 
@@ -187,6 +196,12 @@ function driveArgs(serial: string, readOnly: boolean, fd: number, index: number)
     ...["-add-fd", `fd=${fd},set=${set},opaque=${serial}`],
     ...["-drive", options.join(","), "-device", `${DRIVE},drive=${driveId(serial)},serial=${serial}`],
   ];
+}
+
+function cardArgs(card: NetworkCard | undefined, tap: number | undefined): string[] {
+  if (card === undefined) return ["-device", CARD];
+  const backend = card.kind === "tap" ? `tap,id=net,fd=${tap}` : "user,id=net";
+  return ["-netdev", backend, "-device", `${CARD},netdev=net`];
 }
 
 function kernelCommandLine(config: VmmConfig, tscKhz: number | undefined): string {

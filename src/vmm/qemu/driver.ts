@@ -162,7 +162,7 @@ export class QemuDriver implements VmmDriver {
       try {
         const qemu = await this.#spawn({ kind: "restore", config }, { memory, state }, signal);
         const record = await this.#adopt(config, qemu);
-        const loaded = this.#load(qemu).finally(() => this.#loads.delete(record.pid));
+        const loaded = this.#load(qemu, config.card !== undefined).finally(() => this.#loads.delete(record.pid));
         loaded.catch(() => {}); // QEMU ends with that, which whoever waits for the VM hears
         this.#loads.set(record.pid, loaded);
         return record;
@@ -173,12 +173,14 @@ export class QemuDriver implements VmmDriver {
   }
 
   /** Loads the state and lets the guest go on: a recorded one would stand still. */
-  async #load({ qmp, fds }: QemuProcess): Promise<void> {
+  async #load({ qmp, fds }: QemuProcess, hasCard: boolean): Promise<void> {
     const loaded = awaitMigration(qmp);
     loaded.catch(() => {}); // heard below, unless a command is refused first
     // In one go: each answer that is waited for would cost a round trip of its own.
     await Promise.all([setCapabilities(qmp, true), qmp.execute("migrate-incoming", { uri: stateUri(fds) })]);
     await loaded;
+    // What was saved may have had its card plugged into nothing: the guest is told that it has a carrier now.
+    if (hasCard) await qmp.execute("set_link", { name: "card", up: true });
     const { status } = (await qmp.execute("query-status")) as { status: string };
     if (status !== "running") await qmp.execute("cont");
   }

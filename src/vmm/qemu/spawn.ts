@@ -2,6 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { chmod, chown, mkdir, open as openFile, rm, rmdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { agentBinaryPath } from "../../platform/package-files.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
 import {
   findProgram,
@@ -85,8 +86,10 @@ export async function spawnQemu(
     }
     fds.drives = config.drives.map((drive) => inherit(open(drive.path, drive.readOnly ? "r" : "r+")));
     fds.attached = (config.attached ?? []).map((drive) => inherit(open(drive.path, drive.readOnly ? "r" : "r+")));
+    // Behind all that is inherited: whoever opens it puts it there.
+    if (config.card?.kind === "tap") fds.tap = FIRST_INHERITED_FD + inherited.length;
     const command = [program, ...buildQemuArgs(launch, fds)];
-    const asUser = isRoot ? await unprivilegedLaunch(command, config) : { command, user: {} };
+    const asUser = isRoot ? await unprivilegedLaunch(command, config, fds.tap) : { command, user: {} };
     const started = await spawnDetached(asUser.command[0] as string, asUser.command.slice(1), {
       fds: ["ignore", log, log, ...inherited],
       cwd: "/",
@@ -114,9 +117,27 @@ export async function spawnQemu(
 async function unprivilegedLaunch(
   command: string[],
   config: MachineConfig,
+  tap: number | undefined,
 ): Promise<{ command: string[]; user: { uid?: number; gid?: number } }> {
   const id = String(config.uid);
-  if (config.accel !== "kvm") return { command, user: { uid: config.uid, gid: config.uid } };
+  const { card } = config;
+  // /dev/net/tun is seldom open to others, and a TAP device is opened by its name: that is done as root, and QEMU gets the open device.
+  const open = card?.kind === "tap" ? [agentBinaryPath(), "with-tap", card.device, String(tap), "--"] : [];
+  if (config.accel !== "kvm") {
+    if (open.length === 0) return { command, user: { uid: config.uid, gid: config.uid } };
+    const drop = [
+      "setpriv",
+      "--reuid",
+      id,
+      "--regid",
+      id,
+      "--clear-groups",
+      "--no-new-privs",
+      "--bounding-set",
+      "-all",
+    ];
+    return { command: [...open, ...drop, "--", ...command], user: {} };
+  }
   const unshare = await findProgram("unshare");
   if (unshare === undefined) {
     throw new FirebreakError(
@@ -131,7 +152,20 @@ async function unprivilegedLaunch(
   const scratch = `${config.runtimeDir}.dev`;
   await mkdir(scratch, { recursive: true });
   return {
-    command: [unshare, "--mount", "--propagation", "private", "sh", "-c", script, "sh", scratch, id, ...command],
+    command: [
+      ...open,
+      unshare,
+      "--mount",
+      "--propagation",
+      "private",
+      "sh",
+      "-c",
+      script,
+      "sh",
+      scratch,
+      id,
+      ...command,
+    ],
     user: {},
   };
 }

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { openContext } from "../../context.ts";
+import { printJson } from "../../output.ts";
+import { collect } from "../vm-options.ts";
+import { printNetwork } from "./status.ts";
+
+interface SetupOptions {
+  user?: boolean;
+  subnet?: string;
+  nameserver?: string[];
+}
+
+export function addNetworkSetup(parent: Command): void {
+  const command = parent
+    .command("setup")
+    .summary("prepare this host for VMs with a network card")
+    .description(
+      "Prepare this host for VMs with a network card: a bridge (fbbr0), packet forwarding, and one table of nftables (inet firebreak), which is looked after from then on. 'network teardown' takes all of it back.",
+    )
+    .option(
+      "--user",
+      "QEMU's own networking instead, without root: no rules hold, and VMs reach what listens on this host's loopback",
+    )
+    .option("--subnet <range>", "the private network that VMs get addresses of (default: 10.201.0.0/16)")
+    .option(
+      "--nameserver <address>",
+      "what VMs ask for names, instead of this host's name servers (repeatable)",
+      collect,
+    )
+    .action(async (options: SetupOptions) => {
+      const { client, asJson } = await openContext(command);
+      const status = await client.networkSetup({
+        kind: options.user === true ? "user" : "tap",
+        ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
+        ...(options.nameserver === undefined ? {} : { nameservers: options.nameserver }),
+      });
+      if (asJson) printJson(status);
+      else printNetwork(status);
+    });
+}

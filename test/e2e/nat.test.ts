@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { NatStatus } from "../../src/contract/nat.ts";
+import type { ProbeResult } from "../../src/contract/probe.ts";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { type Internet, METADATA, openInternet, PRIVATE, PUBLIC, requireRoot } from "../support/internet.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+/** Network cards, on a host and an Internet of the test's own. */
+
+let internet: Internet;
+let fixture: DaemonFixture;
+
+before(async () => {
+  requireRoot();
+  internet = await openInternet();
+  fixture = await startDaemonFixture({ within: internet.within });
+});
+after(async () => {
+  await fixture?.close();
+  internet?.close();
+});
+
+const get = (vm: string, url: string) =>
+  fixture.cli(["vm", "exec", vm, "--", "curl", "-sS", "-m", "5", url]).then(({ stdout }) => stdout);
+const status = () => fixture.json<NatStatus>("network", "status");
+
+test("without the host's set-up there is no card, and the error says how there is one", async () => {
+  const { exitCode, stderr } = await fixture.cli(["vm", "create", "early", "--network", "nat"]);
+  assert.equal(exitCode, 4);
+  assert.match(stderr, /NETWORK_NOT_SET_UP[\s\S]*firebreak network setup/);
+  assert.equal((await fixture.client.vmList()).length, 0);
+});
+
+test("a VM with a card reaches public addresses by packets of any kind, and sends them as its host", async () => {
+  await fixture.ok("network", "setup", "--nameserver", "203.0.113.1");
+  await fixture.ok("vm", "create", "open", "--network", "nat");
+  assert.equal(await get("open", `http://${PUBLIC}/`), `${PUBLIC} saw 203.0.113.2`);
+  await fixture.ok("vm", "cp", "/bin/busybox", "open:/usr/local/bin/busybox");
+  const { stdout } = await fixture.ok("vm", "exec", "open", "--", "busybox", "ping", "-c", "4", PUBLIC);
+  assert.match(stdout, /4 packets transmitted, 4 packets received/);
+  assert.equal(
+    (await fixture.ok("vm", "exec", "open", "--", "cat", "/etc/resolv.conf")).stdout,
+    "nameserver 203.0.113.1\n",
+  );
+  assert.equal((await fixture.ok("vm", "exec", "open", "--", "cat", "/sys/class/net/eth0/carrier")).stdout, "1\n");
+});
+
+test("private networks, metadata, this host and other VMs are closed to it", async () => {
+  await fixture.ok("vm", "create", "other", "--network", "nat");
+  const { vms, gateway } = await status();
+  const other = vms.find(({ vm }) => vm === "other")?.address;
+  await fixture.ok("vm", "exec", "other", "--", "sh", "-c", "python3 -m http.server 80 >/dev/null 2>&1 &");
+  for (const place of [PRIVATE, METADATA, `${gateway}:8099`, "203.0.113.2:8099", `${other}:80`])
+    assert.equal(await get("open", `http://${place}/`), "", place);
+});
+
+test("a VM that sends as another, or listens to what is not its own, gets nothing", async () => {
+  const { vms } = await status();
+  const other = vms.find(({ vm }) => vm === "other")?.address as string;
+  await fixture.ok("vm", "create", "thief", "--network", "nat", "--allow", "192.0.2.1:9");
+  // It takes the address of one that may go out, and says everywhere that it has it.
+  const script = `ip addr flush dev eth0; ip addr add ${other}/16 dev eth0; ip route add default via 10.201.0.1; curl -sS -m 4 http://${PUBLIC}/`;
+  assert.equal((await fixture.cli(["vm", "exec", "thief", "--", "sh", "-c", script])).stdout, "");
+  assert.equal(await get("other", `http://${PUBLIC}/`), `${PUBLIC} saw 203.0.113.2`);
+  await fixture.ok("vm", "delete", "thief");
+});
+
+test("rules are of addresses and ports, deny before allow, and change as the VM runs", async () => {
+  await fixture.ok(
+    "vm",
+    "create",
+    "narrow",
+    "--network",
+    "nat",
+    "--allow",
+    `${PUBLIC}:80`,
+    "--allow",
+    "10.9.0.0/16:81",
+  );
+  assert.match(await get("narrow", `http://${PUBLIC}/`), /saw/);
+  assert.match(await get("narrow", `http://${PRIVATE}:81/`), /saw/);
+  for (const place of [`${PUBLIC}:81`, PRIVATE, "203.0.113.1"])
+    assert.equal(await get("narrow", `http://${place}/`), "");
+  await fixture.ok("vm", "policy", "set", "narrow", "--network", "nat", "--deny", `${PUBLIC}:80`);
+  assert.equal(await get("narrow", `http://${PUBLIC}/`), "");
+  assert.match(await get("narrow", `http://${PUBLIC}:81/`), /saw/);
+  for (const [args, code] of [
+    [["--network", "nat", "--allow", "api.github.com"], "POLICY_INVALID"],
+    [["--network", "nat", "--allow", `${PUBLIC}:80`, "--deny", "198.51.100.0/24"], "POLICY_INVALID"],
+    [["--allow", "web.test:80"], "VM_STATE_CONFLICT"],
+  ] as const) {
+    const { exitCode, stderr } = await fixture.cli(["vm", "policy", "set", "narrow", ...args]);
+    assert.notEqual(exitCode, 0);
+    assert.match(stderr, new RegExp(code));
+  }
+  await fixture.ok("vm", "delete", "narrow");
+});
+
+test("what somebody changes of table, bridge and devices is put back and told", async () => {
+  internet.run("nft", "add", "rule", "inet", "firebreak", "vm_fbt0", "accept");
+  internet.run("ip", "link", "set", "fbt0", "nomaster");
+  assert.deepEqual((await status()).drift, ["the table has been changed", "fbt0 is not cut off from other VMs"]);
+  await waitFor(async () => (await status()).lastRepair !== undefined, 30_000);
+  assert.deepEqual((await status()).drift, []);
+  assert.match(await get("open", `http://${PUBLIC}/`), /saw/);
+  const { stdout } = await fixture.ok("event", "list", "open");
+  assert.match(stdout, /network_repaired/);
+});
+
+test("a fork has an address of its own, and one that was suspended has its old one", async () => {
+  await fixture.ok("vm", "fork", "open", "twin");
+  const addresses = (await status()).vms.map(({ address }) => address);
+  assert.equal(new Set(addresses).size, 3);
+  assert.match(await get("twin", `http://${PUBLIC}/`), /saw/);
+  await fixture.ok("vm", "suspend", "open");
+  assert.match(await get("open", `http://${PUBLIC}/`), /saw/);
+  assert.match(await get("twin", `http://${PUBLIC}/`), /saw/);
+});
+
+test("a probe from within finds nothing out against the rules", async () => {
+  const probed = await fixture.cli(["vm", "probe", "open", "--json"]);
+  const { isTight, findings } = JSON.parse(probed.stdout) as ProbeResult;
+  assert.deepEqual([probed.exitCode, isTight], [0, true], JSON.stringify(findings));
+  for (const { target, isOut } of findings) assert.equal(isOut, false, target);
+});
+
+test("a daemon that dies leaves the rules in force, and the next one looks after them again", async () => {
+  const { pid } = await fixture.client.status();
+  process.kill(pid, "SIGKILL");
+  internet.run("nft", "delete", "table", "inet", "firebreak");
+  await waitFor(async () => (await fixture.cli(["vm", "list"])).exitCode === 0);
+  assert.deepEqual((await status()).drift, []);
+  assert.match(await get("open", `http://${PUBLIC}/`), /saw/);
+  assert.equal(await get("open", `http://${PRIVATE}/`), "");
+});
+
+test("a VM whose rules cannot be applied does not start", async () => {
+  internet.run("ip", "link", "delete", "fbbr0");
+  const { exitCode, stderr } = await fixture.cli(["vm", "create", "late", "--network", "nat"]);
+  assert.notEqual(exitCode, 0, stderr);
+  assert.match(stderr, /NETWORK_SETUP_FAILED/);
+});
+
+test("teardown takes all of it back, once nobody has a card", async () => {
+  assert.match((await fixture.cli(["network", "teardown"])).stderr, /NETWORK_IN_USE/);
+  for (const { id } of await fixture.client.vmList()) await fixture.client.vmDelete(id);
+  await fixture.ok("network", "teardown");
+  assert.equal((await status()).isSetUp, false);
+  assert.doesNotMatch(internet.run("ip", "link", "show"), /fbbr0|fbt\d/);
+  assert.doesNotMatch(internet.run("nft", "list", "tables"), /firebreak/);
+  assert.equal(internet.run("cat", "/proc/sys/net/ipv4/ip_forward").trim(), "0");
+});
+
+test("user-mode networking is asked for by name, has no rules, and its VMs are not saved", async () => {
+  assert.match((await fixture.ok("network", "setup", "--user")).stdout, /loopback/);
+  assert.match(
+    (await fixture.cli(["vm", "create", "plain", "--network", "nat", "--allow", `${PUBLIC}:80`])).stderr,
+    /POLICY_INVALID/,
+  );
+  await fixture.ok("vm", "create", "plain", "--network", "nat");
+  assert.equal(await get("plain", `http://${PUBLIC}/`), `${PUBLIC} saw 203.0.113.2`);
+  for (const args of [
+    ["snapshot", "create", "plain"],
+    ["vm", "suspend", "plain"],
+  ])
+    assert.match((await fixture.cli(args)).stderr, /user-mode network[\s\S]*VM_STATE_CONFLICT|VM_STATE_CONFLICT/);
+  assert.doesNotMatch(internet.run("ip", "link", "show"), /fbbr0/);
+});
