@@ -406,8 +406,9 @@ async fn without_a_follower_the_oldest_output_goes_and_skipped_says_how_much() {
 async fn detach_block_loses_nothing() {
     let agent = Agent::start("block");
     let client = agent.attach().await;
+    // More than all windows and buffers on the way take.
     let spec = json!({
-        "argv": ["sh", "-c", "seq 1 100000"], "id": "b", "spoolBytes": 65536, "detach": "block",
+        "argv": ["sh", "-c", "seq 1 1000000"], "id": "b", "spoolBytes": 65536, "detach": "block",
     });
     let mut exec = client.exec(spec).await;
     exec.started().await;
@@ -426,7 +427,7 @@ async fn detach_block_loses_nothing() {
         .await
         .finish()
         .await;
-    let all: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    let all: String = (1..=1_000_000).map(|n| format!("{n}\n")).collect();
     assert_eq!(output.text(), all[from as usize..]);
     assert_eq!(output.skipped, 0);
 }
