@@ -1,6 +1,7 @@
 # make setup    everything a checkout needs (Debian 12; asks for root where packages are missing)
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
+# make test-all all tests, and those that take long or need the registries of this host
 # make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.2 GB
 # make check    what every commit passes: format, lint, types, imports
 # make reference  docs/reference, from the source
@@ -12,7 +13,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance test-clients fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance slow test-all test-clients fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -52,6 +53,12 @@ test-clients: setup
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/clients/*.test.ts'
 
 test: check unit agent-test integration e2e conformance
+
+# What is large or comes from outside: not part of `test`.
+slow: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/slow/*.test.ts'
+
+test-all: test slow
 
 bench: setup
 	@$(NODE) bench/main.ts $(BENCHES)
