@@ -10,6 +10,7 @@ import { benchEgress } from "./egress.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
 import { benchKernel } from "./kernel.ts";
+import { benchManyFlows } from "./many-flows.ts";
 import { benchMcp } from "./mcp.ts";
 import { benchOpened } from "./opened.ts";
 import { writePerformancePage } from "./page.ts";
@@ -26,6 +27,7 @@ const BENCHES = {
   throughput: benchThroughput,
   egress: benchEgress,
   opened: benchOpened,
+  flows: benchManyFlows,
   mcp: benchMcp,
   daemon: benchDaemon,
   churn: benchChurn,
