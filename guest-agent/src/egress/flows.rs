@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
@@ -76,16 +77,17 @@ async fn serve(egress: &Egress, stream: TcpStream) {
             let why = "the address stands for no name: ask for the name again";
             (wanted.to_string(), why.to_owned())
         }
-        (None, Some(name)) => match ask::connect(egress, &name, port).await {
-            Ok(Opened { to_host, from_host }) => {
+        (None, Some(name)) => match connect(egress, &name, port, &stream).await {
+            None => return,
+            Some(Ok(Opened { to_host, from_host })) => {
                 if let Ok(socket) = Socket::tcp(stream) {
                     let mut body = Incoming::new(from_host);
                     carry(socket, &mut body, &mut Outgoing::from(to_host)).await;
                 }
                 return;
             }
-            Err(Refusal::Denied(why)) => (format!("{name}:{port}"), why),
-            Err(Refusal::Away) => (
+            Some(Err(Refusal::Denied(why))) => (format!("{name}:{port}"), why),
+            Some(Err(Refusal::Away)) => (
                 format!("{name}:{port}"),
                 "the host does not answer".to_owned(),
             ),
@@ -95,7 +97,68 @@ async fn serve(egress: &Egress, stream: TcpStream) {
     reset(stream);
 }
 
+/// The host's answer, which may take it long; `None` when the program has reset the connection meanwhile, for then the host is to dial no longer. An
+/// end that came in order is none: a program may say all that it has to say, and listen.
+async fn connect(
+    egress: &Egress,
+    name: &str,
+    port: u16,
+    stream: &TcpStream,
+) -> Option<std::result::Result<Opened, Refusal>> {
+    tokio::select! {
+        answer = ask::connect(egress, name, port) => Some(answer),
+        () = broken(stream) => None,
+    }
+}
+
+/// Until the connection has been reset.
+async fn broken(stream: &TcpStream) {
+    let _ = stream.ready(Interest::ERROR).await;
+}
+
 /// Nobody is to take it for a connection that has ended in order.
 fn reset(stream: TcpStream) {
     let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (theirs, ours) = tokio::join!(TcpStream::connect(at), listener.accept());
+        (theirs.unwrap(), ours.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_noticed_though_nothing_is_read() {
+        let (theirs, ours) = pair().await;
+        theirs.try_write(b"said before").unwrap();
+        reset(theirs);
+        broken(&ours).await;
+    }
+
+    #[tokio::test]
+    async fn an_end_in_order_is_no_reset() {
+        let (theirs, ours) = pair().await;
+        theirs.try_write(b"all that there is to say").unwrap();
+        rustix::net::shutdown(&theirs, rustix::net::Shutdown::Write).unwrap();
+        let ended = async {
+            while !ours
+                .ready(Interest::READABLE)
+                .await
+                .unwrap()
+                .is_read_closed()
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = broken(&ours) => panic!("it goes on"),
+            () = ended => {}
+        }
+    }
 }
