@@ -17,13 +17,16 @@ const BUNDLES: [&str; 3] = [
 ];
 /// Where update-ca-certificates(8) finds it, so that it is not lost when packages change the bundle.
 const LOCAL: &str = "/usr/local/share/ca-certificates/firebreak.crt";
-/// What stands behind it in a bundle is ours.
+/// What stands between the two in a bundle is ours; around it is what others have put there.
 const MARKER: &str = "# Added by firebreak for this VM.\n";
+const END_MARKER: &str = "# End of what firebreak added.\n";
+const BEGIN_PEM: &str = "-----BEGIN CERTIFICATE-----";
+const END_PEM: &str = "-----END CERTIFICATE-----";
 
 pub fn check(pem: &str) -> Result<()> {
     let is_good = pem.len() <= MAX_BYTES
         && pem.is_ascii()
-        && pem.contains("-----BEGIN CERTIFICATE-----")
+        && pem.contains(BEGIN_PEM)
         && !pem.contains("PRIVATE KEY");
     if is_good {
         return Ok(());
@@ -54,20 +57,43 @@ fn read_bundle(path: &str) -> Option<String> {
     if fs::metadata(path).ok()?.len() > MAX_BUNDLE_BYTES {
         return None;
     }
-    let text = fs::read_to_string(path).ok()?;
-    Some(match text.find(MARKER) {
-        Some(at) => text[..at].to_owned(),
-        None => text,
-    })
+    Some(without_ours(fs::read_to_string(path).ok()?))
 }
 
+fn without_ours(mut text: String) -> String {
+    while let Some(at) = text.find(MARKER) {
+        let rest = text[at..].find(END_MARKER);
+        text.replace_range(
+            at..rest.map_or(text.len(), |end| at + end + END_MARKER.len()),
+            "",
+        );
+    }
+    text
+}
+
+/// Those of ours that are not in it: update-ca-certificates(8) makes the bundle of what is at LOCAL, too.
 fn with_ours(system: &str, pem: &str) -> String {
+    let there: Vec<&str> = certificates(system).collect();
+    let missing: Vec<&str> = certificates(pem)
+        .filter(|ours| !there.contains(ours))
+        .collect();
+    if missing.is_empty() {
+        return system.to_owned();
+    }
     let gap = if system.is_empty() || system.ends_with('\n') {
         ""
     } else {
         "\n"
     };
-    format!("{system}{gap}{MARKER}{}\n", pem.trim_end())
+    let ours = missing.join("\n");
+    format!("{system}{gap}{MARKER}{ours}\n{END_MARKER}")
+}
+
+fn certificates(pem: &str) -> impl Iterator<Item = &str> {
+    pem.split_inclusive(END_PEM).filter_map(|text| {
+        let at = text.find(BEGIN_PEM)?;
+        text.ends_with(END_PEM).then(|| &text[at..])
+    })
 }
 
 /// In one step, and only where it says something else: each change is a copy on the guest's disk.
@@ -103,9 +129,40 @@ mod tests {
         }
     }
 
+    fn certificate(body: &str) -> String {
+        format!("{BEGIN_PEM}\n{body}\n{END_PEM}\n")
+    }
+
     #[test]
     fn ours_is_behind_theirs() {
-        assert_eq!(with_ours("a", "b\n"), format!("a\n{MARKER}b\n"));
-        assert_eq!(with_ours("", "b"), format!("{MARKER}b\n"));
+        let ours = certificate("AAAA");
+        let added = format!("{MARKER}{ours}{END_MARKER}");
+        assert_eq!(with_ours("a", &ours), format!("a\n{added}"));
+        assert_eq!(with_ours("", ours.trim_end()), added);
+    }
+
+    #[test]
+    fn what_others_put_behind_ours_stays() {
+        let (theirs, ours) = (certificate("BBBB"), certificate("AAAA"));
+        let bundle = format!("{}# mine\n{theirs}", with_ours("a\n", &ours));
+        assert_eq!(without_ours(bundle), format!("a\n# mine\n{theirs}"));
+    }
+
+    #[test]
+    fn of_what_was_added_without_an_end_all_is_ours() {
+        assert_eq!(
+            without_ours(format!("a\n{MARKER}{}", certificate("A"))),
+            "a\n"
+        );
+    }
+
+    #[test]
+    fn what_the_system_has_is_not_added_again() {
+        let (one, two) = (certificate("AAAA"), certificate("BBBB"));
+        let system = format!("{}{one}", certificate("CCCC"));
+        assert_eq!(with_ours(&system, &one), system);
+        let both = with_ours(&system, &format!("{one}{two}"));
+        assert_eq!(both, format!("{system}{MARKER}{two}{END_MARKER}"));
+        assert_eq!(without_ours(both), system);
     }
 }
