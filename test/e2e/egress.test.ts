@@ -68,6 +68,14 @@ test("all else is refused at once, and both the guest and the host are told why"
     curl -sS -m 20 http://web.test:81/ ; echo $?
     python3 - <<'PY'
 import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    s = socket.socket(socket.AF_INET6, kind)
+    try:
+        s.settimeout(20); s.connect(("2001:db8::7", 443)); s.send(b"x"); s.recv(10)
+        print("sent")
+    except OSError as error:
+        print("v6", error.errno)
+print({family.name for family, *_ in socket.getaddrinfo("web.test", 80)})
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 try:
     s.settimeout(10); s.connect(("8.8.8.8", 53)); s.send(b"x"); s.recv(10)
@@ -77,11 +85,16 @@ except OSError as error:
 PY
     cat /run/firebreak/egress.log`;
   const { stdout } = await sh(script);
-  // 113 is EHOSTUNREACH: at once, not after a while.
-  assert.match(stdout, /^2\n6\n7\n7\n(?:5[56]|35|7)\nudp 113\n/, stdout);
-  for (const place of ["tcp 1.1.1.1:80", "udp 8.8.8.8:53"])
+  // 113 is EHOSTUNREACH, 13 EACCES: at once, not after a while. A name has no address of IPv6 to be tried first.
+  assert.match(stdout, /^2\n6\n7\n7\n(?:5[56]|35|7)\nv6 13\nv6 13\n\{'AF_INET'\}\nudp 113\n/, stdout);
+  for (const place of ["tcp 1.1.1.1:80", "udp 8.8.8.8:53", "tcp [2001:db8::7]:443", "udp [2001:db8::7]:443"])
     assert.ok(stdout.includes(`refused ${place}: addresses without a name lead nowhere`), stdout);
   await waitFor(async () => (await log()).some(({ address }) => address === "8.8.8.8"));
+  const v6 = (await log()).filter(({ address }) => address === "2001:db8::7");
+  assert.deepEqual(v6.map(({ protocol, port, verdict }) => `${protocol} ${port} ${verdict}`).sort(), [
+    "tcp 443 denied",
+    "udp 443 denied",
+  ]);
   assert.match(stdout, /refused other\.test: no rule of the policy allows other\.test/);
   assert.match(stdout, /refused web\.test:81: the rule '.*' allows web\.test at port \d+, not 81/);
   const events = await log();

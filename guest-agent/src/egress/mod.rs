@@ -8,6 +8,7 @@ mod link;
 mod log;
 mod names;
 mod packet;
+mod packet_v6;
 mod steer;
 mod tun;
 

@@ -1,8 +1,10 @@
-//! IPv4 packets that go nowhere, and what is answered to them (RFC 791, RFC 792).
+//! Packets that go nowhere, and what is answered to them (RFC 791, RFC 792; packet_v6.rs has those of IPv6).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Serialize;
+
+use super::packet_v6;
 
 const HEADER_BYTES: usize = 20;
 /// "Destination unreachable, communication administratively prohibited" (RFC 1812 §5.2.7.1).
@@ -10,10 +12,10 @@ const UNREACHABLE: u8 = 3;
 const PROHIBITED: u8 = 13;
 /// What an error quotes behind the header, in which the ports are.
 const QUOTED_BYTES: usize = 8;
-const ANSWER_TTL: u8 = 64;
+pub const ANSWER_TTL: u8 = 64;
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
 const ECHO_REQUEST: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -39,17 +41,25 @@ impl Protocol {
 #[derive(Debug, PartialEq, Eq)]
 pub struct About {
     pub protocol: Protocol,
-    pub to: Ipv4Addr,
+    pub to: IpAddr,
     pub port: Option<u16>,
 }
 
 /// Whither a packet goes, and the answer that refuses it; `None` for what is answered with silence: what is no packet, an error, a fragment that is not
 /// the first, and what goes to many.
 pub fn refuse(packet: &[u8]) -> Option<(About, Vec<u8>)> {
+    match packet.first()? >> 4 {
+        4 => refuse_v4(packet),
+        6 => packet_v6::refuse(packet),
+        _ => None,
+    }
+}
+
+fn refuse_v4(packet: &[u8]) -> Option<(About, Vec<u8>)> {
     let (head, _) = packet.split_first_chunk::<HEADER_BYTES>()?;
     let header_bytes = usize::from(head[0] & 0x0f) * 4;
     let is_first = u16::from_be_bytes([head[6], head[7]]) & 0x1fff == 0;
-    if head[0] >> 4 != 4 || header_bytes < HEADER_BYTES || !is_first {
+    if header_bytes < HEADER_BYTES || !is_first {
         return None;
     }
     let payload = packet.get(header_bytes..)?;
@@ -65,12 +75,21 @@ pub fn refuse(packet: &[u8]) -> Option<(About, Vec<u8>)> {
         ICMP => return None,
         _ => Protocol::Other,
     };
-    let has_ports = matches!(protocol, Protocol::Tcp | Protocol::Udp);
-    let port = has_ports
-        .then(|| Some(u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?])))
-        .flatten();
+    let about = About {
+        protocol,
+        to: IpAddr::V4(to),
+        port: port_of(protocol, payload),
+    };
     let quoted = &packet[..(header_bytes + QUOTED_BYTES).min(packet.len())];
-    Some((About { protocol, to, port }, answer(to, from, quoted)))
+    Some((about, answer(to, from, quoted)))
+}
+
+/// Whither in a segment or datagram.
+pub fn port_of(protocol: Protocol, payload: &[u8]) -> Option<u16> {
+    if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
+        return None;
+    }
+    Some(u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]))
 }
 
 /// From the address that was wanted: of another one the kernel would not take it.
@@ -91,6 +110,11 @@ fn answer(from: Ipv4Addr, to: Ipv4Addr, quoted: &[u8]) -> Vec<u8> {
 
 /// The checksum of the Internet (RFC 1071), into its place.
 fn put_sum(bytes: &mut [u8], at: usize) {
+    let folded = sum_of(bytes);
+    bytes[at..at + 2].copy_from_slice(&folded.to_be_bytes());
+}
+
+pub fn sum_of(bytes: &[u8]) -> u16 {
     let mut sum: u32 = bytes
         .chunks(2)
         .map(|pair| {
@@ -103,8 +127,7 @@ fn put_sum(bytes: &mut [u8], at: usize) {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    let folded = !u16::try_from(sum).unwrap_or(0);
-    bytes[at..at + 2].copy_from_slice(&folded.to_be_bytes());
+    !u16::try_from(sum).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -119,14 +142,6 @@ mod tests {
         bytes
     }
 
-    fn sum(bytes: &[u8]) -> u16 {
-        let mut copy = bytes.to_vec();
-        copy.extend_from_slice(&[0, 0]);
-        let at = copy.len() - 2;
-        put_sum(&mut copy, at);
-        u16::from_be_bytes([copy[at], copy[at + 1]])
-    }
-
     #[test]
     fn a_packet_is_refused_from_where_it_was_going() {
         let given = packet(TCP, &[0x12, 0x34, 0x01, 0xbb, 0, 0, 0, 0, 9, 9]);
@@ -136,7 +151,7 @@ mod tests {
             about,
             About {
                 protocol: Protocol::Tcp,
-                to,
+                to: IpAddr::V4(to),
                 port: Some(443)
             }
         );
@@ -144,7 +159,7 @@ mod tests {
         assert_eq!(answer[16..20], [198, 18, 0, 1]);
         assert_eq!(answer[20..22], [UNREACHABLE, PROHIBITED]);
         assert_eq!(answer[28..], given[..28]);
-        assert_eq!((sum(&answer[..20]), sum(&answer[20..])), (0, 0));
+        assert_eq!((sum_of(&answer[..20]), sum_of(&answer[20..])), (0, 0));
     }
 
     #[test]

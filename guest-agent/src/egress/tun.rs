@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,20 +18,22 @@ use super::packet::{self, Protocol};
 use super::{Egress, ask};
 use crate::asyncfd::watch;
 use crate::error::{Context, Result};
-use crate::init::interface;
+use crate::init::{console, interface};
 
 const NAME: &str = "firebreak0";
+/// Of a prefix that nobody else is given (RFC 4193), for packets to come from. Names have no addresses of IPv6, so that nobody prefers these.
+const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd66, 0x6972, 0x6562, 0, 0, 0, 0, 1);
 const MAX_PACKET_BYTES: usize = 2048;
 /// Different ones that are told of at a time; docs/guest-protocol.md.
 const MAX_REFUSALS: usize = 64;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-type Key = (Protocol, Ipv4Addr, Option<u16>);
+type Key = (Protocol, IpAddr, Option<u16>);
 
 #[derive(Serialize)]
 struct Refusal {
     protocol: Protocol,
-    address: Ipv4Addr,
+    address: IpAddr,
     port: Option<u16>,
     count: u32,
 }
@@ -45,6 +47,11 @@ pub fn start(egress: &Rc<Egress>) -> Result<()> {
     let fd = open()?;
     interface::bring_up(NAME)?;
     interface::add_default_route(NAME)?;
+    // A kernel may be without it.
+    console::check(
+        "addresses of IPv6",
+        interface::add_default_route_v6(NAME, ADDRESS_V6),
+    );
     let egress = Rc::clone(egress);
     spawn_local(async move {
         let _ = refuse_all(&egress, fd).await;
@@ -88,7 +95,7 @@ async fn refuse_all(egress: &Rc<Egress>, fd: OwnedFd) -> io::Result<()> {
 
 fn note(egress: &Rc<Egress>, counts: &Rc<RefCell<HashMap<Key, u32>>>, key: Key) {
     let (protocol, to, port) = key;
-    let place = port.map_or(to.to_string(), |port| format!("{to}:{port}"));
+    let place = port.map_or(to.to_string(), |port| SocketAddr::new(to, port).to_string());
     let why = egress
         .closed()
         .unwrap_or_else(|| "addresses without a name lead nowhere".to_owned());

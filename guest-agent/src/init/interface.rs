@@ -1,7 +1,7 @@
 //! Network interfaces, by the ioctls of netdevice(7).
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -86,6 +86,49 @@ fn add_route(name: &str, gateway: Option<Ipv4Addr>) -> Result<()> {
     call(libc::SIOCADDRT as _, &route).context("SIOCADDRT")
 }
 
+/// An address of IPv6 for the interface, and the default route through it.
+pub fn add_default_route_v6(name: &str, address: Ipv6Addr) -> Result<()> {
+    let socket = datagram_socket(AddressFamily::INET6).context("a socket of IPv6")?;
+    let index = rustix::net::netdevice::name_to_index(&socket, name).context(name)?;
+    let index = i32::try_from(index).unwrap_or(0);
+    let with = libc::in6_ifreq {
+        ifr6_addr: in6_address(address),
+        ifr6_prefixlen: 128,
+        ifr6_ifindex: index,
+    };
+    call_on(&socket, libc::SIOCSIFADDR as _, &with).context("SIOCSIFADDR")?;
+    // All zeroes: of all addresses, through no gateway.
+    let route = RouteV6 {
+        metric: 1024,
+        flags: u32::from(libc::RTF_UP),
+        index,
+        ..RouteV6::default()
+    };
+    call_on(&socket, libc::SIOCADDRT as _, &route).context("SIOCADDRT")
+}
+
+/// `struct in6_rtmsg` of linux/ipv6_route.h, whose fields libc keeps to itself.
+#[repr(C)]
+#[derive(Default)]
+struct RouteV6 {
+    to: [u8; 16],
+    from: [u8; 16],
+    gateway: [u8; 16],
+    kind: u32,
+    to_bits: u16,
+    from_bits: u16,
+    metric: u32,
+    info: libc::c_ulong,
+    flags: u32,
+    index: libc::c_int,
+}
+
+fn in6_address(address: Ipv6Addr) -> libc::in6_addr {
+    libc::in6_addr {
+        s6_addr: address.octets(),
+    }
+}
+
 fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
     let inet = libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
@@ -100,7 +143,11 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
 }
 
 fn call<T>(code: libc::Ioctl, argument: &T) -> io::Result<()> {
-    let socket = inet_socket()?;
+    call_on(&datagram_socket(AddressFamily::INET)?, code, argument)
+}
+
+/// The family of the socket decides which structure a request reads.
+fn call_on<T>(socket: &OwnedFd, code: libc::Ioctl, argument: &T) -> io::Result<()> {
     // SAFETY: each caller pairs the request with the structure that it reads.
     if unsafe { libc::ioctl(socket.as_raw_fd(), code, &raw const *argument) } < 0 {
         return Err(io::Error::last_os_error());
@@ -108,7 +155,6 @@ fn call<T>(code: libc::Ioctl, argument: &T) -> io::Result<()> {
     Ok(())
 }
 
-fn inet_socket() -> io::Result<OwnedFd> {
-    let kind = (AddressFamily::INET, SocketType::DGRAM);
-    socket_with(kind.0, kind.1, SocketFlags::CLOEXEC, None).map_err(Into::into)
+fn datagram_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None).map_err(Into::into)
 }
