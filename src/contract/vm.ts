@@ -193,6 +193,10 @@ export const vmSchema = z.object({
   idleTimeoutMs: z.number().int().optional(),
   network: egressPolicySchema.describe("what it may reach"),
   secrets: secretGrantsSchema.describe("what it may use on its way out"),
+  exposedSecrets: z
+    .array(z.string())
+    .optional()
+    .describe("names of those of them whose values it has: it is neither saved nor forked"),
   labels: z.record(z.string(), z.string()),
   restart: restartSchema,
   restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),

@@ -97,11 +97,11 @@ export class VmService {
   }
 
   list(): Vm[] {
-    return this.#options.store.list().map(toVm);
+    return this.#options.store.list().map((record) => this.#toVm(record));
   }
 
   get(nameOrId: string): Vm {
-    return toVm(this.#find(nameOrId));
+    return this.#toVm(this.#find(nameOrId));
   }
 
   /** The history of one VM, or of all; `vm` may be one that has been deleted, by its id. */
@@ -117,7 +117,7 @@ export class VmService {
 
   /** See `waitForVm`. */
   async wait(nameOrId: string, states: readonly AwaitedState[], options: WaitOptions) {
-    return waitForVm(this.#options.store, this.#find(nameOrId).id, states, options);
+    return waitForVm(this.#options.store, this.#find(nameOrId).id, states, options, (record) => this.#toVm(record));
   }
 
   async stats(nameOrId: string): Promise<VmStats> {
@@ -134,7 +134,7 @@ export class VmService {
     if (idleTimeoutMs === undefined || updated.state !== "running") this.#idle.forget(record.id);
     else if (request.idleTimeoutMs !== undefined) this.#idle.watch(record.id, idleTimeoutMs);
     this.#lifetimes.watch(updated);
-    return toVm(updated);
+    return this.#toVm(updated);
   }
 
   /**
@@ -162,14 +162,14 @@ export class VmService {
       );
       const live = this.#live.get(id);
       const { network } = this.#options;
-      if (live === undefined || network === undefined) return toVm(record);
+      if (live === undefined || network === undefined) return this.#toVm(record);
       await network.enforce(record, this.#linkOf(record, live));
       // One that stands still is told when it goes on.
       if (state === "running") {
         await this.#tellNetwork(record, live);
         await network.ready(id);
       }
-      return toVm(record);
+      return this.#toVm(record);
     });
   }
 
@@ -183,6 +183,10 @@ export class VmService {
         this.#options.log("a VM was not told of a secret", { vm: record.name, error: toFirebreakError(error).message }),
       );
     }
+  }
+
+  #toVm(record: VmRecord): Vm {
+    return toVm(record, this.#options.network?.exposedIn(record));
   }
 
   async #tellNetwork(record: VmRecord, { client }: LiveVm): Promise<void> {
@@ -211,7 +215,7 @@ export class VmService {
   requireUsable(nameOrId: string): Vm {
     const record = this.#find(nameOrId);
     if (record.state === "stopped" || record.state === "crashed" || record.state === "paused") throw notRunning(record);
-    return toVm(record);
+    return this.#toVm(record);
   }
 
   /**
@@ -423,7 +427,7 @@ export class VmService {
     } finally {
       this.#starting.delete(record.id);
     }
-    return toVm(this.#find(record.id));
+    return this.#toVm(this.#find(record.id));
   }
 
   /** Stops a running VM's virtual CPUs where they are. Throws VM_STATE_CONFLICT when it does not run. */
@@ -431,7 +435,7 @@ export class VmService {
     return this.exclusively(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "paused") throw notRunning(record);
       await this.#reach(record, { state: "paused" }, {});
-      return toVm(this.#find(record.id));
+      return this.#toVm(this.#find(record.id));
     });
   }
 
@@ -455,7 +459,7 @@ export class VmService {
         await this.#afterFailedSuspend(record.id, error);
         throw error;
       }
-      return toVm(this.#find(record.id));
+      return this.#toVm(this.#find(record.id));
     });
   }
 
@@ -535,7 +539,7 @@ export class VmService {
       } finally {
         this.#stopping.delete(record.id);
       }
-      return toVm(this.#find(record.id));
+      return this.#toVm(this.#find(record.id));
     });
   }
 
@@ -651,7 +655,7 @@ export class VmService {
   /** The steps from what a VM is to what it is to be, without doing any. */
   async plan(nameOrId: string, target: VmTarget): Promise<VmPlan> {
     const record = this.#find(nameOrId);
-    return { vm: toVm(record), steps: planVm(target, await this.#facts(record)) };
+    return { vm: this.#toVm(record), steps: planVm(target, await this.#facts(record)) };
   }
 
   async #afterFailedStart(id: string, thrown: unknown): Promise<void> {

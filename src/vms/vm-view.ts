@@ -1,8 +1,8 @@
 import type { Vm } from "../contract/vm.ts";
 import type { VmRecord } from "./vm-store.ts";
 
-/** The form in which the API shows a VM. */
-export function toVm(record: VmRecord): Vm {
+/** The form in which the API shows a VM; `exposedSecrets` are those whose values it has. */
+export function toVm(record: VmRecord, exposedSecrets: readonly string[] = []): Vm {
   const isLive = record.vmm !== undefined;
   return {
     id: record.id,
@@ -23,6 +23,7 @@ export function toVm(record: VmRecord): Vm {
     ...(record.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: record.idleTimeoutMs }),
     network: record.policy,
     secrets: record.secrets,
+    ...(exposedSecrets.length === 0 ? {} : { exposedSecrets }),
     labels: record.labels,
     restart: record.restart,
     restartCount: record.restartCount,

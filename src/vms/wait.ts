@@ -1,7 +1,6 @@
 import type { Vm, VmState } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { VmStore } from "./vm-store.ts";
-import { toVm } from "./vm-view.ts";
+import type { VmRecord, VmStore } from "./vm-store.ts";
 
 /** What can be waited for: a state, or that the VM is no more. */
 export type AwaitedState = VmState | "deleted";
@@ -20,6 +19,7 @@ export function waitForVm(
   id: string,
   states: readonly AwaitedState[],
   { timeoutMs, signal }: WaitOptions,
+  toVm: (record: VmRecord) => Vm,
 ): Promise<{ state: AwaitedState; vm?: Vm }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ state: AwaitedState; vm?: Vm }>();
   const name = store.get(id)?.name ?? id;

@@ -8,8 +8,6 @@ export function vmFacts(
   vm: Vm,
   snapshots: Snapshot[],
   stats: VmStats["guest"],
-  /** Names of secrets whose values it has. */
-  exposed: readonly string[] = [],
 ): [label: string, value: string | undefined][] {
   const used = ({ totalBytes, availableBytes }: { totalBytes: number; availableBytes: number }) =>
     `${formatBytes(totalBytes - availableBytes)} of ${formatBytes(totalBytes)}`;
@@ -30,7 +28,8 @@ export function vmFacts(
     ["network", describePolicy(vm.network).join("; ")],
     [
       "secrets",
-      vm.secrets.map(({ name }) => (exposed.includes(name) ? `${name} (its value)` : name)).join(", ") || undefined,
+      vm.secrets.map(({ name }) => (vm.exposedSecrets?.includes(name) ? `${name} (its value)` : name)).join(", ") ||
+        undefined,
     ],
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [

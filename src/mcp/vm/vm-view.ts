@@ -19,6 +19,11 @@ export const vmViewSchema = z.strictObject({
   origin: z.enum(VM_ORIGINS),
   snapshot: z.string().optional().describe("Id of the snapshot that it comes from, or was last saved as."),
   network: z.array(z.string()).describe("What it may reach."),
+  secrets: z.array(z.string()).optional().describe("Names of the secrets that it may use."),
+  exposed_secrets: z
+    .array(z.string())
+    .optional()
+    .describe("Those of them whose values it has; it cannot be saved, forked or suspended."),
   idle_timeout_seconds: z.number().optional().describe("Unused for this long, it is suspended."),
   labels: z.record(z.string(), z.string()).optional(),
   restart: z.string().optional().describe("Restart policy, when it has one."),
@@ -45,6 +50,8 @@ export function toVmView(vm: Vm): VmView {
     ...(vm.accelReason === undefined ? {} : { accel_reason: vm.accelReason }),
     origin: vm.origin,
     ...(vm.snapshot === undefined ? {} : { snapshot: vm.snapshot }),
+    ...(vm.secrets.length === 0 ? {} : { secrets: vm.secrets.map(({ name }) => name) }),
+    ...(vm.exposedSecrets === undefined ? {} : { exposed_secrets: vm.exposedSecrets }),
     ...(vm.idleTimeoutMs === undefined ? {} : { idle_timeout_seconds: vm.idleTimeoutMs / 1000 }),
     ...(Object.keys(vm.labels).length === 0 ? {} : { labels: vm.labels }),
     ...(vm.restart.policy === "never" ? {} : { restart: vm.restart.policy }),

@@ -13,16 +13,8 @@ export function addVmGet(parent: Command): void {
       const { client, asJson } = await openContext(command);
       const vm = await client.vmGet(name);
       const stats = vm.state === "running" ? await client.vmStats(vm.name).catch(() => undefined) : undefined;
-      const secrets = vm.secrets.length === 0 ? [] : await client.secretList();
-      const exposed = secrets
-        .filter(({ expose, vms }) => expose === "env" && vms.includes(vm.name))
-        .map(({ name: it }) => it);
-      const more = {
-        ...(exposed.length === 0 ? {} : { exposedSecrets: exposed }),
-        ...(stats === undefined ? {} : { stats }),
-      };
-      if (asJson) return printJson({ ...vm, ...more });
+      if (asJson) return printJson({ ...vm, ...(stats === undefined ? {} : { stats }) });
       const snapshots = vm.snapshot === undefined ? [] : await client.snapshotList();
-      printFacts(vmFacts(vm, snapshots, stats?.guest, exposed));
+      printFacts(vmFacts(vm, snapshots, stats?.guest));
     });
 }
