@@ -69,7 +69,7 @@ export async function openInternet(): Promise<Internet> {
   };
 }
 
-/** No other namespace's addresses are taken. */
+/** Says why at once, instead of failing at the first command. */
 export function requireRoot(): void {
   assert.equal(process.getuid?.(), 0, "network namespaces need root");
 }

@@ -104,8 +104,9 @@ export async function removeTap({ device }: Pick<Lease, "device">): Promise<void
     await runNetworkTool("ip", ["link", "delete", device]);
 }
 
-export async function hasDevice(device: string): Promise<boolean> {
-  return (await listLinks()).some(({ ifname }) => ifname === device);
+/** The names of all of this host's. */
+export async function listDevices(): Promise<Set<string>> {
+  return new Set((await listLinks()).map(({ ifname }) => ifname));
 }
 
 /** Throws NETWORK_IN_USE when the host has a route to a part of it: one of both would lead nowhere. */

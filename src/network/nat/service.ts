@@ -8,7 +8,7 @@ import type { NatSettings, NatSetUp } from "../nat-settings.ts";
 import { compileAddresses } from "./address-rules.ts";
 import { runNetworkTool } from "./host-tools.ts";
 import { DEFAULT_SUBNET, gatewayOf, type Lease, leaseOf, parseSubnet, type Subnet } from "./lease.ts";
-import { addTap, ensureBridge, findLinkDrift, hasDevice, joinBridge, removeBridge, removeTap } from "./links.ts";
+import { addTap, ensureBridge, findLinkDrift, joinBridge, listDevices, removeBridge, removeTap } from "./links.ts";
 import { findNameservers } from "./nameservers.ts";
 import { type Station, TABLE, writeTable } from "./table.ts";
 
@@ -250,7 +250,8 @@ export class NatService {
       throw new FirebreakError("NETWORK_SETUP_FAILED", "this host names no name server that VMs could ask", {
         hint: "Name one: firebreak network setup --nameserver ADDRESS",
       });
-    for (const { lease } of this.#stations.values()) if (await hasDevice(lease.device)) await joinBridge(lease);
+    const devices = await listDevices();
+    for (const { lease } of this.#stations.values()) if (devices.has(lease.device)) await joinBridge(lease);
     await this.#apply();
   }
 
@@ -268,10 +269,11 @@ export class NatService {
   /** In one transaction: the old rules hold until the new ones do. */
   async #apply(): Promise<void> {
     const subnet: Subnet = parseSubnet(this.#require().subnet);
+    const devices = await listDevices();
     const stations: Station[] = [];
     // A device that somebody has removed can have no rules; nor has its VM a way out.
     for (const { vm, lease } of this.#stations.values())
-      if (await hasDevice(lease.device)) stations.push({ lease, policy: compileAddresses(vm.policy) });
+      if (devices.has(lease.device)) stations.push({ lease, policy: compileAddresses(vm.policy) });
     await runNetworkTool("nft", ["-f", "-"], writeTable({ subnet, stations, nameservers: this.#nameservers }));
     this.#listing = await this.#list();
   }

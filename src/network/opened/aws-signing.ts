@@ -1,4 +1,5 @@
 import type { Transform } from "node:stream";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { ChunkSigner } from "./aws-chunks.ts";
 import { type AwsClaim, type AwsSignature, isSigV4, parseClaim, readClaims } from "./aws-claim.ts";
 import {
@@ -149,7 +150,8 @@ export class AwsSigning {
   /** The request as it goes on, signed. `body` is given when it is another than the one that came. */
   sign(message: Message, body: Buffer | undefined): Resigned {
     const { signedHeaders, scope, isPresigned } = this.#signature;
-    if (this.#reading === undefined) throw new Error("a request is signed after its own signature has been looked at");
+    if (this.#reading === undefined)
+      throw new FirebreakError("INTERNAL", "a request is signed after its own signature has been looked at");
     const set: Header[] = [];
     let target = message.target;
     let hash = this.#payload ?? hashOf(body);
