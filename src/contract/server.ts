@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { egressPolicySchema } from "./policy.ts";
+import { secretGrantsSchema } from "./secret.ts";
+import { envSchema, labelsSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "./vm.ts";
+
+/** MCP servers, each in a VM of its own: what a configuration file comes to, and what the API tells of them. */
+
+/**
+ * Tools are named `server__tool` at the endpoint of all servers, and clients put their own name before that: 24 leaves room for the tool's
+ * (docs/gateway.md). No `_`, so that the first `__` ends the server's name.
+ */
+export const SERVER_NAME_PATTERN = /^[a-z0-9](?:[a-z0-9-]{0,22}[a-z0-9])?$/;
+export const serverNameSchema = z
+  .string()
+  .regex(SERVER_NAME_PATTERN, "a server's name is made of a-z, 0-9 and '-', at most 24 characters");
+
+export const MAX_SERVERS = 256;
+
+/** A host path that a server sees, at the same path in its VM unless `at` says otherwise. */
+export const serverMountSchema = z.strictObject({
+  path: z.string().startsWith("/", "an absolute path").max(4_096).describe("a file or directory of the host"),
+  at: z.string().startsWith("/", "an absolute path").max(4_096).describe("where the server sees it"),
+  access: z.enum(["ro", "rw"]),
+  /** `live`: each access is the host's. `copy`: copied in at the start, and back at the stop with a backup. */
+  mode: z.enum(["live", "copy"]).default("live"),
+});
+export type ServerMount = z.infer<typeof serverMountSchema>;
+
+const toolName = z.string().min(1).max(128);
+/** Which of its tools are offered, and under which names: `deny` before `allow`; `*` is any part of a name. */
+export const serverToolsSchema = z.strictObject({
+  allow: z.array(toolName).max(1_000).optional(),
+  deny: z.array(toolName).max(1_000).optional(),
+  rename: z.record(toolName, z.string().regex(/^[A-Za-z0-9_-]{1,64}$/)).optional(),
+});
+export type ServerTools = z.infer<typeof serverToolsSchema>;
+
+/** Each absent limit is the gateway's own. */
+export const serverLimitsSchema = z.strictObject({
+  callsPerMinute: z.number().int().min(1).max(1_000_000).optional(),
+  concurrentCalls: z.number().int().min(1).max(10_000).optional(),
+  resultBytes: z.number().int().min(1_024).max(64 * 1024 * 1024).optional(),
+  callTimeoutMs: z.number().int().min(100).max(24 * 3600 * 1000).optional(),
+});
+
+const common = {
+  name: serverNameSchema,
+  enabled: z.boolean().default(true),
+  tools: serverToolsSchema.default({}),
+  limits: serverLimitsSchema.default({}),
+  labels: labelsSchema.default({}),
+};
+
+/** A server that runs in a VM, over its standard input and output. */
+export const vmServerSchema = z.strictObject({
+  ...common,
+  kind: z.literal("vm"),
+  command: z.array(z.string().min(1)).min(1).max(1_024).describe("program and arguments, as they run in the VM"),
+  image: z.string().min(1).max(200).optional().describe("without one the command is installed: npx, uvx, pip …"),
+  env: envSchema.default({}),
+  mounts: z.array(serverMountSchema).max(64).default([]),
+  network: egressPolicySchema,
+  secrets: secretGrantsSchema.default([]),
+  memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB),
+  cpus: z.number().int().min(1).max(MAX_CPUS),
+  diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB),
+  idleTimeoutMs: z.number().int().min(1_000).describe("its VM stops when nobody has called it for this long"),
+  resident: z.boolean().default(false).describe("it is started with the daemon, and does not stop for being idle"),
+  /** `shared`: one VM for all clients. `session`: one for each session of a client. */
+  isolation: z.enum(["shared", "session"]).default("shared"),
+  profile: z.array(z.string()).default([]).describe("the profiles that it was made of, in order"),
+});
+export type VmServer = z.infer<typeof vmServerSchema>;
+
+/** A server that is reached over HTTP and runs elsewhere. */
+export const remoteServerSchema = z.strictObject({
+  ...common,
+  kind: z.literal("remote"),
+  url: z.url({ protocol: /^https?$/ }),
+  /** Values may name secrets of the vault, as `${secret:NAME}`. */
+  headers: z.record(z.string().min(1).max(128), z.string().max(8_192)).default({}),
+});
+export type RemoteServer = z.infer<typeof remoteServerSchema>;
+
+export const serverConfigSchema = z.discriminatedUnion("kind", [vmServerSchema, remoteServerSchema]);
+export type ServerConfig = z.infer<typeof serverConfigSchema>;
