@@ -33,7 +33,7 @@ export async function* benchChurn(): AsyncGenerator<Row> {
     const churn = async (total: number) => {
       let left = total;
       const work = async () => {
-        while (left-- > 0) await client.vmDelete((await client.vmCreate({ memoryMib: 256, accel: "tcg" })).id);
+        while (left-- > 0) await client.vms.delete((await client.vms.create({ memoryMib: 256, accel: "tcg" })).id);
       };
       await Promise.all(Array.from({ length: REAL_AT_ONCE }, work));
       await sleep(SETTLE_MS);

@@ -9,9 +9,9 @@ const IDLE_MS = 3_000;
 export async function benchDaemon(): Promise<Row[]> {
   const { client, close } = await startDaemonFixture();
   try {
-    const vm = await client.vmCreate({ accel: "tcg" });
-    for await (const _ of (await client.exec(vm.name, { argv: ["true"] })).output());
-    await client.vmDelete(vm.name);
+    const vm = await client.vms.create({ accel: "tcg" });
+    for await (const _ of (await client.execs.start(vm.name, { argv: ["true"] })).output());
+    await client.vms.delete(vm.name);
     await sleep(IDLE_MS);
     const { rssBytes } = await client.status();
     return [

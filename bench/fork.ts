@@ -35,7 +35,7 @@ export async function* benchForks(setting: Setting): AsyncGenerator<Row> {
   const fixture = await startDaemonFixture();
   try {
     // Templates are made on first use; that is not what is measured.
-    await fixture.client.vmDelete((await createAndUse(fixture)).id);
+    await fixture.client.vms.delete((await createAndUse(fixture)).id);
     await runProgram(fixture);
     const floor = await openFloor(setting, fixture);
     try {
@@ -67,7 +67,7 @@ async function benchOne(fixture: DaemonFixture, floor: RestoreFloor): Promise<Ro
   const samples = { floor: [] as number[], create: [] as number[], run: [] as number[], resume: [] as number[] };
   // Stands still but for its own turn.
   const pausing = await createAndUse(fixture);
-  await client.vmPause(pausing.id);
+  await client.vms.pause(pausing.id);
   for (let index = -WARM_UPS; index < SAMPLES; index++) {
     const note = (kind: keyof typeof samples, ms: number) => {
       if (index >= 0) samples[kind].push(ms);
@@ -78,7 +78,7 @@ async function benchOne(fixture: DaemonFixture, floor: RestoreFloor): Promise<Ro
     const createMs = performance.now();
     const { id } = await createAndUse(fixture);
     const createdMs = performance.now() - createMs;
-    await client.vmDelete(id);
+    await client.vms.delete(id);
     await note("create", createdMs);
 
     const runMs = performance.now();
@@ -86,13 +86,13 @@ async function benchOne(fixture: DaemonFixture, floor: RestoreFloor): Promise<Ro
     await note("run", performance.now() - runMs);
 
     const resumeMs = performance.now();
-    await client.vmResume(pausing.id);
+    await client.vms.resume(pausing.id);
     await execTrue(fixture, pausing);
     const resumedMs = performance.now() - resumeMs;
-    await client.vmPause(pausing.id);
+    await client.vms.pause(pausing.id);
     await note("resume", resumedMs);
   }
-  await client.vmDelete(pausing.id);
+  await client.vms.delete(pausing.id);
   const row = (what: string, kind: "create" | "run" | "resume") =>
     ratioRow({
       what,
@@ -114,7 +114,7 @@ async function benchAtOnce(fixture: DaemonFixture, floor: RestoreFloor): Promise
   const floorSamples: number[] = [];
   let vms: Vm[] = [];
   for (let round = 0; round < AT_ONCE_ROUNDS; round++) {
-    for (const vm of vms) await fixture.client.vmDelete(vm.id);
+    for (const vm of vms) await fixture.client.vms.delete(vm.id);
     await sleep(PAUSE_MS);
     floorSamples.push(await floor.measure(AT_ONCE));
     await sleep(PAUSE_MS);
@@ -124,7 +124,7 @@ async function benchAtOnce(fixture: DaemonFixture, floor: RestoreFloor): Promise
   }
   await sleep(IDLE_MS);
   const memory = vms.map((vm) => readMemory(vm.pid as number)); // running VMs have a process
-  for (const vm of vms) await fixture.client.vmDelete(vm.id);
+  for (const vm of vms) await fixture.client.vms.delete(vm.id);
   const mean = (pick: (each: (typeof memory)[number]) => number) =>
     Math.round(memory.reduce((sum, each) => sum + pick(each), 0) / memory.length);
   const what = `${AT_ONCE} VMs created at once, all have answered a command, p50`;
@@ -159,12 +159,12 @@ async function benchSnapshot(fixture: DaemonFixture): Promise<Row[]> {
   for (let index = 0; index < SNAPSHOTS; index++) {
     await sleep(PAUSE_MS);
     const startedMs = performance.now();
-    const snapshot = await client.snapshotCreate(vm.id, undefined);
+    const snapshot = await client.snapshots.create(vm.id, undefined);
     samples.push(performance.now() - startedMs);
     stopped.push(snapshot.stoppedMs);
-    await client.snapshotDelete(snapshot.id);
+    await client.snapshots.delete(snapshot.id);
   }
-  await client.vmDelete(vm.id);
+  await client.vms.delete(vm.id);
   return [
     limitRow({
       what: `snapshot of a running ${MEMORY_MIB} MiB VM with ${DIRTY_MIB} MiB dirty, p50`,
@@ -184,7 +184,7 @@ async function benchSnapshot(fixture: DaemonFixture): Promise<Row[]> {
 }
 
 async function createAndUse(fixture: DaemonFixture): Promise<Vm> {
-  const vm = await fixture.client.vmCreate(VM);
+  const vm = await fixture.client.vms.create(VM);
   await execTrue(fixture, vm);
   return vm;
 }
@@ -194,7 +194,7 @@ function execTrue(fixture: DaemonFixture, vm: Vm): Promise<void> {
 }
 
 async function exec({ client }: DaemonFixture, vm: Vm, argv: string[]): Promise<void> {
-  const stream = await client.exec(vm.id, { argv });
+  const stream = await client.execs.start(vm.id, { argv });
   for await (const _ of stream.output());
   if (stream.exit?.exitCode !== 0) throw new Error(`${argv[0]} ended with ${JSON.stringify(stream.exit)}`);
 }

@@ -57,13 +57,13 @@ async function createVms({ client }: DaemonFixture, port: number): Promise<strin
     hosts: { "bench.test": "127.0.0.1" },
   };
   // One by one: what many creations at once take is another bench's.
-  for (const name of names) await client.vmCreate({ name, memoryMib: MEMORY_MIB, accel: "tcg", network });
+  for (const name of names) await client.vms.create({ name, memoryMib: MEMORY_MIB, accel: "tcg", network });
   return names;
 }
 
 async function talk({ client }: DaemonFixture, name: string, port: number): Promise<number> {
   const argv = ["python3", "-c", TALK, "bench.test", String(port), String(FLOWS), name];
-  const stream = await client.exec(name, { argv });
+  const stream = await client.execs.start(name, { argv });
   let text = "";
   for await (const output of stream.output()) {
     if (output.type === "stdout") text += output.bytes;

@@ -21,10 +21,10 @@ const MAX_TAIL_RATIO = 10;
 export async function* benchMcp(): AsyncGenerator<Row> {
   const { client, close } = await startDaemonFixture();
   try {
-    const { key } = await client.keyCreate({ name: "bench" });
+    const { key } = await client.keys.create({ name: "bench" });
     await client.listen({ address: "127.0.0.1:0" });
     const url = new URL("/mcp", (await client.status()).listen?.url);
-    for (const name of VMS) await client.vmCreate({ name, memoryMib: 256, accel: "tcg" });
+    for (const name of VMS) await client.vms.create({ name, memoryMib: 256, accel: "tcg" });
     const clients = [];
     for (const { era, options } of ERAS) clients.push({ era, mcp: await connect(url, key, options) });
     const direct = () => sample(PER_ROUND, () => runTrue(client, "mcp-0"));
@@ -54,7 +54,7 @@ async function connect(url: URL, key: string, options: ClientOptions): Promise<C
 }
 
 async function runTrue(client: DaemonClient, vm: string): Promise<void> {
-  for await (const _ of (await client.exec(vm, { argv: ["true"] })).output());
+  for await (const _ of (await client.execs.start(vm, { argv: ["true"] })).output());
 }
 
 async function callTrue(mcp: Client, vm: string): Promise<void> {

@@ -49,7 +49,7 @@ export async function copyIn(
   const info = await stat(source).catch(() => {
     throw new FirebreakError("HOST_PATH_NOT_FOUND", `no such file or directory on this host: ${source}`);
   });
-  const existing = await client.fileStat(vm, target).catch(ignoreNotFound);
+  const existing = await client.files.stat(vm, target).catch(ignoreNotFound);
   const landsInside = existing?.type === "directory" && !source.endsWith("/.");
   const place = landsInside ? path.posix.join(target, path.basename(path.resolve(source))) : target;
   if (info.isDirectory()) return copyDirectoryIn(client, source, vm, place, onBytes);
@@ -63,7 +63,7 @@ export async function copyIn(
     });
   const counted = countBytes(createReadStream(source), info.size, onBytes);
   const mode = (info.mode & 0o777).toString(8).padStart(4, "0");
-  const written = await client.fileWrite(vm, place, counted, { mode });
+  const written = await client.files.write(vm, place, counted, { mode });
   return { path: written.path, bytes: written.sizeBytes, skipped: [] };
 }
 
@@ -75,7 +75,7 @@ async function copyDirectoryIn(
   onBytes: OnBytes,
 ): Promise<CopyResult> {
   const { result, skipped } = await uploadTree(source, (body) =>
-    client.archiveWrite(vm, place, countBytes(body, undefined, onBytes)),
+    client.files.writeArchive(vm, place, countBytes(body, undefined, onBytes)),
   );
   return { path: place, bytes: result.bytes, skipped };
 }
@@ -89,7 +89,7 @@ export async function copyOut(
   onBytes: OnBytes,
   limits: ArchiveLimits = DEFAULT_LIMITS,
 ): Promise<CopyResult> {
-  const info = await client.fileStat(vm, source);
+  const info = await client.files.stat(vm, source);
   const existing = await stat(target).catch(() => undefined);
   const landsInside = existing?.isDirectory() === true && !source.endsWith("/.");
   const place = landsInside ? path.join(target, path.posix.basename(source)) : target;
@@ -106,7 +106,7 @@ async function copyFileOut(
   onBytes: OnBytes,
   limits: ArchiveLimits,
 ): Promise<CopyResult> {
-  const { stat: info, body } = await client.fileRead(vm, source);
+  const { stat: info, body } = await client.files.read(vm, source);
   const temporary = `${place}.firebreak-${process.pid}`;
   const count = counter(info.sizeBytes, (bytes, total) => {
     if (bytes > limits.maxBytes) body.destroy(tooManyBytes(source, limits));
@@ -144,7 +144,7 @@ async function copyDirectoryOut(
   onBytes: OnBytes,
   limits: ArchiveLimits,
 ): Promise<CopyResult> {
-  const archive = await client.archiveRead(vm, source);
+  const archive = await client.files.readArchive(vm, source);
   await mkdir(place, { recursive: true }).catch((error: unknown) => {
     archive.destroy();
     throw translateFileError(error, place);

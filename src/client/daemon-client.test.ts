@@ -20,15 +20,25 @@ class Recorder implements Endpoint {
 /** Is a name where one is put into a path, and an object with nothing in it where one is taken apart. */
 const anything = Object.create({ toString: () => "x" }) as string;
 
-const methods = Object.getOwnPropertyNames(DaemonClient.prototype).filter((name) => name !== "constructor");
+type Calls = Record<string, (...args: string[]) => unknown>;
+
+/** The methods of the client itself and those of its nouns, as `vms.list`. */
+function methodsOf(client: DaemonClient): string[] {
+  const named = (calls: object) =>
+    Object.getOwnPropertyNames(Object.getPrototypeOf(calls)).filter((name) => name !== "constructor");
+  const nouns = Object.entries(client).flatMap(([noun, calls]) => named(calls).map((name) => `${noun}.${name}`));
+  return [...named(client), ...nouns];
+}
 
 /** What a method asks for. */
-async function record(name: string): Promise<RequestHead | undefined> {
+async function record(path: string): Promise<RequestHead | undefined> {
   const recorder = new Recorder();
-  const client = new DaemonClient(recorder) as unknown as Record<string, (...args: string[]) => unknown>;
-  const method = client[name] as (...args: string[]) => unknown;
+  const client = new DaemonClient(recorder) as unknown as Record<string, Calls> & Calls;
+  const [name, noun] = path.split(".").reverse() as [string, string | undefined];
+  const calls: Calls = noun === undefined ? client : (client[noun] as Calls);
+  const method = calls[name] as (...args: string[]) => unknown;
   try {
-    const result = method.apply(client, Array(method.length).fill(anything)) as
+    const result = method.apply(calls, Array(method.length).fill(anything)) as
       | Promise<unknown>
       | AsyncIterator<unknown>;
     await ("next" in result ? result.next() : result);
@@ -40,6 +50,8 @@ async function record(name: string): Promise<RequestHead | undefined> {
 
 test("whatever the client asks for is a request of the API, and so are its query parameters", async () => {
   const routes = Object.values(ROUTES).flat();
+  const methods = methodsOf(new DaemonClient(new Recorder()));
+  assert.ok(methods.includes("status") && methods.includes("vms.list"), "the methods are found");
   for (const name of methods) {
     const head = await record(name);
     assert.ok(head !== undefined, `${name} asks for nothing`);

@@ -12,8 +12,8 @@ export type ExecOutput =
 
 /** What a stream needs of the client that opened it. */
 export interface ExecControl {
-  execSignal(vm: string, id: string, signal: string): Promise<void>;
-  execResize(vm: string, id: string, size: { cols: number; rows: number }): Promise<void>;
+  signal(vm: string, id: string, signal: string): Promise<void>;
+  resize(vm: string, id: string, size: { cols: number; rows: number }): Promise<void>;
 }
 
 interface ExecStreamOptions {
@@ -81,12 +81,12 @@ export class ExecStream {
   /** To the command's process group; nothing when it has not started or has ended. */
   async signal(signal: string): Promise<void> {
     if (this.#vm !== undefined && this.started !== undefined)
-      await this.#options.client.execSignal(this.#vm, this.started.id, signal);
+      await this.#options.client.signal(this.#vm, this.started.id, signal);
   }
 
   async resize(size: { cols: number; rows: number }): Promise<void> {
     if (this.#vm !== undefined && this.started !== undefined)
-      await this.#options.client.execResize(this.#vm, this.started.id, size);
+      await this.#options.client.resize(this.#vm, this.started.id, size);
   }
 
   /** Hangs up: the daemon ends the command, and the VM if it was made for it. */

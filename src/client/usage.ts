@@ -1,5 +1,9 @@
 import { VM_STATES, type Vm } from "../contract/vm.ts";
-import type { CallOptions, DaemonClient } from "./daemon-client.ts";
+import type { ImageCalls } from "./calls/images.ts";
+import type { SnapshotCalls } from "./calls/snapshots.ts";
+import type { TemplateCalls } from "./calls/templates.ts";
+import type { VmCalls } from "./calls/vms.ts";
+import type { CallOptions } from "./daemon-http.ts";
 
 const MIB = 1024 * 1024;
 
@@ -20,21 +24,25 @@ export interface Usage {
   templateBytes: number;
 }
 
+export interface UsageCalls {
+  vms: Pick<VmCalls, "list" | "stats">;
+  images: Pick<ImageCalls, "list">;
+  snapshots: Pick<SnapshotCalls, "list">;
+  templates: Pick<TemplateCalls, "list">;
+}
+
 /** Asks each VM: some milliseconds for each. */
-export async function readUsage(
-  client: Pick<DaemonClient, "vmList" | "vmStats" | "imageList" | "snapshotList" | "templateList">,
-  options: Pick<CallOptions, "signal"> = {},
-): Promise<Usage> {
+export async function readUsage(client: UsageCalls, options: Pick<CallOptions, "signal"> = {}): Promise<Usage> {
   const [vms, images, snapshots, templates] = await Promise.all([
-    client.vmList(options),
-    client.imageList(options),
-    client.snapshotList(options),
-    client.templateList(options),
+    client.vms.list(options),
+    client.images.list(options),
+    client.snapshots.list(options),
+    client.templates.list(options),
   ]);
   const total = { hostMemoryBytes: 0, hostCpuMs: 0, vmDiskBytes: 0 };
   // One after another: a hundred guests need not all be asked at once.
   for (const vm of vms) {
-    const stats = await client.vmStats(vm.id, options).catch(() => undefined);
+    const stats = await client.vms.stats(vm.id, options).catch(() => undefined);
     total.vmDiskBytes += stats?.drive.allocatedBytes ?? 0;
     total.hostMemoryBytes += stats?.vmm?.rssBytes ?? 0;
     total.hostCpuMs += stats?.vmm?.cpuMs ?? 0;

@@ -28,15 +28,15 @@ describe("a preview", () => {
   test("is to be had of every tool that changes something, and changes nothing", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
-    await client.snapshotCreate("web", "ready");
+    await client.snapshots.create("web", "ready");
     const before = JSON.stringify([
-      client.vms,
-      client.snapshots,
-      client.templates,
-      client.images,
-      client.kernels,
-      [...client.files],
-      client.specs,
+      client.world.vms,
+      client.world.snapshots,
+      client.world.templates,
+      client.world.images,
+      client.world.kernels,
+      [...client.world.files],
+      client.world.specs,
     ]);
     const values: Record<string, unknown> = {
       ...{ vm: "web", snapshot: "ready", command: "x", path: "/f", content: "x", exec_id: "exec-1" },
@@ -55,13 +55,13 @@ describe("a preview", () => {
     assert.ok(count >= 20, `${count}`);
     assert.equal(
       JSON.stringify([
-        client.vms,
-        client.snapshots,
-        client.templates,
-        client.images,
-        client.kernels,
-        [...client.files],
-        client.specs,
+        client.world.vms,
+        client.world.snapshots,
+        client.world.templates,
+        client.world.images,
+        client.world.kernels,
+        [...client.world.files],
+        client.world.specs,
       ]),
       before,
     );
@@ -112,25 +112,25 @@ describe("a confirm token", () => {
     const { confirm_token, steps } = await preview(call, "vm_delete", { vm: "web" });
     assert.match(confirm_token, /^[\w-]{22}$/);
     assert.ok(steps.includes("remove_files: delete its disk and all files on it"), steps.join());
-    assert.equal(client.vms.length, 2);
+    assert.equal(client.world.vms.length, 2);
     assert.equal((await call("vm_delete", { vm: "web", confirm_token })).data.deleted, true);
     // Whoever makes a VM of the same name does not lose it to a token of the old one's.
-    await client.vmCreate({ name: "web" });
+    await client.vms.create({ name: "web" });
     assert.equal((await call("vm_delete", { vm: "web", confirm_token })).data.code, "CONFIRMATION_USED");
-    assert.equal(client.vms.length, 2);
+    assert.equal(client.world.vms.length, 2);
   });
 
   test("is worth nothing when it is made up, for other arguments, or for another tool", async () => {
     const client = createFakeVmClient(["web", "db"]);
     const call = caller(client);
-    await client.snapshotCreate("web", "ready");
+    await client.snapshots.create("web", "ready");
     const { confirm_token } = await preview(call, "vm_delete", { vm: "web" });
     const made = await call("vm_delete", { vm: "web", confirm_token: "A".repeat(22) });
     assert.equal(made.data.code, "CONFIRMATION_UNKNOWN");
     assert.equal((await call("vm_delete", { vm: "db", confirm_token })).data.code, "CONFIRMATION_MISMATCH");
     const other = await call("snapshot_delete", { snapshot: "ready", confirm_token });
     assert.equal(other.data.code, "CONFIRMATION_MISMATCH");
-    assert.deepEqual([client.vms.length, client.snapshots.length], [2, 1]);
+    assert.deepEqual([client.world.vms.length, client.world.snapshots.length], [2, 1]);
     // It was not used up by that.
     assert.equal((await call("vm_delete", { vm: "web", confirm_token })).data.deleted, true);
   });
@@ -139,32 +139,32 @@ describe("a confirm token", () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
     const { confirm_token } = await preview(call, "vm_delete", { vm: "web" });
-    client.nowMs += 10 * 60_000;
+    client.world.nowMs += 10 * 60_000;
     assert.equal((await call("vm_delete", { vm: "web", confirm_token })).data.code, "CONFIRMATION_EXPIRED");
-    assert.equal(client.vms.length, 1);
+    assert.equal(client.world.vms.length, 1);
   });
 
   test("is worth nothing once what the plan was made from has changed", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
     const { confirm_token } = await preview(call, "vm_delete", { vm: "web" });
-    await client.vmPause("web");
+    await client.vms.pause("web");
     assert.equal((await call("vm_delete", { vm: "web", confirm_token })).data.code, "CONFIRMATION_STALE");
     const pruning = await preview(call, "template_prune", {});
-    for (const template of client.templates) template.isStale = true;
+    for (const template of client.world.templates) template.isStale = true;
     const stale = await call("template_prune", { confirm_token: pruning.confirm_token });
     assert.equal(stale.data.code, "CONFIRMATION_STALE");
-    assert.deepEqual([client.vms.length, client.templates.length], [1, 2]);
+    assert.deepEqual([client.world.vms.length, client.world.templates.length], [1, 2]);
   });
 
   test("used twice at once acts once", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
     let deletions = 0;
-    const { vmDelete } = client;
-    client.vmDelete = async (vm) => {
+    const { delete: deleteVm } = client.vms;
+    client.vms.delete = async (vm) => {
       deletions++;
-      return vmDelete(vm);
+      return deleteVm(vm);
     };
     const { confirm_token } = await preview(call, "vm_delete", { vm: "web" });
     const outcomes = await Promise.all([1, 2, 3].map(() => call("vm_delete", { vm: "web", confirm_token })));
@@ -182,7 +182,7 @@ describe("an idempotency key", () => {
     const third = await call("vm_create", args);
     assert.deepEqual([second.data, third.data], [first.data, first.data]);
     assert.match(third.text, /as answered before/);
-    assert.equal(client.vms.length, 1);
+    assert.equal(client.world.vms.length, 1);
   });
 
   test("stands for one call: other arguments and other tools are refused", async () => {
@@ -192,7 +192,7 @@ describe("an idempotency key", () => {
     assert.equal((await call("vm_create", { name: "two", idempotency_key: "k1" })).data.code, "IDEMPOTENCY_MISMATCH");
     assert.equal((await call("vm_start", { vm: "one", idempotency_key: "k1" })).data.code, "IDEMPOTENCY_MISMATCH");
     assert.equal((await call("vm_create", { idempotency_key: "a b" })).data.code, "INVALID_ARGUMENT");
-    assert.equal(client.vms.length, 1);
+    assert.equal(client.world.vms.length, 1);
   });
 
   test("is free again after a call that has done nothing", async () => {
@@ -200,7 +200,7 @@ describe("an idempotency key", () => {
     const call = caller(client);
     const args = { vm: "web", idempotency_key: "k1" };
     assert.equal((await call("vm_start", args)).data.code, "VM_NOT_FOUND");
-    await client.vmCreate({ name: "web" });
+    await client.vms.create({ name: "web" });
     assert.equal((await call("vm_start", args)).data.state, "running");
   });
 
@@ -208,7 +208,7 @@ describe("an idempotency key", () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
     let tries = 0;
-    client.vmStart = async () => {
+    client.vms.start = async () => {
       tries++;
       throw new FirebreakError("VM_BOOT_FAILED", "the guest hung");
     };

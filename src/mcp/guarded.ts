@@ -27,7 +27,7 @@ async function act(tool: AnyTool, call: PreparedCall, context: ToolContext): Pro
     });
   }
   const plan = await call.plan(context);
-  await context.client.confirmationRedeem({ token, ...bindingOf(tool, call, plan) }, { signal: context.signal });
+  await context.client.confirmations.redeem({ token, ...bindingOf(tool, call, plan) }, { signal: context.signal });
   // What was looked at and no other: a name may stand for something else by now.
   return call.run(context, plan.pinned);
 }
@@ -45,7 +45,7 @@ async function tellPlan(tool: AnyTool, call: PreparedCall, context: ToolContext)
   const preview: Preview = { steps: plan.steps };
   if (call.needsConfirmation) {
     const { signal } = context;
-    const given = await context.client.confirmationCreate(bindingOf(tool, call, plan), { signal });
+    const given = await context.client.confirmations.create(bindingOf(tool, call, plan), { signal });
     Object.assign(preview, { confirm_token: given.token, expires_at: given.expiresAt });
   }
   const confirm =

@@ -35,7 +35,7 @@ export function describeSteps(steps: VmPlan["steps"]): string[] {
 /** The plan of a tool that brings the VM that it is about to a state. */
 export function planTo(state: PlanRequest["state"]): Planner<{ vm: string }> {
   return async ({ vm: nameOrId }, { client, signal }) => {
-    const { vm, steps } = await client.vmPlan(nameOrId, { state }, { signal });
+    const { vm, steps } = await client.vms.plan(nameOrId, { state }, { signal });
     return { steps: describeSteps(steps), state: { vm, steps }, pinned: { vm: vm.id }, vm: vm.name };
   };
 }

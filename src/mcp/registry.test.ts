@@ -188,8 +188,8 @@ describe("snapshots, forks and states", () => {
 
   test("whoever uses a suspended VM hears that it is brought back", async () => {
     const client = createFakeVmClient(["web"]);
-    await client.vmSuspend("web");
-    client.files.set("/f", Buffer.from("x"));
+    await client.vms.suspend("web");
+    client.world.files.set("/f", Buffer.from("x"));
     const tool = new ToolRegistry(TOOLS).get("file_read");
     assert.ok(tool);
     const notes: string[] = [];
@@ -246,12 +246,12 @@ describe("snapshots, forks and states", () => {
   test("an image is imported from a directory or a tar in a VM, and loses its name", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
-    client.files.set("/srv/root/etc/passwd", Buffer.from("x"));
-    client.files.set("/srv/root.tar", Buffer.from("a tar"));
+    client.world.files.set("/srv/root/etc/passwd", Buffer.from("x"));
+    client.world.files.set("/srv/root.tar", Buffer.from("a tar"));
     const made = await call("image_import", { vm: "web", path: "/srv/root", name: "mine" });
     assert.deepEqual([made.data.names, made.data.made_by], [["mine"], "import"]);
     await call("image_import", { vm: "web", path: "/srv/root.tar", name: "tarred" });
-    assert.deepEqual(client.contexts.map(String), ["archive of /srv/root", "a tar"]);
+    assert.deepEqual(client.world.contexts.map(String), ["archive of /srv/root", "a tar"]);
     assert.equal((await call("image_import", { vm: "web", path: "/none", name: "x" })).isError, true);
     assert.deepEqual((await call("image_untag", { name: "mine" })).data.names, []);
     assert.equal((await call("image_untag", { name: "mine" })).data.code, "IMAGE_NOT_FOUND");
@@ -292,7 +292,7 @@ describe("snapshots, forks and states", () => {
     const built = await caller(client)("image_build_file", { name: "app", build_file: "FROM debian\n", files });
     assert.equal(built.data.made_by, "build");
     const members: [string, string, number][] = [];
-    for await (const { entry, content } of readImageTar(Readable.from([Buffer.concat(client.contexts)]))) {
+    for await (const { entry, content } of readImageTar(Readable.from([Buffer.concat(client.world.contexts)]))) {
       const chunks: Buffer[] = [];
       for await (const chunk of content()) chunks.push(chunk);
       members.push([entry.path, Buffer.concat(chunks).toString(), entry.mode]);
@@ -337,7 +337,7 @@ describe("run_command", () => {
       timeout_ms: 5,
     });
     await caller(client)("run_command", { vm: "web", argv: ["a", "b"] });
-    assert.deepEqual(client.specs, [
+    assert.deepEqual(client.world.specs, [
       { argv: ["/bin/sh", "-c", "a"], cwd: "/x", env: { A: "1" }, user: "u", stdin: true, timeoutMs: 5 },
       { argv: ["a", "b"], stdin: false, timeoutMs: 120_000 },
     ]);
@@ -367,9 +367,9 @@ describe("run_command", () => {
     const answer = await caller(client)("run_command", { vm: "web", command: "x" });
     const cut = answer.data.stdout_cut as { path: string; bytes: number; saved_bytes: number };
     assert.match(cut.path, /^\/var\/tmp\/firebreak\/output\/exec-1-[0-9a-f]{8}\.stdout$/);
-    assert.equal(client.files.get(cut.path)?.length, 100_000);
+    assert.equal(client.world.files.get(cut.path)?.length, 100_000);
     const full = createFakeVmClient(["web"], { output });
-    full.diskBytes = 80_000;
+    full.world.diskBytes = 80_000;
     const lost = await caller(full)("run_command", { vm: "web", command: "x" });
     assert.equal(lost.isError, false);
     assert.equal((lost.data.stdout_cut as { path?: string }).path, undefined);
@@ -382,7 +382,7 @@ describe("run_command", () => {
     setTimeout(() => aborter.abort(), 10);
     const answer = await caller(client)("run_command", { vm: "web", command: "x" }, aborter.signal);
     assert.equal(answer.data.code, "OPERATION_CANCELED");
-    assert.equal(client.closedExecs, 1);
+    assert.equal(client.world.closedExecs, 1);
   });
 });
 
@@ -391,7 +391,7 @@ describe("what tools tell of VMs and of the host", () => {
 
   test("a VM's console is read from its end", async () => {
     const client = createFakeVmClient(["web"]);
-    client.console = Array.from({ length: 300 }, (_, index) => `line ${index}\r\n`).join("");
+    client.world.console = Array.from({ length: 300 }, (_, index) => `line ${index}\r\n`).join("");
     const { data } = await caller(client)("vm_logs", { vm: "web", tail_lines: 2 });
     assert.deepEqual([data.lines, data.cut], [["line 298", "line 299"], true]);
   });
@@ -509,7 +509,7 @@ describe("the file tools", () => {
   test("a long text is read in pages that fit together, whatever the characters", async () => {
     const client = createFakeVmClient();
     const text = "aä€🎉".repeat(50);
-    client.files.set("/f", Buffer.from(text));
+    client.world.files.set("/f", Buffer.from(text));
     for (const length of [4, 5, 7, 16, 64]) {
       let read = "";
       let offset: number | undefined = 0;
@@ -525,7 +525,7 @@ describe("the file tools", () => {
 
   test("what is asked for as text and is none is refused", async () => {
     const client = createFakeVmClient();
-    client.files.set("/f", Buffer.from([0xff, 0xfe]));
+    client.world.files.set("/f", Buffer.from([0xff, 0xfe]));
     assert.equal(
       (await caller(client)("file_read", { vm: "web", path: "/f", encoding: "text" })).data.code,
       "INVALID_ARGUMENT",
@@ -536,7 +536,7 @@ describe("the file tools", () => {
   test("an image longer than a page comes whole", async () => {
     const client = createFakeVmClient();
     const png = Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), Buffer.alloc(200_000, 1)]);
-    client.files.set("/f", png);
+    client.world.files.set("/f", png);
     const answer = await caller(client)("file_read", { vm: "web", path: "/f" });
     assert.deepEqual(answer.content[1], { type: "image", mimeType: "image/png", data: png.toString("base64") });
     const raw = await caller(client)("file_read", { vm: "web", path: "/f", encoding: "base64" });
@@ -550,12 +550,12 @@ describe("the file tools", () => {
       assert.equal(answer.data.code, "INVALID_ARGUMENT", content);
     }
     await caller(client)("file_write", { vm: "web", path: "/f", content: "//4\n=", encoding: "base64" });
-    assert.deepEqual(client.files.get("/f"), Buffer.from([0xff, 0xfe]));
+    assert.deepEqual(client.world.files.get("/f"), Buffer.from([0xff, 0xfe]));
   });
 
   test("a directory is listed in pages, and a made-up cursor is refused", async () => {
     const client = createFakeVmClient();
-    for (const name of ["a", "b", "c\nd"]) client.files.set(`/d/${name}`, Buffer.from(name));
+    for (const name of ["a", "b", "c\nd"]) client.world.files.set(`/d/${name}`, Buffer.from(name));
     const first = await caller(client)("file_list", { vm: "web", path: "/d", limit: 2 });
     const second = await caller(client)("file_list", { vm: "web", path: "/d", cursor: first.data.next_cursor });
     assert.deepEqual(

@@ -92,15 +92,15 @@ async function explain(
   if (client === undefined) return error;
   const hint =
     error.code === "VM_NOT_FOUND"
-      ? await tellNames(client.vmList({ signal }), "VMs", "There is no VM yet; vm_create makes one.")
+      ? await tellNames(client.vms.list({ signal }), "VMs", "There is no VM yet; vm_create makes one.")
       : error.code === "SNAPSHOT_NOT_FOUND"
         ? await tellNames(
-            client.snapshotList({ signal }),
+            client.snapshots.list({ signal }),
             "snapshots",
             "There is no snapshot; snapshot_create takes one.",
           )
         : error.code === "DRIVE_NOT_FOUND"
-          ? await tellNames(client.driveList({ signal }), "drives", "There is no drive; drive_create makes one.")
+          ? await tellNames(client.drives.list({ signal }), "drives", "There is no drive; drive_create makes one.")
           : undefined;
   return hint === undefined ? error : new FirebreakError(error.code, error.message, { hint, cause: error });
 }

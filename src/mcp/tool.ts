@@ -142,6 +142,6 @@ async function planPlainly(
   { client, signal }: ToolContext,
 ): Promise<Plan> {
   if (typeof args.vm !== "string") return { steps: [`${name}: ${title}`], state: null };
-  const vm = await client.vmGet(args.vm, { signal });
+  const vm = await client.vms.get(args.vm, { signal });
   return { steps: [`${name}: ${title} (${vm.name}, ${vm.state})`], state: vm, vm: vm.name };
 }

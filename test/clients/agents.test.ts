@@ -29,7 +29,7 @@ let fixture: DaemonFixture;
 let word: string;
 before(async () => {
   fixture = await startDaemonFixture();
-  await fixture.client.vmCreate({ name: VM });
+  await fixture.client.vms.create({ name: VM });
   word = randomBytes(12).toString("hex");
   for (const [file, input] of [
     [WORD_FILE, word],

@@ -15,10 +15,10 @@ let url: string;
 let key: string;
 before(async () => {
   fixture = await startDaemonFixture();
-  ({ key } = await fixture.client.keyCreate({ name: "inspector" }));
+  ({ key } = await fixture.client.keys.create({ name: "inspector" }));
   await fixture.client.listen({ address: "127.0.0.1:0" });
   url = `${(await fixture.client.status()).listen?.url}/mcp`;
-  await fixture.client.vmCreate({ name: VM });
+  await fixture.client.vms.create({ name: VM });
 });
 after(() => fixture.close());
 

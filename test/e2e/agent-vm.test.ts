@@ -11,7 +11,7 @@ let connection: GuestConnection;
 let client: GuestClient;
 before(async () => {
   fixture = await startDaemonFixture();
-  const vm = await fixture.client.vmCreate({ name: "contract" });
+  const vm = await fixture.client.vms.create({ name: "contract" });
   // The daemon lets go of the channel: this test is the host now, on the same socket.
   await fixture.client.shutdown();
   const socketPath = path.join(fixture.paths.runtime, "v", vm.id, "control");

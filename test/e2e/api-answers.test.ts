@@ -18,7 +18,7 @@ before(async () => {
   daemon = await startDaemonFixture();
   const prices = '[prices]\ncurrency = "EUR"\ncpu_hour = 0.01\ngib_hour = 0.005\n';
   await writeFile(path.join(daemon.paths.home, "firebreak.toml"), prices);
-  const { key } = await daemon.client.keyCreate({ name: "user" });
+  const { key } = await daemon.client.keys.create({ name: "user" });
   headers = { authorization: `Bearer ${key}` };
   url = (await daemon.client.listen({ address: "127.0.0.1:0" })).url as string;
   await check("POST", "/v1/vms", { body: { name: "one", labels: { a: "b" } } });
@@ -26,8 +26,8 @@ before(async () => {
   const directory = path.join(daemon.folder, "work");
   await mkdir(directory);
   await writeFile(path.join(directory, "file"), "of the host");
-  await daemon.client.workspacePush("one", { directory });
-  const stream = await daemon.client.exec("one", { argv: ["sleep", "600"], detach: true });
+  await daemon.client.workspaces.push("one", { directory });
+  const stream = await daemon.client.execs.start("one", { argv: ["sleep", "600"], detach: true });
   for await (const _ of stream.output()) break;
   await check("POST", "/v1/volumes", { body: { name: "data", sizeMib: 64 } });
   Object.assign(parts, {
@@ -36,8 +36,8 @@ before(async () => {
     "/v1/vms/:vm": "one",
     "/v1/snapshots/:snapshot": "ready",
     "/v1/images/:name": "debian",
-    "/v1/kernels/:id": (await daemon.client.kernelList()).find(({ isCurrent }) => isCurrent)?.id,
-    "/v1/templates/:id": (await daemon.client.templateList())[0]?.id,
+    "/v1/kernels/:id": (await daemon.client.kernels.list()).find(({ isCurrent }) => isCurrent)?.id,
+    "/v1/templates/:id": (await daemon.client.templates.list())[0]?.id,
     "/v1/vms/:vm/execs/:id": stream.started?.id,
   });
 });

@@ -7,7 +7,7 @@ import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixtur
 let fixture: DaemonFixture;
 before(async () => {
   fixture = await startDaemonFixture();
-  await fixture.client.vmCreate({ name: "box", diskMib: 128 });
+  await fixture.client.vms.create({ name: "box", diskMib: 128 });
 });
 after(() => fixture.close());
 
@@ -20,11 +20,11 @@ test("what a VM made is kept beyond the VM and the daemon, and comes back byte f
     "run.bin\n",
   );
   assert.equal((await fixture.cli(["artifact", "create", "box", "/root/out"])).stdout, "out.tar\n");
-  await fixture.client.vmDelete("box");
+  await fixture.client.vms.delete("box");
   await fixture.cli(["daemon", "stop"]);
   const file = path.join(fixture.folder, "back");
   assert.equal((await fixture.cli(["artifact", "get", "run.bin", "--output", file])).exitCode, 0);
-  const artifact = await fixture.client.artifactGet("run.bin");
+  const artifact = await fixture.client.artifacts.get("run.bin");
   assert.deepEqual(
     [artifact.sizeBytes, artifact.vm.name, artifact.digest, readFileSync(file).length],
     [3_000_000, "box", `sha256:${made.stdout.split(" ")[0]}`, 3_000_000],
@@ -36,9 +36,9 @@ test("what a VM made is kept beyond the VM and the daemon, and comes back byte f
 });
 
 test("content that was altered on the disk is not passed off as what was kept", async () => {
-  await fixture.client.vmCreate({ name: "other", diskMib: 128 });
+  await fixture.client.vms.create({ name: "other", diskMib: 128 });
   await fixture.cli(["vm", "exec", "other", "--", "sh", "-c", "echo kept > /root/f"]);
-  const { digest } = await fixture.client.artifactCreate("other", { path: "/root/f" });
+  const { digest } = await fixture.client.artifacts.create("other", { path: "/root/f" });
   writeFileSync(path.join(fixture.paths.artifacts, digest.slice("sha256:".length)), "evil\n");
   const target = path.join(fixture.folder, "altered");
   assert.match((await fixture.cli(["artifact", "get", "f", "-o", target])).stderr, /ARTIFACT_CORRUPT/);

@@ -143,7 +143,7 @@ describe("a drive", () => {
     await refused("DRIVE_IN_USE", "drive", "attach", "two", "data");
     await ok("vm", "start", "one");
     assert.equal(await sh("one", "cat /mnt/data/note"), "kept");
-    process.kill((await fixture.client.vmGet("one")).pid as number, "SIGKILL");
+    process.kill((await fixture.client.vms.get("one")).pid as number, "SIGKILL");
     await waitForVmState(fixture.client, "one", "crashed");
     await ok("vm", "start", "one");
     const held = (

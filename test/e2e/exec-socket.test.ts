@@ -12,8 +12,8 @@ let address: string;
 let headers: Record<string, string>;
 before(async () => {
   daemon = await startDaemonFixture();
-  await daemon.client.vmCreate({ name: "web" });
-  const { key } = await daemon.client.keyCreate({ name: "user" });
+  await daemon.client.vms.create({ name: "web" });
+  const { key } = await daemon.client.keys.create({ name: "user" });
   headers = { authorization: `Bearer ${key}` };
   address = ((await daemon.client.listen({ address: "127.0.0.1:0" })).url as string).replace("http:", "ws:");
 });
@@ -21,7 +21,7 @@ after(() => daemon.close());
 
 const open = (vm = "web") => openExecSocket(`${address}/v1/vms/${vm}/exec`, { headers });
 const isRunning = async (id: string) =>
-  (await daemon.client.execList("web")).some((exec) => exec.id === id && exec.state === "running");
+  (await daemon.client.execs.list("web")).some((exec) => exec.id === id && exec.state === "running");
 
 async function startCommand(argv: string[], more: object = {}): Promise<{ socket: ExecSocket; id: string }> {
   const socket = await open();
@@ -63,7 +63,7 @@ test("a terminal is one over WebSocket, too", async () => {
     stdin: true,
     tty: { cols: 80, rows: 24 },
   });
-  await daemon.client.execResize("web", id, { cols: 132, rows: 50 });
+  await daemon.client.execs.resize("web", id, { cols: 132, rows: 50 });
   socket.send(FRAME.stdin, "hello\n");
   await socket.closed();
   assert.match(socket.text(FRAME.stdout), /50 132\r\n.*got hello/s);
@@ -78,7 +78,7 @@ test("whoever hangs up ends the command, unless it was detached", async () => {
   cut.socket.webSocket.terminate();
   await waitFor(async () => !(await isRunning(attached.id)) && !(await isRunning(cut.id)));
   assert.ok(await isRunning(detached.id));
-  await daemon.client.execKill("web", detached.id, 0);
+  await daemon.client.execs.kill("web", detached.id, 0);
 });
 
 test("what cannot be run, and what is no SPEC, is told in the last frame", async () => {
@@ -130,7 +130,7 @@ test("upgrades that lead nowhere are refused", async () => {
 test("a reader who stops reading stops the command, and the daemon's memory does not grow", async () => {
   const { socket, id } = await startCommand(["yes", "0123456789012345678901234567890123456789"]);
   socket.webSocket.pause();
-  const outputBytes = async () => (await daemon.client.execList("web")).find((exec) => exec.id === id)?.outputBytes;
+  const outputBytes = async () => (await daemon.client.execs.list("web")).find((exec) => exec.id === id)?.outputBytes;
   let before = -1;
   await waitFor(async () => {
     const now = (await outputBytes()) ?? 0;
@@ -147,7 +147,7 @@ test("a reader who stops reading stops the command, and the daemon's memory does
 });
 
 test("a console is followed as server-sent events until its VM stops", async () => {
-  await daemon.client.vmCreate({ name: "talks" });
+  await daemon.client.vms.create({ name: "talks" });
   const request = http.get(`${address.replace("ws:", "http:")}/v1/vms/talks/logs?stream=sse`, { headers });
   const response = await new Promise<http.IncomingMessage>((resolve) => request.once("response", resolve));
   assert.equal(response.headers["content-type"], "text/event-stream");
@@ -160,7 +160,7 @@ test("a console is followed as server-sent events until its VM stops", async () 
   const said = await daemon.cli(["vm", "exec", "talks", "--", "sh", "-c", "echo hello, console >/dev/console"]);
   assert.equal(said.exitCode, 0, said.stderr);
   await waitFor(() => events.includes("hello, console"));
-  await daemon.client.vmStop("talks", { force: true });
+  await daemon.client.vms.stop("talks", { force: true });
   await ended;
   assert.ok(events.endsWith("event: end\ndata: null\n\n"));
   const kept = await fetch(`${address.replace("ws:", "http:")}/v1/vms/talks/logs`, {

@@ -8,7 +8,7 @@ import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixtur
 let fixture: DaemonFixture;
 before(async () => {
   fixture = await startDaemonFixture();
-  await fixture.client.vmCreate({ name: "box" });
+  await fixture.client.vms.create({ name: "box" });
 });
 after(() => fixture.close());
 
@@ -141,16 +141,16 @@ test("a detached command goes on, is listed, attached to and killed", async () =
   const id = (
     await fixture.cli(["vm", "exec", "box", "--detach", "--", "sh", "-c", "echo begun; sleep 600"])
   ).stdout.trim();
-  const listed = (await fixture.client.execList("box")).find((entry) => entry.id === id);
+  const listed = (await fixture.client.execs.list("box")).find((entry) => entry.id === id);
   assert.equal(listed?.state, "running");
-  const attached = await fixture.client.execAttach("box", id, 0, true);
+  const attached = await fixture.client.execs.attach("box", id, 0, true);
   const reading = (async () => {
     let text = "";
     for await (const output of attached.output()) if (output.type === "stdout") text += output.bytes;
     return text;
   })();
   await sleep(500);
-  await fixture.client.execKill("box", id, 500);
+  await fixture.client.execs.kill("box", id, 500);
   assert.equal(await reading, "begun\n");
   assert.equal(attached.exit?.signal, "SIGTERM");
 });
@@ -184,7 +184,7 @@ test("with a terminal the command has one, of our size, and Ctrl-C is the comman
 test("callers that go away at any moment leave no command behind", async () => {
   for (let delayMs = 0; delayMs < 40; delayMs += 2) {
     const aborter = new AbortController();
-    const call = fixture.client.exec("box", { argv: ["sleep", "8888"] }, { signal: aborter.signal });
+    const call = fixture.client.execs.start("box", { argv: ["sleep", "8888"] }, { signal: aborter.signal });
     await sleep(delayMs);
     aborter.abort();
     await call.then((stream) => stream.close()).catch(() => {});
@@ -197,7 +197,7 @@ test("callers that go away at any moment leave no command behind", async () => {
 
 test("stdin that ends after the command has takes neither output nor exit code away", async () => {
   for (let round = 0; round < 5; round++) {
-    const stream = await fixture.client.exec("box", {
+    const stream = await fixture.client.execs.start("box", {
       argv: ["sh", "-c", "echo 1; sleep .2; echo 2; exit 5"],
       stdin: true,
     });

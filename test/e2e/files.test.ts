@@ -14,7 +14,7 @@ before(async () => {
   fixture = await startDaemonFixture();
   local = path.join(fixture.folder, "local");
   mkdirSync(local);
-  await fixture.client.vmCreate({ name: "box", diskMib: 128 });
+  await fixture.client.vms.create({ name: "box", diskMib: 128 });
 });
 after(() => fixture.close());
 
@@ -77,8 +77,8 @@ test("what is missing, on either side, is one clear error", async () => {
   assert.match((await cp(path.join(local, "missing"), "box:/root")).stderr, /HOST_PATH_NOT_FOUND/);
   assert.match((await cp("box:/root/f", path.join(local, "no/dir/x"))).stderr, /HOST_PATH_NOT_FOUND/);
   assert.match((await cp(path.join(local, "a"), path.join(local, "b"))).stderr, /INVALID_ARGUMENT/);
-  await assert.rejects(fixture.client.fileRead("box", "relative"), hasCode("INVALID_PATH"));
-  await assert.rejects(fixture.client.fileRead("box", "/a\0b"), hasCode("INVALID_PATH"));
+  await assert.rejects(fixture.client.files.read("box", "relative"), hasCode("INVALID_PATH"));
+  await assert.rejects(fixture.client.files.read("box", "/a\0b"), hasCode("INVALID_PATH"));
 });
 
 test("a full disk in the guest is an error with a code, leaves the old file, and the VM works on", async () => {
@@ -88,7 +88,7 @@ test("a full disk in the guest is an error with a code, leaves the old file, and
       for (let index = 0; index < 64; index++) yield Buffer.alloc(1024 * 1024);
     })(),
   );
-  await assert.rejects(fixture.client.fileWrite("box", "/root/kept", big), hasCode("GUEST_DISK_FULL"));
+  await assert.rejects(fixture.client.files.write("box", "/root/kept", big), hasCode("GUEST_DISK_FULL"));
   assert.equal((await sh("cat /root/kept; ls -A /root | grep -c firebreak")).stdout, "old\n0\n");
   const failed = await sh("head -c 9000000 /dev/zero > /root/more");
   assert.match(failed.stderr, /No space left/);

@@ -37,7 +37,7 @@ async function sh(vm: string, script: string, on: DaemonFixture = fixture): Prom
   return result.stdout.trim();
 }
 const create = (name: string, more: VmCreate = {}, on: DaemonFixture = fixture): Promise<Vm> =>
-  on.client.vmCreate({ ...KIND, name, ...more });
+  on.client.vms.create({ ...KIND, name, ...more });
 const listTemplates = async (on: DaemonFixture = fixture) =>
   (await callDaemon<{ templates: Template[] }>(on.paths.socket, "GET", "/v1/templates")).templates;
 
@@ -102,7 +102,7 @@ test("two forks of one template are two machines, each with its own name, ids, r
 
 test("the identity of a fork is no other fork's later, and stays its own", async () => {
   const machineId = await sh("one", "cat /etc/machine-id");
-  await fixture.client.vmDelete("two");
+  await fixture.client.vms.delete("two");
   await create("two", { diskMib: 3072 });
   const [one, two] = [await identify("one"), await identify("two")];
   assert.equal(one.get("machine-id"), machineId);
@@ -121,13 +121,13 @@ test("no write of one fork is seen by another, on the disk or in memory", async 
     );
   }
   await create("three");
-  assert.deepEqual(await fixture.client.execList("three"), [], "no fork finds a command of the template's");
+  assert.deepEqual(await fixture.client.execs.list("three"), [], "no fork finds a command of the template's");
   assert.equal(await sh("three", `ls ${places.map((place) => `${place}/note`).join(" ")} 2>/dev/null | wc -l`), "0");
   assert.equal(await sh("three", "df -m --output=size / | tail -1").then((size) => Number(size) < 2048), true);
 });
 
 test("a template's files are what they were after 50 forks that wrote all they could", async () => {
-  for (const vm of await fixture.client.vmList()) await fixture.client.vmDelete(vm.id);
+  for (const vm of await fixture.client.vms.list()) await fixture.client.vms.delete(vm.id);
   const before = await digestTemplates();
   assert.deepEqual(
     Object.keys(before).map((file) => path.basename(file)),
@@ -144,7 +144,7 @@ test("a template's files are what they were after 50 forks that wrote all they c
         ),
       ),
     );
-    await Promise.all(names.map((name) => fixture.client.vmDelete(name)));
+    await Promise.all(names.map((name) => fixture.client.vms.delete(name)));
   }
   assert.deepEqual(await digestTemplates(), before);
   assert.equal((await listTemplates()).length, 1);
@@ -180,9 +180,9 @@ test("a snapshot of a guest that writes to its memory all the time is whole", as
         vm,
       );
     }
-    await fixture.client.vmDelete(name);
+    await fixture.client.vms.delete(name);
   }
-  await fixture.client.vmDelete("busy");
+  await fixture.client.vms.delete("busy");
 });
 
 /** Open descriptors of a process by what they are; sockets and pipes by their kind alone. */
@@ -216,7 +216,7 @@ test("a hundred VMs that come and go leave no process, file, socket, folder or o
   const { pid } = await fixture.client.status();
   const cycle = async (index: number) => {
     await create(`cycle-${index}`);
-    await fixture.client.vmDelete(`cycle-${index}`);
+    await fixture.client.vms.delete(`cycle-${index}`);
   };
   // The first ones open what is kept: the template's memory, for instance.
   for (let index = 0; index < 3; index++) await cycle(index);
@@ -246,7 +246,7 @@ test("snapshots, forks of them, suspensions and deletions leave nothing either",
     assert.equal(await sh("source", "cat /dev/shm/note; hostname"), "kept\nsource");
     await post("snapshots/warm/restore");
     assert.equal(await sh("source", "cat /dev/shm/note; hostname"), "kept\nsource");
-    for (const vm of ["source", "child", "twin"]) await fixture.client.vmDelete(vm);
+    for (const vm of ["source", "child", "twin"]) await fixture.client.vms.delete(vm);
     await callDaemon(fixture.paths.socket, "DELETE", "/v1/snapshots/warm");
   };
   await cycle();

@@ -66,14 +66,14 @@ test("a web server in a VM is reached from this host, after a kill of the daemon
   assert.equal((await fixture.cli(["daemon", "start"])).exitCode, 0);
   assert.equal(await fetchText(url), "it works\n");
 
-  await fixture.client.vmSuspend("web");
+  await fixture.client.vms.suspend("web");
   assert.equal(await fetchText(url), "it works\n");
-  assert.equal((await fixture.client.vmGet("web")).state, "running");
+  assert.equal((await fixture.client.vms.get("web")).state, "running");
 
   const listed = await fixture.cli(["forward", "list", "web"]);
   assert.match(listed.stdout, new RegExp(`${forward.id} +web +127\\.0\\.0\\.1:${forward.hostPort} +8000 +listening`));
-  await fixture.client.vmDelete("web");
-  assert.deepEqual(await fixture.client.forwardList(), []);
+  await fixture.client.vms.delete("web");
+  assert.deepEqual(await fixture.client.forwards.list(), []);
   await waitFor(() =>
     fetch(url).then(
       () => false,
@@ -83,7 +83,7 @@ test("a web server in a VM is reached from this host, after a kill of the daemon
 });
 
 test("2 MiB come back byte for byte, and a hundred connections at once are served", async () => {
-  await fixture.client.vmCreate({ name: "echo" });
+  await fixture.client.vms.create({ name: "echo" });
   await start("echo", "python3", "-c", ECHO);
   const made = await fixture.cli(["forward", "create", "echo", "7000", "--json"]);
   const { hostPort, id } = JSON.parse(made.stdout) as { hostPort: number; id: string };
@@ -98,19 +98,19 @@ test("2 MiB come back byte for byte, and a hundred connections at once are serve
   const pieces = Array.from({ length: 100 }, () => randomBytes(2_000));
   const answers = await Promise.all(pieces.map((piece) => echo(hostPort, piece)));
   for (const [index, answer] of answers.entries()) assert.ok(answer.equals(pieces[index] as Buffer), String(index));
-  await waitFor(async () => (await fixture.client.forwardGet(id)).connections.open === 0);
+  await waitFor(async () => (await fixture.client.forwards.get(id)).connections.open === 0);
   assert.equal((await fixture.cli(["forward", "delete", id])).exitCode, 0);
   await assert.rejects(echo(hostPort, sent), { code: "ECONNREFUSED" });
 });
 
 test("what is wrong is one clear error, and a wide address is warned of", async () => {
-  await fixture.client.vmCreate({ name: "box" });
+  await fixture.client.vms.create({ name: "box" });
   const wide = await fixture.cli(["forward", "create", "box", "0.0.0.0:0:80"]);
   assert.match(wide.stderr, /warning: whoever reaches 0\.0\.0\.0/);
-  const { hostPort } = await fixture.client.forwardCreate("box", { guestPort: 80 });
+  const { hostPort } = await fixture.client.forwards.create("box", { guestPort: 80 });
   const taken = await fixture.cli(["vm", "create", "late", "--publish", `${hostPort}:80`]);
   assert.deepEqual([taken.exitCode, /PORT_IN_USE/.test(taken.stderr)], [4, true]);
-  assert.ok(!(await fixture.client.vmList()).some((vm) => vm.name === "late"));
+  assert.ok(!(await fixture.client.vms.list()).some((vm) => vm.name === "late"));
   for (const [args, code] of [
     [["forward", "create", "box", "nonsense"], "INVALID_ARGUMENT"],
     [["forward", "create", "nope", "80"], "VM_NOT_FOUND"],
@@ -124,7 +124,7 @@ test("run publishes, too, and the port is gone with its VM", async () => {
   const run = await fixture.cli(["run", "--publish", "9000", "--", "true"]);
   assert.equal(run.exitCode, 0, run.stderr);
   assert.deepEqual(
-    (await fixture.client.forwardList()).filter((forward) => forward.guestPort === 9000),
+    (await fixture.client.forwards.list()).filter((forward) => forward.guestPort === 9000),
     [],
   );
 });

@@ -46,10 +46,10 @@ async function refused(code: string, buildFile: string, files: Record<string, st
     error: { code: string; message: string; hint?: string };
   };
   assert.equal(error.code, code, error.message);
-  assert.deepEqual(await fixture.client.vmList(), []);
+  assert.deepEqual(await fixture.client.vms.list(), []);
   // The answer is there a moment before the work folder is gone.
   await waitFor(async () => !(await readdir(fixture.paths.images)).some((entry) => entry.startsWith(".work-")));
-  await assert.rejects(fixture.client.imageGet("refused"), { code: "IMAGE_NOT_FOUND" });
+  await assert.rejects(fixture.client.images.get("refused"), { code: "IMAGE_NOT_FOUND" });
   return error;
 }
 
@@ -82,7 +82,7 @@ CMD ["cat built /tmp/who; stat -c '%a %h %u:%g %F' built pipe; ls /etc/notes; ls
     [image.config.workingDir, image.config.user, image.config.entrypoint],
     ["/srv/app", "ann", ["/bin/sh", "-c"]],
   );
-  assert.deepEqual(await fixture.client.vmList(), []);
+  assert.deepEqual(await fixture.client.vms.list(), []);
   const ran = await fixture.cli(["run", "--image", "app:1"]);
   const lines = ran.stdout.split("\n");
   assert.deepEqual(
@@ -100,7 +100,7 @@ test("an image is built on one that was built", async () => {
   const folder = await contextOf('FROM app:1\nUSER root\nRUN ["/bin/busybox", "touch", "/more"]\nCMD ["ls /more"]\n');
   const { exitCode, stderr } = await build(folder, "app:2");
   assert.equal(exitCode, 0, stderr);
-  const { config, env } = await fixture.client.imageGet("app:2");
+  const { config, env } = await fixture.client.images.get("app:2");
   assert.deepEqual(config, { entrypoint: ["/bin/sh", "-c"], cmd: ["ls /more"], workingDir: "/srv/app", user: "root" });
   assert.equal(env.GREETING, "hello world");
   assert.equal((await fixture.cli(["run", "--image", "app:2"])).stdout, "/more\n");
@@ -125,10 +125,10 @@ test("the build file lies in the context; what is outside is not sent", async ()
   const body = makeTar([{ path: "Dockerfile", type: "symlink", linkTarget: "/etc/passwd" }]);
   const { Readable } = await import("node:stream");
   for (const file of ["Dockerfile", "/etc/passwd", "none"])
-    await assert.rejects(fixture.client.imageBuildFile({ name: "x", file }, Readable.from([body])), {
+    await assert.rejects(fixture.client.images.buildFile({ name: "x", file }, Readable.from([body])), {
       code: "BUILD_FILE_INVALID",
     });
-  await assert.rejects(fixture.client.imageBuildFile({ name: "x", file: "../x" }, Readable.from([body])), {
+  await assert.rejects(fixture.client.images.buildFile({ name: "x", file: "../x" }, Readable.from([body])), {
     code: "ARCHIVE_INVALID",
   });
 });
@@ -145,11 +145,11 @@ test("a build whose caller goes away ends, and its VM with it", async () => {
       if (message.includes(": started")) aborter.abort();
     },
   };
-  const built = fixture.client.imageBuildFile({ name: "never", file: inContext }, await open(() => {}), options);
+  const built = fixture.client.images.buildFile({ name: "never", file: inContext }, await open(() => {}), options);
   await assert.rejects(built, FirebreakError);
   assert.ok(seen.some((message) => message.startsWith("[1/1] RUN echo started")));
-  await waitFor(async () => (await fixture.client.vmList()).length === 0);
+  await waitFor(async () => (await fixture.client.vms.list()).length === 0);
   await waitFor(async () => !(await readdir(fixture.paths.images)).some((entry) => entry.startsWith(".work-")));
-  const images: ImageInfo[] = await fixture.client.imageList();
+  const images: ImageInfo[] = await fixture.client.images.list();
   assert.ok(!images.some(({ tags }) => tags.includes("never")));
 });

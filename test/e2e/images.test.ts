@@ -97,7 +97,7 @@ test("an image without a command of its own wants one, before a VM is made", asy
   const { exitCode, stderr } = await fixture.cli(["run", "--image", "plain"]);
   assert.equal(exitCode, 125);
   assert.match(stderr, /has no command of its own/);
-  assert.deepEqual(await fixture.client.vmList(), []);
+  assert.deepEqual(await fixture.client.vms.list(), []);
 });
 
 test("a directory becomes an image with its links, owners and modes, and boots", async () => {
@@ -205,7 +205,7 @@ test("the daemon reads no path of a caller's", async () => {
   // Over the API there is only a body; what looks like a path is a name that no image may have.
   const { client } = fixture;
   for (const name of ["../../etc/passwd", "/etc/passwd", "oci:/etc"])
-    await assert.rejects(client.imageGet(name), { code: "IMAGE_NOT_FOUND" });
+    await assert.rejects(client.images.get(name), { code: "IMAGE_NOT_FOUND" });
   for (const reference of [
     "oci:/root",
     "dir:/root",
@@ -214,7 +214,7 @@ test("the daemon reads no path of a caller's", async () => {
 
     "--help",
   ])
-    await assert.rejects(client.imagePull({ reference, name: "x" }, undefined), { code: "INVALID_ARGUMENT" });
+    await assert.rejects(client.images.pull({ reference, name: "x" }, undefined), { code: "INVALID_ARGUMENT" });
 });
 
 test("names come and go; a name that is taken moves", async () => {
@@ -253,7 +253,7 @@ test("an image stays while a VM, a snapshot or a template needs it, and who does
   await cli("image", "delete", "plain", "--force");
   await refused("IMAGE_NOT_FOUND", "image", "get", digest);
   assert.equal(
-    (await fixture.client.templateList()).some((template) => template.imageDigest === digest),
+    (await fixture.client.templates.list()).some((template) => template.imageDigest === digest),
     false,
   );
   await refused("IMAGE_NOT_FOUND", "vm", "create", "--image", "spare:2");

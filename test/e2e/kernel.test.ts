@@ -86,8 +86,8 @@ describe("the built kernel in a VM", () => {
       "  print(time.monotonic(), time.time(), flush=True)",
     ].join("\n");
     await fixture.cli(["kernel", "use", built.id]);
-    const vm = await fixture.client.vmCreate({ name: "clock" });
-    const stream = await fixture.client.exec(vm.name, { argv: ["python3", "-c", script], stdin: true });
+    const vm = await fixture.client.vms.create({ name: "clock" });
+    const stream = await fixture.client.execs.start(vm.name, { argv: ["python3", "-c", script], stdin: true });
     const output = stream.output()[Symbol.asyncIterator]();
     const nextLine = async () => {
       const { value } = await output.next();
@@ -108,7 +108,7 @@ describe("the built kernel in a VM", () => {
     assert.ok(Math.abs((second.wall - first.wall) / host - 1) < 0.05, "the wall clock");
     assert.ok(Math.abs(second.wall - Date.now() / 1000) < 5, "the date");
     stream.close();
-    await fixture.client.vmDelete(vm.id);
+    await fixture.client.vms.delete(vm.id);
   });
 
   test("runs on more than one processor", async () => {
@@ -119,7 +119,7 @@ describe("the built kernel in a VM", () => {
 describe("firebreak kernel", () => {
   test("list tells which is in use, and use changes it for new VMs only", async () => {
     await fixture.cli(["kernel", "use", "stock"]);
-    const old = await fixture.client.vmCreate({ name: "old" });
+    const old = await fixture.client.vms.create({ name: "old" });
     const used = await fixture.cli(["kernel", "use", built.id, "--json"]);
     assert.equal(JSON.parse(used.stdout).isCurrent, true);
     const { kernels } = JSON.parse((await fixture.cli(["kernel", "list", "--json"])).stdout);
@@ -131,11 +131,11 @@ describe("firebreak kernel", () => {
     const table = (await fixture.cli(["kernel", "list"])).stdout;
     assert.match(table, new RegExp(`^\\*  ${built.id}  .* built `, "m"));
     assert.match(table, new RegExp(`^   ${stockId}  .* stock `, "m"));
-    await fixture.client.vmStop(old.id, { force: true });
-    await fixture.client.vmStart(old.id);
+    await fixture.client.vms.stop(old.id, { force: true });
+    await fixture.client.vms.start(old.id);
     const release = await fixture.cli(["vm", "exec", "old", "--", "uname", "-r"]);
     assert.match(release.stdout, /cloud-amd64/);
-    await fixture.client.vmDelete(old.id);
+    await fixture.client.vms.delete(old.id);
     assert.equal(JSON.parse((await fixture.cli(["kernel", "use", "stock", "--json"])).stdout).id, stockId);
   });
 

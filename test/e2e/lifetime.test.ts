@@ -65,7 +65,7 @@ test("a real VMM that is killed is noticed, told of and started again on its dis
   const { pid } = await json<Vm>("vm", "get", "site");
   process.kill(pid as number, "SIGKILL");
   await waitFor(async () => {
-    const vm = await fixture.client.vmGet("site");
+    const vm = await fixture.client.vms.get("site");
     return vm.state === "running" && vm.pid !== pid;
   });
   assert.equal(await ok("vm", "exec", "site", "--", "cat", "/root/note"), "kept\n");
@@ -78,10 +78,10 @@ test("a real VMM that is killed is noticed, told of and started again on its dis
 test("events are followed over all VMs, each once and in order, also from where a reader left off", async () => {
   const controller = new AbortController();
   const seen: VmEvent[] = [];
-  const { events: before } = await fixture.client.eventList();
+  const { events: before } = await fixture.client.events.list();
   const from = before.at(-1)?.id as number;
   const following = (async () => {
-    for await (const event of fixture.client.eventFollow({ after: from }, { signal: controller.signal }))
+    for await (const event of fixture.client.events.follow({ after: from }, { signal: controller.signal }))
       seen.push(event);
   })().catch(() => {});
   await ok("vm", "create", "brief", "--memory", "256");
@@ -99,7 +99,7 @@ test("events are followed over all VMs, each once and in order, also from where 
     [...new Set(ids)].sort((a, b) => a - b),
   );
   const half = ids[2] as number;
-  const rest = await fixture.client.eventList({ after: half });
+  const rest = await fixture.client.events.list({ after: half });
   assert.deepEqual(
     rest.events.map((event) => event.id),
     ids.filter((id) => id > half),
@@ -138,10 +138,10 @@ test("left-overs of a crash are found, and removed when that is asked for; what 
 
 test("a daemon that is told to end takes no new work, waits for what is under way, and suspends the VMs when asked to", async () => {
   const running = fixture.cli(["vm", "exec", "site", "--", "sh", "-c", "sleep 3; echo done"]);
-  await waitFor(async () => (await fixture.client.execList("site")).some(({ state }) => state === "running"));
+  await waitFor(async () => (await fixture.client.execs.list("site")).some(({ state }) => state === "running"));
   const stopping = fixture.cli(["daemon", "stop", "--drain", "60s", "--vms", "suspend"]);
   await waitFor(async () => (await fixture.client.status()).draining !== undefined);
-  await assert.rejects(fixture.client.vmCreate({ name: "late" }), { code: "DAEMON_DRAINING" });
+  await assert.rejects(fixture.client.vms.create({ name: "late" }), { code: "DAEMON_DRAINING" });
   const finished = await running;
   assert.deepEqual([finished.exitCode, finished.stdout], [0, "done\n"]);
   assert.equal((await stopping).exitCode, 0);

@@ -11,7 +11,7 @@ import { waitFor } from "../support/wait-for.ts";
 let fixture: DaemonFixture;
 before(async () => {
   fixture = await startDaemonFixture();
-  await fixture.client.vmCreate({ name: "web" });
+  await fixture.client.vms.create({ name: "web" });
 });
 after(() => fixture.close());
 
@@ -35,7 +35,7 @@ const run = async (client: Client, command: string, signal?: AbortSignal) => {
 };
 
 const count = async (pattern: string) =>
-  (await fixture.client.execList("web")).filter(
+  (await fixture.client.execs.list("web")).filter(
     ({ state, argv }) => state === "running" && argv.join(" ").includes(pattern),
   ).length;
 
@@ -62,7 +62,7 @@ for (const { era, options } of ERAS) {
       );
       const notes: string[] = [];
       const onprogress = ({ message }: { message?: string }) => void notes.push(message ?? "");
-      await fixture.client.vmSuspend("web");
+      await fixture.client.vms.suspend("web");
       const call = { name: "run_command", arguments: { vm: "web", command: "true" } };
       await client.callTool(call, { onprogress, timeout: 180_000 });
       assert.match(notes.join("\n"), /bringing the VM 'web' back/);
@@ -86,8 +86,8 @@ for (const { era, options } of ERAS) {
       for (const round of [1, 2]) {
         const before = updates;
         await waitFor(async () => {
-          await fixture.client.vmPause("web");
-          await fixture.client.vmResume("web");
+          await fixture.client.vms.pause("web");
+          await fixture.client.vms.resume("web");
           return updates > before;
         });
         if (round === 1) await restartDaemon();
@@ -106,8 +106,8 @@ for (const { era, options } of ERAS) {
       assert.match(await cutOff, /the daemon ended during the call/);
       assert.equal((await run(client, "echo two")).stdout, "two\n");
       // It has gone on without us.
-      for (const { id, argv } of await fixture.client.execList("web"))
-        if (argv.join(" ").includes("sleep 8202")) await fixture.client.execKill("web", id, 0).catch(() => {});
+      for (const { id, argv } of await fixture.client.execs.list("web"))
+        if (argv.join(" ").includes("sleep 8202")) await fixture.client.execs.kill("web", id, 0).catch(() => {});
     });
 
     test("that goes away takes its commands along", async () => {

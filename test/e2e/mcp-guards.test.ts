@@ -20,7 +20,7 @@ after(async () => {
 });
 
 const call: McpConnection["call"] = (...parameters) => connection.call(...parameters);
-const namesOfVms = async () => (await fixture.client.vmList()).map(({ name }) => name);
+const namesOfVms = async () => (await fixture.client.vms.list()).map(({ name }) => name);
 const previewOf = async (name: string, args: Record<string, unknown>) => {
   const { data, text } = await call(name, { ...args, preview: true });
   assert.ok(data.preview, text);
@@ -134,10 +134,10 @@ describe("an idempotency key", () => {
     const other = await post("/v1/vms", "h1", { name: "other" });
     assert.deepEqual([other.status, JSON.parse(other.text).error.code], [400, "IDEMPOTENCY_MISMATCH"]);
     const paused = await post("/v1/vms/http/pause", "h2", {});
-    await fixture.client.vmResume("http");
+    await fixture.client.vms.resume("http");
     const replayed = await post("/v1/vms/http/pause", "h2", {});
     assert.deepEqual([replayed.status, replayed.replayed, replayed.text], [200, "true", paused.text]);
-    assert.equal((await fixture.client.vmGet("http")).state, "running");
+    assert.equal((await fixture.client.vms.get("http")).state, "running");
     // What was refused has done nothing: the key is free.
     assert.equal((await post("/v1/vms/nope/pause", "h3", {})).status, 404);
     assert.equal((await post("/v1/vms/http/pause", "h3", {})).status, 200);
@@ -158,7 +158,7 @@ describe("an idempotency key", () => {
       assert.equal(response.status, 200);
       return ((await response.json()) as { token: string }).token;
     };
-    const [a, b] = await Promise.all(["a", "b"].map(async (name) => (await fixture.client.keyCreate({ name })).key));
+    const [a, b] = await Promise.all(["a", "b"].map(async (name) => (await fixture.client.keys.create({ name })).key));
     assert.ok(a && b);
     const first = await tokenFor(a);
     assert.equal(await tokenFor(a), first);

@@ -46,7 +46,7 @@ test("a plan is told on the command line, too, and nothing is done", async () =>
   assert.match(plan.stdout, /^mark: note that it is deleting\nend_vmm: .*\nremove_files: .*\nforget: .*\n$/);
   assert.equal((await fixture.cli(["vm", "plan", "api", "stopped"])).stdout, "nothing to do\n");
   assert.equal((await fixture.cli(["vm", "plan", "api", "gone"])).exitCode, 2);
-  assert.equal((await fixture.client.vmGet("api")).state, "stopped");
+  assert.equal((await fixture.client.vms.get("api")).state, "stopped");
 });
 
 test("the host, its kernels and what is used of it are told", async () => {

@@ -25,7 +25,7 @@ before(async () => {
   const { address } = await fixture.client.listen({ address: "127.0.0.1:0" });
   assert.equal(address, "127.0.0.1:0");
   url = new URL("/mcp", (await fixture.client.status()).listen?.url);
-  await Promise.all(VMS.map((name) => fixture.client.vmCreate({ name })));
+  await Promise.all(VMS.map((name) => fixture.client.vms.create({ name })));
 });
 after(() => fixture.close());
 
@@ -49,7 +49,7 @@ const run = async (client: Client, vm: string, command: string, signal?: AbortSi
 
 /** Commands of that name in a VM. */
 const count = async (vm: string, pattern: string) =>
-  (await fixture.client.execList(vm)).filter(
+  (await fixture.client.execs.list(vm)).filter(
     ({ state, argv }) => state === "running" && argv.join(" ").includes(pattern),
   ).length;
 
@@ -112,9 +112,9 @@ for (const { era, options } of ERAS) {
         ((await client.readResource({ uri: uris[1] as string })).contents[0] as { text: string }).text,
         /seen/,
       );
-      await fixture.client.vmPause("three");
+      await fixture.client.vms.pause("three");
       await waitFor(() => updated.has("firebreak://vms/three"));
-      await fixture.client.vmResume("three");
+      await fixture.client.vms.resume("three");
       if (era === "2025-11-25") for (const uri of uris) await client.unsubscribeResource({ uri });
     });
 
@@ -145,10 +145,10 @@ test("who has no key is refused, and a key gives no more than it does elsewhere"
   });
   assert.equal(hosted, 403);
   // What tools do for this caller, they do as it.
-  const [{ id = "", name = "" } = {}] = await fixture.client.keyList();
+  const [{ id = "", name = "" } = {}] = await fixture.client.keys.list();
   const asCaller = new DaemonClient(new SocketEndpoint(fixture.paths.socket, { onBehalfOf: { id, name } }));
-  assert.equal((await asCaller.vmGet("one")).name, "one");
-  await assert.rejects(asCaller.keyList(), { code: "LOCAL_CALLERS_ONLY" });
+  assert.equal((await asCaller.vms.get("one")).name, "one");
+  await assert.rejects(asCaller.keys.list(), { code: "LOCAL_CALLERS_ONLY" });
 });
 
 test("a legacy client goes on with its session when the daemon has been killed and another one runs", async () => {

@@ -529,7 +529,7 @@ describe("raw JSON-RPC on stdin", () => {
     };
     child.stdin.write(`${initialize(1)}\n${JSON.stringify(create)}\n`);
     child.stdout.resume();
-    const isThere = async () => (await fixture.client.vmList()).some((vm) => vm.name === "unwanted");
+    const isThere = async () => (await fixture.client.vms.list()).some((vm) => vm.name === "unwanted");
     while (!(await isThere())) await delay(20);
     const closedMs = Date.now();
     child.stdin.end();

@@ -29,7 +29,7 @@ test("without the host's set-up there is no card, and the error says how there i
   const { exitCode, stderr } = await fixture.cli(["vm", "create", "early", "--network", "nat"]);
   assert.equal(exitCode, 4);
   assert.match(stderr, /NETWORK_NOT_SET_UP[\s\S]*firebreak network setup/);
-  assert.equal((await fixture.client.vmList()).length, 0);
+  assert.equal((await fixture.client.vms.list()).length, 0);
 });
 
 test("a VM with a card reaches public addresses by packets of any kind, and sends them as its host", async () => {
@@ -144,7 +144,7 @@ test("a VM whose rules cannot be applied does not start", async () => {
 
 test("teardown takes all of it back, once nobody has a card", async () => {
   assert.match((await fixture.cli(["network", "teardown"])).stderr, /NETWORK_IN_USE/);
-  for (const { id } of await fixture.client.vmList()) await fixture.client.vmDelete(id);
+  for (const { id } of await fixture.client.vms.list()) await fixture.client.vms.delete(id);
   await fixture.ok("network", "teardown");
   assert.equal((await status()).isSetUp, false);
   assert.doesNotMatch(internet.run("ip", "link", "show"), /fbbr0|fbt\d/);

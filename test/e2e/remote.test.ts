@@ -19,7 +19,7 @@ let key: string;
 let ownHome: string;
 before(async () => {
   daemon = await startDaemonFixture();
-  ({ key } = await daemon.client.keyCreate({ name: "user" }));
+  ({ key } = await daemon.client.keys.create({ name: "user" }));
   url = (await daemon.client.listen({ address: "127.0.0.1:0" })).url as string;
   ownHome = path.join(daemon.folder, "own");
 });
@@ -145,12 +145,12 @@ test("a VM is made, used and deleted from another host: streams, files, console"
 });
 
 test("a command goes with its caller, whom the network or a revoked key takes away", async () => {
-  await daemon.client.vmCreate({ name: "cut" });
-  const made = await daemon.client.keyCreate({ name: "cut" });
+  await daemon.client.vms.create({ name: "cut" });
+  const made = await daemon.client.keys.create({ name: "cut" });
   const running = cli(["vm", "exec", "cut", "--", "sleep", "600"], { FIREBREAK_API_KEY: made.key });
-  const runs = async () => (await daemon.client.execList("cut")).some(({ state }) => state === "running");
+  const runs = async () => (await daemon.client.execs.list("cut")).some(({ state }) => state === "running");
   await waitFor(runs);
-  await daemon.client.keyRevoke("cut");
+  await daemon.client.keys.revoke("cut");
   const ended = await running;
   assert.equal(ended.exitCode, 125, ended.stderr);
   await waitFor(async () => !(await runs()));

@@ -11,7 +11,7 @@ before(async () => {
 after(() => fixture.close());
 
 const run = (args: string[], input = "") => fixture.cli(["run", ...args], { input });
-const noVmIsLeft = async () => assert.deepEqual(await fixture.client.vmList(), []);
+const noVmIsLeft = async () => assert.deepEqual(await fixture.client.vms.list(), []);
 
 test("run prints what the command prints, ends with its exit code, and leaves no VM", async () => {
   const result = await run(["--", "sh", "-c", "echo hi; echo err >&2; exit 3"]);
@@ -71,16 +71,16 @@ test("a run that is killed takes its VM with it", async () => {
   });
   await new Promise((resolve) => child.stdout.once("data", resolve));
   child.kill("SIGKILL");
-  for (let tries = 0; (await fixture.client.vmList()).length > 0 && tries < 200; tries++) await sleep(50);
+  for (let tries = 0; (await fixture.client.vms.list()).length > 0 && tries < 200; tries++) await sleep(50);
   await noVmIsLeft();
 });
 
 test("a run that is interrupted while its VM boots takes the VM with it", async () => {
   const child = spawn(fixture.program, ["run", "--", "true"], { env: fixture.env, stdio: "ignore" });
-  while (!(await fixture.client.vmList()).some((vm) => vm.state === "starting")) await sleep(20);
+  while (!(await fixture.client.vms.list()).some((vm) => vm.state === "starting")) await sleep(20);
   child.kill("SIGINT");
   assert.equal(await new Promise((resolve) => child.once("close", resolve)), 130);
-  for (let tries = 0; (await fixture.client.vmList()).length > 0 && tries < 200; tries++) await sleep(50);
+  for (let tries = 0; (await fixture.client.vms.list()).length > 0 && tries < 200; tries++) await sleep(50);
   await noVmIsLeft();
 });
 

@@ -217,8 +217,8 @@ test("a secret that is handed over is shown as such, and the memory that holds i
     assert.match(stderr, /SECRET_EXPOSED/, args.join(" "));
   }
   assert.match((await fixture.cli(["vm", "get", "open"])).stdout, /secrets +OPEN \(its value\)/);
-  assert.deepEqual((await fixture.client.vmGet("open")).exposedSecrets, ["OPEN"]);
-  assert.equal((await fixture.client.vmGet("web")).exposedSecrets, undefined);
+  assert.deepEqual((await fixture.client.vms.get("open")).exposedSecrets, ["OPEN"]);
+  assert.equal((await fixture.client.vms.get("web")).exposedSecrets, undefined);
 });
 
 test("a value that is asked for on a terminal is not shown while it is typed", async () => {

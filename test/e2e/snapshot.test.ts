@@ -107,9 +107,9 @@ describe("a snapshot", () => {
   test("is restored: files, memory, processes and environment are as they were", async () => {
     await sh("web", "echo bad > /root/state; touch /root/later");
     await ok("vm", "kill", "web", counter);
-    const before = await fixture.client.vmGet("web");
+    const before = await fixture.client.vms.get("web");
     assert.match((await ok("snapshot", "restore", "ready")).stdout, /web runs as it was in ready/);
-    const now = await fixture.client.vmGet("web");
+    const now = await fixture.client.vms.get("web");
     assert.deepEqual([now.id, now.origin, now.snapshot], [before.id, "snapshot", taken.id]);
     assert.equal(await sh("web", "cat /root/state; ls /root; echo $STAGE; hostname"), "good\nstate\ntest\nweb\n");
     const count = await last("web", counter);
@@ -141,7 +141,7 @@ describe("a snapshot", () => {
   test("can be taken of a fork, and of a paused VM", async () => {
     await ok("vm", "pause", "web");
     const paused = await json<Snapshot>("snapshot", "create", "web", "still");
-    assert.equal((await fixture.client.vmGet("web")).state, "paused");
+    assert.equal((await fixture.client.vms.get("web")).state, "paused");
     assert.equal(paused.parent, taken.id);
     await ok("vm", "resume", "web");
     assert.equal(await sh("web", "cat /root/state"), "good\n");
@@ -225,7 +225,7 @@ describe("a snapshot", () => {
         await ok("daemon", "stop");
         await ok("daemon", "start");
         await sh("web", "echo now > /root/state");
-        const before = await fixture.client.vmGet("web");
+        const before = await fixture.client.vms.get("web");
         const processes = (await listProcesses(fixture.folder)).length;
         await copyFile(fileOf(file), path.join(fixture.folder, "original"));
         await spoil(fileOf(file));
@@ -236,7 +236,7 @@ describe("a snapshot", () => {
         } finally {
           await copyFile(path.join(fixture.folder, "original"), fileOf(file));
         }
-        const now = await fixture.client.vmGet("web");
+        const now = await fixture.client.vms.get("web");
         assert.deepEqual([now.state, now.pid, now.snapshot], ["running", before.pid, before.snapshot]);
         assert.equal(await sh("web", "cat /root/state"), "now\n");
         assert.equal((await listProcesses(fixture.folder)).length, processes);
@@ -327,7 +327,7 @@ test("a paused VM stands still, says how to go on, and goes on", async () => {
 test("a suspended VM has no process, and comes back with the next use of it, its own processes where they were", async () => {
   const counter = await startCounter("web");
   await sleep(300);
-  const { pid } = await fixture.client.vmGet("web");
+  const { pid } = await fixture.client.vms.get("web");
   assert.match((await ok("vm", "suspend", "web")).stdout, /web is suspended/);
   assert.equal(
     (await listProcesses(fixture.folder)).some((process) => process.pid === pid),
@@ -336,7 +336,7 @@ test("a suspended VM has no process, and comes back with the next use of it, its
   const suspended = await json<Vm>("vm", "get", "web");
   assert.deepEqual([suspended.state, suspended.pid], ["suspended", undefined]);
   assert.equal(await sh("web", "cat /root/state; echo $STAGE"), "good\ntest\n");
-  assert.equal((await fixture.client.vmGet("web")).origin, "suspension");
+  assert.equal((await fixture.client.vms.get("web")).origin, "suspension");
   const count = await last("web", counter);
   await sleep(500);
   assert.ok((await last("web", counter)) > count);
@@ -358,7 +358,7 @@ test("a VM that nobody uses is suspended after its idle timeout, and no command 
   await waitForState("lazy", "suspended");
   const id = await startCounter("lazy");
   await sleep(2500);
-  assert.equal((await fixture.client.vmGet("lazy")).state, "running", "what runs in the background is a use");
+  assert.equal((await fixture.client.vms.get("lazy")).state, "running", "what runs in the background is a use");
   await ok("vm", "kill", "lazy", id);
   await ok("vm", "delete", "lazy");
 });
@@ -375,7 +375,7 @@ test("a daemon that is killed loses no suspended VM, no paused one and no snapsh
   // On a busy machine a process takes a moment to end, and its socket with it.
   while ((await listProcesses(fixture.folder)).some((process) => process.pid === pid)) await sleep(50);
   await ok("daemon", "start");
-  const states = (await fixture.client.vmList()).map(({ name, state }) => [name, state]).sort();
+  const states = (await fixture.client.vms.list()).map(({ name, state }) => [name, state]).sort();
   assert.deepEqual(states, [
     ["asleep", "suspended"],
     ["still", "paused"],

@@ -18,7 +18,7 @@ before(async () => {
   mkdirSync(path.join(home, ".ssh"), { recursive: true });
   config = path.join(home, ".ssh", "config");
   writeFileSync(config, "Host *\n  User nobody\n  StrictHostKeyChecking no\n", { mode: 0o600 });
-  await fixture.client.vmCreate({ name: "web" });
+  await fixture.client.vms.create({ name: "web" });
   const written = await cli("ssh-config", "--write");
   assert.equal(written.exitCode, 0, written.stderr);
 });
@@ -106,7 +106,7 @@ test("ssh -L reaches what listens in the VM", async () => {
 });
 
 test("each VM has a host key of its own, no port listens in it, and nobody else's key gets in", async () => {
-  await fixture.client.vmFork("web", { name: "copy" });
+  await fixture.client.vms.fork("web", { name: "copy" });
   const keyOf = async (vm: string) =>
     (
       await run("ssh", [
@@ -132,12 +132,12 @@ test("each VM has a host key of its own, no port listens in it, and nobody else'
 });
 
 test("a suspended VM is brought back by ssh", async () => {
-  await fixture.client.vmSuspend("web");
+  await fixture.client.vms.suspend("web");
   assert.equal((await run("ssh", ["firebreak-web", "echo back"])).stdout, "back\n");
 });
 
 test("a VM without sshd, and one that is not there, are one clear error", async () => {
-  await fixture.client.vmCreate({ name: "bare" });
+  await fixture.client.vms.create({ name: "bare" });
   await cli("vm", "exec", "bare", "--", "rm", "/usr/sbin/sshd");
   const bare = await run("ssh", ["firebreak-bare", "true"]);
   assert.equal(bare.exitCode, 255);

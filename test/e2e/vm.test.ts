@@ -94,10 +94,10 @@ test("a guest kernel that panics is a crash with the kernel's words", async () =
 });
 
 test("a VMM that is killed ends a command that runs in it with an error, and makes the VM crashed", async () => {
-  const { pid } = await fixture.client.vmGet("first");
+  const { pid } = await fixture.client.vms.get("first");
   const running = fixture.cli(["vm", "exec", "first", "--", "sleep", "600"]);
   while (
-    !(await fixture.client.execList("first")).some((entry) => entry.state === "running" && entry.argv[1] === "600")
+    !(await fixture.client.execs.list("first")).some((entry) => entry.state === "running" && entry.argv[1] === "600")
   )
     await sleep(50);
   assert.ok(pid !== undefined && pid > 1);
@@ -110,7 +110,7 @@ test("a VMM that is killed ends a command that runs in it with an error, and mak
 });
 
 test("a daemon that is killed loses no VM: the next one adopts it, and what runs in it goes on", async () => {
-  const before = await fixture.client.vmGet("first");
+  const before = await fixture.client.vms.get("first");
   await exec("first", "(for i in 1 2 3 4 5 6 7 8 9; do echo $i >> /root/ticks; sleep 0.5; done) > /dev/null 2>&1 &");
   const { pid } = await fixture.client.status();
   process.kill(pid, "SIGKILL");
@@ -137,13 +137,13 @@ test("a second daemon for the same home is refused, also two at once", async () 
     both.map((result) => result.exitCode),
     [0, 0, 0],
   );
-  assert.equal((await fixture.client.vmGet("first")).state, "running");
+  assert.equal((await fixture.client.vms.get("first")).state, "running");
 });
 
 test("a daemon that is stopped ends the commands that it carries, and the next command finds the next daemon", async () => {
   const running = fixture.cli(["vm", "exec", "first", "--", "sleep", "3331"]);
   while (
-    !(await fixture.client.execList("first")).some((entry) => entry.state === "running" && entry.argv[1] === "3331")
+    !(await fixture.client.execs.list("first")).some((entry) => entry.state === "running" && entry.argv[1] === "3331")
   )
     await sleep(50);
   await fixture.cli(["daemon", "stop"]);
@@ -158,14 +158,14 @@ test("a daemon that is stopped ends the commands that it carries, and the next c
 test("a forced stop does not wait for a graceful one", async () => {
   await exec("first", "trap '' TERM; (while :; do sleep 1; done) > /dev/null 2>&1 &");
   const graceful = fixture.cli(["vm", "stop", "first", "--time", "10m"]);
-  while ((await fixture.client.vmGet("first")).state !== "stopping") await sleep(20);
+  while ((await fixture.client.vms.get("first")).state !== "stopping") await sleep(20);
   assert.equal((await fixture.cli(["vm", "stop", "first", "--force"])).exitCode, 0);
   await graceful;
   assert.equal((await fixture.cli(["vm", "start", "first"])).exitCode, 0);
 });
 
 test("a deletion leaves nothing: no process, no socket, no folder, no row", async () => {
-  const vm = await fixture.client.vmGet("first");
+  const vm = await fixture.client.vms.get("first");
   assert.equal((await fixture.cli(["vm", "delete", "first"])).stdout, "first\n");
   assert.equal((await fixture.cli(["vm", "get", "first"])).exitCode, 3);
   assert.equal(existsSync(path.join(fixture.paths.vms, vm.id)), false);
@@ -175,10 +175,11 @@ test("a deletion leaves nothing: no process, no socket, no folder, no row", asyn
 
 test("a VM is deleted while it boots", async () => {
   const creating = fixture.cli(["vm", "create", "brief", "--cold"]);
-  while (!(await fixture.client.vmList()).some((vm) => vm.name === "brief" && vm.state === "starting")) await sleep(20);
+  while (!(await fixture.client.vms.list()).some((vm) => vm.name === "brief" && vm.state === "starting"))
+    await sleep(20);
   assert.equal((await fixture.cli(["vm", "delete", "brief"])).exitCode, 0);
   assert.notEqual((await creating).exitCode, 0);
-  assert.deepEqual(await fixture.client.vmList(), []);
+  assert.deepEqual(await fixture.client.vms.list(), []);
 });
 
 test("doctor finds this host in order and no left-overs", async () => {
@@ -205,7 +206,7 @@ test("a missing QEMU, or one that dies at its start, is one clear error", async 
     try {
       const result = await other.cli(["run", "--accel", "tcg", "--", "true"]);
       assert.match(result.stderr, new RegExp(code));
-      assert.deepEqual(await other.client.vmList(), []);
+      assert.deepEqual(await other.client.vms.list(), []);
     } finally {
       await other.close();
     }
@@ -228,7 +229,7 @@ test("a truncated image is refused by name before anything starts", async () => 
     const result = await other.cli(["run", "--", "true"]);
     assert.equal(result.exitCode, 125);
     assert.match(result.stderr, /IMAGE_CORRUPT[\s\S]*firebreak image build/);
-    assert.deepEqual(await other.client.vmList(), []);
+    assert.deepEqual(await other.client.vms.list(), []);
   } finally {
     await other.close();
   }
@@ -247,7 +248,7 @@ test("a guest agent that cannot run is a boot that failed, with the kernel's wor
     assert.equal(result.exitCode, 125);
     assert.match(result.stderr, /VM_BOOT_FAILED/);
     assert.match(result.stderr, /the guest kernel panicked/);
-    assert.deepEqual(await other.client.vmList(), []);
+    assert.deepEqual(await other.client.vms.list(), []);
   } finally {
     await other.close();
   }

@@ -20,7 +20,7 @@ function project(name: string, files: Record<string, string>): string {
   writeFiles(folder, files);
   return folder;
 }
-const stateOf = async (vm: string) => (await fixture.client.workspaceGet(vm)).state;
+const stateOf = async (vm: string) => (await fixture.client.workspaces.get(vm)).state;
 
 test("a command works on a copy of a directory, and what it changes comes back when it ends", async () => {
   const folder = project("run", { kept: "1", changed: "1", deleted: "1" });
@@ -56,12 +56,12 @@ test("a stop brings changes back, whoever asks for it; conflicts are named, left
   await fixture.cli(["vm", "create", "dev", "--disk", "128", "--workspace", folder]);
   await sh("dev", "echo vm > a; echo vm > b");
   writeFileSync(path.join(folder, "b"), "host");
-  await fixture.client.vmStop("dev", {});
+  await fixture.client.vms.stop("dev", {});
   assert.deepEqual(readFiles(folder), { a: "vm\n", b: "host" });
   assert.equal(await stateOf("dev"), "not_synced");
   const refused = await fixture.cli(["vm", "delete", "dev"]);
   assert.match(refused.stderr, /WORKSPACE_NOT_SYNCED/);
-  await fixture.client.vmStart("dev");
+  await fixture.client.vms.start("dev");
   const kept = await fixture.cli(["workspace", "pull", "dev", "--keep-both"]);
   assert.match(kept.stderr, /conflict: b/);
   assert.deepEqual(readFiles(folder), { a: "vm\n", b: "host", "b.from-dev": "vm\n" });
@@ -76,23 +76,23 @@ test("a restarted daemon still pulls at the stop", async () => {
   await fixture.cli(["vm", "create", "again", "--disk", "128", "--workspace", folder]);
   await fixture.cli(["daemon", "stop"]);
   await sh("again", "echo 2 > a");
-  await fixture.client.vmStop("again", {});
+  await fixture.client.vms.stop("again", {});
   assert.deepEqual([readFiles(folder), await stateOf("again")], [{ a: "2\n" }, "synced"]);
-  await fixture.client.vmDelete("again");
+  await fixture.client.vms.delete("again");
 });
 
 test("a VM that crashed is reported as not synced, nothing is half applied, and it can be pulled later", async () => {
   const folder = project("crash", { a: "1" });
   await fixture.cli(["vm", "create", "crasher", "--disk", "128", "--workspace", folder]);
   await sh("crasher", "echo 2 > a; sync");
-  process.kill((await fixture.client.vmGet("crasher")).pid as number, "SIGKILL");
+  process.kill((await fixture.client.vms.get("crasher")).pid as number, "SIGKILL");
   await waitForVmState(fixture.client, "crasher", "crashed");
   assert.deepEqual([readFiles(folder), await stateOf("crasher")], [{ a: "1" }, "not_synced"]);
   assert.match((await fixture.cli(["vm", "delete", "crasher"])).stderr, /WORKSPACE_NOT_SYNCED/);
-  await fixture.client.vmStart("crasher");
+  await fixture.client.vms.start("crasher");
   assert.equal((await fixture.cli(["workspace", "pull", "crasher"])).exitCode, 0);
   assert.deepEqual(readFiles(folder), { a: "2\n" });
-  await fixture.client.vmDelete("crasher");
+  await fixture.client.vms.delete("crasher");
 });
 
 test("ten thousand small files go in; a daemon that is killed while they come back is followed by one that finishes", async () => {
@@ -101,13 +101,13 @@ test("ten thousand small files go in; a daemon that is killed while they come ba
     if (index % 100 === 0) mkdirSync(path.join(folder, `d${index / 100}`));
     writeFileSync(path.join(folder, `d${Math.floor(index / 100)}`, `f${index}`), String(index));
   }
-  await fixture.client.vmCreate({ name: "many", diskMib: 512 });
-  const pushed = await fixture.client.workspacePush("many", { directory: folder });
+  await fixture.client.vms.create({ name: "many", diskMib: 512 });
+  const pushed = await fixture.client.workspaces.push("many", { directory: folder });
   assert.equal(pushed.counts.created, 10_100);
   await sh("many", "for d in d*; do for f in $d/*; do echo vm >> $f; done; done; rm -r d7");
-  const { id } = await fixture.client.vmGet("many");
+  const { id } = await fixture.client.vms.get("many");
   const { pid } = await fixture.client.status();
-  const pull = fixture.client.workspacePull("many", {}).catch((error: unknown) => error);
+  const pull = fixture.client.workspaces.pull("many", {}).catch((error: unknown) => error);
   // Held in the middle: the plan is on disk, and some of it is done.
   const isChanged = (index: number) =>
     readFileSync(path.join(folder, `d${Math.floor(index / 100)}`, `f${index}`), "utf8").endsWith("vm\n");
@@ -124,8 +124,8 @@ test("ten thousand small files go in; a daemon that is killed while they come ba
   await waitFor(async () => (await stateOf("many")) === "synced");
   assert.equal(indices.filter((index) => !isChanged(index)).length, 0);
   assert.equal(existsSync(path.join(folder, "d7")), false);
-  assert.equal((await fixture.client.workspacePull("many", {})).changes.length, 0);
-  await fixture.client.vmDelete("many");
+  assert.equal((await fixture.client.workspaces.pull("many", {})).changes.length, 0);
+  await fixture.client.vms.delete("many");
 });
 
 test("a run whose daemon is killed brings its workspace back when the next one cleans up", async () => {
@@ -142,24 +142,24 @@ test("a run whose daemon is killed brings its workspace back when the next one c
     "echo 2 > a; touch done; sleep 1000",
   ]);
   await waitFor(async () => {
-    const [vm] = (await fixture.client.vmList()).filter(({ ephemeral, state }) => ephemeral && state === "running");
+    const [vm] = (await fixture.client.vms.list()).filter(({ ephemeral, state }) => ephemeral && state === "running");
     if (vm === undefined) return false;
-    const stat = await fixture.client.fileStat(vm.name, "/workspace/done").catch(() => undefined);
+    const stat = await fixture.client.files.stat(vm.name, "/workspace/done").catch(() => undefined);
     return stat !== undefined;
   });
   process.kill((await fixture.client.status()).pid, "SIGKILL");
   await running;
   assert.equal((await fixture.cli(["daemon", "start"])).exitCode, 0);
-  await waitFor(async () => (await fixture.client.vmList()).length === 0);
+  await waitFor(async () => (await fixture.client.vms.list()).length === 0);
   assert.deepEqual(readFiles(folder), { a: "2\n", done: "" });
-  const workspaces = await fixture.client.workspaceList();
+  const workspaces = await fixture.client.workspaces.list();
   assert.ok(workspaces.some((workspace) => workspace.directory === folder && workspace.state === "synced"));
 });
 
 test("a caller over TCP cannot make the daemon read or write a directory of its host", async () => {
   const folder = project("remote", { secret: "kept" });
   const { url } = await fixture.client.listen({ address: "127.0.0.1:0" });
-  const { key } = await fixture.client.keyCreate({ name: "k" });
+  const { key } = await fixture.client.keys.create({ name: "k" });
   const ask = async (method: string, to: string, body: unknown) => {
     const response = await fetch(`${url}${to}`, {
       method,
@@ -168,7 +168,7 @@ test("a caller over TCP cannot make the daemon read or write a directory of its 
     });
     return ((await response.json()) as { error: { code: string } }).error.code;
   };
-  await fixture.client.vmCreate({ name: "remote", diskMib: 128 });
+  await fixture.client.vms.create({ name: "remote", diskMib: 128 });
   const answers = [
     await ask("POST", "/v1/vms", { workspace: { directory: folder } }),
     await ask("POST", "/v1/vms/remote/workspace/push", { directory: folder }),
@@ -182,5 +182,5 @@ test("a caller over TCP cannot make the daemon read or write a directory of its 
     answers.map(() => "LOCAL_CALLERS_ONLY"),
   );
   assert.deepEqual(readFiles(folder), { secret: "kept" });
-  await fixture.client.vmDelete("remote");
+  await fixture.client.vms.delete("remote");
 });

@@ -163,7 +163,7 @@ for (const { era, options } of ERAS) {
           "firebreak://vms/web/console",
         ],
       );
-      fake.files.set("/srv/a b", Buffer.from("contents"));
+      fake.world.files.set("/srv/a b", Buffer.from("contents"));
       const read = await client.readResource({ uri: "firebreak://vms/web/files/srv/a%20b?offset=3&length=4" });
       const [content] = read.contents as { text?: string; _meta?: Record<string, unknown> }[];
       assert.equal(content?.text, "tent");
@@ -189,10 +189,10 @@ test("a client that cancels, and one that hangs up, end what they began", async 
     const call = client
       .callTool({ name: "run_command", arguments: { vm: "web", command: "x" } }, { signal: aborter.signal })
       .catch(() => "cancelled");
-    await waitFor(() => fake.specs.length === index + 1);
+    await waitFor(() => fake.world.specs.length === index + 1);
     aborter.abort();
     assert.equal(await call, "cancelled");
-    await waitFor(() => fake.closedExecs === index + 1);
+    await waitFor(() => fake.world.closedExecs === index + 1);
     await client.close();
   }
   // One that was given no event's id, and so could not read on.
@@ -203,9 +203,9 @@ test("a client that cancels, and one that hangs up, end what they began", async 
   });
   request.on("error", () => {});
   request.end(JSON.stringify(callOf(2, "run_command", { vm: "web", command: "x" })));
-  await waitFor(() => fake.specs.length === 3);
+  await waitFor(() => fake.world.specs.length === 3);
   request.destroy();
-  await waitFor(() => fake.closedExecs === 3);
+  await waitFor(() => fake.world.closedExecs === 3);
   await mcp.close();
 });
 
@@ -214,19 +214,19 @@ test("a legacy client whose connection broke reads on where it was, and its call
   const mcp = await serveHttpMcp(fake, { graceMs: 2_000 });
   const session = await initialize(mcp);
   const lastId = await breakOff(mcp, callOf("slow", "run_command", { vm: "web", command: "x" }), session);
-  await waitFor(() => fake.specs.length === 1);
+  await waitFor(() => fake.world.specs.length === 1);
   const resumed = send(mcp, "GET", { ...session, "last-event-id": lastId });
   const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: "other" } };
   assert.equal((await post(mcp, cancelled, session)).status, 202);
-  assert.equal(fake.closedExecs, 0);
-  fake.endExecs();
+  assert.equal(fake.world.closedExecs, 0);
+  fake.world.endExecs();
   const { messages } = readEvents((await resumed).text);
   assert.deepEqual(
     messages.map(({ id }) => id),
     ["slow"],
   );
   await breakOff(mcp, callOf("left", "run_command", { vm: "web", command: "x" }), session);
-  await waitFor(() => fake.closedExecs === 1);
+  await waitFor(() => fake.world.closedExecs === 1);
   await mcp.close();
 });
 
@@ -235,12 +235,12 @@ test("the stream of a legacy client's call ends when the call is cancelled", asy
   const mcp = await serveHttpMcp(fake);
   const session = await initialize(mcp);
   const calling = post(mcp, callOf(7, "run_command", { vm: "web", command: "x" }), session);
-  await waitFor(() => fake.specs.length === 1);
+  await waitFor(() => fake.world.specs.length === 1);
   const cancelled = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 7 } };
   assert.equal((await post(mcp, cancelled, session)).status, 202);
   const { messages, lastId } = readEvents((await calling).text);
   assert.deepEqual(messages, []);
-  assert.equal(fake.closedExecs, 1);
+  assert.equal(fake.world.closedExecs, 1);
   assert.equal((await send(mcp, "GET", { ...session, "last-event-id": lastId })).status, 405);
   await mcp.close();
 });
@@ -277,7 +277,7 @@ test("a legacy client goes on with its session when the server is another one, a
   });
   listening.on("error", () => {});
   const changing = setInterval(() => {
-    for (const vm of fake.vms) vm.cpus++;
+    for (const vm of fake.world.vms) vm.cpus++;
   }, 50);
   assert.match(await updated, /"uri":"firebreak:\/\/vms\/web"/);
   clearInterval(changing);
@@ -294,12 +294,12 @@ test("more legacy sessions than memory is for go on all the same, unless all of 
   for (const session of [...sessions, ...sessions]) assert.equal((await post(mcp, list, session)).status, 200);
   const [one, two, three] = sessions.slice(0, 3) as [Session, Session, Session];
   const busy = [one, two].map((session) => post(mcp, callOf(3, "run_command", { vm: "web", command: "x" }), session));
-  await waitFor(() => fake.specs.length === 2);
+  await waitFor(() => fake.world.specs.length === 2);
   const refused = await post(mcp, INITIALIZE);
   assert.equal(refused.status, 503);
   assert.equal(refused.headers["retry-after"], "10");
   assert.equal((await post(mcp, list, three)).status, 503);
-  fake.endExecs();
+  fake.world.endExecs();
   await Promise.all(busy);
   await waitFor(async () => (await post(mcp, list, three)).status === 200);
   await mcp.close();
@@ -315,16 +315,16 @@ test("subscriptions are served in both eras, for as long as somebody listens", a
     client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.add(params.uri));
     if (era === "2025-11-25") for (const uri of uris) await client.subscribeResource({ uri });
     else await client.listen({ resourceSubscriptions: uris });
-    await waitFor(() => fake.followers.size === 1);
+    await waitFor(() => fake.world.followers.size === 1);
     const changing = setInterval(() => {
-      for (const vm of fake.vms) vm.cpus++;
-      for (const follower of fake.followers) follower.write("printed\n");
+      for (const vm of fake.world.vms) vm.cpus++;
+      for (const follower of fake.world.followers) follower.write("printed\n");
     }, 50);
     await waitFor(() => updated.size === 2);
     clearInterval(changing);
     if (era === "2025-11-25") for (const uri of uris) await client.unsubscribeResource({ uri });
     await client.close();
-    await waitFor(() => fake.followers.size === 0);
+    await waitFor(() => fake.world.followers.size === 0);
   }
   const legacy = await mcp.open({});
   await assert.rejects(legacy.subscribeResource({ uri: "firebreak://vms/web/files/etc/hosts" }), /are not told of/);

@@ -36,7 +36,7 @@ function open() {
   const updates = () => received.filter(({ method }) => method === "notifications/resources/updated");
   const change = async (isTold: () => boolean) => {
     const changing = setInterval(() => {
-      for (const vm of fake.vms) vm.cpus++;
+      for (const vm of fake.world.vms) vm.cpus++;
     }, 50);
     await waitFor(isTold);
     clearInterval(changing);
@@ -57,7 +57,7 @@ test("on a stream, a legacy client hears of what it has subscribed to, until it 
   say({ id: 3, method: "resources/list" });
   await change(() => updates().length > 0);
   assert.ok(updates().every((message) => message.params?.uri === "firebreak://vms/web"));
-  fake.vms.push({ ...(fake.vms[0] as (typeof fake.vms)[0]), name: "more" });
+  fake.world.vms.push({ ...(fake.world.vms[0] as (typeof fake.world.vms)[0]), name: "more" });
   await waitFor(() => received.some(({ method }) => method === "notifications/resources/list_changed"));
   say({ id: 4, method: "resources/unsubscribe", params: { uri: "firebreak://vms/web" } });
   say({ id: 5, method: "resources/subscribe", params: { uri: "firebreak://vms/more" } });

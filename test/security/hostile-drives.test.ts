@@ -51,20 +51,20 @@ test("a VMM that its guest has taken over writes to the drives that it may write
   skip: needsRoot,
 }, async () => {
   const { client } = fixture;
-  const create = (name: string) => client.vmCreate({ name, memoryMib: 256, accel: "tcg" });
+  const create = (name: string) => client.vms.create({ name, memoryMib: 256, accel: "tcg" });
   const [one, two] = [await create("one"), await create("two")];
-  const [own, shared] = [await client.driveCreate({ name: "own" }), await client.driveCreate({ name: "shared" })];
-  await client.driveAttach("one", { drive: "own" });
-  await client.driveAttach("one", { drive: "shared", readOnly: true });
-  await client.driveAttach("two", { drive: "shared", readOnly: true });
+  const [own, shared] = [await client.drives.create({ name: "own" }), await client.drives.create({ name: "shared" })];
+  await client.drives.attach("one", { drive: "own" });
+  await client.drives.attach("one", { drive: "shared", readOnly: true });
+  await client.drives.attach("two", { drive: "shared", readOnly: true });
   // Nothing is left in the folder through which they came.
   assert.deepEqual(tryDescriptors(one.pid as number), { [own.id]: "writes", [shared.id]: "reads" });
   assert.deepEqual(tryDescriptors(two.pid as number), { [shared.id]: "reads" });
   assert.deepEqual(tryDescriptors(one.pid as number, two.pid), {}, "another VM's user gets at none of it");
-  await client.driveDetach("one", "own", false);
-  await client.driveDetach("one", "shared", false);
+  await client.drives.detach("one", "own", false);
+  await client.drives.detach("one", "shared", false);
   assert.deepEqual(tryDescriptors(one.pid as number), {});
-  for (const name of ["one", "two"]) await client.vmDelete(name);
+  for (const name of ["one", "two"]) await client.vms.delete(name);
 });
 
 test("drives lie where only the daemon's user can look", { skip: needsRoot }, () => {
@@ -132,7 +132,7 @@ function tarOf(
 describe("content from a hostile caller", () => {
   const left = () => readdirSync(fixture.paths.drives);
   const upload = (content: "raw" | "tar", body: Buffer, sizeMib?: number) =>
-    fixture.client.driveCreateFrom(
+    fixture.client.drives.createFrom(
       { name: "bad", content, ...(sizeMib === undefined ? {} : { sizeMib }) },
       Readable.from([body]),
     );
@@ -152,7 +152,7 @@ describe("content from a hostile caller", () => {
     // Devices are left out rather than made.
     const drive = await upload("tar", tarOf([{ path: "dev", type: "CharacterDevice" }]));
     assert.equal(drive.format, "ext4");
-    await fixture.client.driveDelete("bad");
+    await fixture.client.drives.delete("bad");
     assert.deepEqual(left(), before);
   });
 
@@ -160,10 +160,10 @@ describe("content from a hostile caller", () => {
     await assert.rejects(upload("raw", Buffer.alloc(17 * 2 ** 20, 1), 16), hasCode("INVALID_ARGUMENT"));
     const many = tarOf([...Array(5_000).keys()].map((count) => ({ path: `f${count}`, content: "x" })));
     await assert.rejects(upload("tar", many, 16), hasCode("INVALID_ARGUMENT"));
-    await assert.rejects(fixture.client.driveGet("bad"), hasCode("DRIVE_NOT_FOUND"));
+    await assert.rejects(fixture.client.drives.get("bad"), hasCode("DRIVE_NOT_FOUND"));
     // Without a size it is as large as it has to be.
     assert.ok((await upload("tar", many)).sizeMib >= 64);
-    await fixture.client.driveDelete("bad");
+    await fixture.client.drives.delete("bad");
   });
 
   test("whose caller hangs up half-way leaves no drive and no name", async () => {
@@ -179,8 +179,8 @@ describe("content from a hostile caller", () => {
     request.destroy();
     await waitFor(() => left().every((name) => !name.endsWith(".new")));
     await sleep(50);
-    await fixture.client.driveCreate({ name: "cut" });
-    await fixture.client.driveDelete("cut");
+    await fixture.client.drives.create({ name: "cut" });
+    await fixture.client.drives.delete("cut");
   });
 
   test("is told apart from a path: nothing of the daemon's host is read for a caller", async () => {

@@ -36,7 +36,7 @@ let snapshots: string;
 before(async () => {
   fixture = await startDaemonFixture();
   snapshots = fixture.paths.snapshots;
-  await fixture.client.vmCreate({ name: "source", memoryMib: 256, diskMib: 512, accel: "tcg" });
+  await fixture.client.vms.create({ name: "source", memoryMib: 256, diskMib: 512, accel: "tcg" });
   const taken = await post<{ id: string }>("vms/source/snapshots", { name: "warm" });
   // The next daemon knows nothing of its files.
   await fixture.cli(["daemon", "stop"]);
@@ -160,7 +160,7 @@ async function within<T>(work: Promise<T>, what: string): Promise<T> {
 }
 
 test("whatever is in a snapshot's folder is refused before anything starts, and the daemon goes on", async (context) => {
-  const source = await fixture.client.vmGet("source");
+  const source = await fixture.client.vms.get("source");
   const outside = readdirSync(fixture.folder).sort();
   for (const [index, [what, attack]] of ATTACKS.entries()) {
     const id = `bad${index.toString(16).padStart(9, "0")}`;
@@ -187,11 +187,11 @@ test("whatever is in a snapshot's folder is refused before anything starts, and 
     );
     assert.equal(existsSync(folder), false, `${what}: it can be deleted`);
     assert.deepEqual(
-      (await fixture.client.vmList()).map((vm) => vm.name),
+      (await fixture.client.vms.list()).map((vm) => vm.name),
       ["source"],
       what,
     );
-    const now = await fixture.client.vmGet("source");
+    const now = await fixture.client.vms.get("source");
     assert.deepEqual([now.state, now.pid], ["running", source.pid], `${what}: the VM was left alone`);
   }
   assert.deepEqual(readdirSync(fixture.folder).sort(), outside);
@@ -202,8 +202,8 @@ test("whatever is in a snapshot's folder is refused before anything starts, and 
 
 test("the snapshot that they were made from is still of use", async () => {
   await post("snapshots/warm/fork", { name: "child" });
-  assert.equal((await fixture.client.vmGet("child")).state, "running");
-  await fixture.client.vmDelete("child");
+  assert.equal((await fixture.client.vms.get("child")).state, "running");
+  await fixture.client.vms.delete("child");
 });
 
 test("a template's folder that somebody else has written is not used: another is made", async () => {
@@ -227,9 +227,9 @@ test("a template's folder that somebody else has written is not used: another is
     attack(template);
     await fixture.cli(["daemon", "start"]);
     const name = `after-${index}`;
-    await within(fixture.client.vmCreate({ name, memoryMib: 256, diskMib: 512, accel: "tcg" }), what);
-    assert.equal((await fixture.client.vmGet(name)).state, "running", what);
-    await fixture.client.vmDelete(name);
+    await within(fixture.client.vms.create({ name, memoryMib: 256, diskMib: 512, accel: "tcg" }), what);
+    assert.equal((await fixture.client.vms.get(name)).state, "running", what);
+    await fixture.client.vms.delete(name);
     assert.equal(manifestOf(template).id, id);
   }
 });

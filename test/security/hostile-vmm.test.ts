@@ -73,7 +73,7 @@ before(async () => {
 after(() => fixture.close());
 
 test("a VMM that its guest has taken over cannot change what others are forked from", { skip: needsRoot }, async () => {
-  const create = (name: string) => fixture.client.vmCreate({ name, memoryMib: 256, accel: "tcg" });
+  const create = (name: string) => fixture.client.vms.create({ name, memoryMib: 256, accel: "tcg" });
   const [one, two] = [await create("one"), await create("two")];
   const template = path.join(fixture.paths.templates, readdirSync(fixture.paths.templates)[0] as string);
   const files = readdirSync(template).map((name) => path.join(template, name));
@@ -111,7 +111,7 @@ test("a VMM that its guest has taken over cannot change what others are forked f
 
   assert.deepEqual(await digest(), before);
   await create("three");
-  const { body } = await fixture.client.fileRead("three", "/etc/hostname");
+  const { body } = await fixture.client.files.read("three", "/etc/hostname");
   assert.equal((await text(body)).trim(), "three");
 });
 

@@ -20,7 +20,7 @@ let url: URL;
 let key: CreatedKey;
 before(async () => {
   daemon = await startDaemonFixture();
-  key = await daemon.client.keyCreate({ name: "main" });
+  key = await daemon.client.keys.create({ name: "main" });
   url = new URL((await daemon.client.listen({ address: "127.0.0.1:0" })).url as string);
 });
 after(() => daemon.close());
@@ -86,11 +86,11 @@ test("a wrong, revoked or expired key is refused", async () => {
     401,
     "API_KEY_INVALID",
   ]);
-  const short = await daemon.client.keyCreate({ lifeMs: 1_000 });
+  const short = await daemon.client.keys.create({ lifeMs: 1_000 });
   const withShort = { headers: { authorization: `Bearer ${short.key}` } };
   await waitFor(async () => (await call("/v1/vms", withShort)).status === 401);
   assert.deepEqual(refusal(await call("/v1/vms", withShort)), [401, "API_KEY_EXPIRED"]);
-  const revoked = await daemon.client.keyCreate({ name: "revoked" });
+  const revoked = await daemon.client.keys.create({ name: "revoked" });
   const withRevoked = { headers: { authorization: `Bearer ${revoked.key}` } };
   assert.equal((await call("/v1/vms", withRevoked)).status, 200);
   const done = await daemon.cli(["key", "revoke", "revoked", short.id]);
@@ -100,17 +100,17 @@ test("a wrong, revoked or expired key is refused", async () => {
 });
 
 test("revoking a key ends the connections that it opened", async () => {
-  const made = await daemon.client.keyCreate({ name: "cut" });
+  const made = await daemon.client.keys.create({ name: "cut" });
   const socket = net.connect({ host: url.hostname, port: Number(url.port) });
   socket.write(`GET /v1/status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${made.key}\r\n\r\n`);
   await once(socket, "data");
   const closed = once(socket, "close");
-  await daemon.client.keyRevoke("cut");
+  await daemon.client.keys.revoke("cut");
   await closed;
 });
 
 test("a connection ends with its key's time, whatever is under way on it", async () => {
-  const short = await daemon.client.keyCreate({ lifeMs: 2_000 });
+  const short = await daemon.client.keys.create({ lifeMs: 2_000 });
   const socket = net.connect({ host: url.hostname, port: Number(url.port) });
   socket.write(`GET /v1/events?follow=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${short.key}\r\n\r\n`);
   const [head] = await once(socket, "data");
@@ -258,7 +258,7 @@ test("other hosts are not listened to before there is a usable key, and the sett
     assert.equal((await other.client.status()).listen, undefined);
     const own = await other.cli(["daemon", "start", "--listen", "127.0.0.1:0", "--json"]);
     assert.match(JSON.parse(own.stdout).listen.url, /^http:\/\/127\.0\.0\.1:\d+$/);
-    await other.client.keyCreate({ name: "one" });
+    await other.client.keys.create({ name: "one" });
     const wide = await other.cli(["daemon", "start", "--listen", "0.0.0.0:0", "--allow-host", "build1.lan"]);
     assert.match(wide.stderr, /not encrypted/);
     await other.cli(["daemon", "stop"]);
@@ -267,14 +267,14 @@ test("other hosts are not listened to before there is a usable key, and the sett
     assert.deepEqual([listen?.address, listen?.allowedHosts], ["0.0.0.0:0", ["build1.lan"]]);
     assert.match(listen?.url ?? "", /^http:\/\/0\.0\.0\.0:\d+$/);
     // Without its key the next daemon serves its socket all the same, and says why it does not listen.
-    await other.client.keyRevoke("one");
+    await other.client.keys.revoke("one");
     await other.cli(["daemon", "stop"]);
     await other.cli(["daemon", "start"]);
     const after = (await other.client.status()).listen;
     assert.equal(after?.url, undefined);
     assert.match(after?.error ?? "", /no API key/);
     // It tries again by itself: what it lacked may have come.
-    await other.client.keyCreate({ name: "two" });
+    await other.client.keys.create({ name: "two" });
     await waitFor(async () => (await other.client.status()).listen?.url !== undefined);
     assert.equal((await other.client.status()).listen?.error, undefined);
     assert.equal((await other.cli(["daemon", "start", "--no-listen"])).exitCode, 0);
@@ -315,7 +315,7 @@ test("a key is nowhere but with whoever made it", async () => {
     if (bytes.includes(key.key) || bytes.includes(key.key.slice(4))) found.push(entry.name);
   }
   assert.deepEqual(found, []);
-  assert.ok(!JSON.stringify([await daemon.client.status(), await daemon.client.keyList()]).includes(key.key));
+  assert.ok(!JSON.stringify([await daemon.client.status(), await daemon.client.keys.list()]).includes(key.key));
   const { pid } = await daemon.client.status();
   assert.ok(!(await readFile(`/proc/${pid}/environ`)).includes(key.key));
 });

@@ -114,7 +114,7 @@ function runProgram(program: string, args: string[], options: CliOptions): Promi
 async function closeFixture(folder: string, paths: FirebreakPaths, client: DaemonClient): Promise<void> {
   try {
     if (existsSync(paths.socket)) {
-      for (const vm of await client.vmList()) await client.vmDelete(vm.id);
+      for (const vm of await client.vms.list()) await client.vms.delete(vm.id);
       await client.shutdown();
     }
     assert.deepEqual(await waitForProcessesToEnd(folder), [], "processes are left behind");

@@ -14,9 +14,9 @@ export async function waitFor(condition: () => boolean | Promise<boolean>, deadl
 
 /** The same for a VM's state; returns the VM in it. */
 export async function waitForVmState(client: DaemonClient, name: string, state: VmState): Promise<Vm> {
-  let vm = await client.vmGet(name);
+  let vm = await client.vms.get(name);
   await waitFor(async () => {
-    vm = await client.vmGet(name);
+    vm = await client.vms.get(name);
     return vm.state === state;
   });
   return vm;

@@ -84,7 +84,7 @@ export async function toPolicyAndGrants(
   const [policy, grants] = [await toPolicy(options), toGrants(options)];
   const isClosed = options.network === "none";
   if (isClosed || grants.secrets === undefined || grants.secrets.length === 0) return { policy, ...grants };
-  return { policy: allowHosts(policy, grants.secrets, await client.secretList()), ...grants };
+  return { policy: allowHosts(policy, grants.secrets, await client.secrets.list()), ...grants };
 }
 
 /** The policy that the options make; a VM without any has no network. Throws INVALID_ARGUMENT, HOST_PATH_NOT_FOUND. */

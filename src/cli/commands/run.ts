@@ -51,7 +51,7 @@ Examples:
       // A command that is given a directory is about that directory.
       const cwd =
         options.cwd ?? (workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH));
-      const stream = await client.run(
+      const stream = await client.execs.run(
         {
           vm: {
             ...toVmCreate(options),
@@ -71,7 +71,7 @@ Examples:
         { onProgress: progress.update },
       );
       if ((options.publish ?? []).length > 0)
-        stream.onVm = (vm) => void client.forwardList(vm.id).then(announceForwards, () => {}); // gone with the VM already
+        stream.onVm = (vm) => void client.forwards.list(vm.id).then(announceForwards, () => {}); // gone with the VM already
       if (asJson) {
         const { collectExec } = await import("../exec-json.ts");
         const result = await collectExec(stream);

@@ -31,7 +31,8 @@ export function addSshConfig(program: Command): void {
       }
       const paths = resolvePaths();
       const { client, asJson } = await openContext(command);
-      const found = names.length === 0 ? await client.vmList() : await Promise.all(names.map((vm) => client.vmGet(vm)));
+      const found =
+        names.length === 0 ? await client.vms.list() : await Promise.all(names.map((vm) => client.vms.get(vm)));
       const vms = found.filter((vm) => !vm.ephemeral).map((vm) => vm.name);
       if (!options.write) {
         const config = renderOwnConfig(paths, vms);

@@ -45,7 +45,7 @@ export async function printWorkspaceAfter(
   client: DaemonClient,
   isMeant: (workspace: Workspace) => boolean,
 ): Promise<void> {
-  const workspace = (await client.workspaceList()).find(isMeant);
+  const workspace = (await client.workspaces.list()).find(isMeant);
   if (workspace === undefined || !workspace.isAutomatic || workspace.readOnly) return;
   if (workspace.report?.direction === "pull") {
     const { report } = workspace;

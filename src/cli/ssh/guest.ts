@@ -63,7 +63,7 @@ export async function prepareGuest(
   onProgress: (progress: Progress) => void,
 ): Promise<string> {
   const argv = ["/bin/sh", "-c", PREPARE, "firebreak-ssh", publicKey];
-  const stream = await client.exec(vm, { argv, user: "root", cwd: "/", timeoutMs: 60_000 }, { onProgress });
+  const stream = await client.execs.start(vm, { argv, user: "root", cwd: "/", timeoutMs: 60_000 }, { onProgress });
   const words: Record<"stdout" | "stderr", string> = { stdout: "", stderr: "" };
   for await (const output of stream.output()) {
     if (output.type === "skipped") continue;

@@ -22,7 +22,7 @@ export const artifactCreate = defineTool({
     const { client, signal, onProgress } = context;
     const vm = await resolveVm(args.vm, context);
     const request = { path: args.path, ...(args.name === undefined ? {} : { name: args.name }) };
-    const artifact = await client.artifactCreate(vm, request, { signal, onProgress });
+    const artifact = await client.artifacts.create(vm, request, { signal, onProgress });
     return {
       structured: toArtifactView(artifact),
       vm,

@@ -10,7 +10,7 @@ export const artifactDelete = defineTool({
   inputSchema: z.strictObject({ artifact: artifactArgument }),
   outputSchema: z.strictObject({ artifact: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const artifact = await client.artifactGet(args.artifact, { signal });
+    const artifact = await client.artifacts.get(args.artifact, { signal });
     return {
       steps: [
         `delete: remove the artifact '${artifact.name}' of the VM '${artifact.vm.name}', ${artifact.sizeBytes} bytes`,
@@ -20,7 +20,7 @@ export const artifactDelete = defineTool({
     };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted, id } = await client.artifactDelete(args.artifact, { signal });
+    const { deleted, id } = await client.artifacts.delete(args.artifact, { signal });
     return { structured: { artifact: deleted, id, deleted: true }, facts: [`artifact ${deleted}`, "deleted"] };
   },
 });

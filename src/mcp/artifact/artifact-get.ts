@@ -30,7 +30,7 @@ export const artifactGet = defineTool({
     next_offset: z.int().optional().describe("Where the next page begins; absent at the end."),
   }),
   handler: async (args, context) => {
-    const artifact = await context.client.artifactGet(args.artifact, { signal: context.signal });
+    const artifact = await context.client.artifacts.get(args.artifact, { signal: context.signal });
     const view = toArtifactView(artifact);
     const facts = [`artifact ${artifact.name}`, `${artifact.sizeBytes} bytes`, artifact.mediaType];
     const bytes = await readPart(artifact, args.offset, args.length, context);
@@ -73,7 +73,7 @@ async function readPart(artifact: Artifact, offset: number, length: number, { cl
   if (length <= 0 || offset >= artifact.sizeBytes) return Buffer.alloc(0);
   const pieces: Buffer[] = [];
   try {
-    const body = await client.artifactRead(artifact.id, { offset, length }, { signal });
+    const body = await client.artifacts.read(artifact.id, { offset, length }, { signal });
     for await (const piece of body as AsyncIterable<Buffer>) pieces.push(piece);
   } catch (error) {
     if (error instanceof FirebreakError) throw error;

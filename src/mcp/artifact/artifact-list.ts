@@ -10,7 +10,7 @@ export const artifactList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ artifacts: z.array(artifactViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const artifacts = await client.artifactList({ signal });
+    const artifacts = await client.artifacts.list({ signal });
     return {
       structured: { artifacts: artifacts.map(toArtifactView) },
       facts: [`${artifacts.length} artifact${artifacts.length === 1 ? "" : "s"}`],

@@ -10,7 +10,7 @@ const PNG = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.al
 
 function open(files: Record<string, Buffer | string>) {
   const client = createFakeVmClient(["web"]);
-  for (const [path, content] of Object.entries(files)) client.files.set(path, Buffer.from(content as string));
+  for (const [path, content] of Object.entries(files)) client.world.files.set(path, Buffer.from(content as string));
   return async (name: string, args: Record<string, unknown>) => {
     const tool = registry.get(name);
     assert.ok(tool, name);

@@ -20,7 +20,7 @@ export const driveAttach = defineTool({
   outputSchema: attachmentViewSchema,
   handler: async ({ vm, drive, path, read_only: readOnly }, { client, signal, onProgress }) => {
     const request = { drive, ...(path === undefined ? {} : { path }), ...(readOnly === undefined ? {} : { readOnly }) };
-    const attached = await client.driveAttach(vm, request, { signal, onProgress });
+    const attached = await client.drives.attach(vm, request, { signal, onProgress });
     const place = attached.device === undefined ? undefined : (attached.path ?? attached.device);
     return {
       structured: toAttachmentView(attached),

@@ -23,7 +23,10 @@ export const driveCreate = defineTool({
   outputSchema: driveViewSchema,
   handler: async ({ name, size_mib: sizeMib, format }, { client, signal }) => {
     const size = sizeMib === undefined ? {} : { sizeMib };
-    const drive = await client.driveCreate({ name, ...size, ...(format === undefined ? {} : { format }) }, { signal });
+    const drive = await client.drives.create(
+      { name, ...size, ...(format === undefined ? {} : { format }) },
+      { signal },
+    );
     return { structured: toDriveView(drive), facts: [`drive ${drive.name}`, "created"], text: describeDrive(drive) };
   },
 });

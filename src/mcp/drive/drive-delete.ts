@@ -11,7 +11,7 @@ export const driveDelete = defineTool({
   inputSchema: z.strictObject({ drive: driveArgument }),
   outputSchema: z.strictObject({ drive: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const { id, name, usedBytes, createdAt, attachments } = await client.driveGet(args.drive, { signal });
+    const { id, name, usedBytes, createdAt, attachments } = await client.drives.get(args.drive, { signal });
     return {
       steps: [`delete: remove the drive '${name}' with all that is on it, ${usedBytes} bytes`],
       // What is written to it changes its size all the time, and which VM has it is looked at again.
@@ -20,7 +20,7 @@ export const driveDelete = defineTool({
     };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted, id } = await client.driveDelete(args.drive, { signal });
+    const { deleted, id } = await client.drives.delete(args.drive, { signal });
     return { structured: { drive: deleted, id, deleted: true }, facts: [`drive ${deleted}`, "deleted"] };
   },
 });

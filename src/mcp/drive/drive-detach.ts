@@ -17,7 +17,7 @@ export const driveDetach = defineTool({
   }),
   outputSchema: attachmentViewSchema,
   handler: async ({ vm, drive, force }, { client, signal, onProgress }) => {
-    const detached = await client.driveDetach(vm, drive, force ?? false, { signal, onProgress });
+    const detached = await client.drives.detach(vm, drive, force ?? false, { signal, onProgress });
     return {
       structured: toAttachmentView(detached),
       vm: detached.vm.name,

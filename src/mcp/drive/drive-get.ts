@@ -10,7 +10,7 @@ export const driveGet = defineTool({
   inputSchema: z.strictObject({ drive: driveArgument }),
   outputSchema: driveViewSchema,
   handler: async (args, { client, signal }) => {
-    const drive = await client.driveGet(args.drive, { signal });
+    const drive = await client.drives.get(args.drive, { signal });
     return { structured: toDriveView(drive), facts: [`drive ${drive.name}`], text: describeDrive(drive) };
   },
 });

@@ -16,7 +16,7 @@ export const driveGrow = defineTool({
   }),
   outputSchema: driveViewSchema,
   handler: async (args, { client, signal, onProgress }) => {
-    const drive = await client.driveGrow(args.drive, args.size_mib, { signal, onProgress });
+    const drive = await client.drives.grow(args.drive, args.size_mib, { signal, onProgress });
     const facts = [`drive ${drive.name}`, `${drive.sizeMib} MiB`];
     return { structured: toDriveView(drive), facts, text: describeDrive(drive) };
   },

@@ -10,7 +10,7 @@ export const driveList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ drives: z.array(driveViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const drives = await client.driveList({ signal });
+    const drives = await client.drives.list({ signal });
     return {
       structured: { drives: drives.map(toDriveView) },
       facts: [`${drives.length} drive${drives.length === 1 ? "" : "s"}`],

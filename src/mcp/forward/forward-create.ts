@@ -21,7 +21,7 @@ export const forwardCreate = defineTool({
   }),
   outputSchema: forwardViewSchema,
   confirm: async ({ vm: name, host_address: hostAddress, host_port: hostPort, guest_port: guestPort }, context) => {
-    const vm = await context.client.vmGet(name, { signal: context.signal });
+    const vm = await context.client.vms.get(name, { signal: context.signal });
     const port = hostPort === 0 ? "a free port" : `port ${hostPort}`;
     const whom = isLoopback(hostAddress) ? "this computer" : "other machines, too,";
     const steps = [`listen: open ${port} of ${hostAddress}; ${whom} can reach port ${guestPort} of '${vm.name}' by it`];
@@ -30,7 +30,7 @@ export const forwardCreate = defineTool({
   confirmWhen: ({ host_address: hostAddress }) => !isLoopback(hostAddress),
   handler: async (args, { client, signal }) => {
     const { vm, guest_port: guestPort, host_port: hostPort, host_address: hostAddress } = args;
-    const forward = await client.forwardCreate(vm, { guestPort, hostPort, hostAddress }, { signal });
+    const forward = await client.forwards.create(vm, { guestPort, hostPort, hostAddress }, { signal });
     return {
       structured: toForwardView(forward),
       vm: forward.vm.name,

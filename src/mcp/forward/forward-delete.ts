@@ -10,7 +10,7 @@ export const forwardDelete = defineTool({
   inputSchema: z.strictObject({ forward: forwardArgument }),
   outputSchema: z.strictObject({ forward: z.string(), deleted: z.boolean() }),
   handler: async (args, { client, signal }) => {
-    const { deleted } = await client.forwardDelete(args.forward, { signal });
+    const { deleted } = await client.forwards.delete(args.forward, { signal });
     return { structured: { forward: deleted, deleted: true }, facts: [`forward ${deleted}`, "deleted"] };
   },
 });

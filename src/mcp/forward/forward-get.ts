@@ -10,7 +10,7 @@ export const forwardGet = defineTool({
   inputSchema: z.strictObject({ forward: forwardArgument }),
   outputSchema: forwardViewSchema,
   handler: async (args, { client, signal }) => {
-    const forward = await client.forwardGet(args.forward, { signal });
+    const forward = await client.forwards.get(args.forward, { signal });
     return {
       structured: toForwardView(forward),
       vm: forward.vm.name,

@@ -11,7 +11,7 @@ export const forwardList = defineTool({
   inputSchema: z.strictObject({ vm: vmArgument.optional() }),
   outputSchema: z.strictObject({ forwards: z.array(forwardViewSchema) }),
   handler: async ({ vm }, { client, signal }) => {
-    const forwards = await client.forwardList(vm, { signal });
+    const forwards = await client.forwards.list(vm, { signal });
     return {
       structured: { forwards: forwards.map(toForwardView) },
       facts: [`${forwards.length} forward${forwards.length === 1 ? "" : "s"}`],

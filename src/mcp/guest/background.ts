@@ -18,13 +18,13 @@ export async function startInBackground(
   context: ToolContext,
 ): Promise<ToolOutput<RunReport>> {
   const { client, signal, onProgress } = context;
-  const exec = await client.exec(vm, { ...spec, detach: true, spoolBytes: SPOOL_BYTES }, { signal, onProgress });
+  const exec = await client.execs.start(vm, { ...spec, detach: true, spoolBytes: SPOOL_BYTES }, { signal, onProgress });
   for await (const _ of exec.output());
   const id = exec.started?.id;
   if (id === undefined)
     throw new FirebreakError("DAEMON_UNAVAILABLE", "the daemon ended before the command had started");
   if (signal.aborted) {
-    await client.execKill(vm, id);
+    await client.execs.kill(vm, id);
     throw new FirebreakError("OPERATION_CANCELED", "the call was given up; the command has been ended");
   }
   let note = "";

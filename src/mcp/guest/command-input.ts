@@ -34,7 +34,7 @@ export const commandInput = defineTool({
       throw new FirebreakError("INVALID_ARGUMENT", "command_input: there is neither content nor eof");
     }
     const vm = await resolveVm(args.vm, context);
-    const exec = await context.client.execGet(vm, exec_id, { signal: context.signal });
+    const exec = await context.client.execs.get(vm, exec_id, { signal: context.signal });
     if (exec.state !== "running") {
       throw new FirebreakError("EXEC_STATE_CONFLICT", `the command ${exec_id} has ended`, {
         hint: "command_status tells how.",

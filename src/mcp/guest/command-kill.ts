@@ -26,8 +26,8 @@ export const commandKill = defineTool({
     const { client, signal: abort } = context;
     const vm = await resolveVm(args.vm, context);
     const { exec_id, signal, grace_ms } = args;
-    if (signal === undefined) await client.execKill(vm, exec_id, grace_ms, { signal: abort });
-    else await client.execSignal(vm, exec_id, signal, { signal: abort }).catch(unlessEnded);
+    if (signal === undefined) await client.execs.kill(vm, exec_id, grace_ms, { signal: abort });
+    else await client.execs.signal(vm, exec_id, signal, { signal: abort }).catch(unlessEnded);
     const sent = signal ?? "SIGTERM";
     return { structured: { vm, exec_id, sent }, vm, facts: [`exec ${exec_id}`, `${sent} sent`] };
   },

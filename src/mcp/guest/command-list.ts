@@ -14,7 +14,7 @@ export const commandList = defineTool({
   outputSchema: z.strictObject({ vm: z.string(), commands: z.array(execViewSchema) }),
   handler: async (args, context) => {
     const vm = await resolveVm(args.vm, context);
-    const execs = await context.client.execList(vm, { signal: context.signal });
+    const execs = await context.client.execs.list(vm, { signal: context.signal });
     const running = execs.filter(({ state }) => state === "running").length;
     return {
       structured: { vm, commands: execs.map(toExecView) },

@@ -47,7 +47,7 @@ export const commandOutput = defineTool({
   handler: async (args, context) => {
     const vm = await resolveVm(args.vm, context);
     const { exec_id, offset, max_bytes, wait_ms } = args;
-    const isEmpty = async () => (await context.client.execGet(vm, exec_id, context)).outputBytes <= offset;
+    const isEmpty = async () => (await context.client.execs.get(vm, exec_id, context)).outputBytes <= offset;
     const waitMs = wait_ms > 0 && (await isEmpty()) ? wait_ms : 0;
     const read = await readOutput(vm, exec_id, { offset, maxBytes: max_bytes, waitMs }, context);
     const [stdout, stderr] = [encodeBytes(read.stdout), encodeBytes(read.stderr)];
@@ -100,7 +100,7 @@ async function readOutput(
   { offset, maxBytes, waitMs }: { offset: number; maxBytes: number; waitMs: number },
   { client, signal, onProgress }: ToolContext,
 ): Promise<ReadOutput> {
-  const exec = await client.execAttach(vm, id, offset, waitMs > 0, { signal, onProgress });
+  const exec = await client.execs.attach(vm, id, offset, waitMs > 0, { signal, onProgress });
   const chunks: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
   let [readBytes, skippedBytes] = [0, 0];
   let isMore = false;

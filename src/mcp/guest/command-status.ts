@@ -13,7 +13,7 @@ export const commandStatus = defineTool({
   outputSchema: execViewSchema.extend({ vm: z.string() }),
   handler: async (args, context) => {
     const vm = await resolveVm(args.vm, context);
-    const exec = await context.client.execGet(vm, args.exec_id, { signal: context.signal });
+    const exec = await context.client.execs.get(vm, args.exec_id, { signal: context.signal });
     const view = toExecView(exec);
     return { structured: { vm, ...view }, vm, facts: [view.state], text: describeExec(exec) };
   },

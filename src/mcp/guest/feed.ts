@@ -16,9 +16,9 @@ export async function feed(
   { eof, deadlineMs }: { eof: boolean; deadlineMs: number },
   { client, signal, onProgress }: ToolContext,
 ): Promise<number> {
-  const { outputBytes } = await client.execGet(vm, id, { signal });
+  const { outputBytes } = await client.execs.get(vm, id, { signal });
   const countTaken = async (): Promise<number> => {
-    const look = await client.execAttach(vm, id, outputBytes, false, { signal });
+    const look = await client.execs.attach(vm, id, outputBytes, false, { signal });
     try {
       // The count comes before the output, which is not of interest.
       for await (const _ of look.output()) break;
@@ -27,9 +27,9 @@ export async function feed(
       look.close();
     }
   };
-  const isRunning = async () => (await client.execGet(vm, id, { signal })).state === "running";
+  const isRunning = async () => (await client.execs.get(vm, id, { signal })).state === "running";
   const before = await countTaken();
-  const stream = await client.execAttach(vm, id, outputBytes, true, { signal, onProgress });
+  const stream = await client.execs.attach(vm, id, outputBytes, true, { signal, onProgress });
   let isRefused = false;
   const drained = (async () => {
     for await (const _ of stream.output());

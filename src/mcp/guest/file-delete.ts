@@ -18,7 +18,7 @@ export const fileDelete = defineTool({
   handler: async (args, context) => {
     const { client, signal } = context;
     const vm = await resolveVm(args.vm, context);
-    await client.fileDelete(vm, args.path, args.recursive, { signal });
+    await client.files.delete(vm, args.path, args.recursive, { signal });
     return { structured: { vm, path: args.path, deleted: true }, vm, facts: ["deleted"], text: args.path };
   },
 });

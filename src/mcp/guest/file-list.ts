@@ -44,7 +44,7 @@ export const fileList = defineTool({
     const after = args.cursor === undefined ? undefined : decodeCursor(args.cursor);
     const vm = await resolveVm(args.vm, context);
     const page = { limit: args.limit, ...(after === undefined ? {} : { after }) };
-    const { entries, more } = await client.fileList(vm, args.path, page, { signal });
+    const { entries, more } = await client.files.list(vm, args.path, page, { signal });
     const last = entries.at(-1);
     const cursor = more && last !== undefined ? { next_cursor: encodeCursor(last.name) } : {};
     const lines = entries.map(describeEntry);

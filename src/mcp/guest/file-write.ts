@@ -32,7 +32,7 @@ export const fileWrite = defineTool({
       args.encoding === "base64" ? decodeBase64("file_write", args.content) : Buffer.from(args.content, "utf8");
     const vm = await resolveVm(args.vm, context);
     const settings = { parents: args.create_parents, ...(args.mode === undefined ? {} : { mode: args.mode }) };
-    const stat = await client.fileWrite(vm, args.path, Readable.from(bytes.length === 0 ? [] : [bytes]), settings, {
+    const stat = await client.files.write(vm, args.path, Readable.from(bytes.length === 0 ? [] : [bytes]), settings, {
       signal,
     });
     return {

@@ -17,7 +17,7 @@ export async function readRange(
   range: { offset: number; length: number },
   signal: AbortSignal,
 ): Promise<FileRange> {
-  const { stat, body } = await client.fileRead(vm, path, range, { signal });
+  const { stat, body } = await client.files.read(vm, path, range, { signal });
   const chunks: Buffer[] = [];
   let length = 0;
   try {

@@ -86,11 +86,11 @@ export const runCommand = defineTool({
     const spec = toExecRequest(args);
     if (signal.aborted) throw canceled(signal.reason);
     if (args.background) {
-      const { name } = await client.vmGet(args.vm, { signal });
+      const { name } = await client.vms.get(args.vm, { signal });
       return startInBackground(name, spec, args.stdin, args.keep_stdin, context);
     }
     // Without the signal: endOnAbort knows when hanging up is of use.
-    const exec = await client.exec(args.vm, spec, { onProgress: context.onProgress });
+    const exec = await client.execs.start(args.vm, spec, { onProgress: context.onProgress });
     const release = endOnAbort(exec, signal, () => void sendStdin(exec, args.stdin));
     try {
       const run = await collect(exec.vmName ?? args.vm, exec, args, context);

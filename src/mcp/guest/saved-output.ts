@@ -20,7 +20,7 @@ export interface SavedOutputOptions {
 export function openSavedOutput({ client, vm, path, signal }: SavedOutputOptions): OutputSink {
   const body = new PassThrough({ highWaterMark: 256 * 1024 });
   body.on("error", () => {}); // told by the write's own failure
-  const written = client.fileWrite(vm, path, body, { mode: "0600", parents: true }, { signal }).then(
+  const written = client.files.write(vm, path, body, { mode: "0600", parents: true }, { signal }).then(
     (stat) => stat.sizeBytes,
     () => {
       body.destroy();
@@ -56,13 +56,13 @@ function waitForRoom(body: PassThrough): Promise<void> {
 /** Deletes the oldest saved outputs of a VM beyond the bound. Failures are left to the next time. */
 export async function pruneSavedOutput(client: VmClient, vm: string, signal: AbortSignal): Promise<void> {
   try {
-    const { entries } = await client.fileList(vm, SAVED_OUTPUT_DIR, { limit: 10_000 }, { signal });
+    const { entries } = await client.files.list(vm, SAVED_OUTPUT_DIR, { limit: 10_000 }, { signal });
     const newestFirst = entries.filter(({ type }) => type === "file").sort((a, b) => b.mtimeMs - a.mtimeMs);
     let total = 0;
     for (const entry of newestFirst) {
       total += entry.sizeBytes;
       if (total <= MAX_SAVED_TOTAL_BYTES) continue;
-      await client.fileDelete(vm, `${SAVED_OUTPUT_DIR}/${entry.name}`, false, { signal });
+      await client.files.delete(vm, `${SAVED_OUTPUT_DIR}/${entry.name}`, false, { signal });
     }
   } catch {
     // The command's own result matters more.

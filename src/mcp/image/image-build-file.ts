@@ -44,7 +44,7 @@ export const imageBuildFile = defineTool({
     const files = [{ path: BUILD_FILE, text: args.build_file, executable: false }, ...args.files];
     const context = Readable.from([Buffer.concat([...files.flatMap(toTar), TAR_END])]);
     const request = { name: args.name, file: BUILD_FILE };
-    const { image } = await client.imageBuildFile(request, context, { signal, onProgress });
+    const { image } = await client.images.buildFile(request, context, { signal, onProgress });
     return { structured: toImageView(image), facts: [`image ${image.name}`, "built"], text: describeImage(image) };
   },
 });

@@ -15,7 +15,7 @@ export const imageBuild = defineTool({
   }),
   outputSchema: imageViewSchema.extend({ up_to_date: z.boolean() }),
   confirm: async ({ image }, { client, signal }) => {
-    const known = (await client.imageList({ signal })).find(({ name }) => name === image);
+    const known = (await client.images.list({ signal })).find(({ name }) => name === image);
     const replaced = known === undefined ? "" : `; new VMs get it in place of ${known.digest}`;
     return {
       steps: [`fetch: get the packages of '${image}' over the network`, `build: make the image of them${replaced}`],
@@ -23,7 +23,7 @@ export const imageBuild = defineTool({
     };
   },
   handler: async ({ image: name, force }, { client, signal, onProgress }) => {
-    const { image, isUpToDate } = await client.imageBuild(name, force, { signal, onProgress });
+    const { image, isUpToDate } = await client.images.build(name, force, { signal, onProgress });
     return {
       structured: { ...toImageView(image), up_to_date: isUpToDate },
       facts: [`image ${image.name}`, isUpToDate ? "up to date" : "built"],

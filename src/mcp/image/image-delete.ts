@@ -20,11 +20,11 @@ export const imageDelete = defineTool({
     freed_bytes: z.number(),
   }),
   confirm: async ({ image: nameOrDigest }, { client, signal }) => {
-    const image = await client.imageGet(nameOrDigest, { signal });
+    const image = await client.images.get(nameOrDigest, { signal });
     return { steps: [`delete: ${describeImage(image)}`], state: image, pinned: { image: image.digest } };
   },
   handler: async ({ image, force }, { client, signal }) => {
-    const { deleted, digest, tags, templates, freedBytes } = await client.imageDelete(image, force, { signal });
+    const { deleted, digest, tags, templates, freedBytes } = await client.images.delete(image, force, { signal });
     return {
       structured: { image: deleted, digest, names: tags, templates, freed_bytes: freedBytes },
       facts: [`image ${deleted}`, "deleted", `${freedBytes} bytes freed`],

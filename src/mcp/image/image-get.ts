@@ -15,7 +15,7 @@ export const imageGet = defineTool({
     user: z.string().optional(),
   }),
   handler: async (args, { client, signal }) => {
-    const image = await client.imageGet(args.image, { signal });
+    const image = await client.images.get(args.image, { signal });
     const { workingDir, user } = image.config;
     return {
       structured: {

@@ -20,12 +20,12 @@ export const imageImport = defineTool({
   handler: async ({ name, vm: nameOrId, path }, context) => {
     const { client, signal, onProgress } = context;
     const vm = await resolveVm(nameOrId, context);
-    const { type } = await client.fileStat(vm, path, { signal });
+    const { type } = await client.files.stat(vm, path, { signal });
     const body =
       type === "directory"
-        ? await client.archiveRead(vm, path, { signal })
-        : (await client.fileRead(vm, path, {}, { signal })).body;
-    const { image } = await client.imageImport({ name, format: "rootfs" }, body, { signal, onProgress });
+        ? await client.files.readArchive(vm, path, { signal })
+        : (await client.files.read(vm, path, {}, { signal })).body;
+    const { image } = await client.images.import({ name, format: "rootfs" }, body, { signal, onProgress });
     return {
       structured: toImageView(image),
       vm,

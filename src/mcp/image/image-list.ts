@@ -10,7 +10,7 @@ export const imageList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ images: z.array(imageViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const images = await client.imageList({ signal });
+    const images = await client.images.list({ signal });
     return {
       structured: { images: images.map(toImageView) },
       facts: [`${images.length} image${images.length === 1 ? "" : "s"}`],

@@ -15,11 +15,11 @@ export const imagePrune = defineTool({
     freed_bytes: z.number(),
   }),
   confirm: async ({ all }, { client, signal }) => {
-    const { images } = await client.imagePrune({ all, dryRun: true }, { signal });
+    const { images } = await client.images.prune({ all, dryRun: true }, { signal });
     return { steps: images.map((image) => `delete: ${nameImage(image)}`), state: images };
   },
   handler: async ({ all }, { client, signal }) => {
-    const { images, freedBytes } = await client.imagePrune({ all, dryRun: false }, { signal });
+    const { images, freedBytes } = await client.images.prune({ all, dryRun: false }, { signal });
     return {
       structured: {
         deleted: images.map(({ digest, tags }) => ({ digest, names: tags })),

@@ -21,7 +21,7 @@ export const imagePull = defineTool({
   }),
   outputSchema: imageViewSchema.extend({ up_to_date: z.boolean(), warnings: z.array(z.string()) }),
   confirm: async ({ reference, name, platform }, { client, signal }) => {
-    const known = (await client.imageList({ signal })).find((image) => image.name === name);
+    const known = (await client.images.list({ signal })).find((image) => image.name === name);
     const replaced = known === undefined ? "" : `; '${name}' stands for ${known.digest} until then`;
     const steps = [
       `pull: get ${reference}${platform === undefined ? "" : ` for ${platform}`} from its registry, over the network`,
@@ -35,7 +35,7 @@ export const imagePull = defineTool({
       ...(name === undefined ? {} : { name }),
       ...(platform === undefined ? {} : { platform }),
     };
-    const { image, isUpToDate, warnings } = await client.imagePull(request, undefined, { signal, onProgress });
+    const { image, isUpToDate, warnings } = await client.images.pull(request, undefined, { signal, onProgress });
     return {
       structured: { ...toImageView(image), up_to_date: isUpToDate, warnings },
       facts: [`image ${image.name}`, isUpToDate ? "up to date" : "pulled"],

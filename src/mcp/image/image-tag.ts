@@ -10,7 +10,7 @@ export const imageTag = defineTool({
   inputSchema: z.strictObject({ image: imageArgument, name: imageNameArgument.describe("The new name.") }),
   outputSchema: imageViewSchema,
   handler: async (args, { client, signal }) => {
-    const image = await client.imageTag(args.image, args.name, { signal });
+    const image = await client.images.tag(args.image, args.name, { signal });
     return { structured: toImageView(image), facts: [`image ${args.name}`], text: describeImage(image) };
   },
 });

@@ -10,7 +10,7 @@ export const imageUntag = defineTool({
   inputSchema: z.strictObject({ name: imageNameArgument.describe("The name.") }),
   outputSchema: imageViewSchema,
   handler: async ({ name }, { client, signal }) => {
-    const image = await client.imageUntag(name, { signal });
+    const image = await client.images.untag(name, { signal });
     return { structured: toImageView(image), facts: [`${name} is free`], text: describeImage(image) };
   },
 });

@@ -20,10 +20,10 @@ export const kernelBuild = defineTool({
       "build: compile it on this machine with firebreak's configuration",
       ...(use ? ["use: new VMs get it"] : []),
     ];
-    return { steps, state: await client.kernelList({ signal }) };
+    return { steps, state: await client.kernels.list({ signal }) };
   },
   handler: async ({ force, use }, { client, signal, onProgress }) => {
-    const { kernel, isUpToDate } = await client.kernelBuild({ force, use }, { signal, onProgress });
+    const { kernel, isUpToDate } = await client.kernels.build({ force, use }, { signal, onProgress });
     return {
       structured: { ...toKernelView(kernel), up_to_date: isUpToDate },
       facts: [`kernel ${kernel.id}`, isUpToDate ? "up to date" : "built"],

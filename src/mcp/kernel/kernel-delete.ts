@@ -10,11 +10,11 @@ export const kernelDelete = defineTool({
   inputSchema: z.strictObject({ kernel: kernelArgument }),
   outputSchema: z.strictObject({ kernel: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const kernel = await client.kernelGet(args.kernel, { signal });
+    const kernel = await client.kernels.get(args.kernel, { signal });
     return { steps: [`delete: ${describeKernel(kernel)}`], state: kernel, pinned: { kernel: kernel.id } };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted } = await client.kernelDelete(args.kernel, { signal });
+    const { deleted } = await client.kernels.delete(args.kernel, { signal });
     return { structured: { kernel: deleted, deleted: true }, facts: [`kernel ${deleted}`, "deleted"] };
   },
 });

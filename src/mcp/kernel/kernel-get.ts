@@ -10,7 +10,7 @@ export const kernelGet = defineTool({
   inputSchema: z.strictObject({ kernel: kernelArgument }),
   outputSchema: kernelViewSchema,
   handler: async (args, { client, signal }) => {
-    const kernel = await client.kernelGet(args.kernel, { signal });
+    const kernel = await client.kernels.get(args.kernel, { signal });
     return { structured: toKernelView(kernel), facts: [`kernel ${kernel.id}`], text: describeKernel(kernel) };
   },
 });

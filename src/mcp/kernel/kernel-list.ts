@@ -10,7 +10,7 @@ export const kernelList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ kernels: z.array(kernelViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const kernels = await client.kernelList({ signal });
+    const kernels = await client.kernels.list({ signal });
     return {
       structured: { kernels: kernels.map(toKernelView) },
       facts: [`${kernels.length} kernel${kernels.length === 1 ? "" : "s"}`],

@@ -12,7 +12,7 @@ export const kernelUse = defineTool({
   inputSchema: z.strictObject({ kernel: kernelArgument }),
   outputSchema: kernelViewSchema,
   confirm: async (args, { client, signal }) => {
-    const kernels = await client.kernelList({ signal });
+    const kernels = await client.kernels.list({ signal });
     const current = kernels.find(({ isCurrent }) => isCurrent);
     const isThere = kernels.some(({ id, kind }) => id === args.kernel || kind === args.kernel);
     const fetch = isThere ? [] : ["fetch: get Debian's kernel package, and verify it"];
@@ -22,7 +22,7 @@ export const kernelUse = defineTool({
     };
   },
   handler: async (args, { client, signal, onProgress }) => {
-    const kernel = await client.kernelUse(args.kernel, { signal, onProgress });
+    const kernel = await client.kernels.use(args.kernel, { signal, onProgress });
     return {
       structured: toKernelView(kernel),
       facts: [`kernel ${kernel.id}`, "current"],

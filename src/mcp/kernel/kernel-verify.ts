@@ -11,7 +11,7 @@ export const kernelVerify = defineTool({
   inputSchema: z.strictObject({ kernel: kernelArgument.default("current") }),
   outputSchema: kernelViewSchema,
   handler: async (args, { client, signal }) => {
-    const kernel = await client.kernelVerify(args.kernel, { signal });
+    const kernel = await client.kernels.verify(args.kernel, { signal });
     return {
       structured: toKernelView(kernel),
       facts: [`kernel ${kernel.id}`, "as it should be"],

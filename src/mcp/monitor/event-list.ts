@@ -27,7 +27,7 @@ export const eventList = defineTool({
     more: z.boolean(),
   }),
   handler: async ({ vm, after_index: after, limit }, { client, signal }) => {
-    const page = await client.eventList({ vm, after, limit }, { signal });
+    const page = await client.events.list({ vm, after, limit }, { signal });
     const events = page.events.map(({ id, at, vm: name, kind, data }) => ({ index: id, at, vm: name, kind, data }));
     return {
       structured: { events, next_index: events.at(-1)?.index ?? after, more: page.more },

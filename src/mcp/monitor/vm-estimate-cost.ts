@@ -34,7 +34,7 @@ export const vmEstimateCost = defineTool({
     const isSized = given.memory_mib !== undefined || given.cpus !== undefined || given.disk_mib !== undefined;
     if (name !== undefined && isSized)
       throw new FirebreakError("INVALID_ARGUMENT", "vm_estimate_cost: a VM that is there has its size");
-    const vm = name === undefined ? undefined : await client.vmGet(name, { signal });
+    const vm = name === undefined ? undefined : await client.vms.get(name, { signal });
     const prices = await client.prices({ signal });
     const size = vm ?? {
       cpus: given.cpus ?? DEFAULTS.cpus,

@@ -22,9 +22,9 @@ export const vmLogs = defineTool({
     cut: z.boolean().describe("There is more before."),
   }),
   handler: async (args, { client, signal }) => {
-    const { name } = await client.vmGet(args.vm, { signal });
+    const { name } = await client.vms.get(args.vm, { signal });
     let text = "";
-    for await (const chunk of await client.vmLogs(name, false, { signal })) text += String(chunk);
+    for await (const chunk of await client.vms.logs(name, false, { signal })) text += String(chunk);
     const kept = text.slice(-MAX_CHARS);
     const all = kept.replace(/\r/g, "").replace(/\n$/, "").split("\n");
     const lines = all.slice(-args.tail_lines);

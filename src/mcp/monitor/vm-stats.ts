@@ -27,7 +27,7 @@ export const vmStats = defineTool({
     sent_bytes: z.number().optional(),
   }),
   handler: async (args, { client, signal }) => {
-    const { vm, state, cpus, memoryBytes, drive, channel, vmm, guest } = await client.vmStats(args.vm, { signal });
+    const { vm, state, cpus, memoryBytes, drive, channel, vmm, guest } = await client.vms.stats(args.vm, { signal });
     const structured = {
       vm,
       state,

@@ -21,7 +21,7 @@ export const vmWait = defineTool({
   outputSchema: z.strictObject({ vm: z.string(), state: z.string(), reason: z.string().optional() }),
   handler: async (args, { client, signal, onProgress }) => {
     const request = { for: args.for, timeoutMs: args.timeout_ms };
-    const { state, vm } = await client.vmWait(args.vm, request, { signal, onProgress });
+    const { state, vm } = await client.vms.wait(args.vm, request, { signal, onProgress });
     const name = vm?.name ?? args.vm;
     const reason = vm?.reason === undefined ? {} : { reason: vm.reason };
     return { structured: { vm: name, state, ...reason }, vm: name, facts: [state] };

@@ -34,7 +34,7 @@ export const egressLog = defineTool({
     more: z.boolean(),
   }),
   handler: async ({ vm, after_index: after, limit }, { client, signal }) => {
-    const page = await client.egressList({ vm, after, limit }, { signal });
+    const page = await client.egress.list({ vm, after, limit }, { signal });
     const events = page.events.map(
       ({
         id,

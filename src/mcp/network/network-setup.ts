@@ -18,7 +18,7 @@ export const networkSetup = defineTool({
   }),
   outputSchema: natStatusSchema,
   confirm: async ({ kind, subnet }, { client, signal }) => {
-    const state = await client.networkStatus({ signal });
+    const state = await client.network.status({ signal });
     const steps =
       kind === "user"
         ? ["VMs with mode nat reach any address that the host does, its loopback too"]
@@ -31,7 +31,7 @@ export const networkSetup = defineTool({
   },
   handler: async (request, { client, signal }) => {
     const { kind, subnet } = request;
-    const status = await client.networkSetup({ kind, ...(subnet === undefined ? {} : { subnet }) }, { signal });
+    const status = await client.network.setUp({ kind, ...(subnet === undefined ? {} : { subnet }) }, { signal });
     return { structured: status, facts: ["set up"], text: describeNetwork(status) };
   },
 });

@@ -11,7 +11,7 @@ export const networkStatus = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: natStatusSchema,
   handler: async (_request, { client, signal }) => {
-    const status = await client.networkStatus({ signal });
+    const status = await client.network.status({ signal });
     return { structured: status, facts: [status.isSetUp ? "set up" : "not set up"], text: describeNetwork(status) };
   },
 });

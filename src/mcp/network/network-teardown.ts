@@ -12,10 +12,10 @@ export const networkTeardown = defineTool({
   outputSchema: natStatusSchema,
   confirm: async (_request, { client, signal }) => ({
     steps: ["remove the bridge fbbr0, the table 'inet firebreak', and packet forwarding if it was set for them"],
-    state: await client.networkStatus({ signal }),
+    state: await client.network.status({ signal }),
   }),
   handler: async (_request, { client, signal }) => {
-    const status = await client.networkTeardown({ signal });
+    const status = await client.network.tearDown({ signal });
     return { structured: status, facts: ["taken back"], text: describeNetwork(status) };
   },
 });

@@ -11,7 +11,7 @@ export const vmPolicyGet = defineTool({
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: z.strictObject({ vm: z.string(), network: z.array(z.string()), warnings: z.array(z.string()) }),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const { vm, policy, warnings } = await client.vmPolicy(nameOrId, { signal });
+    const { vm, policy, warnings } = await client.policies.get(nameOrId, { signal });
     const network = describePolicy(policy);
     return {
       structured: { vm, network, warnings },

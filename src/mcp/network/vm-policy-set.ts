@@ -13,8 +13,8 @@ export const vmPolicySet = defineTool({
   inputSchema: z.strictObject({ vm: vmArgument, ...networkArgument.shape }),
   outputSchema: z.strictObject({ vm: z.string(), network: z.array(z.string()) }),
   confirm: async ({ vm: nameOrId, ...network }, { client, signal }) => {
-    const { vm, policy } = await client.vmPolicy(nameOrId, { signal });
-    const { id } = await client.vmGet(nameOrId, { signal });
+    const { vm, policy } = await client.policies.get(nameOrId, { signal });
+    const { id } = await client.vms.get(nameOrId, { signal });
     return {
       steps: [
         `now: ${describePolicy(policy).join("; ")}`,
@@ -28,7 +28,7 @@ export const vmPolicySet = defineTool({
   // To close a way out needs nobody's consent.
   confirmWhen: ({ vm: _vm, ...network }) => toPolicy(network).mode !== "none",
   handler: async ({ vm: nameOrId, ...network }, { client, signal }) => {
-    const vm = await client.vmPolicySet(nameOrId, toPolicy(network), { signal });
+    const vm = await client.policies.set(nameOrId, toPolicy(network), { signal });
     const words = describePolicy(vm.network);
     return {
       structured: { vm: vm.name, network: words },

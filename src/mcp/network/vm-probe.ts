@@ -24,7 +24,7 @@ export const vmProbe = defineTool({
     ),
   }),
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
-    const { vm, isTight, findings } = await client.vmProbe(nameOrId, { signal, onProgress });
+    const { vm, isTight, findings } = await client.policies.probe(nameOrId, { signal, onProgress });
     return {
       structured: {
         vm,

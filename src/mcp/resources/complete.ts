@@ -7,14 +7,14 @@ const MAX_VALUES = 100;
 /** Values for an argument that has been typed in part: names of VMs and snapshots; nothing for any other. */
 export async function completeArgument(
   argument: { name: string; value: string },
-  client: Pick<VmClient, "vmList" | "snapshotList">,
+  client: Pick<VmClient, "vms" | "snapshots">,
   signal: AbortSignal,
 ): Promise<CompleteResult["completion"]> {
   const things =
     argument.name === "vm"
-      ? await client.vmList({ signal })
+      ? await client.vms.list({ signal })
       : argument.name === "snapshot"
-        ? await client.snapshotList({ signal })
+        ? await client.snapshots.list({ signal })
         : [];
   const values = things
     .map(({ name }) => name)

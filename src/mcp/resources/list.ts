@@ -53,7 +53,7 @@ export async function listResources(
   cursor: string | undefined,
   signal: AbortSignal,
 ): Promise<ListResourcesResult> {
-  const [vms, snapshots] = await Promise.all([client.vmList({ signal }), client.snapshotList({ signal })]);
+  const [vms, snapshots] = await Promise.all([client.vms.list({ signal }), client.snapshots.list({ signal })]);
   const all: Resource[] = [
     { uri: VMS_URI, name: "vms", title: "All VMs", mimeType: JSON_TYPE },
     { uri: SNAPSHOTS_URI, name: "snapshots", title: "All snapshots", mimeType: JSON_TYPE },

@@ -40,18 +40,18 @@ async function read(uri: string, { client, signal }: ReadOptions): Promise<ReadR
   const address = parseUri(uri);
   switch (address?.kind) {
     case "vms":
-      return json(uri, (await client.vmList({ signal })).map(toVmView));
+      return json(uri, (await client.vms.list({ signal })).map(toVmView));
     case "vm":
-      return json(uri, toVmView(await client.vmGet(address.vm, { signal })));
+      return json(uri, toVmView(await client.vms.get(address.vm, { signal })));
     case "snapshots":
-      return json(uri, (await client.snapshotList({ signal })).map(toSnapshotView));
+      return json(uri, (await client.snapshots.list({ signal })).map(toSnapshotView));
     case "snapshot": {
-      const { ancestors, ...snapshot } = await client.snapshotGet(address.snapshot, { signal });
+      const { ancestors, ...snapshot } = await client.snapshots.get(address.snapshot, { signal });
       return json(uri, { ...toSnapshotView(snapshot), ancestors: ancestors.map(({ name }) => name) });
     }
     case "console": {
       const { vm, page } = address;
-      const log = await readAll(await client.vmLogs(vm, false, { signal }), signal);
+      const log = await readAll(await client.vms.logs(vm, false, { signal }), signal);
       return logPage(uri, log, page, (offset) => withPage(consoleUri(vm), offset, page.length));
     }
     case "output": {
@@ -115,7 +115,7 @@ function pageOf(uri: string, bytes: Buffer, part: Part): ReadResourceResult {
 }
 
 async function readOutput(client: VmClient, vm: string, exec: string, signal: AbortSignal): Promise<Buffer> {
-  const stream = await client.execAttach(vm, exec, 0, false, { signal });
+  const stream = await client.execs.attach(vm, exec, 0, false, { signal });
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const output of stream.output()) {

@@ -93,7 +93,7 @@ export class ResourceWatch {
     this.#isLooking = true;
     try {
       const client = await this.#options.client();
-      const [vms, snapshots] = await Promise.all([client.vmList(), client.snapshotList()]);
+      const [vms, snapshots] = await Promise.all([client.vms.list(), client.snapshots.list()]);
       const now = new Map<string, string>();
       for (const vm of vms) now.set(vmUri(vm.name), JSON.stringify(vm));
       const names = JSON.stringify([vms.map(({ name }) => name), snapshots.map(({ name }) => name)]);
@@ -122,8 +122,8 @@ export class ResourceWatch {
     while (!signal.aborted) {
       try {
         const client = await this.#options.client();
-        if ((await client.vmGet(vm, { signal })).state === "running") {
-          const stream = await client.vmLogs(vm, true, { signal });
+        if ((await client.vms.get(vm, { signal })).state === "running") {
+          const stream = await client.vms.logs(vm, true, { signal });
           seenBytes = await this.#readConsole(uri, stream as AsyncIterable<Buffer>, seenBytes);
         }
       } catch {

@@ -14,12 +14,12 @@ export const secretDelete = defineTool({
   }),
   outputSchema: z.strictObject({ secret: z.string(), deleted: z.boolean() }),
   confirm: async ({ secret: name }, { client, signal }) => {
-    const secret = await client.secretGet(name, { signal });
+    const secret = await client.secrets.get(name, { signal });
     const users = secret.vms.length === 0 ? "no VM may use it" : `of use to ${secret.vms.join(", ")}`;
     return { steps: [`delete: the secret ${name}, ${users}`], state: secret };
   },
   handler: async ({ secret, force }, { client, signal }) => {
-    await client.secretDelete(secret, force, { signal });
+    await client.secrets.delete(secret, force, { signal });
     return { structured: { secret, deleted: true }, facts: [`secret ${secret}`, "deleted"] };
   },
 });

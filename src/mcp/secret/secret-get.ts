@@ -11,7 +11,7 @@ export const secretGet = defineTool({
   inputSchema: z.strictObject({ secret: secretNameSchema.describe("Its name, such as GITHUB_TOKEN.") }),
   outputSchema: secretViewSchema,
   handler: async ({ secret: name }, { client, signal }) => {
-    const secret = await client.secretGet(name, { signal });
+    const secret = await client.secrets.get(name, { signal });
     return { structured: toSecretView(secret), facts: [`secret ${name}`], text: describeSecret(secret) };
   },
 });

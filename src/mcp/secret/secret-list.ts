@@ -11,7 +11,7 @@ export const secretList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ secrets: z.array(secretViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const secrets = await client.secretList({ signal });
+    const secrets = await client.secrets.list({ signal });
     return {
       structured: { secrets: secrets.map(toSecretView) },
       facts: [`${secrets.length} secret${secrets.length === 1 ? "" : "s"}`],

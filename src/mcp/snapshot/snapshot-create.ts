@@ -17,7 +17,7 @@ export const snapshotCreate = defineTool({
   }),
   outputSchema: snapshotViewSchema,
   handler: async (args, { client, signal, onProgress }) => {
-    const snapshot = await client.snapshotCreate(args.vm, args.name, { signal, onProgress });
+    const snapshot = await client.snapshots.create(args.vm, args.name, { signal, onProgress });
     return {
       structured: toSnapshotView(snapshot),
       vm: snapshot.vm.name,

@@ -11,7 +11,7 @@ export const snapshotDelete = defineTool({
   inputSchema: z.strictObject({ snapshot: snapshotArgument }),
   outputSchema: z.strictObject({ snapshot: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const snapshot = await client.snapshotGet(args.snapshot, { signal });
+    const snapshot = await client.snapshots.get(args.snapshot, { signal });
     return {
       steps: [
         `delete: remove the snapshot '${snapshot.name}' of the VM '${snapshot.vm.name}', ${snapshot.sizeBytes} bytes`,
@@ -21,7 +21,7 @@ export const snapshotDelete = defineTool({
     };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted, id } = await client.snapshotDelete(args.snapshot, { signal });
+    const { deleted, id } = await client.snapshots.delete(args.snapshot, { signal });
     return { structured: { snapshot: deleted, id, deleted: true }, facts: [`snapshot ${deleted}`, "deleted"] };
   },
 });

@@ -14,7 +14,7 @@ export const snapshotFork = defineTool({
   inputSchema: z.strictObject({ snapshot: snapshotArgument, ...forkArguments }),
   outputSchema: vmStateSchema,
   handler: async (args, { client, signal, onProgress }) => {
-    const vm = await client.snapshotFork(args.snapshot, toFork(args), { signal, onProgress });
+    const vm = await client.snapshots.fork(args.snapshot, toFork(args), { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: ["forked", vm.state], text: describeVm(vm) };
   },
 });

@@ -13,7 +13,7 @@ export const snapshotGet = defineTool({
     ancestors: z.array(z.string()).describe("Names of those it descends from, the nearest first."),
   }),
   handler: async (args, { client, signal }) => {
-    const snapshot = await client.snapshotGet(args.snapshot, { signal });
+    const snapshot = await client.snapshots.get(args.snapshot, { signal });
     const ancestors = snapshot.ancestors.map(({ name }) => name);
     return {
       structured: { ...toSnapshotView(snapshot), ancestors },

@@ -10,7 +10,7 @@ export const snapshotList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ snapshots: z.array(snapshotViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const snapshots = await client.snapshotList({ signal });
+    const snapshots = await client.snapshots.list({ signal });
     return {
       structured: { snapshots: snapshots.map(toSnapshotView) },
       facts: [`${snapshots.length} snapshot${snapshots.length === 1 ? "" : "s"}`],

@@ -12,7 +12,7 @@ export const snapshotRestore = defineTool({
   inputSchema: z.strictObject({ snapshot: snapshotArgument }),
   outputSchema: vmStateSchema,
   confirm: async (args, { client, signal }) => {
-    const snapshot = await client.snapshotGet(args.snapshot, { signal });
+    const snapshot = await client.snapshots.get(args.snapshot, { signal });
     const steps = [
       `end_vmm: end the VM '${snapshot.vm.name}' as it is now, if there is one; what it is now is lost`,
       "copy_drive: give it the snapshot's disk",
@@ -21,7 +21,7 @@ export const snapshotRestore = defineTool({
     return { steps, state: snapshot, pinned: { snapshot: snapshot.id }, vm: snapshot.vm.name };
   },
   handler: async (args, { client, signal, onProgress }) => {
-    const vm = await client.snapshotRestore(args.snapshot, { signal, onProgress });
+    const vm = await client.snapshots.restore(args.snapshot, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: ["restored", vm.state], text: describeVm(vm) };
   },
 });

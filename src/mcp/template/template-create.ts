@@ -13,7 +13,7 @@ export const templateCreate = defineTool({
   inputSchema: z.strictObject(kindArguments),
   outputSchema: templateViewSchema,
   handler: async (args, { client, signal, onProgress }) => {
-    const template = await client.templateCreate(toKind(args), { signal, onProgress });
+    const template = await client.templates.create(toKind(args), { signal, onProgress });
     return {
       structured: toTemplateView(template),
       facts: [`template ${template.id}`],

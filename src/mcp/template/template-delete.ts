@@ -11,11 +11,11 @@ export const templateDelete = defineTool({
   inputSchema: z.strictObject({ template: templateArgument }),
   outputSchema: z.strictObject({ template: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const template = await client.templateGet(args.template, { signal });
+    const template = await client.templates.get(args.template, { signal });
     return { steps: [`delete: ${describeTemplate(template)}`], state: template };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted } = await client.templateDelete(args.template, { signal });
+    const { deleted } = await client.templates.delete(args.template, { signal });
     return { structured: { template: deleted, deleted: true }, facts: [`template ${deleted}`, "deleted"] };
   },
 });

@@ -10,7 +10,7 @@ export const templateGet = defineTool({
   inputSchema: z.strictObject({ template: templateArgument }),
   outputSchema: templateViewSchema,
   handler: async (args, { client, signal }) => {
-    const template = await client.templateGet(args.template, { signal });
+    const template = await client.templates.get(args.template, { signal });
     return {
       structured: toTemplateView(template),
       facts: [`template ${template.id}`, template.isStale ? "stale" : "of use"],

@@ -11,7 +11,7 @@ export const templateList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ templates: z.array(templateViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const templates = await client.templateList({ signal });
+    const templates = await client.templates.list({ signal });
     return {
       structured: { templates: templates.map(toTemplateView) },
       facts: [`${templates.length} template${templates.length === 1 ? "" : "s"}`],

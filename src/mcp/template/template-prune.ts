@@ -11,11 +11,11 @@ export const templatePrune = defineTool({
   inputSchema: z.strictObject({ all: z.boolean().default(false).describe("Also those that are of use.") }),
   outputSchema: z.strictObject({ deleted: z.array(z.string()), freed_bytes: z.number() }),
   confirm: async ({ all }, { client, signal }) => {
-    const templates = (await client.templateList({ signal })).filter((template) => all || template.isStale);
+    const templates = (await client.templates.list({ signal })).filter((template) => all || template.isStale);
     return { steps: templates.map((template) => `delete: ${describeTemplate(template)}`), state: templates };
   },
   handler: async ({ all }, { client, signal }) => {
-    const pruned = await client.templatePrune(all, { signal });
+    const pruned = await client.templates.prune(all, { signal });
     const freed = pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const deleted = pruned.map(({ id }) => id);
     const facts = [`${deleted.length} template${deleted.length === 1 ? "" : "s"} deleted`, `${freed} bytes freed`];

@@ -66,7 +66,7 @@ export const vmCreate = defineTool({
   inputSchema,
   outputSchema: vmViewSchema,
   plan: async (args, { client, signal }) => {
-    const taken = (await client.vmList({ signal })).some(({ name }) => name === args.name);
+    const taken = (await client.vms.list({ signal })).some(({ name }) => name === args.name);
     if (taken) throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${args.name}' exists`);
     const { image, memoryMib, cpus, diskMib, cold, network } = vmCreateSchema.parse(toVmCreate(args));
     const size = `${memoryMib} MiB, ${cpus} CPU${cpus === 1 ? "" : "s"}, disk ${diskMib} MiB`;
@@ -83,7 +83,7 @@ export const vmCreate = defineTool({
     };
   },
   handler: async (args, { client, signal, onProgress }) => {
-    const vm = await client.vmCreate(toVmCreate(args), { signal, onProgress });
+    const vm = await client.vms.create(toVmCreate(args), { signal, onProgress });
     return { structured: toVmView(vm), vm: vm.name, facts: ["created", vm.state], text: describeVm(vm) };
   },
 });

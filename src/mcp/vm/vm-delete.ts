@@ -13,7 +13,7 @@ export const vmDelete = defineTool({
   outputSchema: z.strictObject({ vm: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: planTo("absent"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const { deleted, id } = await client.vmDelete(nameOrId, { signal });
+    const { deleted, id } = await client.vms.delete(nameOrId, { signal });
     return { structured: { vm: deleted, id, deleted: true }, vm: deleted, facts: ["deleted"] };
   },
 });

@@ -14,7 +14,7 @@ export const vmFork = defineTool({
   inputSchema: z.strictObject({ vm: vmArgument, ...forkArguments }),
   outputSchema: vmStateSchema,
   handler: async (args, { client, signal, onProgress }) => {
-    const vm = await client.vmFork(args.vm, toFork(args), { signal, onProgress });
+    const vm = await client.vms.fork(args.vm, toFork(args), { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: ["forked", vm.state], text: describeVm(vm) };
   },
 });

@@ -11,7 +11,7 @@ export const vmGet = defineTool({
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: vmViewSchema,
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const vm = await client.vmGet(nameOrId, { signal });
+    const vm = await client.vms.get(nameOrId, { signal });
     return { structured: toVmView(vm), vm: vm.name, facts: [vm.state], text: describeVm(vm) };
   },
 });

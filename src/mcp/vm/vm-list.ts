@@ -10,7 +10,7 @@ export const vmList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ vms: z.array(vmViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const vms = await client.vmList({ signal });
+    const vms = await client.vms.list({ signal });
     return {
       structured: { vms: vms.map(toVmView) },
       facts: [`${vms.length} VM${vms.length === 1 ? "" : "s"}`],

@@ -14,7 +14,7 @@ export const vmPause = defineTool({
   outputSchema: vmStateSchema,
   plan: planTo("paused"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const vm = await client.vmPause(nameOrId, { signal });
+    const vm = await client.vms.pause(nameOrId, { signal });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

@@ -14,7 +14,7 @@ export const vmResume = defineTool({
   outputSchema: vmStateSchema,
   plan: planTo("running"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const vm = await client.vmResume(nameOrId, { signal });
+    const vm = await client.vms.resume(nameOrId, { signal });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

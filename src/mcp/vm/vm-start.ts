@@ -15,7 +15,7 @@ export const vmStart = defineTool({
   outputSchema: vmStateSchema,
   plan: planTo("running"),
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
-    const vm = await client.vmStart(nameOrId, { signal, onProgress });
+    const vm = await client.vms.start(nameOrId, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

@@ -13,7 +13,7 @@ export const vmStop = defineTool({
   outputSchema: vmStateSchema,
   plan: planTo("stopped"),
   handler: async ({ vm: nameOrId }, { client, signal }) => {
-    const vm = await client.vmStop(nameOrId, {}, { signal });
+    const vm = await client.vms.stop(nameOrId, {}, { signal });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

@@ -15,7 +15,7 @@ export const vmSuspend = defineTool({
   outputSchema: vmStateSchema,
   plan: planTo("suspended"),
   handler: async ({ vm: nameOrId }, { client, signal, onProgress }) => {
-    const vm = await client.vmSuspend(nameOrId, { signal, onProgress });
+    const vm = await client.vms.suspend(nameOrId, { signal, onProgress });
     return { structured: toVmState(vm), vm: vm.name, facts: [vm.state] };
   },
 });

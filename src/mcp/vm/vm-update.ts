@@ -46,7 +46,7 @@ export const vmUpdate = defineTool({
       ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: orNull(args.idle_timeout_seconds) }),
       ...(args.max_lifetime_seconds === undefined ? {} : { maxLifetimeMs: orNull(args.max_lifetime_seconds) }),
     });
-    const vm = await client.vmUpdate(nameOrId, changes, { signal });
+    const vm = await client.vms.update(nameOrId, changes, { signal });
     const structured = {
       ...toVmState(vm),
       labels: vm.labels,

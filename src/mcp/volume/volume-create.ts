@@ -21,7 +21,7 @@ export const volumeCreate = defineTool({
   }),
   outputSchema: driveViewSchema,
   handler: async ({ name, size_mib: sizeMib }, { client, signal }) => {
-    const volume = await client.volumeCreate({ name, ...(sizeMib === undefined ? {} : { sizeMib }) }, { signal });
+    const volume = await client.volumes.create({ name, ...(sizeMib === undefined ? {} : { sizeMib }) }, { signal });
     return {
       structured: toDriveView(volume),
       facts: [`volume ${volume.name}`, "created"],

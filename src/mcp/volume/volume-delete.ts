@@ -11,7 +11,7 @@ export const volumeDelete = defineTool({
   inputSchema: z.strictObject({ volume: volumeArgument }),
   outputSchema: z.strictObject({ volume: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const { id, name, usedBytes, createdAt, attachments } = await client.volumeGet(args.volume, { signal });
+    const { id, name, usedBytes, createdAt, attachments } = await client.volumes.get(args.volume, { signal });
     return {
       steps: [`delete: remove the volume '${name}' with all that is on it, ${usedBytes} bytes`],
       // What is written to it changes its size all the time, and which VM has it is looked at again.
@@ -20,7 +20,7 @@ export const volumeDelete = defineTool({
     };
   },
   handler: async (args, { client, signal }) => {
-    const { deleted, id } = await client.volumeDelete(args.volume, { signal });
+    const { deleted, id } = await client.volumes.delete(args.volume, { signal });
     return { structured: { volume: deleted, id, deleted: true }, facts: [`volume ${deleted}`, "deleted"] };
   },
 });

@@ -11,7 +11,7 @@ export const volumeGet = defineTool({
   inputSchema: z.strictObject({ volume: volumeArgument }),
   outputSchema: driveViewSchema,
   handler: async (args, { client, signal }) => {
-    const volume = await client.volumeGet(args.volume, { signal });
+    const volume = await client.volumes.get(args.volume, { signal });
     return { structured: toDriveView(volume), facts: [`volume ${volume.name}`], text: describeDrive(volume) };
   },
 });

@@ -10,7 +10,7 @@ export const volumeList = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: z.strictObject({ volumes: z.array(driveViewSchema) }),
   handler: async (_args, { client, signal }) => {
-    const volumes = await client.volumeList({ signal });
+    const volumes = await client.volumes.list({ signal });
     return {
       structured: { volumes: volumes.map(toDriveView) },
       facts: [`${volumes.length} volume${volumes.length === 1 ? "" : "s"}`],

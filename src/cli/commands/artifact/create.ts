@@ -19,8 +19,8 @@ export function addArtifactCreate(parent: Command): void {
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.maxSize === undefined ? {} : { maxBytes: parseMib("--max-size", options.maxSize) * 1024 ** 2 }),
       };
-      const artifact = await client
-        .artifactCreate(vm, request, { onProgress: progress.update })
+      const artifact = await client.artifacts
+        .create(vm, request, { onProgress: progress.update })
         .finally(() => progress.clear());
       if (asJson) return printJson(artifact);
       process.stdout.write(`${artifact.name}\n`);

@@ -12,7 +12,7 @@ export function addArtifactDelete(parent: Command): void {
     .action(async (names: string[], options: { all?: boolean }) => {
       requireTargets("artifact", names, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.artifactList()).map((artifact) => artifact.id) : names;
-      await deleteEach(targets, (name) => client.artifactDelete(name), asJson);
+      const targets = options.all ? (await client.artifacts.list()).map((artifact) => artifact.id) : names;
+      await deleteEach(targets, (name) => client.artifacts.delete(name), asJson);
     });
 }

@@ -20,7 +20,7 @@ export function addArtifactGet(parent: Command): void {
     .option("-o, --output <file>", "write it there instead, whole or not at all")
     .action(async (name: string, options: { output?: string }) => {
       const { client, asJson } = await openContext(command);
-      const artifact = await client.artifactGet(name);
+      const artifact = await client.artifacts.get(name);
       if (asJson && options.output === undefined) return printJson(artifact);
       if (options.output === undefined && process.stdout.isTTY && !artifact.mediaType.startsWith("text/"))
         throw new FirebreakError(
@@ -30,7 +30,7 @@ export function addArtifactGet(parent: Command): void {
             hint: "Write it to a file: --output FILE",
           },
         );
-      const body = await client.artifactRead(artifact.id);
+      const body = await client.artifacts.read(artifact.id);
       if (options.output === undefined) {
         await pipeline(body, checked(artifact), process.stdout, { end: false });
         return;

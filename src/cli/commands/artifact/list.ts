@@ -9,7 +9,7 @@ export function addArtifactList(parent: Command): void {
     .description("List all artifacts.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const artifacts = await client.artifactList();
+      const artifacts = await client.artifacts.list();
       if (asJson) return printJson({ artifacts });
       if (artifacts.length === 0)
         return void process.stdout.write("No artifacts. Keep a file of a VM: firebreak artifact create VM PATH\n");

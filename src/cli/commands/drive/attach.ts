@@ -21,8 +21,8 @@ export function addDriveAttach(parent: Command): void {
         ...(options.path === undefined ? {} : { path: options.path }),
         ...(options.readOnly === undefined ? {} : { readOnly: options.readOnly }),
       };
-      const attached = await client
-        .driveAttach(vm, request, { onProgress: progress.update })
+      const attached = await client.drives
+        .attach(vm, request, { onProgress: progress.update })
         .catch(async (error: unknown) => Promise.reject(await hintOrder(error, client, { verb: "attach", vm, drive })))
         .finally(() => progress.clear());
       if (asJson) return printJson(attached);

@@ -25,8 +25,8 @@ export function addDriveCreate(parent: Command): void {
       const request = { name, ...(options.size === undefined ? {} : { sizeMib: parseMib("--size", options.size) }) };
       if (options.from !== undefined) progress.update({ step: "drive", message: `making a drive of ${options.from}` });
       const { drive, skipped } = await (options.from === undefined
-        ? client
-            .driveCreate({ ...request, ...(options.format === undefined ? {} : { format: options.format }) })
+        ? client.drives
+            .create({ ...request, ...(options.format === undefined ? {} : { format: options.format }) })
             .then((made) => ({ drive: made, skipped: [] }))
         : uploadDrive(client, request, options.from)
       ).finally(() => progress.clear());

@@ -12,7 +12,7 @@ export function addDriveDelete(parent: Command): void {
     .action(async (names: string[], options: { all?: boolean }) => {
       requireTargets("drive", names, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.driveList()).map((drive) => drive.id) : names;
-      await deleteEach(targets, (name) => client.driveDelete(name), asJson);
+      const targets = options.all ? (await client.drives.list()).map((drive) => drive.id) : names;
+      await deleteEach(targets, (name) => client.drives.delete(name), asJson);
     });
 }

@@ -15,8 +15,8 @@ export function addDriveDetach(parent: Command): void {
     .option("-f, --force", "take it all the same: what uses it gets errors, and what it has not written is lost")
     .action(async (vm: string, drive: string, options: { force?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);
-      const detached = await client
-        .driveDetach(vm, drive, options.force ?? false, { onProgress: progress.update })
+      const detached = await client.drives
+        .detach(vm, drive, options.force ?? false, { onProgress: progress.update })
         .catch(async (error: unknown) => Promise.reject(await hintOrder(error, client, { verb: "detach", vm, drive })))
         .finally(() => progress.clear());
       if (asJson) printJson(detached);

@@ -11,7 +11,7 @@ export function addDriveGet(parent: Command): void {
     .argument("<drive>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const drive = await client.driveGet(name);
+      const drive = await client.drives.get(name);
       if (asJson) printJson(drive);
       else printDrive(drive);
     });

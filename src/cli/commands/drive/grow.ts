@@ -11,8 +11,8 @@ export function addDriveGrow(parent: Command): void {
     .argument("<size>", "what it is to have, such as 2G")
     .action(async (name: string, size: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const drive = await client
-        .driveGrow(name, parseMib("<size>", size), { onProgress: progress.update })
+      const drive = await client.drives
+        .grow(name, parseMib("<size>", size), { onProgress: progress.update })
         .finally(() => progress.clear());
       if (asJson) printJson(drive);
       else process.stdout.write(`${drive.name} has ${drive.sizeMib} MiB\n`);

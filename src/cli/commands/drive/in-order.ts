@@ -9,7 +9,7 @@ export async function hintOrder(
 ): Promise<unknown> {
   if (!(error instanceof FirebreakError) || error.code !== "VM_NOT_FOUND") return error;
   const { verb, vm, drive } = words;
-  const areSwapped = await Promise.all([client.driveGet(vm), client.vmGet(drive)]).then(
+  const areSwapped = await Promise.all([client.drives.get(vm), client.vms.get(drive)]).then(
     () => true,
     () => false,
   );

@@ -12,7 +12,7 @@ export function addDriveList(parent: Command): void {
     .action(async (options: { vm?: string }) => {
       const { client, asJson } = await openContext(command);
       if (options.vm !== undefined) {
-        const drives = await client.vmDrives(options.vm);
+        const drives = await client.drives.listOf(options.vm);
         if (asJson) return printJson({ drives });
         return printTable(
           ["DRIVE", "PATH", "ACCESS", "STATE"],
@@ -24,7 +24,7 @@ export function addDriveList(parent: Command): void {
           ]),
         );
       }
-      const drives = await client.driveList();
+      const drives = await client.drives.list();
       if (asJson) return printJson({ drives });
       if (drives.length === 0)
         return void process.stdout.write("No drives. Make one: firebreak drive create NAME --size 1G\n");

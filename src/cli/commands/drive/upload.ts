@@ -15,7 +15,7 @@ export async function uploadDrive(
     throw new FirebreakError("HOST_PATH_NOT_FOUND", `no such file or directory on this host: ${source}`);
   });
   if (info.isFile()) {
-    const drive = await client.driveCreateFrom({ ...request, content: "raw" }, createReadStream(source));
+    const drive = await client.drives.createFrom({ ...request, content: "raw" }, createReadStream(source));
     return { drive, skipped: [] };
   }
   if (!info.isDirectory())
@@ -23,7 +23,7 @@ export async function uploadDrive(
       hint: "A drive is made of a disk image or of a directory.",
     });
   const { result, skipped } = await uploadTree(source, (body) =>
-    client.driveCreateFrom({ ...request, content: "tar" }, body),
+    client.drives.createFrom({ ...request, content: "tar" }, body),
   );
   return { drive: result, skipped };
 }

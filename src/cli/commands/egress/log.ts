@@ -25,7 +25,7 @@ export function addEgressLog(parent: Command): void {
       const print = (event: EgressEvent) =>
         process.stdout.write(`${asJson ? JSON.stringify(event) : formatEvent(event)}\n`);
       if (options.follow) {
-        for await (const line of client.egressFollow({ vm, after })) {
+        for await (const line of client.egress.follow({ vm, after })) {
           if ("event" in line) print(line.event);
           else if (asJson) process.stdout.write(`${JSON.stringify(line)}\n`);
           else process.stderr.write(`${line.skipped} were missed\n`);
@@ -33,7 +33,7 @@ export function addEgressLog(parent: Command): void {
         return;
       }
       const limit = options.limit === undefined ? undefined : parseCount("--limit", options.limit);
-      const page = await client.egressList({ vm, after, limit });
+      const page = await client.egress.list({ vm, after, limit });
       if (asJson) return printJson(page);
       for (const event of page.events) print(event);
       const last = page.events.at(-1);

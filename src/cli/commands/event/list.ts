@@ -22,12 +22,12 @@ export function addEventList(command: Command): void {
       const { client, asJson } = await openContext(command);
       const after = options.after === undefined ? undefined : parseCount("--after", options.after);
       if (options.follow) {
-        for await (const event of client.eventFollow({ vm, after }))
+        for await (const event of client.events.follow({ vm, after }))
           process.stdout.write(`${asJson ? JSON.stringify(event) : formatEvent(event)}\n`);
         return;
       }
       const limit = options.limit === undefined ? undefined : parseCount("--limit", options.limit);
-      const page = await client.eventList({ vm, after, limit });
+      const page = await client.events.list({ vm, after, limit });
       if (asJson) return printJson(page);
       for (const event of page.events) process.stdout.write(`${formatEvent(event)}\n`);
       const last = page.events.at(-1);

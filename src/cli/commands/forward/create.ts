@@ -15,7 +15,7 @@ export function addForwardCreate(parent: Command): void {
     .action(async (vm: string, ports: string) => {
       const request = parseForward(ports);
       const { client, asJson } = await openContext(command);
-      const forward = await client.forwardCreate(vm, request);
+      const forward = await client.forwards.create(vm, request);
       if (asJson) printJson(forward);
       else printForward(forward);
     });

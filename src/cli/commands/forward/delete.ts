@@ -12,7 +12,7 @@ export function addForwardDelete(parent: Command): void {
     .action(async (ids: string[], options: { all?: boolean }) => {
       requireTargets("forward", ids, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.forwardList()).map((forward) => forward.id) : ids;
-      await deleteEach(targets, (id) => client.forwardDelete(id), asJson);
+      const targets = options.all ? (await client.forwards.list()).map((forward) => forward.id) : ids;
+      await deleteEach(targets, (id) => client.forwards.delete(id), asJson);
     });
 }

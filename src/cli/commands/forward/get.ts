@@ -11,7 +11,7 @@ export function addForwardGet(parent: Command): void {
     .argument("<forward>", "id")
     .action(async (id: string) => {
       const { client, asJson } = await openContext(command);
-      const forward = await client.forwardGet(id);
+      const forward = await client.forwards.get(id);
       if (asJson) return printJson(forward);
       const { connections, bytes, notice } = forward;
       printFacts([

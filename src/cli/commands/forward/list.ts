@@ -11,7 +11,7 @@ export function addForwardList(parent: Command): void {
     .argument("[vm]", "name or id")
     .action(async (vm: string | undefined) => {
       const { client, asJson } = await openContext(command);
-      const forwards = await client.forwardList(vm);
+      const forwards = await client.forwards.list(vm);
       if (asJson) return printJson({ forwards });
       if (forwards.length === 0)
         return void process.stdout.write("No forwards. Make one: firebreak forward create VM 8080:80\n");

@@ -32,8 +32,8 @@ export function addImageBuild(parent: Command): void {
       const { client, asJson, progress } = await openContext(command);
       const call = { onProgress: progress.update };
       const build = async () => {
-        if (work === undefined) return client.imageBuild(name ?? "debian", options.force ?? false, call);
-        return client.imageBuildFile(work.request, await work.open(progress.update), call);
+        if (work === undefined) return client.images.build(name ?? "debian", options.force ?? false, call);
+        return client.images.buildFile(work.request, await work.open(progress.update), call);
       };
       printImageResult(await build().finally(() => progress.clear()), "built", asJson);
     });

@@ -11,6 +11,6 @@ export function addImageDelete(parent: Command): void {
     .option("--force", "delete the templates that were made of it, too; they are made anew when they are needed")
     .action(async (images: string[], options: { force?: boolean }) => {
       const { client, asJson } = await openContext(command);
-      await deleteEach(images, (image) => client.imageDelete(image, options.force ?? false), asJson);
+      await deleteEach(images, (image) => client.images.delete(image, options.force ?? false), asJson);
     });
 }

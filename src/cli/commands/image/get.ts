@@ -10,7 +10,7 @@ export function addImageGet(parent: Command): void {
     .argument("<image>", "a name, a digest, or the beginning of one")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const image = await client.imageGet(name);
+      const image = await client.images.get(name);
       if (asJson) return printJson(image);
       const words = (list: string[]) => (list.length === 0 ? undefined : JSON.stringify(list));
       printFacts([

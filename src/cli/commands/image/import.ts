@@ -16,7 +16,7 @@ export function addImageImport(parent: Command): void {
       const { client, asJson, progress } = await openContext(command);
       const result = await openRootfs(source, progress.update)
         .then((body) =>
-          client.imageImport({ name: options.name, format: "rootfs" }, body, { onProgress: progress.update }),
+          client.images.import({ name: options.name, format: "rootfs" }, body, { onProgress: progress.update }),
         )
         .finally(() => progress.clear());
       printImageResult(result, "imported", asJson);

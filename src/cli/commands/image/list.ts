@@ -10,7 +10,7 @@ export function addImageList(parent: Command): void {
     .description("List all images, the newest first, with all names of each and what uses it.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const images = await client.imageList();
+      const images = await client.images.list();
       if (asJson) return printJson({ images });
       if (images.length === 0)
         return void process.stdout.write("No images. Build the default one: firebreak image build debian\n");

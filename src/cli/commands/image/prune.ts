@@ -10,7 +10,7 @@ export function addImagePrune(parent: Command): void {
     .option("--dry-run", "only say what would go")
     .action(async (options: { all?: boolean; dryRun?: boolean }) => {
       const { client, asJson } = await openContext(command);
-      const pruned = await client.imagePrune({ all: options.all ?? false, dryRun: options.dryRun ?? false });
+      const pruned = await client.images.prune({ all: options.all ?? false, dryRun: options.dryRun ?? false });
       if (asJson) return printJson(pruned);
       for (const image of pruned.images) {
         const templates = image.templates.length === 0 ? "" : `, with its templates ${image.templates.join(", ")}`;

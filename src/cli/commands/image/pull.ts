@@ -45,11 +45,11 @@ export function addImagePull(parent: Command): void {
             ...(tlsVerify === undefined ? {} : { tlsVerify }),
             ...(options.force ? { force: true } : {}),
           };
-          return client.imagePull({ reference: parsed.reference, ...settings, ...extra }, login, call);
+          return client.images.pull({ reference: parsed.reference, ...settings, ...extra }, login, call);
         }
         const archive = await openArchive(parsed, progress.update);
         const reference = parsed.image === undefined ? {} : { reference: parsed.image };
-        return client.imageImport({ format: archive.format, ...reference, ...settings }, archive.body, call);
+        return client.images.import({ format: archive.format, ...reference, ...settings }, archive.body, call);
       };
       printImageResult(await pull().finally(() => progress.clear()), "there", asJson);
     });

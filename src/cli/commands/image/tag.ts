@@ -10,7 +10,7 @@ export function addImageTag(parent: Command): void {
     .argument("<name>", "the new name, such as tools or tools:2")
     .action(async (image: string, name: string) => {
       const { client, asJson } = await openContext(command);
-      const tagged = await client.imageTag(image, name);
+      const tagged = await client.images.tag(image, name);
       if (asJson) return printJson(tagged);
       process.stdout.write(`${name} is ${tagged.digest.slice(0, 19)}\n`);
     });
@@ -23,7 +23,7 @@ export function addImageUntag(parent: Command): void {
     .argument("<name>", "the name")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const image = await client.imageUntag(name);
+      const image = await client.images.untag(name);
       if (asJson) return printJson(image);
       const left = image.tags.length === 0 ? "has no name any more" : `is still called ${image.tags.join(", ")}`;
       process.stdout.write(`${image.digest.slice(0, 19)} ${left}\n`);

@@ -13,7 +13,9 @@ export function addKernelBuild(parent: Command): void {
     .action(async (options: { force?: boolean; use?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);
       const request = { force: options.force ?? false, use: options.use ?? false };
-      const result = await client.kernelBuild(request, { onProgress: progress.update }).finally(() => progress.clear());
+      const result = await client.kernels
+        .build(request, { onProgress: progress.update })
+        .finally(() => progress.clear());
       if (asJson) return printJson(result);
       const { kernel } = result;
       const what = `${kernel.id} (${formatBytes(kernel.sizeBytes)})`;

@@ -10,6 +10,6 @@ export function addKernelDelete(parent: Command): void {
     .argument("<ids...>", "ids of 'firebreak kernel list'")
     .action(async (ids: string[]) => {
       const { client, asJson } = await openContext(command);
-      await deleteEach(ids, (id) => client.kernelDelete(id), asJson);
+      await deleteEach(ids, (id) => client.kernels.delete(id), asJson);
     });
 }

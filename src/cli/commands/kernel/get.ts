@@ -10,7 +10,7 @@ export function addKernelGet(parent: Command): void {
     .argument("[id]", "an id of 'firebreak kernel list', or 'stock'", "current")
     .action(async (id: string) => {
       const { client, asJson } = await openContext(command);
-      const kernel = await client.kernelGet(id);
+      const kernel = await client.kernels.get(id);
       if (asJson) return printJson(kernel);
       printFacts([
         ["id", kernel.id],

@@ -9,7 +9,7 @@ export function addKernelList(parent: Command): void {
     .description("List all kernels. New VMs get the one marked with '*'.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const kernels = await client.kernelList();
+      const kernels = await client.kernels.list();
       if (asJson) return printJson({ kernels });
       if (kernels.length === 0)
         return void process.stdout.write("No kernels. Fetch Debian's: firebreak kernel use stock\n");

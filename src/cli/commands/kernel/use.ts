@@ -9,7 +9,7 @@ export function addKernelUse(parent: Command): void {
     .argument("<id>", "an id of 'firebreak kernel list', or 'stock' for Debian's")
     .action(async (id: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const kernel = await client.kernelUse(id, { onProgress: progress.update }).finally(() => progress.clear());
+      const kernel = await client.kernels.use(id, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) return printJson(kernel);
       process.stdout.write(`new VMs get ${kernel.id} (${kernel.kind}, ${kernel.release})\n`);
     });

@@ -9,7 +9,7 @@ export function addKernelVerify(parent: Command): void {
     .argument("[id]", "an id of 'firebreak kernel list', or 'stock'", "current")
     .action(async (id: string) => {
       const { client, asJson } = await openContext(command);
-      const kernel = await client.kernelVerify(id);
+      const kernel = await client.kernels.verify(id);
       if (asJson) return printJson(kernel);
       process.stdout.write(`${kernel.id} is as it was made\n`);
     });

@@ -14,7 +14,7 @@ export function addKeyCreate(parent: Command): void {
     .action(async (name: string | undefined, options: { expires?: string }) => {
       const lifeMs = options.expires === undefined ? undefined : parseDurationMs("--expires", options.expires);
       const { client, asJson } = await openContext(command);
-      const created = await client.keyCreate({ name, lifeMs });
+      const created = await client.keys.create({ name, lifeMs });
       if (asJson) return printJson(created);
       // The key alone on stdout, so that a script may keep it.
       process.stderr.write(`${created.name}${created.expiresAt ? `, until ${created.expiresAt}` : ""}:\n`);

@@ -9,7 +9,7 @@ export function addKeyList(parent: Command): void {
     .description("List all API keys; what they are is not kept.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const keys = await client.keyList();
+      const keys = await client.keys.list();
       if (asJson) return printJson({ keys });
       if (keys.length === 0) return void process.stdout.write("No API keys. Make one: firebreak key create\n");
       printTable(

@@ -9,6 +9,6 @@ export function addKeyRevoke(parent: Command): void {
     .argument("<keys...>", "names or ids")
     .action(async (names: string[]) => {
       const { client, asJson } = await openContext(command);
-      await deleteEach(names, async (name) => ({ deleted: (await client.keyRevoke(name)).name }), asJson);
+      await deleteEach(names, async (name) => ({ deleted: (await client.keys.revoke(name)).name }), asJson);
     });
 }

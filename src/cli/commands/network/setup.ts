@@ -29,7 +29,7 @@ export function addNetworkSetup(parent: Command): void {
     )
     .action(async (options: SetupOptions) => {
       const { client, asJson } = await openContext(command);
-      const status = await client.networkSetup({
+      const status = await client.network.setUp({
         kind: options.user === true ? "user" : "tap",
         ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
         ...(options.nameserver === undefined ? {} : { nameservers: options.nameserver }),

@@ -9,7 +9,7 @@ export function addNetworkStatus(parent: Command): void {
     .description("Show how this host is set up for VMs with a network card, and what is not as it should be.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const status = await client.networkStatus();
+      const status = await client.network.status();
       if (asJson) printJson(status);
       else printNetwork(status);
     });

@@ -8,7 +8,7 @@ export function addNetworkTeardown(parent: Command): void {
     .description("Take back what 'network setup' has changed on this host. Not while VMs have network cards.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const status = await client.networkTeardown();
+      const status = await client.network.tearDown();
       if (asJson) printJson(status);
       else process.stdout.write("nothing of it is left\n");
     });

@@ -11,6 +11,6 @@ export function addSecretDelete(parent: Command): void {
     .option("--force", "also those that VMs may use")
     .action(async (names: string[], options: { force?: boolean }) => {
       const { client, asJson } = await openContext(command);
-      await deleteEach(names, (name) => client.secretDelete(name, options.force ?? false), asJson);
+      await deleteEach(names, (name) => client.secrets.delete(name, options.force ?? false), asJson);
     });
 }

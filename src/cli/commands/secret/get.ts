@@ -9,7 +9,7 @@ export function addSecretGet(parent: Command): void {
     .argument("<name>")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const secret = await client.secretGet(name);
+      const secret = await client.secrets.get(name);
       if (asJson) return printJson(secret);
       printFacts([
         ["name", secret.name],

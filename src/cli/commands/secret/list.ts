@@ -9,7 +9,7 @@ export function addSecretList(parent: Command): void {
     .description("List secrets, without their values.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const secrets = await client.secretList();
+      const secrets = await client.secrets.list();
       if (asJson) return printJson({ secrets });
       printTable(
         ["NAME", "HOSTS", "EXPOSE", "SET", "VMS"],

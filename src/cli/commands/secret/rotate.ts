@@ -12,8 +12,8 @@ export function addSecretRotate(parent: Command): void {
       .argument("<name>"),
   ).action(async (name: string, options: SecretSourceOptions) => {
     const { client, asJson } = await openContext(command);
-    await client.secretGet(name);
-    const secret = await client.secretRotate(name, await readSecret(name, options));
+    await client.secrets.get(name);
+    const secret = await client.secrets.rotate(name, await readSecret(name, options));
     if (asJson) return printJson(secret);
     process.stdout.write(`${secret.name} has another value\n`);
   });

@@ -46,7 +46,7 @@ export function addSecretSet(parent: Command): void {
       // Before a daemon may be started: it is not to have the value in its environment.
       const value = await readSecret(name, options);
       const { client, asJson } = await openContext(command);
-      const secret = await client.secretSet(name, {
+      const secret = await client.secrets.set(name, {
         value,
         ...(options.host === undefined ? {} : { hosts: options.host }),
         ...(options.in === undefined ? {} : { places: options.in as SecretPlace[] }),

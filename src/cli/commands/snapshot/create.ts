@@ -13,8 +13,8 @@ export function addSnapshotCreate(parent: Command): void {
     .argument("[name]", "name of the snapshot: a-z, 0-9 and '-'; made up when absent")
     .action(async (vm: string, name: string | undefined) => {
       const { client, asJson, progress } = await openContext(command);
-      const snapshot = await client
-        .snapshotCreate(vm, name, { onProgress: progress.update })
+      const snapshot = await client.snapshots
+        .create(vm, name, { onProgress: progress.update })
         .finally(() => progress.clear());
       if (asJson) return printJson(snapshot);
       process.stdout.write(`${snapshot.name}\n`);

@@ -12,7 +12,7 @@ export function addSnapshotDelete(parent: Command): void {
     .action(async (names: string[], options: { all?: boolean }) => {
       requireTargets("snapshot", names, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.snapshotList()).map((snapshot) => snapshot.id) : names;
-      await deleteEach(targets, (name) => client.snapshotDelete(name), asJson);
+      const targets = options.all ? (await client.snapshots.list()).map((snapshot) => snapshot.id) : names;
+      await deleteEach(targets, (name) => client.snapshots.delete(name), asJson);
     });
 }

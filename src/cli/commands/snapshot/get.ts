@@ -11,7 +11,7 @@ export function addSnapshotGet(parent: Command): void {
     .argument("<snapshot>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const snapshot = await client.snapshotGet(name);
+      const snapshot = await client.snapshots.get(name);
       if (asJson) return printJson(snapshot);
       const ancestors = snapshot.ancestors.map((ancestor) => ancestor.name);
       printFacts([

@@ -9,7 +9,7 @@ export function addSnapshotList(parent: Command): void {
     .description("List all snapshots.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const snapshots = await client.snapshotList();
+      const snapshots = await client.snapshots.list();
       if (asJson) return printJson({ snapshots });
       if (snapshots.length === 0)
         return void process.stdout.write("No snapshots. Take one of a running VM: firebreak snapshot create VM\n");

@@ -12,7 +12,7 @@ export function addSnapshotRestore(parent: Command): void {
     .argument("<snapshot>", "name or id")
     .action(async (name: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const vm = await client.snapshotRestore(name, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await client.snapshots.restore(name, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} runs as it was in ${name}\n`);
     });

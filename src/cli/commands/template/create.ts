@@ -12,8 +12,8 @@ export function addTemplateCreate(parent: Command): void {
     );
   addKindOptions(command).action(async (options: KindOptionValues) => {
     const { client, asJson, progress } = await openContext(command);
-    const template = await client
-      .templateCreate(toKind(options), { onProgress: progress.update })
+    const template = await client.templates
+      .create(toKind(options), { onProgress: progress.update })
       .finally(() => progress.clear());
     if (asJson) return printJson(template);
     process.stdout.write(`${template.id}\n`);

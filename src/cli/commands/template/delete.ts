@@ -10,6 +10,6 @@ export function addTemplateDelete(parent: Command): void {
     .argument("<ids...>", "ids, as 'template list' shows them")
     .action(async (ids: string[]) => {
       const { client, asJson } = await openContext(command);
-      await deleteEach(ids, (id) => client.templateDelete(id), asJson);
+      await deleteEach(ids, (id) => client.templates.delete(id), asJson);
     });
 }

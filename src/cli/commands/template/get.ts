@@ -10,7 +10,7 @@ export function addTemplateGet(parent: Command): void {
     .argument("<id>", "an id of 'firebreak template list'")
     .action(async (id: string) => {
       const { client, asJson } = await openContext(command);
-      const template = await client.templateGet(id);
+      const template = await client.templates.get(id);
       if (asJson) return printJson(template);
       printFacts([
         ["id", template.id],

@@ -11,7 +11,7 @@ export function addTemplateList(parent: Command): void {
     )
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const templates = await client.templateList();
+      const templates = await client.templates.list();
       if (asJson) return printJson({ templates });
       if (templates.length === 0)
         return void process.stdout.write("No templates. The first VM of a kind makes one: firebreak vm create\n");

@@ -9,7 +9,7 @@ export function addTemplatePrune(parent: Command): void {
     .option("-a, --all", "all templates; the next VM of each kind takes some seconds longer")
     .action(async (options: { all?: boolean }) => {
       const { client, asJson } = await openContext(command);
-      const pruned = await client.templatePrune(options.all ?? false);
+      const pruned = await client.templates.prune(options.all ?? false);
       if (asJson) return printJson({ pruned });
       for (const { id } of pruned) process.stdout.write(`${id}\n`);
       const freed = formatBytes(pruned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));

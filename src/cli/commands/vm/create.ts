@@ -37,9 +37,9 @@ Examples:
         ...(workspace === undefined ? {} : { workspace }),
       };
       const startedMs = performance.now();
-      const vm = await client.vmCreate(request, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await client.vms.create(request, { onProgress: progress.update }).finally(() => progress.clear());
       const createdMs = performance.now();
-      const forwards = request.publish === undefined ? [] : await client.forwardList(vm.id);
+      const forwards = request.publish === undefined ? [] : await client.forwards.list(vm.id);
       if (asJson) return printJson({ ...vm, ...(request.publish === undefined ? {} : { forwards }) });
       printNewVm(vm, createdMs - startedMs);
       announceForwards(forwards);

@@ -12,7 +12,7 @@ export function addVmDelete(parent: Command): void {
     .action(async (names: string[], options: { all?: boolean }) => {
       requireTargets("VM", names, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.vmList()).map((vm) => vm.id) : names;
-      await deleteEach(targets, (name) => client.vmDelete(name), asJson);
+      const targets = options.all ? (await client.vms.list()).map((vm) => vm.id) : names;
+      await deleteEach(targets, (name) => client.vms.delete(name), asJson);
     });
 }

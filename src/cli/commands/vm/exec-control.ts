@@ -13,7 +13,7 @@ export function addExecControl(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (vm: string) => {
       const { client, asJson } = await openContext(execs);
-      const list = await client.execList(vm);
+      const list = await client.execs.list(vm);
       if (asJson) return printJson({ execs: list });
       if (list.length === 0) return void process.stdout.write("No commands.\n");
       const outcome = (exit: (typeof list)[number]["exit"]) =>
@@ -43,7 +43,7 @@ export function addExecControl(parent: Command): void {
     .option("--no-follow", "only what it has said so far")
     .action(async (vm: string, id: string, options: { follow: boolean }) => {
       const { client, progress } = await openContext(attach);
-      const stream = await client.execAttach(vm, id, 0, options.follow, { onProgress: progress.update });
+      const stream = await client.execs.attach(vm, id, 0, options.follow, { onProgress: progress.update });
       if (options.follow)
         process.exitCode = await runSession(stream, {
           hasTty: false,
@@ -65,7 +65,7 @@ export function addExecControl(parent: Command): void {
     .option("-t, --time <time>", "how long it gets before SIGKILL (default: 2s)")
     .action(async (vm: string, id: string, options: { time?: string }) => {
       const { client, asJson } = await openContext(kill);
-      await client.execKill(vm, id, options.time === undefined ? undefined : parseDurationMs("--time", options.time));
+      await client.execs.kill(vm, id, options.time === undefined ? undefined : parseDurationMs("--time", options.time));
       if (asJson) printJson({ vm, exec: id });
     });
 }

@@ -74,7 +74,7 @@ async function runExec(command: Command, name: string, words: string[], options:
     ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
     ...(options.detach ? { detach: true } : {}),
   };
-  const stream = await client.exec(name, spec, { onProgress: progress.update });
+  const stream = await client.execs.start(name, spec, { onProgress: progress.update });
   if (options.detach) {
     try {
       for await (const _ of stream.output()) break;

@@ -15,8 +15,8 @@ export function addVmFork(parent: Command): void {
   addForkOptions(command).action(async (name: string, newName: string | undefined, options: ForkOptionValues) => {
     const { client, asJson, progress } = await openContext(command);
     const startedMs = performance.now();
-    const vm = await client
-      .vmFork(name, toFork(newName, options), { onProgress: progress.update })
+    const vm = await client.vms
+      .fork(name, toFork(newName, options), { onProgress: progress.update })
       .finally(() => progress.clear());
     if (asJson) printJson(vm);
     else printNewVm(vm, performance.now() - startedMs);

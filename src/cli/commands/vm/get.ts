@@ -11,10 +11,10 @@ export function addVmGet(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const vm = await client.vmGet(name);
-      const stats = vm.state === "running" ? await client.vmStats(vm.name).catch(() => undefined) : undefined;
+      const vm = await client.vms.get(name);
+      const stats = vm.state === "running" ? await client.vms.stats(vm.name).catch(() => undefined) : undefined;
       if (asJson) return printJson({ ...vm, ...(stats === undefined ? {} : { stats }) });
-      const snapshots = vm.snapshot === undefined ? [] : await client.snapshotList();
+      const snapshots = vm.snapshot === undefined ? [] : await client.snapshots.list();
       printFacts(vmFacts(vm, snapshots, stats?.guest));
     });
 }

@@ -11,7 +11,7 @@ export function addVmList(parent: Command): void {
     .option("-l, --label <key=value>", "those with this label; KEY alone for any value (repeatable)", collect)
     .action(async ({ label = [] }: { label?: string[] }) => {
       const { client, asJson } = await openContext(command);
-      const vms = await client.vmList({ label });
+      const vms = await client.vms.list({ label });
       if (asJson) return printJson({ vms });
       if (vms.length === 0 && label.length > 0) return void process.stdout.write("No VM has these labels.\n");
       if (vms.length === 0) return void process.stdout.write("No VMs. Create one: firebreak vm create\n");

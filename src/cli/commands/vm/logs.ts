@@ -13,7 +13,7 @@ export function addVmLogs(parent: Command): void {
     .option("-n, --tail <n>", "the last N lines only")
     .action(async (name: string, options: { follow?: boolean; tail?: string }) => {
       const { client, asJson } = await openContext(command);
-      const stream = await client.vmLogs(name, options.follow ?? false);
+      const stream = await client.vms.logs(name, options.follow ?? false);
       stream.setEncoding("utf8");
       if (options.follow && !asJson && options.tail === undefined) {
         for await (const text of stream) process.stdout.write(clean(String(text)));

@@ -12,7 +12,7 @@ export function addVmPause(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const vm = await client.vmPause(name);
+      const vm = await client.vms.pause(name);
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} is ${vm.state}\n`);
     });

@@ -15,7 +15,7 @@ export function addVmPlan(parent: Command): void {
     .addArgument(new Argument("<state>", "what it is to be").choices(PLANNED_STATES))
     .action(async (name: string, state: PlanRequest["state"]) => {
       const { client, asJson } = await openContext(command);
-      const plan = await client.vmPlan(name, { state });
+      const plan = await client.vms.plan(name, { state });
       if (asJson) return printJson(plan);
       const steps = describeSteps(plan.steps);
       process.stdout.write(steps.length === 0 ? "nothing to do\n" : `${steps.join("\n")}\n`);

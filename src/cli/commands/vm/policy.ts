@@ -18,7 +18,7 @@ function addGet(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (vm: string) => {
       const { client, asJson } = await openContext(command);
-      const answer = await client.vmPolicy(vm);
+      const answer = await client.policies.get(vm);
       if (asJson) return printJson(answer);
       process.stdout.write(`${[...describePolicy(answer.policy), ...describeGrants(answer.secrets)].join("\n")}\n`);
       for (const warning of answer.warnings) process.stderr.write(`Note: ${warning}\n`);
@@ -38,7 +38,7 @@ function addSet(parent: Command): void {
     .action(async (name: string, options: NetworkOptionValues) => {
       const { client, asJson } = await openContext(command);
       const { policy, secrets } = await toPolicyAndGrants(options, client);
-      const vm = await client.vmPolicySet(name, { ...policy, ...(secrets === undefined ? {} : { secrets }) });
+      const vm = await client.policies.set(name, { ...policy, ...(secrets === undefined ? {} : { secrets }) });
       if (asJson) return printJson(vm);
       process.stdout.write(`${[...describePolicy(vm.network), ...describeGrants(vm.secrets)].join("\n")}\n`);
     });

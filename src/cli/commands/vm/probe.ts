@@ -12,7 +12,7 @@ export function addVmProbe(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const result = await client.vmProbe(name, { onProgress: progress.update }).finally(() => progress.clear());
+      const result = await client.policies.probe(name, { onProgress: progress.update }).finally(() => progress.clear());
       process.exitCode = result.isTight ? 0 : 1;
       if (asJson) return printJson(result);
       printTable(

@@ -10,7 +10,7 @@ export function addVmResume(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const vm = await client.vmResume(name);
+      const vm = await client.vms.resume(name);
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} runs\n`);
     });

@@ -21,7 +21,7 @@ export function addVmSsh(parent: Command, hasSeparator: boolean): void {
     .action(async (vm: string, words: string[]) => {
       const paths = resolvePaths();
       const { client } = await openContext(command);
-      const { name } = await client.vmGet(vm);
+      const { name } = await client.vms.get(vm);
       const argv = words[0] === "--" ? words.slice(1) : words;
       const config = await writeOwnConfig(paths, []);
       process.exitCode = await runAttached("ssh", ["-F", config, `${HOST_PREFIX}${name}`, ...argv], {
@@ -41,11 +41,11 @@ export function addVmSshProxy(parent: Command): void {
       const vm = host.startsWith(HOST_PREFIX) ? host.slice(HOST_PREFIX.length) : host;
       const keys = sshPaths(paths);
       const publicKey = await ensureKeyPair(keys);
-      const { name } = await client.vmGet(vm);
+      const { name } = await client.vms.get(vm);
       const hostKey = await prepareGuest(client, name, publicKey, progress.update);
       // Before the first byte of sshd's: ssh looks the key up after that.
       await writeKnownHost(keys, `${HOST_PREFIX}${vm}`, hostKey);
-      const stream = await client.exec(name, SSHD, { onProgress: progress.update });
+      const stream = await client.execs.start(name, SSHD, { onProgress: progress.update });
       process.exitCode = await runSession(stream, {
         hasTty: false,
         hasStdin: true,

@@ -11,7 +11,7 @@ export function addVmStart(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const vm = await client.vmStart(name, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await client.vms.start(name, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} runs\n`);
     });

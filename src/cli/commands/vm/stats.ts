@@ -36,9 +36,9 @@ export function addVmStats(parent: Command): void {
 
 async function readAll(client: DaemonClient, names: string[]): Promise<VmStats[]> {
   const isAll = names.length === 0;
-  const wanted = isAll ? (await client.vmList()).filter((vm) => vm.pid !== undefined).map((vm) => vm.id) : names;
+  const wanted = isAll ? (await client.vms.list()).filter((vm) => vm.pid !== undefined).map((vm) => vm.id) : names;
   const read = wanted.map((vm) =>
-    client.vmStats(vm).catch((error: unknown) => {
+    client.vms.stats(vm).catch((error: unknown) => {
       // It was there when all were listed.
       if (isAll && error instanceof FirebreakError && error.code === "VM_NOT_FOUND") return undefined;
       throw error;

@@ -17,7 +17,7 @@ export function addVmStop(parent: Command): void {
         ...(options.time === undefined ? {} : { graceMs: parseDurationMs("--time", options.time) }),
         ...(options.force === undefined ? {} : { force: options.force }),
       };
-      const vm = await client.vmStop(name, settings, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await client.vms.stop(name, settings, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) printJson(vm);
       else {
         process.stdout.write(`${vm.name} is ${vm.state}\n`);

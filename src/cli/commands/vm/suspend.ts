@@ -12,7 +12,7 @@ export function addVmSuspend(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (name: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const vm = await client.vmSuspend(name, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await client.vms.suspend(name, { onProgress: progress.update }).finally(() => progress.clear());
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} is ${vm.state}\n`);
     });

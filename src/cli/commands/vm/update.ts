@@ -35,7 +35,7 @@ export function addVmUpdate(parent: Command): void {
           hint: "See: firebreak vm update --help",
         });
       const { client, asJson } = await openContext(command);
-      const vm = await client.vmUpdate(name, changes);
+      const vm = await client.vms.update(name, changes);
       if (asJson) printJson(vm);
       else process.stdout.write(`${vm.name} has been updated\n`);
     });

@@ -21,7 +21,7 @@ export function addVmWait(parent: Command): void {
         ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
       };
       progress.update({ step: "wait", message: `waiting for ${name} to be ${request.for.join(" or ")}` });
-      const result = await client.vmWait(name, request).finally(() => progress.clear());
+      const result = await client.vms.wait(name, request).finally(() => progress.clear());
       if (asJson) printJson(result);
       else process.stdout.write(`${result.state}\n`);
     });

@@ -12,7 +12,7 @@ export function addVolumeCreate(parent: Command): void {
     .action(async (name: string, options: { size?: string }) => {
       const { client, asJson } = await openContext(command);
       const size = options.size === undefined ? {} : { sizeMib: parseMib("--size", options.size) };
-      const volume = await client.volumeCreate({ name, ...size });
+      const volume = await client.volumes.create({ name, ...size });
       if (asJson) printJson(volume);
       else process.stdout.write(`${volume.name}\n`);
     });

@@ -12,7 +12,7 @@ export function addVolumeDelete(parent: Command): void {
     .action(async (names: string[], options: { all?: boolean }) => {
       requireTargets("volume", names, options.all);
       const { client, asJson } = await openContext(command);
-      const targets = options.all ? (await client.volumeList()).map((volume) => volume.id) : names;
-      await deleteEach(targets, (name) => client.volumeDelete(name), asJson);
+      const targets = options.all ? (await client.volumes.list()).map((volume) => volume.id) : names;
+      await deleteEach(targets, (name) => client.volumes.delete(name), asJson);
     });
 }

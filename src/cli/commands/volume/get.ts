@@ -11,7 +11,7 @@ export function addVolumeGet(parent: Command): void {
     .argument("<volume>", "name or id")
     .action(async (name: string) => {
       const { client, asJson } = await openContext(command);
-      const volume = await client.volumeGet(name);
+      const volume = await client.volumes.get(name);
       if (asJson) printJson(volume);
       else printDrive(volume);
     });

@@ -10,7 +10,7 @@ export function addVolumeList(parent: Command): void {
     .description("List all volumes: the drives that have a file system.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const volumes = await client.volumeList();
+      const volumes = await client.volumes.list();
       if (asJson) return printJson({ volumes });
       if (volumes.length === 0)
         return void process.stdout.write("No volumes. Make one: firebreak volume create NAME --size 1G\n");

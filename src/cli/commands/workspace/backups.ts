@@ -13,12 +13,12 @@ export function addWorkspaceBackups(parent: Command): void {
     .action(async (options: { delete?: string }) => {
       const { client, asJson } = await openContext(command);
       if (options.delete !== undefined) {
-        const deleted = await client.backupDelete(options.delete);
+        const deleted = await client.backups.delete(options.delete);
         if (asJson) printJson(deleted);
         else process.stdout.write(`${deleted.deleted}\n`);
         return;
       }
-      const backups = await client.backupList();
+      const backups = await client.backups.list();
       if (asJson) return printJson({ backups });
       if (backups.length === 0) return void process.stdout.write("No backups: no pull has changed anything.\n");
       printTable(

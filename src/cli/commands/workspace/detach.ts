@@ -9,7 +9,7 @@ export function addWorkspaceDetach(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (vm: string) => {
       const { client, asJson } = await openContext(command);
-      const detached = await client.workspaceDetach(vm);
+      const detached = await client.workspaces.detach(vm);
       if (asJson) printJson(detached);
       else process.stdout.write(`${detached.detached}\n`);
     });

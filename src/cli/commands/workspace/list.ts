@@ -9,7 +9,7 @@ export function addWorkspaceList(parent: Command): void {
     .description("List the workspaces of all VMs, and how far they are synced.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const workspaces = await client.workspaceList();
+      const workspaces = await client.workspaces.list();
       if (asJson) return printJson({ workspaces });
       if (workspaces.length === 0)
         return void process.stdout.write(

@@ -23,8 +23,8 @@ export function addWorkspacePull(parent: Command): void {
         ...(options.path === undefined ? {} : { guestPath: options.path }),
         ...(await toSync(options)),
       };
-      const report = await client
-        .workspacePull(vm, request, { onProgress: progress.update })
+      const report = await client.workspaces
+        .pull(vm, request, { onProgress: progress.update })
         .finally(() => progress.clear());
       if (asJson) printJson(report);
       else printReport(report, vm);

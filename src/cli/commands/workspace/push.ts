@@ -33,8 +33,8 @@ export function addWorkspacePush(parent: Command): void {
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
       ...(await toSync(options)),
     };
-    const report = await client
-      .workspacePush(vm, request, { onProgress: progress.update })
+    const report = await client.workspaces
+      .push(vm, request, { onProgress: progress.update })
       .finally(() => progress.clear());
     if (asJson) printJson(report);
     else printReport(report, vm);

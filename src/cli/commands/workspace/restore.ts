@@ -16,8 +16,8 @@ export function addWorkspaceRestore(parent: Command): void {
     .action(async (backup: string, options: { to?: string }) => {
       const { client, asJson, progress } = await openContext(command);
       const directory = options.to === undefined ? undefined : await resolveHere(options.to);
-      const report = await client
-        .backupRestore(backup, directory, { onProgress: progress.update })
+      const report = await client.backups
+        .restore(backup, directory, { onProgress: progress.update })
         .finally(() => progress.clear());
       if (asJson) printJson(report);
       else printReport(report, "the backup");

@@ -11,7 +11,9 @@ export function addWorkspaceStatus(parent: Command): void {
     .argument("<vm>", "name or id")
     .action(async (vm: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const status = await client.workspaceStatus(vm, { onProgress: progress.update }).finally(() => progress.clear());
+      const status = await client.workspaces
+        .status(vm, { onProgress: progress.update })
+        .finally(() => progress.clear());
       if (asJson) return printJson(status);
       const { directory, guestPath, state, reason } = status.workspace;
       process.stdout.write(`${stripControl(directory)} at ${vm}:${guestPath}: ${state}\n`);

@@ -1,12 +1,10 @@
 import { Readable } from "node:stream";
-import type { Artifact } from "../../src/contract/artifact.ts";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
-import type { VmClient } from "../../src/mcp/vm-client.ts";
-
-type ArtifactCalls = "artifactCreate" | "artifactList" | "artifactGet" | "artifactRead" | "artifactDelete";
+import type { Artifact } from "../../../src/contract/artifact.ts";
+import { FirebreakError } from "../../../src/errors/firebreak-error.ts";
+import type { VmClient } from "../../../src/mcp/vm-client.ts";
 
 /** Artifacts in memory, of the files that `read` knows. */
-export function createFakeArtifacts(read: (path: string) => Buffer): Pick<VmClient, ArtifactCalls> {
+export function createFakeArtifacts(read: (path: string) => Buffer): VmClient["artifacts"] {
   const kept = new Map<string, { artifact: Artifact; bytes: Buffer }>();
   const find = (name: string) => {
     const found = [...kept.values()].find(({ artifact }) => artifact.name === name || artifact.id === name);
@@ -14,7 +12,7 @@ export function createFakeArtifacts(read: (path: string) => Buffer): Pick<VmClie
     return found;
   };
   return {
-    artifactCreate: async (vm, { path, name = path.split("/").at(-1) as string }) => {
+    create: async (vm, { path, name = path.split("/").at(-1) as string }) => {
       const bytes = read(path);
       const id = `a${kept.size}`;
       const artifact: Artifact = {
@@ -24,13 +22,13 @@ export function createFakeArtifacts(read: (path: string) => Buffer): Pick<VmClie
       kept.set(id, { artifact, bytes });
       return artifact;
     },
-    artifactList: async () => [...kept.values()].map(({ artifact }) => artifact),
-    artifactGet: async (name) => find(name).artifact,
-    artifactRead: async (name, { offset = 0, length } = {}) => {
+    list: async () => [...kept.values()].map(({ artifact }) => artifact),
+    get: async (name) => find(name).artifact,
+    read: async (name, { offset = 0, length } = {}) => {
       const { bytes } = find(name);
       return Readable.from([bytes.subarray(offset, length === undefined ? undefined : offset + length)]);
     },
-    artifactDelete: async (name) => {
+    delete: async (name) => {
       const { artifact } = find(name);
       kept.delete(artifact.id);
       return { deleted: artifact.name, id: artifact.id };
