@@ -15,6 +15,7 @@ const PORTS = [
   "^src/artifacts/artifact-store\\.ts$",
   "^src/network/(egress-store|nat-settings)\\.ts$",
   "^src/secrets/secret-store\\.ts$",
+  "^src/gateway/server-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -57,6 +58,7 @@ export const LAYERS = {
     folder("artifacts"),
     folder("network"),
     folder("secrets"),
+    folder("gateway"),
   ],
   daemon: [
     folder("errors"),
@@ -75,6 +77,17 @@ export const LAYERS = {
     folder("artifacts"),
     folder("network"),
     folder("secrets"),
+    folder("gateway"),
+  ],
+  // MCP servers, each in a VM of its own.
+  gateway: [
+    folder("errors"),
+    folder("platform"),
+    folder("guest"),
+    folder("vms"),
+    folder("snapshots"),
+    "^src/mcp/(extras|subscription-hooks)\\.ts$",
+    ...PORTS,
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
   mcp: [

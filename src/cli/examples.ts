@@ -27,6 +27,13 @@ export const EXAMPLES: Record<string, string[]> = {
     "firebreak vm policy set web --network public --deny '*.example.com'",
     "firebreak vm policy set web --network none",
   ],
+  "server list": ["firebreak server list", "firebreak server list --json"],
+  "server get": ["firebreak server get github"],
+  "server start": ["firebreak server start github"],
+  "server stop": ["firebreak server stop github"],
+  "server logs": ["firebreak server logs github --tail 20", "firebreak server logs github --follow"],
+  "server delete": ["firebreak server delete github"],
+  "mcp run": ["claude mcp add github -- firebreak mcp run github"],
   "secret set": [
     "firebreak secret set GITHUB_TOKEN --host api.github.com --from-env GITHUB_TOKEN",
     "firebreak secret set AWS_SECRET_ACCESS_KEY --aws AWS_ACCESS_KEY_ID --host s3.eu-central-1.amazonaws.com < key",

@@ -43,6 +43,8 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   kernel: async () => (await import("./commands/kernel/index.ts")).addKernelCommands,
   key: async () => (await import("./commands/key/index.ts")).addKeyCommands,
   api: async () => (await import("./commands/api/index.ts")).addApiCommands,
+  server: async () => (await import("./commands/server/index.ts")).addServerCommands,
+  mcp: async () => (await import("./commands/mcp/index.ts")).addMcpCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
   "mcp-bridge": async () => (await import("./commands/mcp-bridge.ts")).addMcpBridge,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,

@@ -18,6 +18,7 @@ import { KeyCalls } from "./calls/keys.ts";
 import { NetworkCalls } from "./calls/network.ts";
 import { PolicyCalls } from "./calls/policies.ts";
 import { SecretCalls } from "./calls/secrets.ts";
+import { ServerCalls } from "./calls/servers.ts";
 import { SnapshotCalls } from "./calls/snapshots.ts";
 import { TemplateCalls } from "./calls/templates.ts";
 import { VmCalls } from "./calls/vms.ts";
@@ -48,6 +49,7 @@ export class DaemonClient {
   readonly network: NetworkCalls;
   readonly policies: PolicyCalls;
   readonly secrets: SecretCalls;
+  readonly servers: ServerCalls;
   readonly snapshots: SnapshotCalls;
   readonly templates: TemplateCalls;
   readonly vms: VmCalls;
@@ -73,6 +75,7 @@ export class DaemonClient {
     this.network = new NetworkCalls(http);
     this.policies = new PolicyCalls(http);
     this.secrets = new SecretCalls(http);
+    this.servers = new ServerCalls(http);
     this.snapshots = new SnapshotCalls(http);
     this.templates = new TemplateCalls(http);
     this.vms = new VmCalls(http);

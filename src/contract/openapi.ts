@@ -9,6 +9,7 @@ type Json = Record<string, unknown>;
 /** What a variable part of a path stands for. */
 const PATH_PARTS: Record<string, string> = {
   secret: "name of the secret",
+  server: "an MCP server's name",
   vm: "a VM's name or id",
   snapshot: "a snapshot's name or id",
   drive: "a drive's name or id",

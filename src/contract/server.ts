@@ -39,8 +39,18 @@ export type ServerTools = z.infer<typeof serverToolsSchema>;
 export const serverLimitsSchema = z.strictObject({
   callsPerMinute: z.number().int().min(1).max(1_000_000).optional(),
   concurrentCalls: z.number().int().min(1).max(10_000).optional(),
-  resultBytes: z.number().int().min(1_024).max(64 * 1024 * 1024).optional(),
-  callTimeoutMs: z.number().int().min(100).max(24 * 3600 * 1000).optional(),
+  resultBytes: z
+    .number()
+    .int()
+    .min(1_024)
+    .max(64 * 1024 * 1024)
+    .optional(),
+  callTimeoutMs: z
+    .number()
+    .int()
+    .min(100)
+    .max(24 * 3600 * 1000)
+    .optional(),
 });
 
 const common = {
@@ -84,3 +94,47 @@ export type RemoteServer = z.infer<typeof remoteServerSchema>;
 
 export const serverConfigSchema = z.discriminatedUnion("kind", [vmServerSchema, remoteServerSchema]);
 export type ServerConfig = z.infer<typeof serverConfigSchema>;
+
+/**
+ * `new`: it has never been started. `preparing`: it is being installed, started for the first time, and saved. `failed`: that did not work. `stopped`: the next
+ * call brings it back. `running`: it has a VM. `disabled`: by its configuration.
+ */
+export const SERVER_STATES = ["new", "preparing", "failed", "stopped", "running", "disabled"] as const;
+
+export const serverSchema = z.object({
+  name: z.string(),
+  kind: z.enum(["vm", "remote"]),
+  state: z.enum(SERVER_STATES),
+  reason: z.string().optional().describe("why it has failed"),
+  source: z.string().describe("the file that it comes from"),
+  config: serverConfigSchema,
+  packages: z
+    .array(z.object({ name: z.string(), version: z.string(), digest: z.string().optional() }))
+    .describe("what has been installed for it, what was asked for first"),
+  protocol: z.object({ era: z.enum(["modern", "legacy"]), version: z.string() }).optional(),
+  implementation: z.object({ name: z.string(), version: z.string() }).optional().describe("as it says itself"),
+  tools: z.array(z.object({ name: z.string(), as: z.string(), description: z.string().optional() })),
+  prompts: z.number().int(),
+  resources: z.number().int(),
+  vms: z.array(z.string()).describe("names of its VMs"),
+  preparedAt: z.string().optional(),
+});
+export type Server = z.infer<typeof serverSchema>;
+
+/** All servers of one file, in the place of those that came from it before. */
+export const serverApplySchema = z.strictObject({
+  source: z
+    .string()
+    .min(1)
+    .max(4_096)
+    .describe("the file's path; what came from it before and is not named any more is deleted"),
+  servers: z.array(serverConfigSchema).max(MAX_SERVERS),
+});
+export type ServerApply = z.input<typeof serverApplySchema>;
+export const serverAppliedSchema = z.object({
+  added: z.array(z.string()),
+  changed: z.array(z.string()),
+  removed: z.array(z.string()),
+  unchanged: z.array(z.string()),
+});
+export type ServerApplied = z.infer<typeof serverAppliedSchema>;

@@ -1,6 +1,5 @@
 import path from "node:path";
-import { Readable, Writable } from "node:stream";
-import { FRAME, FrameDecoder } from "../contract/frames.ts";
+import { Readable } from "node:stream";
 import type { ImageBuildFile, ImageConfig } from "../contract/image.ts";
 import { vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -18,11 +17,10 @@ import { hashText } from "../images/digest.ts";
 import { checkImageName } from "../images/names.ts";
 import { getImage, type Image } from "../images/store.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import { relayExec } from "../vms/exec-relay.ts";
 import type { BootSource, WorkOptions } from "../vms/ports.ts";
+import { runCommand } from "../vms/run-command.ts";
 import type { VmService } from "../vms/service.ts";
 
-const KILL_GRACE_MS = 2_000;
 /** Of a command that fails, so much of its output is in the error. */
 const TOLD_OUTPUT_BYTES = 2_000;
 const MAX_MESSAGE = 160;
@@ -145,13 +143,7 @@ export class ImageBuilder {
     options: WorkOptions,
     report: (more: string) => void,
   ): Promise<void> {
-    let tail = "";
-    const output = readOutput((text) => {
-      tail = (tail + text).slice(-TOLD_OUTPUT_BYTES);
-      const last = text.trimEnd().split("\n").at(-1)?.trim();
-      if (last) report(`: ${last}`);
-    });
-    const exit = await relayExec(
+    const { exit, tail } = await runCommand(
       {
         argv: step.argv,
         env,
@@ -160,11 +152,13 @@ export class ImageBuilder {
       },
       {
         client,
-        input: (async function* () {})(),
-        output,
-        signal: options.signal ?? new AbortController().signal,
+        signal: options.signal,
         explainLoss: () => this.#options.vms.explainLoss(vm),
-        killGraceMs: KILL_GRACE_MS,
+        onText: (text) => {
+          const last = text.trimEnd().split("\n").at(-1)?.trim();
+          if (last) report(`: ${last}`);
+        },
+        tailLength: TOLD_OUTPUT_BYTES,
       },
     ).catch((error: unknown) => {
       if (error instanceof FirebreakError && error.code === "COMMAND_NOT_FOUND" && step.argv[0] === "/bin/sh")
@@ -231,18 +225,6 @@ function failed(step: BuildStep, why: string, tail: string): FirebreakError {
       details: { line: step.line },
     },
   );
-}
-
-/** Takes the frames of a command and passes on its output as text. */
-function readOutput(onText: (text: string) => void): Writable {
-  const decoder = new FrameDecoder();
-  return new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      for (const { type, payload } of decoder.push(chunk))
-        if (type === FRAME.stdout || type === FRAME.stderr) onText(payload.toString("utf8"));
-      done();
-    },
-  });
 }
 
 async function* watched(source: Readable, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {

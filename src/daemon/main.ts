@@ -13,11 +13,14 @@ import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { ForwardService } from "../forwards/service.ts";
+import { Machines } from "../gateway/machine.ts";
+import { Gateway } from "../gateway/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { removeStaleWorkDirs } from "../images/work-dir.ts";
 import { NatService } from "../network/nat/service.ts";
+import { readRegistryUrls } from "../network/registries.ts";
 import { checkSecretHosts, NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
@@ -39,6 +42,7 @@ import { SqliteKeyStore } from "../store/keys.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { natSettingsOf } from "../store/nat-settings.ts";
 import { SqliteSecretStore } from "../store/secrets.ts";
+import { SqliteServerStore } from "../store/servers.ts";
 import { SqliteSettings } from "../store/settings.ts";
 import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
@@ -67,6 +71,8 @@ import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
+import { ServerFront } from "./server-front.ts";
+import { ServerLogs } from "./server-logs.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
@@ -123,6 +129,7 @@ async function main(): Promise<void> {
     store: new SqliteWorkspaceStore(database),
     log,
   });
+  const hostSetup = { home: os.homedir(), env: process.env, root: "/" };
   const configFile = path.join(paths.home, "firebreak.toml");
   const settings = new SqliteSettings(database);
   const secretStore = new SqliteSecretStore(database);
@@ -148,7 +155,7 @@ async function main(): Promise<void> {
     nat,
     derive: (purpose) => vault.derive(purpose, 32),
     store: new SqliteEgressStore(database),
-    sets: () => readSets(configFile, { home: os.homedir(), env: process.env, root: "/" }),
+    sets: () => readSets(configFile, hostSetup),
     trust: () => {
       const pem = readTrust(configFile);
       return pem === undefined ? undefined : [pem];
@@ -206,7 +213,23 @@ async function main(): Promise<void> {
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
     upgrade: (incoming, socket, head) => upgrades.handle(incoming, socket, head),
   });
-  const mcp = new McpFront({ socketPath: paths.socket, store: new SqliteMcpSessionStore(database), version, log });
+  const serverLogs = new ServerLogs(path.join(paths.home, "servers"));
+  const gateway = new Gateway({
+    store: new SqliteServerStore(database),
+    machines: new Machines({
+      vms,
+      snapshots,
+      registries: () => readRegistryUrls(hostSetup),
+      exposed: (grants) => secrets.granted(grants).flatMap(({ name, expose }) => (expose === "env" ? [name] : [])),
+      log,
+    }),
+    client: { name: "firebreak", version },
+    writeLog: (server, text) => serverLogs.write(server, text),
+    log,
+  });
+  const sessions = new SqliteMcpSessionStore(database);
+  const mcp = new McpFront({ socketPath: paths.socket, store: sessions, version, gateway, log });
+  const serverMcp = new ServerFront({ gateway, store: sessions, log });
   let server: Server;
   const drain = new Drain();
   const upgrades = new UpgradeFront(vms, drain);
@@ -218,7 +241,8 @@ async function main(): Promise<void> {
     const left = await drain.empty(drainMs);
     if (left > 0) log("requests are cut off", { requests: left });
     if (vmsAfter !== "keep") await settleVms(vms, vmsAfter, log);
-    await mcp.close();
+    await Promise.all([mcp.close(), serverMcp.close()]);
+    gateway.close();
     server.close();
     tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));
@@ -233,6 +257,7 @@ async function main(): Promise<void> {
     network.close();
     nat.close();
     driver.close();
+    serverLogs.close();
     database.close();
     logFile.close();
     lock.release();
@@ -288,6 +313,9 @@ async function main(): Promise<void> {
     },
     tcp,
     mcp,
+    gateway,
+    serverLogs,
+    serverMcp,
     log,
     status: () => ({
       ...daemonStatus(paths, vms, startedAt, version),
@@ -330,6 +358,7 @@ async function main(): Promise<void> {
     (incoming, socket, head) => upgrades.handle(incoming, socket, head),
   );
   await tcp.start();
+  await gateway.recover();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),

@@ -1,6 +1,8 @@
 import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
 import { DaemonClient } from "../client/daemon-client.ts";
 import { SocketEndpoint } from "../client/socket-endpoint.ts";
+import type { Gateway } from "../gateway/service.ts";
+import type { ExtrasCaller } from "../mcp/extras.ts";
 import type { McpEndpoint } from "../mcp/http/endpoint.ts";
 import type { McpSessionStore } from "../mcp/http/session-store.ts";
 import type { Caller } from "./api/context.ts";
@@ -10,11 +12,13 @@ export interface McpFrontOptions {
   socketPath: string;
   store: McpSessionStore;
   version: string;
+  /** Whose servers' tools are offered besides firebreak's own. */
+  gateway: Gateway;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
 /** Whose sessions a caller may use. */
-const principalOf = (caller: Caller) => (caller.via === "socket" ? "local" : JSON.stringify(caller.key));
+export const principalOf = (caller: Caller) => (caller.via === "socket" ? "local" : JSON.stringify(caller.key));
 
 /** The MCP endpoint `/mcp`. A daemon that nobody speaks MCP to does without the code for it, and its memory. */
 export class McpFront {
@@ -38,8 +42,13 @@ export class McpFront {
   }
 
   async #create(): Promise<McpEndpoint> {
-    const { socketPath, store, version, log } = this.#options;
+    const { socketPath, store, version, gateway, log } = this.#options;
     const { createEndpoint } = await import("../mcp/http/create.ts");
+    const { GatewayView } = await import("../gateway/view.ts");
+    const { GatewayWatch } = await import("../gateway/watch.ts");
+    const viewFor = (caller: ExtrasCaller) =>
+      new GatewayView({ gateway, servers: () => gateway.offered, isPrefixed: true, caller });
+    const nobody = viewFor({ principal: "", session: undefined, capabilities: () => ({}) });
     const agent = new Agent({ keepAlive: true });
     const own = new DaemonClient(new SocketEndpoint(socketPath, { agent }));
     return createEndpoint({
@@ -52,6 +61,17 @@ export class McpFront {
       version,
       endingSignal: this.#ending.signal,
       onError: (error) => log("MCP: a message was refused or lost", { error: error.message }),
+      createExtras: (notify) => {
+        gateway.listen({
+          onOffersChanged: () => {
+            notify.toolsChanged();
+            notify.promptsChanged();
+          },
+        });
+        return viewFor;
+      },
+      createExtraChanges: (listener) =>
+        new GatewayWatch({ gateway, serverOf: (uri) => nobody.serverOfResource(uri), log, ...listener }),
     });
   }
 }

@@ -288,6 +288,19 @@ export const ERROR_CODES = {
   ROUTE_NOT_FOUND: { class: "not_found", about: "The API has no such path." },
   REQUEST_TOO_LARGE: { class: "invalid_argument", about: "A request body exceeds the limit." },
   SETUP_INCOMPLETE: { class: "unavailable", about: "Something that 'make setup' installs is missing." },
+
+  SERVER_NOT_FOUND: { class: "not_found", about: "No MCP server has that name." },
+  SERVER_FAILED: { class: "unavailable", about: "An MCP server did not start, or ended; the message names it." },
+  SERVER_PROTOCOL_ERROR: { class: "unavailable", about: "An MCP server breaks the protocol; the message names it." },
+  SERVER_BUSY: {
+    class: "resource_exhausted",
+    about: "An MCP server has as many calls as it may; the message says which limit.",
+  },
+  SERVER_INSTALL_FAILED: {
+    class: "unavailable",
+    about: "An MCP server's package could not be installed in its build VM.",
+  },
+  SERVER_DISABLED: { class: "failed_precondition", about: "The MCP server is switched off in its configuration." },
   OPERATION_CANCELED: { class: "canceled", about: "The caller gave up." },
   DEADLINE_EXCEEDED: { class: "deadline_exceeded", about: "The operation took longer than it may." },
   INTERNAL: { class: "internal", about: "A defect in firebreak." },

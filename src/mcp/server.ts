@@ -9,14 +9,7 @@ import { completeArgument } from "./resources/complete.ts";
 import { listResources, RESOURCE_TEMPLATES } from "./resources/list.ts";
 import { readResource } from "./resources/read.ts";
 import { isWatchable } from "./resources/watch.ts";
-
-/** Hears which resources a legacy client wants to be told the changes of. */
-export interface SubscriptionHooks {
-  subscribe: (uri: string) => void;
-  unsubscribe: (uri: string) => void;
-  /** It has asked what resources there are: it may want to hear when that changes. */
-  listed: () => void;
-}
+import type { SubscriptionHooks } from "./subscription-hooks.ts";
 
 export interface McpServerOptions {
   registry: ToolRegistry;
@@ -65,9 +58,11 @@ export function createMcpServer(options: McpServerOptions): Server {
     ({ params }, context) =>
       extras?.getPrompt(params.name, params.arguments ?? {}, context) ?? getPrompt(params.name, params.arguments),
   );
-  server.setRequestHandler("completion/complete", async ({ params }, context) => ({
-    completion: await completeArgument(params.argument, await reach(connect), context.mcpReq.signal),
-  }));
+  server.setRequestHandler("completion/complete", async ({ params }, context) => {
+    const extra = extras?.complete?.(params, context);
+    if (extra !== undefined) return (await extra) as { completion: { values: string[] } };
+    return { completion: await completeArgument(params.argument, await reach(connect), context.mcpReq.signal) };
+  });
   return server;
 }
 
@@ -85,7 +80,7 @@ function addResources(server: Server, { connect, subscriptions, extras }: McpSer
   server.setRequestHandler(
     "resources/read",
     async ({ params }, context) =>
-      extras?.readResource(params.uri) ??
+      extras?.readResource(params.uri, context) ??
       readResource(params.uri, { client: await reach(connect), signal: context.mcpReq.signal }),
   );
   server.setRequestHandler("resources/subscribe", ({ params }) => {

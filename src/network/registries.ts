@@ -43,6 +43,19 @@ export function readRegistries(host: HostSetup): EgressRule[] {
   return [...rules.values()];
 }
 
+/** The URLs themselves, for a VM's package managers; undefined where they use what they use by default. Credentials in one go no further. */
+export function readRegistryUrls(host: HostSetup): { npm?: string | undefined; pip?: string | undefined } {
+  return { npm: withoutCredentials(readNpm(host)[0]), pip: withoutCredentials(readPip(host)[0]) };
+}
+
+function withoutCredentials(text: string | undefined): string | undefined {
+  if (text === undefined || !URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  url.username = "";
+  url.password = "";
+  return url.href;
+}
+
 /** Undefined for what has no name; credentials in a URL go no further. */
 function toRule(url: string): EgressRule | undefined {
   if (!URL.canParse(url)) return undefined;

@@ -164,6 +164,14 @@ const MIGRATIONS: readonly string[] = [
      sealed BLOB NOT NULL,
      facts TEXT NOT NULL
    ) STRICT;`,
+  `CREATE TABLE servers (
+     name TEXT PRIMARY KEY,
+     config TEXT NOT NULL,
+     source TEXT NOT NULL,
+     installed TEXT,
+     warm TEXT,
+     created_at TEXT NOT NULL
+   ) STRICT;`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

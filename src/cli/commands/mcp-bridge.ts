@@ -1,11 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { findRemote } from "../../client/connect.ts";
-import type { Endpoint } from "../../client/endpoint.ts";
-import { ensureDaemon } from "../../client/ensure-daemon.ts";
-import { SocketEndpoint } from "../../client/socket-endpoint.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { resolvePaths } from "../../platform/paths.ts";
+import { serveThroughDaemon } from "../serve-through-daemon.ts";
 
 interface BridgeFlags {
   url?: string;
@@ -27,29 +23,10 @@ export function addMcpBridge(program: Command): void {
     .option("--api-key-file <file>", "file with the API key for it (default: FIREBREAK_API_KEY)")
     .option("--toolsets <list>", "tools to ask for, as 'serve mcp' has them (default: FIREBREAK_TOOLSETS)")
     .action(async (flags: BridgeFlags) => {
-      const { serveBridge } = await import("../../mcp/bridge/serve.ts");
-      const remote = await findRemote(environmentOf(flags));
-      const stopping = new AbortController();
-      for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stopping.abort());
       const toolsets = flags.toolsets ?? process.env.FIREBREAK_TOOLSETS;
-      await serveBridge({
-        input: process.stdin,
-        output: process.stdout,
-        stop: stopping.signal,
-        reach: async () => remote ?? reachLocal(),
-        peek: async () => remote ?? new SocketEndpoint(resolvePaths().socket),
-        path: toolsets ? `/mcp?toolsets=${encodeURIComponent(toolsets)}` : "/mcp",
-      });
-      // The client is gone: nothing that still waits may hold the process.
-      process.exit(0);
+      const path = toolsets ? `/mcp?toolsets=${encodeURIComponent(toolsets)}` : "/mcp";
+      await serveThroughDaemon(path, environmentOf(flags));
     });
-}
-
-/** Read at each attempt, so that it works also where no daemon can run yet. */
-async function reachLocal(): Promise<Endpoint> {
-  const paths = resolvePaths();
-  await ensureDaemon(paths);
-  return new SocketEndpoint(paths.socket);
 }
 
 function environmentOf({ url, apiKeyFile }: BridgeFlags): NodeJS.ProcessEnv {

@@ -14,6 +14,7 @@ import { keyRoutes } from "./key.ts";
 import { natRoutes } from "./nat.ts";
 import type { Route } from "./route.ts";
 import { secretRoutes } from "./secret.ts";
+import { serverRoutes } from "./server.ts";
 import { snapshotRoutes } from "./snapshot.ts";
 import { vmRoutes } from "./vm.ts";
 import { volumeRoutes } from "./volume.ts";
@@ -40,4 +41,5 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   workspace: workspaceRoutes,
   artifact: artifactRoutes,
   host: hostRoutes,
+  server: serverRoutes,
 };

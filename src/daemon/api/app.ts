@@ -19,6 +19,7 @@ import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
 import { addNatRoutes, type NatDeps } from "./nat-routes.ts";
 import { checkQuery } from "./query-check.ts";
 import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
+import { addServerRoutes, type ServerDeps } from "./server-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 import { addVolumeRoutes } from "./volume-routes.ts";
@@ -38,6 +39,7 @@ export interface ApiDeps
     NatDeps,
     SecretDeps,
     McpDeps,
+    ServerDeps,
     WorkspaceDeps,
     ArtifactDeps,
     DaemonDeps {
@@ -73,6 +75,7 @@ export function createApi(deps: ApiDeps): Api {
   addCallRoutes(api, deps);
   addHostRoutes(api, deps);
   addMcpRoutes(api, deps);
+  addServerRoutes(api, deps);
   addWorkspaceRoutes(api, deps);
   addArtifactRoutes(api, deps);
   api.notFound((context) => {

@@ -27,7 +27,10 @@ export async function serveFixtures({ stop, onListening, ...options }: ServeFixt
     ...options,
     store: new MemoryMcpSessionStore(),
     endingSignal: stop,
-    createExtras: createFixtures,
+    createExtras: (notify) => {
+      const fixtures = createFixtures(notify);
+      return () => fixtures;
+    },
   });
   const server = http.createServer((incoming, outgoing) => {
     try {

@@ -1,10 +1,11 @@
-import type { Extras } from "../extras.ts";
+import type { Server } from "@modelcontextprotocol/server";
+import type { Extras, ExtrasCaller } from "../extras.ts";
 import { ToolRegistry } from "../registry.ts";
 import { ResourceWatch } from "../resources/watch.ts";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
 import { parseToolsets, toolsOf } from "../toolsets.ts";
 import type { VmClient } from "../vm-client.ts";
-import { type ListNotifier, McpEndpoint } from "./endpoint.ts";
+import { type ListNotifier, McpEndpoint, type ResourceChanges } from "./endpoint.ts";
 import type { McpSessionStore } from "./session-store.ts";
 
 /** Selections of toolsets that are kept ready. */
@@ -24,7 +25,14 @@ export interface CreateEndpointOptions {
   graceMs?: number;
   maxLoaded?: number;
   /** Makes what is offered besides; it may say when that changes. */
-  createExtras?: (notify: ListNotifier) => Extras;
+  createExtras?: (notify: ListNotifier) => (caller: ExtrasCaller) => Extras;
+  /** Tells of changes of the extras' resources. */
+  createExtraChanges?: (listener: ChangeListener) => ResourceChanges;
+}
+
+interface ChangeListener {
+  onUpdated: (uri: string) => void;
+  onListChanged: () => void;
 }
 
 /** The MCP endpoint of firebreak's tools. `?toolsets=vm,guest` in its URL asks for others than the default ones. */
@@ -38,24 +46,43 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
     registries.set(key, registry);
     return registry;
   };
-  let extras: Extras | undefined;
+  let extrasOf: ((caller: ExtrasCaller) => Extras) | undefined;
   const endpoint = new McpEndpoint({
-    createServer: ({ principal, query, hooks }) =>
-      createMcpServer({
+    createServer: ({ principal, query, hooks, session }) => {
+      const own: { server?: Server } = {};
+      const capabilities = () => own.server?.getClientCapabilities() ?? {};
+      own.server = createMcpServer({
         registry: registryOf(query),
         connect: () => connect(principal),
         version,
         endingSignal,
         ...(hooks === undefined ? {} : { subscriptions: hooks }),
-        ...(extras === undefined ? {} : { extras }),
-      }),
+        ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities }) }),
+      });
+      return own.server;
+    },
     checkQuery: (query) => void registryOf(query),
-    createChanges: (listener) => new ResourceWatch({ client: peek, ...listener }),
+    createChanges: (listener) => {
+      const own = new ResourceWatch({ client: peek, ...listener });
+      const extra = options.createExtraChanges?.(listener);
+      return extra === undefined ? own : joinChanges(own, extra);
+    },
     store,
     ...(onError === undefined ? {} : { onError }),
     ...(graceMs === undefined ? {} : { graceMs }),
     ...(maxLoaded === undefined ? {} : { maxLoaded }),
   });
-  extras = options.createExtras?.(endpoint.notify);
+  extrasOf = options.createExtras?.(endpoint.notify);
   return endpoint;
+}
+
+/** Each looks after those of the resources that are its own. */
+function joinChanges(one: ResourceChanges, other: ResourceChanges): ResourceChanges {
+  const both = (stops: (() => void)[]) => () => {
+    for (const stop of stops) stop();
+  };
+  return {
+    watch: (uris) => both([one.watch(uris), other.watch(uris)]),
+    watchList: () => both([one.watchList(), other.watchList()]),
+  };
 }

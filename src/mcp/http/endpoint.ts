@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createMcpHandler, isLegacyRequest, type Server } from "@modelcontextprotocol/server";
 import { toFirebreakError } from "../../errors/firebreak-error.ts";
 import { readListenFilter } from "../resources/listen-filter.ts";
-import type { SubscriptionHooks } from "../server.ts";
+import type { SubscriptionHooks } from "../subscription-hooks.ts";
 import { RPC_ERROR, refuse } from "./answers.ts";
 import { LegacySessions } from "./legacy-sessions.ts";
 import { readMessage } from "./request-body.ts";
@@ -24,6 +24,8 @@ export interface ServerContext {
   /** The URL's query, with its '?': which tools are wanted. */
   query: string;
   hooks?: SubscriptionHooks;
+  /** A legacy client's session. */
+  session?: string;
 }
 
 /** Tells clients of changes of what there is besides resources. */

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { isInitializeRequest, type RequestId, type Server } from "@modelcontextprotocol/server";
-import type { SubscriptionHooks } from "../server.ts";
+import type { SubscriptionHooks } from "../subscription-hooks.ts";
 import { RPC_ERROR, refuse } from "./answers.ts";
 import { LegacySession } from "./legacy-session.ts";
 import { respond } from "./respond.ts";
@@ -22,7 +22,7 @@ const MAX_INITIALIZE_LENGTH = 64 * 1024;
 const MAX_SUBSCRIPTIONS = 256;
 
 export interface LegacySessionsOptions {
-  createServer: (context: { principal: string; query: string; hooks: SubscriptionHooks }) => Server;
+  createServer: (context: { principal: string; query: string; hooks: SubscriptionHooks; session: string }) => Server;
   store: McpSessionStore;
   /** Sees to it that changes of these resources are told of, until it is called off. */
   watch: (uris: readonly string[]) => () => void;
@@ -183,7 +183,7 @@ export class LegacySessions {
     };
     loaded.session = await open({
       id,
-      server: createServer({ principal: record.principal, query: record.query, hooks }),
+      server: createServer({ principal: record.principal, query: record.query, hooks, session: id }),
       onClosed: () => {
         loaded.stopWatching?.();
         loaded.stopWatchingList?.();

@@ -1,7 +1,7 @@
 import { isJSONRPCRequest, type JSONRPCMessage, type RequestId, type Server } from "@modelcontextprotocol/server";
 import { readListenFilter } from "../resources/listen-filter.ts";
 import { ResourceWatch } from "../resources/watch.ts";
-import type { SubscriptionHooks } from "../server.ts";
+import type { SubscriptionHooks } from "../subscription-hooks.ts";
 import type { VmClient } from "../vm-client.ts";
 
 /** What one client on a stream wants to hear of, in either era. */

@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { openContext } from "../../context.ts";
+import { formatAge, printJson, printTable } from "../../output.ts";
+
+export function addServerList(parent: Command): void {
+  const command = parent
+    .command("list")
+    .alias("ls")
+    .description("List all MCP servers: what they are, and what they offer.")
+    .action(async () => {
+      const { client, asJson } = await openContext(command);
+      const servers = await client.servers.list();
+      if (asJson) return printJson({ servers });
+      if (servers.length === 0)
+        return void process.stdout.write(
+          "No MCP servers. A configuration file brings them: firebreak up --config FILE\n",
+        );
+      printTable(
+        ["NAME", "STATE", "PACKAGE", "PROTOCOL", "TOOLS", "NETWORK", "VMS", "PREPARED"],
+        servers.map(({ name, state, packages, protocol, tools, config, vms, preparedAt }) => [
+          name,
+          state,
+          packages[0] === undefined ? "-" : `${packages[0].name} ${packages[0].version}`,
+          protocol?.version ?? "-",
+          String(tools.length),
+          config.kind === "vm" ? config.network.mode : "remote",
+          String(vms.length),
+          preparedAt === undefined ? "-" : `${formatAge(preparedAt)} ago`,
+        ]),
+      );
+    });
+}

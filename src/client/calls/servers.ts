@@ -1,0 +1,51 @@
+import type { Readable } from "node:stream";
+import type { Server, ServerApplied, ServerApply } from "../../contract/server.ts";
+import { type CallOptions, type DaemonHttp, signalOf } from "../daemon-http.ts";
+
+/** MCP servers, each in a VM of its own. */
+export class ServerCalls {
+  readonly #http: DaemonHttp;
+
+  constructor(http: DaemonHttp) {
+    this.#http = http;
+  }
+
+  async list(options: CallOptions = {}): Promise<Server[]> {
+    return (await this.#http.json<{ servers: Server[] }>("GET", "/v1/servers", options)).servers;
+  }
+
+  get(name: string, options: CallOptions = {}): Promise<Server> {
+    return this.#http.json("GET", serverPath(name), options);
+  }
+
+  /** All servers of one file, in the place of those that came from it before. */
+  apply(request: ServerApply, options: CallOptions = {}): Promise<ServerApplied> {
+    return this.#http.json("PUT", "/v1/servers", options, request);
+  }
+
+  /** Installs, starts, lists and saves it, if that has not been done. */
+  prepare(name: string, options: CallOptions = {}): Promise<Server> {
+    return this.#http.lines("POST", `${serverPath(name)}/prepare`, {}, options);
+  }
+
+  start(name: string, options: CallOptions = {}): Promise<Server> {
+    return this.#http.lines("POST", `${serverPath(name)}/start`, {}, options);
+  }
+
+  stop(name: string, options: CallOptions = {}): Promise<Server> {
+    return this.#http.json("POST", `${serverPath(name)}/stop`, options);
+  }
+
+  delete(name: string, options: CallOptions = {}): Promise<{ deleted: string }> {
+    return this.#http.json("DELETE", serverPath(name), options);
+  }
+
+  /** What it has printed beside the protocol; with `follow`, also what it prints from now on. */
+  log(name: string, follow: boolean, options: CallOptions = {}): Promise<Readable> {
+    return this.#http.raw("GET", `${serverPath(name)}/log`, { query: { follow }, ...signalOf(options) });
+  }
+}
+
+function serverPath(name: string): string {
+  return `/v1/servers/${encodeURIComponent(name)}`;
+}

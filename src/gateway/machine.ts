@@ -1,0 +1,169 @@
+import { createHash, randomBytes } from "node:crypto";
+import { canonicalJson } from "../contract/canonical-json.ts";
+import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
+import type { VmServer } from "../contract/server.ts";
+import { type Vm, vmCreateSchema } from "../contract/vm.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { GuestClient } from "../guest/client.ts";
+import type { WorkOptions } from "../vms/ports.ts";
+import type { VmService } from "../vms/service.ts";
+import type { VmSnapshots } from "../vms/snapshots.ts";
+import { type Installed, install, type Registries } from "./install/install.ts";
+import { planInstall } from "./install/plan.ts";
+
+/** Labels by which a server's VMs are found again. */
+export const SERVER_LABEL = "firebreak/server";
+export const STATE_LABEL = "firebreak/server-state";
+export const SESSION_LABEL = "firebreak/server-session";
+
+export interface MachineDeps {
+  vms: VmService;
+  snapshots: VmSnapshots;
+  registries: () => Registries;
+  /** Names of those of the secrets whose values a VM gets. */
+  exposed: (grants: readonly SecretGrant[]) => string[];
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** VMs as MCP servers need them: made, saved and brought back. */
+export class Machines {
+  readonly #deps: MachineDeps;
+
+  constructor(deps: MachineDeps) {
+    this.#deps = deps;
+  }
+
+  get vms(): VmService {
+    return this.#deps.vms;
+  }
+
+  /** Whether a server gets values of secrets, which no snapshot is to hold. */
+  isExposed({ secrets }: VmServer): boolean {
+    return this.#deps.exposed(secrets).length > 0;
+  }
+
+  /** The grants without those whose values would be in the VM. */
+  withoutExposed(secrets: readonly SecretGrant[]): SecretGrant[] {
+    const exposed = new Set(this.#deps.exposed(secrets));
+    return secrets.filter(({ name }) => !exposed.has(name));
+  }
+
+  /** A VM that has the server's package and no network. */
+  async build(config: VmServer, options: WorkOptions): Promise<{ vm: Vm; installed: Installed }> {
+    const { vms, registries } = this.#deps;
+    const plan = planInstall(config.command);
+    const network: EgressPolicy =
+      plan.kind === "none" ? NO_NETWORK : { mode: "allowlist", allow: ["registries", ...gitHosts(plan.spec)] };
+    const { memoryMib, cpus, diskMib } = config;
+    const wanted = vmCreateSchema.parse({
+      name: vmName(config.name, true),
+      memoryMib,
+      cpus,
+      diskMib,
+      network,
+      labels: { ...config.labels, [SERVER_LABEL]: config.name },
+      ...(config.image === undefined ? {} : { image: config.image }),
+    });
+    const vm = await vms.create(wanted, options);
+    try {
+      const installed = await vms.use(vm.id, options, ({ client }) =>
+        install(plan, {
+          ...options,
+          server: config.name,
+          client,
+          registries: registries(),
+          explainLoss: () => vms.explainLoss(vm.id),
+        }),
+      );
+      if (network.mode !== "none") await vms.setPolicy(vm.id, NO_NETWORK);
+      return { vm, installed };
+    } catch (error) {
+      await this.delete(vm.id);
+      throw error;
+    }
+  }
+
+  async save(vm: Vm, name: string, options: WorkOptions): Promise<string> {
+    await this.forgetSnapshot(name);
+    return (await this.#deps.snapshots.create(vm.id, name, options)).id;
+  }
+
+  async fork(snapshot: string, config: VmServer, labels: Record<string, string>, options: WorkOptions): Promise<Vm> {
+    const { vms, snapshots } = this.#deps;
+    const isShared = labels[SESSION_LABEL] === undefined;
+    const vm = await snapshots.fork(
+      snapshot,
+      { name: vmName(config.name, !isShared || this.#isTaken(config.name)) },
+      options,
+    );
+    return vms.update(vm.id, { labels: { ...config.labels, [SERVER_LABEL]: config.name, ...labels } });
+  }
+
+  /** A VM's live client; a suspended VM is brought back for it. */
+  async client(vm: string, options: WorkOptions): Promise<GuestClient> {
+    return this.#deps.vms.use(vm, options, async ({ client }) => client);
+  }
+
+  /** Those of a server's VMs that are there, of whatever state. */
+  find(server: string): Vm[] {
+    return this.#deps.vms.list().filter(({ labels }) => labels[SERVER_LABEL] === server);
+  }
+
+  /** Never throws: what stays is told in the log, and found by its label. */
+  async delete(vm: string): Promise<void> {
+    await this.#deps.vms.delete(vm).catch((thrown: unknown) => {
+      const error = toFirebreakError(thrown);
+      if (error.code !== "VM_NOT_FOUND")
+        this.#deps.log("a server's VM could not be deleted", { vm, error: error.message });
+    });
+  }
+
+  async forgetSnapshot(nameOrId: string): Promise<void> {
+    await this.#deps.snapshots.delete(nameOrId).catch((thrown: unknown) => {
+      const error = toFirebreakError(thrown);
+      if (error.code !== "SNAPSHOT_NOT_FOUND")
+        this.#deps.log("a server's snapshot could not be deleted", { snapshot: nameOrId, error: error.message });
+    });
+  }
+
+  async hasSnapshot(id: string): Promise<boolean> {
+    return this.#deps.snapshots.get(id).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof FirebreakError && error.code === "SNAPSHOT_NOT_FOUND") return false;
+        throw error;
+      },
+    );
+  }
+
+  #isTaken(server: string): boolean {
+    const name = vmName(server, false);
+    return this.#deps.vms.list().some((vm) => vm.name === name);
+  }
+}
+
+function vmName(server: string, isOneOfMany: boolean): string {
+  return isOneOfMany ? `mcp-${server}-${randomBytes(3).toString("hex")}` : `mcp-${server}`;
+}
+
+/** Of a package that npm or uv gets from a repository. */
+function gitHosts(spec: string): string[] {
+  if (/^(?:github:|[\w.-]+\/[\w.-]+(?:#|$))/.test(spec) && !spec.startsWith("@"))
+    return ["github.com", "codeload.github.com"];
+  const url = /(?:git\+)?(?:https|ssh):\/\/(?:[^@/]+@)?([^/:#]+)/.exec(spec)?.[1];
+  return url === undefined ? [] : [url];
+}
+
+/** Of what a saved machine is made of; the number is raised when what is made of the same values changes. */
+export function keyOf(...values: unknown[]): string {
+  return createHash("sha256")
+    .update(canonicalJson([1, ...values]))
+    .digest("hex")
+    .slice(0, 16);
+}
+
+/** A policy that lets nothing out, of the same kind of network. */
+export function closed(policy: EgressPolicy): EgressPolicy {
+  return policy.mode === "nat" ? { mode: "nat", allow: [] } : NO_NETWORK;
+}

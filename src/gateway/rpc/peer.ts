@@ -1,0 +1,209 @@
+import { randomInt } from "node:crypto";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { LineSplitter } from "./lines.ts";
+import { parseMessage, RPC_CODE, RpcError, type RpcId, type RpcMessage } from "./messages.ts";
+
+/** Requests of a server's that are being answered at once; more are refused. */
+const MAX_INBOUND = 64;
+/** Requests under way to one server. */
+const MAX_PENDING = 4_096;
+
+/** A server's standard input and output. Closing it does not end the server. */
+export interface ServerPipe {
+  /** Resolves when the pipe takes more. Throws when it is closed. */
+  write(line: string): Promise<void>;
+  close(): void;
+}
+
+/** What comes out of a pipe, for whoever opens one. */
+export interface PipeEvents {
+  onOutput(bytes: Buffer): void;
+  /** Called once: the server has ended, or its machine is lost. */
+  onClosed(error: FirebreakError): void;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  /** Hears `notifications/progress` of this request, without their token. */
+  onProgress?: ((params: Record<string, unknown>) => void) | undefined;
+  timeoutMs?: number | undefined;
+}
+
+export interface RpcPeerOptions {
+  /** For errors. */
+  server: string;
+  onNotification: (method: string, params: Record<string, unknown>) => void;
+  /** Answers a request of the server's. Throws RpcError for an answer that is one. */
+  onRequest: (method: string, params: Record<string, unknown>, signal: AbortSignal) => Promise<Record<string, unknown>>;
+  /** A line that is no message, or a message that nobody waits for. */
+  onNoise: (what: string) => void;
+  /** Called once, after all that was under way has failed. */
+  onClosed: (error: FirebreakError) => void;
+}
+
+interface Pending {
+  resolve: (result: Record<string, unknown>) => void;
+  reject: (error: Error) => void;
+  onProgress: RequestOptions["onProgress"];
+}
+
+/** JSON-RPC with one MCP server over its standard input and output. */
+export class RpcPeer {
+  readonly #options: RpcPeerOptions;
+  readonly #pending = new Map<RpcId, Pending>();
+  readonly #inbound = new Map<RpcId, AbortController>();
+  readonly #lines: LineSplitter;
+  #pipe: ServerPipe | undefined;
+  #closed: FirebreakError | undefined;
+  /** Ids of another attachment to the same server are never ours: a late answer to one of them is for nobody. */
+  #nextId = randomInt(1, 2 ** 46);
+
+  constructor(options: RpcPeerOptions) {
+    this.#options = options;
+    this.#lines = new LineSplitter({
+      onLine: (line) => this.#receive(line),
+      onTooLong: () => this.#options.onNoise("a line of more than 16 MiB"),
+    });
+  }
+
+  /** What the pipe that is given to `attach` tells. */
+  get events(): PipeEvents {
+    return { onOutput: (bytes) => this.#lines.push(bytes), onClosed: (error) => this.#close(error) };
+  }
+
+  attach(pipe: ServerPipe): void {
+    if (this.#closed !== undefined) pipe.close();
+    this.#pipe = pipe;
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Throws RpcError, SERVER_FAILED when the server ends meanwhile, DEADLINE_EXCEEDED, OPERATION_CANCELED. */
+  async request(method: string, params: Record<string, unknown>, options: RequestOptions = {}) {
+    const { signal, onProgress, timeoutMs } = options;
+    const { server } = this.#options;
+    if (this.#closed !== undefined) throw this.#closed;
+    if (signal?.aborted) throw canceled(server);
+    if (this.#pending.size >= MAX_PENDING)
+      throw new FirebreakError("SERVER_BUSY", `the server '${server}' has ${MAX_PENDING} calls under way`);
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
+    // It may fail while the request is still being written.
+    promise.catch(() => {});
+    this.#pending.set(id, { resolve, reject, onProgress });
+    const giveUp = (error: FirebreakError, reason: string) => {
+      if (!this.#pending.delete(id)) return;
+      this.notify("notifications/cancelled", { requestId: id, reason });
+      reject(error);
+    };
+    const onAbort = () => giveUp(canceled(server), "the client has cancelled it");
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => giveUp(late(server, method, timeoutMs), "it took too long"), timeoutMs);
+    try {
+      const meta =
+        onProgress === undefined ? {} : { _meta: { ...(params._meta as object | undefined), progressToken: id } };
+      await this.#send({ jsonrpc: "2.0", id, method, params: { ...params, ...meta } });
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      this.#pending.delete(id);
+    }
+  }
+
+  /** Never throws: who does not listen any more needs no news. */
+  notify(method: string, params: Record<string, unknown> = {}): void {
+    this.#send({ jsonrpc: "2.0", method, params }).catch(() => {});
+  }
+
+  /** Lets go of the server, which goes on. */
+  close(): void {
+    this.#close(new FirebreakError("OPERATION_CANCELED", `the server '${this.#options.server}' has been let go of`));
+    this.#pipe?.close();
+  }
+
+  async #send(message: Record<string, unknown>): Promise<void> {
+    if (this.#closed !== undefined) throw this.#closed;
+    if (this.#pipe === undefined) throw new FirebreakError("INTERNAL", "nothing is attached to the server");
+    await this.#pipe.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #receive(line: Buffer): void {
+    const message = parseMessage(line);
+    if (message === undefined) return void this.#options.onNoise(preview(line));
+    if (message.kind === "request") return void this.#answer(message);
+    if (message.kind === "notification") return void this.#hear(message);
+    const pending = message.id === null ? undefined : this.#pending.get(message.id);
+    if (message.id === null || pending === undefined)
+      return void this.#options.onNoise("an answer to what nobody asks");
+    this.#pending.delete(message.id);
+    if (message.kind === "result") pending.resolve(message.result);
+    else pending.reject(new RpcError(message.error));
+  }
+
+  #hear({ method, params }: { method: string; params: Record<string, unknown> }): void {
+    if (method === "notifications/progress") {
+      const { progressToken, ...rest } = params;
+      return void this.#pending.get(progressToken as RpcId)?.onProgress?.(rest);
+    }
+    if (method === "notifications/cancelled") return void this.#inbound.get(params.requestId as RpcId)?.abort();
+    this.#options.onNotification(method, params);
+  }
+
+  async #answer({ id, method, params }: Extract<RpcMessage, { kind: "request" }>): Promise<void> {
+    const aborter = new AbortController();
+    const answer = async (): Promise<Record<string, unknown>> => {
+      if (method === "ping") return { result: {} };
+      if (this.#inbound.size >= MAX_INBOUND || this.#inbound.has(id))
+        return { error: { code: RPC_CODE.invalidRequest, message: "too many requests at once, or an id twice" } };
+      this.#inbound.set(id, aborter);
+      try {
+        return { result: await this.#options.onRequest(method, params, aborter.signal) };
+      } catch (thrown) {
+        const error = thrown instanceof RpcError ? thrown : undefined;
+        const { message } = error ?? toFirebreakError(thrown);
+        const data = error?.data === undefined ? {} : { data: error.data };
+        return { error: { code: error?.code ?? RPC_CODE.internal, message, ...data } };
+      } finally {
+        this.#inbound.delete(id);
+      }
+    };
+    const body = await answer();
+    await this.#send({ jsonrpc: "2.0", id, ...body }).catch(() => {});
+  }
+
+  #close(error: FirebreakError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    for (const aborter of this.#inbound.values()) aborter.abort();
+    this.#lines.reset();
+    this.#options.onClosed(error);
+  }
+}
+
+function canceled(server: string): FirebreakError {
+  return new FirebreakError("OPERATION_CANCELED", `the call of the server '${server}' has been cancelled`);
+}
+
+function late(server: string, method: string, timeoutMs: number): FirebreakError {
+  return new FirebreakError(
+    "DEADLINE_EXCEEDED",
+    `the server '${server}' did not answer ${method} within ${timeoutMs} ms`,
+  );
+}
+
+/** What a line begins with, fit for a log. */
+function preview(line: Buffer): string {
+  return JSON.stringify(line.subarray(0, 200).toString("utf8"));
+}

@@ -1,0 +1,43 @@
+import type { ServerConfig } from "../contract/server.ts";
+import type { Installed } from "./install/install.ts";
+import type { Definitions } from "./upstream/definitions.ts";
+import type { Opening, UpstreamTerms } from "./upstream/session.ts";
+
+/** A server's installation, saved: what its VMs begin with when it is not running in them yet. */
+export interface InstalledState {
+  /** Of all that it was made of; another one is made anew. */
+  key: string;
+  installed: Installed;
+  /** Absent for a server that needs no installation: it begins with its image. */
+  snapshot?: string;
+}
+
+/** A server that has been started, listed and saved. */
+export interface WarmState {
+  key: string;
+  /** Absent for one that is started afresh each time, since it gets values of secrets. */
+  snapshot?: string;
+  /** The command that it is, and where its output stood when it was saved. */
+  execId: string;
+  offset: number;
+  opening: Opening;
+  terms: UpstreamTerms;
+  definitions: Definitions;
+  at: string;
+}
+
+export interface ServerRecord {
+  config: ServerConfig;
+  /** The file that it comes from, or who set it. */
+  source: string;
+  installed?: InstalledState;
+  warm?: WarmState;
+  createdAt: string;
+}
+
+export interface ServerStore {
+  list(): ServerRecord[];
+  get(name: string): ServerRecord | undefined;
+  put(record: ServerRecord): void;
+  remove(name: string): void;
+}

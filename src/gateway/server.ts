@@ -1,0 +1,382 @@
+import { digestOf } from "../contract/canonical-json.ts";
+import type { VmServer } from "../contract/server.ts";
+import type { Vm } from "../contract/vm.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { Mutex } from "../vms/mutex.ts";
+import type { WorkOptions } from "../vms/ports.ts";
+import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
+import { closed, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
+import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
+import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
+import type { ClientInfo } from "./upstream/session.ts";
+
+/** Ends in a row after which a server is not started again at once, and how long not. */
+const MAX_ENDS = 5;
+const ENDS_WINDOW_MS = 60_000;
+
+/** Hears what an instance asks and tells; `key` is the session that it is of, undefined for the shared one. */
+export interface ServerHooks {
+  onRequest: (
+    key: string | undefined,
+    ...request: Parameters<InstanceHooks["onRequest"]>
+  ) => ReturnType<InstanceHooks["onRequest"]>;
+  onNotification: (key: string | undefined, ...note: Parameters<InstanceHooks["onNotification"]>) => void;
+  onLog: (text: string) => void;
+}
+
+export interface ManagedServerDeps {
+  machines: Machines;
+  client: ClientInfo;
+  hooks: ServerHooks;
+  /** Keeps what is known of the server. */
+  save: (changes: Partial<Pick<ServerRecord, "installed" | "warm">>) => void;
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+interface Slot {
+  instance: Instance | undefined;
+  uses: number;
+  idle: NodeJS.Timeout | undefined;
+  lock: Mutex;
+}
+
+/** One server with VMs of its own: installed once, started once, and from then on brought back from where it was saved. */
+export class ManagedServer {
+  readonly config: VmServer;
+  readonly #deps: ManagedServerDeps;
+  readonly #slots = new Map<string | undefined, Slot>();
+  readonly #preparing = new Mutex();
+  readonly #ending = new AbortController();
+  #installed: InstalledState | undefined;
+  #warm: WarmState | undefined;
+  #ends: number[] = [];
+
+  constructor(record: ServerRecord, deps: ManagedServerDeps) {
+    this.config = record.config as VmServer;
+    this.#installed = record.installed;
+    this.#warm = record.warm;
+    this.#deps = deps;
+  }
+
+  /** What it offers, as it was when it was saved; undefined before its first start. */
+  get definitions(): Definitions | undefined {
+    return this.#isCurrent(this.#warm) ? this.#warm?.definitions : undefined;
+  }
+
+  get warm(): WarmState | undefined {
+    return this.#isCurrent(this.#warm) ? this.#warm : undefined;
+  }
+
+  get installed(): InstalledState | undefined {
+    return this.#installed;
+  }
+
+  /** What it says now that it offers. Returns whether that is something else than before. */
+  redefine(definitions: Definitions): boolean {
+    const { warm } = this;
+    if (warm === undefined || digestOf(warm.definitions) === digestOf(definitions)) return false;
+    this.#warm = { ...warm, definitions };
+    this.#deps.save({ warm: this.#warm });
+    return true;
+  }
+
+  get runningVms(): string[] {
+    return [...this.#slots.values()].flatMap(({ instance }) => (instance === undefined ? [] : [instance.vm]));
+  }
+
+  /** Installs, starts, lists and saves it, if that has not been done for what its configuration says now. */
+  async prepare(options: WorkOptions = {}): Promise<WarmState> {
+    return this.#preparing.run(async () => {
+      const { machines } = this.#deps;
+      const known = this.warm;
+      if (known !== undefined && (known.snapshot === undefined || (await machines.hasSnapshot(known.snapshot))))
+        return known;
+      return this.#prepare(options);
+    });
+  }
+
+  /** Lends a session with the server, which is started for it if need be. `key` is the client's session where each has its own VM. */
+  async use<T>(key: string | undefined, options: WorkOptions, work: (instance: Instance) => Promise<T>): Promise<T> {
+    const slot = this.#slot(key);
+    slot.uses++;
+    clearTimeout(slot.idle);
+    try {
+      return await work(await this.#ensure(slot, key, options));
+    } finally {
+      slot.uses--;
+      if (slot.uses === 0) this.#watchIdle(slot, key);
+    }
+  }
+
+  /** A client's session is over: its VM goes. */
+  async endSession(key: string): Promise<void> {
+    const slot = this.#slots.get(key);
+    this.#slots.delete(key);
+    clearTimeout(slot?.idle);
+    slot?.instance?.session.close();
+    const { machines } = this.#deps;
+    await Promise.all(
+      machines
+        .find(this.config.name)
+        .filter(({ labels }) => labels[SESSION_LABEL] === key)
+        .map(({ id }) => machines.delete(id)),
+    );
+  }
+
+  /** Ends its VMs; what it was saved as stays. */
+  async stop(): Promise<void> {
+    this.#letGo();
+    const { machines } = this.#deps;
+    await Promise.all(machines.find(this.config.name).map(({ id }) => machines.delete(id)));
+  }
+
+  /** Lets go of its VMs, which go on without this daemon. */
+  close(): void {
+    this.#ending.abort();
+    this.#letGo();
+  }
+
+  /** Takes away all that there is of it. */
+  async remove(): Promise<void> {
+    this.#ending.abort();
+    await this.stop();
+    const { machines } = this.#deps;
+    for (const snapshot of [this.#warm?.snapshot, this.#installed?.snapshot])
+      if (snapshot !== undefined) await machines.forgetSnapshot(snapshot);
+  }
+
+  #letGo(): void {
+    for (const slot of this.#slots.values()) {
+      clearTimeout(slot.idle);
+      slot.instance?.session.close();
+      slot.instance = undefined;
+    }
+    this.#slots.clear();
+  }
+
+  #slot(key: string | undefined): Slot {
+    const existing = this.#slots.get(key);
+    if (existing !== undefined) return existing;
+    const slot: Slot = { instance: undefined, uses: 0, idle: undefined, lock: new Mutex() };
+    this.#slots.set(key, slot);
+    return slot;
+  }
+
+  async #ensure(slot: Slot, key: string | undefined, options: WorkOptions): Promise<Instance> {
+    const found = slot.instance;
+    if (found !== undefined && !found.session.isClosed) return found;
+    // Whoever gives up does not take the server from the others who wait for it.
+    return slot.lock.run(async () => {
+      if (slot.instance !== undefined && !slot.instance.session.isClosed) return slot.instance;
+      this.#requireNotFailing();
+      const own = { ...options, signal: this.#ending.signal };
+      const warm = await this.prepare(own);
+      slot.instance = (await this.#adopt(warm, key, slot, own)) ?? (await this.#start(warm, key, slot, own));
+      return slot.instance;
+    });
+  }
+
+  /** Goes on with a VM of this state that is there already. */
+  async #adopt(
+    warm: WarmState,
+    key: string | undefined,
+    slot: Slot,
+    options: WorkOptions,
+  ): Promise<Instance | undefined> {
+    const { machines } = this.#deps;
+    const own = machines.find(this.config.name).filter(({ labels }) => labels[SESSION_LABEL] === key);
+    for (const vm of own) {
+      if (vm.labels[STATE_LABEL]?.startsWith(`${warm.key}.`) && (vm.state === "running" || vm.state === "suspended")) {
+        const execId = vm.labels[STATE_LABEL].slice(warm.key.length + 1);
+        const state = { opening: warm.opening, terms: warm.terms, execId };
+        const instance = await attachInstance(vm.id, state, this.config, this.#instanceDeps(key, slot), options).catch(
+          (thrown: unknown) => {
+            this.#deps.log("a server's VM is of no use any more", {
+              server: this.config.name,
+              vm: vm.name,
+              error: toFirebreakError(thrown).message,
+            });
+            return undefined;
+          },
+        );
+        if (instance !== undefined) return instance;
+      }
+      await machines.delete(vm.id);
+    }
+    return undefined;
+  }
+
+  async #start(warm: WarmState, key: string | undefined, slot: Slot, options: WorkOptions): Promise<Instance> {
+    const { machines } = this.#deps;
+    const labels = { ...(key === undefined ? {} : { [SESSION_LABEL]: key }) };
+    const deps = this.#instanceDeps(key, slot);
+    if (warm.snapshot !== undefined) {
+      const state = { [STATE_LABEL]: `${warm.key}.${warm.execId}` };
+      const vm = await machines.fork(warm.snapshot, this.config, { ...labels, ...state }, options);
+      return attachInstance(vm.id, warm, this.config, deps, options).catch(async (error: unknown) => {
+        await machines.delete(vm.id);
+        throw error;
+      });
+    }
+    const { vm, installed } = await this.#installedVm(options);
+    try {
+      const { network, secrets } = this.config;
+      await machines.vms.setPolicy(vm.id, network, [...secrets]);
+      const instance = await startInstance(vm.id, installed.argv, this.config, deps, {
+        ...options,
+        opening: warm.opening,
+      });
+      machines.vms.update(vm.id, {
+        labels: { ...vm.labels, ...labels, [STATE_LABEL]: `${warm.key}.${instance.execId}` },
+      });
+      return instance;
+    } catch (error) {
+      await machines.delete(vm.id);
+      throw error;
+    }
+  }
+
+  async #prepare(options: WorkOptions): Promise<WarmState> {
+    const { machines, save } = this.#deps;
+    const { name, network, secrets } = this.config;
+    const isExposed = machines.isExposed(this.config);
+    const { vm, installed } = await this.#installedVm(options);
+    try {
+      // Its environment and whom it trusts, then nothing that gets out until it has been looked at.
+      await machines.vms.setPolicy(vm.id, network, machines.withoutExposed(secrets));
+      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, closed(network));
+      options.onProgress?.({ step: "start", message: `starting '${name}' for the first time` });
+      const silent = {
+        machines,
+        client: this.#deps.client,
+        hooks: { ...this.#instanceDeps(undefined, undefined).hooks, onClosed: () => {} },
+      };
+      const instance = await startInstance(vm.id, installed.argv, this.config, silent, options);
+      const definitions = await listDefinitions(instance.session, name);
+      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, machines.withoutExposed(secrets));
+      const { session, execId, offset, opening } = instance;
+      const { terms } = session;
+      options.onProgress?.({ step: "save", message: `saving '${name}' as it is now` });
+      session.close();
+      const previous = this.#warm?.snapshot;
+      const snapshot = isExposed ? undefined : await machines.save(vm, `mcp-${name}-${this.#warmKey()}`, options);
+      const warm: WarmState = {
+        key: this.#warmKey(),
+        ...(snapshot === undefined ? {} : { snapshot }),
+        ...{ execId, offset, opening, terms, definitions },
+        at: new Date().toISOString(),
+      };
+      save({ warm });
+      this.#warm = warm;
+      if (previous !== undefined && previous !== snapshot) await machines.forgetSnapshot(previous);
+      return warm;
+    } finally {
+      await machines.delete(vm.id);
+    }
+  }
+
+  /** A VM with the server's package in it, not started. */
+  async #installedVm(options: WorkOptions): Promise<{ vm: Vm; installed: InstalledState["installed"] }> {
+    const { machines, save } = this.#deps;
+    const key = this.#installKey();
+    const known = this.#installed;
+    if (known?.key === key && known.snapshot !== undefined && (await machines.hasSnapshot(known.snapshot)))
+      return { vm: await machines.fork(known.snapshot, this.config, {}, options), installed: known.installed };
+    const { vm, installed } = await machines.build(this.config, options);
+    if (installed.packages.length === 0) return { vm, installed };
+    try {
+      const snapshot = await machines.save(vm, `mcp-${this.config.name}-installed-${key}`, options);
+      const state: InstalledState = { key, installed, snapshot };
+      save({ installed: state });
+      if (known?.snapshot !== undefined && known.snapshot !== snapshot) await machines.forgetSnapshot(known.snapshot);
+      this.#installed = state;
+      return { vm, installed };
+    } catch (error) {
+      await machines.delete(vm.id);
+      throw error;
+    }
+  }
+
+  #installKey(): string {
+    const { command, image, memoryMib, cpus, diskMib } = this.config;
+    return keyOf(command, image, memoryMib, cpus, diskMib);
+  }
+
+  #warmKey(): string {
+    const { env, mounts, network, secrets } = this.config;
+    return keyOf(this.#installKey(), env, mounts, network, secrets, this.#deps.machines.isExposed(this.config));
+  }
+
+  #isCurrent(warm: WarmState | undefined): boolean {
+    return warm?.key === this.#warmKey();
+  }
+
+  #instanceDeps(key: string | undefined, slot: Slot | undefined) {
+    const { machines, client, hooks } = this.#deps;
+    return {
+      machines,
+      client,
+      hooks: {
+        onRequest: (...request: Parameters<InstanceHooks["onRequest"]>) => hooks.onRequest(key, ...request),
+        onNotification: (...note: Parameters<InstanceHooks["onNotification"]>) => hooks.onNotification(key, ...note),
+        onLog: hooks.onLog,
+        onClosed: (error: FirebreakError) => {
+          if (error.code !== "OPERATION_CANCELED") this.#hasEnded(slot, error);
+        },
+      },
+    };
+  }
+
+  #hasEnded(slot: Slot | undefined, error: FirebreakError): void {
+    const instance = slot?.instance;
+    if (slot === undefined || instance === undefined) return;
+    slot.instance = undefined;
+    clearTimeout(slot.idle);
+    this.#ends = [...this.#ends.filter((at) => Date.now() - at < ENDS_WINDOW_MS), Date.now()];
+    this.#deps.log("a server has ended", { server: this.config.name, error: error.message });
+    // What is left of it is of no use: the next call begins with what was saved.
+    void this.#deps.machines.delete(instance.vm);
+  }
+
+  #requireNotFailing(): void {
+    this.#ends = this.#ends.filter((at) => Date.now() - at < ENDS_WINDOW_MS);
+    if (this.#ends.length < MAX_ENDS) return;
+    throw new FirebreakError(
+      "SERVER_FAILED",
+      `the server '${this.config.name}' has ended ${this.#ends.length} times within a minute`,
+      {
+        hint: `It is started again in a while; its output is in: firebreak server logs ${this.config.name}`,
+        details: { server: this.config.name },
+      },
+    );
+  }
+
+  #watchIdle(slot: Slot, key: string | undefined): void {
+    clearTimeout(slot.idle);
+    if (this.config.resident || slot.instance === undefined) return;
+    slot.idle = setTimeout(() => void this.#setAside(slot, key), this.config.idleTimeoutMs);
+    slot.idle.unref();
+  }
+
+  /** Saves an idle server's VM and ends its VMM; one that may not be saved is ended. */
+  async #setAside(slot: Slot, key: string | undefined): Promise<void> {
+    await slot.lock.run(async () => {
+      const { instance } = slot;
+      if (instance === undefined || slot.uses > 0) return;
+      const { machines, log } = this.#deps;
+      slot.instance = undefined;
+      instance.session.close();
+      try {
+        if (machines.isExposed(this.config)) await machines.delete(instance.vm);
+        else await machines.vms.suspend(instance.vm);
+      } catch (thrown) {
+        log("an idle server's VM could not be suspended", {
+          server: this.config.name,
+          key,
+          error: toFirebreakError(thrown).message,
+        });
+        await machines.delete(instance.vm);
+      }
+    });
+  }
+}

@@ -1,0 +1,318 @@
+import { digestOf } from "../contract/canonical-json.ts";
+import type { Server, ServerApplied, ServerConfig } from "../contract/server.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { findNearest } from "../errors/nearest.ts";
+import type { WorkOptions } from "../vms/ports.ts";
+import { Calls, ParkedCalls } from "./calls.ts";
+import type { Machines } from "./machine.ts";
+import { nameTools } from "./names.ts";
+import { ManagedServer } from "./server.ts";
+import type { ServerRecord, ServerStore } from "./server-store.ts";
+import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
+import type { ClientInfo } from "./upstream/session.ts";
+
+export interface GatewayOptions {
+  store: ServerStore;
+  machines: Machines;
+  client: ClientInfo;
+  /** Takes what a server prints beside the protocol. */
+  writeLog: (server: string, text: string) => void;
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** What those who serve clients hear of. */
+export interface GatewayListener {
+  onOffersChanged?: (server: string) => void;
+  onResourceUpdated?: (server: string, uri: string) => void;
+}
+
+interface Entry {
+  record: ServerRecord;
+  managed: ManagedServer;
+  /** By the session whose VM it is; undefined is the shared one. */
+  calls: Map<string | undefined, Calls>;
+  failure?: FirebreakError;
+  preparing: number;
+}
+
+/** The MCP servers of one installation. */
+export class Gateway {
+  readonly #options: GatewayOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #listeners = new Set<GatewayListener>();
+  readonly parked = new ParkedCalls();
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    for (const record of options.store.list()) this.#add(record);
+  }
+
+  /** Finds the VMs of servers again; those of servers that are gone go. */
+  async recover(): Promise<void> {
+    const { machines } = this.#options;
+    const residents = [...this.#entries.values()].filter(({ record }) => isResident(record.config));
+    for (const { record } of residents) this.warmUp(record.config.name);
+    const gone = machines.vms
+      .list()
+      .filter(
+        ({ labels }) => labels["firebreak/server"] !== undefined && !this.#entries.has(labels["firebreak/server"]),
+      );
+    await Promise.all(gone.map(({ id }) => machines.delete(id)));
+  }
+
+  listen(listener: GatewayListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  list(): Server[] {
+    return [...this.#entries.values()].map((entry) => this.#toServer(entry)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Throws SERVER_NOT_FOUND. */
+  get(name: string): Server {
+    return this.#toServer(this.#find(name));
+  }
+
+  /** Names of those that are offered, in the order in which their tools are. */
+  get offered(): string[] {
+    return this.list().flatMap(({ name, state }) => (state === "disabled" ? [] : [name]));
+  }
+
+  definitionsOf(name: string): Definitions | undefined {
+    return this.#find(name).managed.definitions;
+  }
+
+  configOf(name: string): ServerConfig {
+    return this.#find(name).record.config;
+  }
+
+  managed(name: string): ManagedServer {
+    const { managed, record } = this.#find(name);
+    if (record.config.enabled) return managed;
+    throw new FirebreakError("SERVER_DISABLED", `the server '${name}' is switched off`, {
+      hint: `Set enabled = true for it in ${record.source}`,
+    });
+  }
+
+  calls(name: string, key: string | undefined): Calls {
+    const { calls } = this.#find(name);
+    const existing = calls.get(key);
+    if (existing !== undefined) return existing;
+    const made = new Calls();
+    calls.set(key, made);
+    return made;
+  }
+
+  /**
+   * All servers of one file. What has changed is stopped, and made anew with the next call; the rest goes on. Throws INVALID_ARGUMENT when another file
+   * has a server of one of the names.
+   */
+  async apply(source: string, configs: readonly ServerConfig[]): Promise<ServerApplied> {
+    for (const { name } of configs) {
+      const other = this.#entries.get(name)?.record.source;
+      if (other !== undefined && other !== source)
+        throw new FirebreakError("INVALID_ARGUMENT", `a server named '${name}' comes from ${other}`, {
+          hint: "Give one of them another name.",
+        });
+    }
+    const wanted = new Map(configs.map((config) => [config.name, config]));
+    const old = [...this.#entries.values()].filter(({ record }) => record.source === source);
+    const removed = old.map(({ record }) => record.config.name).filter((name) => !wanted.has(name));
+    const result: ServerApplied = { added: [], changed: [], removed, unchanged: [] };
+    for (const name of removed) await this.remove(name);
+    for (const config of configs) {
+      const existing = this.#entries.get(config.name);
+      if (existing === undefined) {
+        const record: ServerRecord = { config, source, createdAt: new Date().toISOString() };
+        this.#options.store.put(record);
+        this.#add(record);
+        result.added.push(config.name);
+      } else if (digestOf(existing.record.config) === digestOf(config)) result.unchanged.push(config.name);
+      else {
+        await this.#replace(existing, config);
+        result.changed.push(config.name);
+      }
+    }
+    for (const name of [...result.added, ...result.changed]) this.#tell((listener) => listener.onOffersChanged?.(name));
+    return result;
+  }
+
+  async remove(name: string): Promise<void> {
+    const { managed } = this.#find(name);
+    this.#entries.delete(name);
+    this.#options.store.remove(name);
+    await managed.remove();
+    this.#tell((listener) => listener.onOffersChanged?.(name));
+  }
+
+  /** Installs, starts and saves a server, if that has not been done. Throws SERVER_…, VM_… */
+  async prepare(name: string, options: WorkOptions = {}): Promise<Server> {
+    const entry = this.#find(name);
+    const managed = this.managed(name);
+    const before = managed.definitions;
+    entry.preparing++;
+    try {
+      await managed.prepare(options);
+      delete entry.failure;
+    } catch (thrown) {
+      entry.failure = toFirebreakError(thrown);
+      throw thrown;
+    } finally {
+      entry.preparing--;
+    }
+    if (before !== managed.definitions) this.#tell((listener) => listener.onOffersChanged?.(name));
+    return this.#toServer(entry);
+  }
+
+  /** Brings a server up, so that its next call finds it running. */
+  async start(name: string, options: WorkOptions = {}): Promise<Server> {
+    await this.prepare(name, options);
+    await this.managed(name).use(undefined, options, async () => {});
+    return this.get(name);
+  }
+
+  async stop(name: string): Promise<Server> {
+    await this.#find(name).managed.stop();
+    return this.get(name);
+  }
+
+  /** In the background; what goes wrong is told by the server's state. */
+  warmUp(name: string): void {
+    const { record } = this.#find(name);
+    if (!record.config.enabled || record.config.kind !== "vm") return;
+    const work = isResident(record.config) ? this.start(name) : this.prepare(name);
+    work.catch((thrown: unknown) =>
+      this.#options.log("a server could not be made ready", { server: name, error: toFirebreakError(thrown).message }),
+    );
+  }
+
+  close(): void {
+    this.parked.close();
+    for (const { managed } of this.#entries.values()) managed.close();
+  }
+
+  #find(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    const nearest = findNearest(name, [...this.#entries.keys()]);
+    throw new FirebreakError("SERVER_NOT_FOUND", `no MCP server is named '${name}'`, {
+      hint: nearest === undefined ? "List them: firebreak server list" : `Did you mean '${nearest}'?`,
+    });
+  }
+
+  #add(record: ServerRecord): void {
+    const { name } = record.config;
+    const entry: Entry = { record, managed: this.#manage(record), calls: new Map(), preparing: 0 };
+    this.#entries.set(name, entry);
+  }
+
+  async #replace(entry: Entry, config: ServerConfig): Promise<void> {
+    entry.record = { ...entry.record, config };
+    this.#options.store.put(entry.record);
+    const old = entry.managed;
+    entry.managed = this.#manage(entry.record);
+    delete entry.failure;
+    await old.stop();
+    old.close();
+  }
+
+  #manage(record: ServerRecord): ManagedServer {
+    const { store, machines, client, writeLog, log } = this.#options;
+    const { name } = record.config;
+    return new ManagedServer(record, {
+      machines,
+      client,
+      log,
+      hooks: {
+        onRequest: (key, method, params, signal) => this.calls(name, key).ask(method, params, signal),
+        onNotification: (key, method, params) => this.#hear(name, key, method, params),
+        onLog: (text) => writeLog(name, text),
+      },
+      save: (changes) => {
+        const entry = this.#entries.get(name);
+        if (entry === undefined) return;
+        entry.record = { ...entry.record, ...changes };
+        store.put(entry.record);
+      },
+    });
+  }
+
+  #hear(name: string, key: string | undefined, method: string, params: Record<string, unknown>): void {
+    if (method === "notifications/message") this.calls(name, key).log(params);
+    else if (method === "notifications/resources/updated" && typeof params.uri === "string") {
+      const { uri } = params;
+      this.#tell((listener) => listener.onResourceUpdated?.(name, uri));
+    } else if (/^notifications\/(?:tools|prompts|resources)\/list_changed$/.test(method)) void this.#relist(name, key);
+  }
+
+  /** A server says that it offers something else than it did. */
+  async #relist(name: string, key: string | undefined): Promise<void> {
+    try {
+      const managed = this.managed(name);
+      const definitions = await managed.use(key, {}, ({ session }) => listDefinitions(session, name));
+      if (managed.redefine(definitions)) this.#tell((listener) => listener.onOffersChanged?.(name));
+    } catch (thrown) {
+      this.#options.log("what a server offers now could not be read", {
+        server: name,
+        error: toFirebreakError(thrown).message,
+      });
+    }
+  }
+
+  #tell(news: (listener: GatewayListener) => void): void {
+    for (const listener of this.#listeners) news(listener);
+  }
+
+  #toServer({ record, managed, failure, preparing }: Entry): Server {
+    const { config, source } = record;
+    const { machines } = this.#options;
+    const { definitions, warm, installed } = managed;
+    const vms = machines.find(config.name);
+    const tools = definitions?.tools ?? [];
+    const names = nameTools(
+      config.name,
+      tools.map(({ name }) => name),
+      config.tools,
+      true,
+    );
+    const state = !config.enabled
+      ? "disabled"
+      : preparing > 0
+        ? "preparing"
+        : managed.runningVms.length > 0
+          ? "running"
+          : failure !== undefined
+            ? "failed"
+            : warm === undefined
+              ? "new"
+              : "stopped";
+    return {
+      name: config.name,
+      kind: config.kind,
+      state,
+      ...(failure === undefined ? {} : { reason: failure.message }),
+      source,
+      config,
+      packages: installed?.installed.packages.slice(0, 1) ?? [],
+      ...(warm === undefined
+        ? {}
+        : {
+            protocol: { era: warm.terms.era, version: warm.terms.protocolVersion },
+            implementation: { name: warm.terms.serverInfo.name, version: warm.terms.serverInfo.version },
+            preparedAt: warm.at,
+          }),
+      tools: [...names].map(([as, name]) => {
+        const description = tools.find((tool) => tool.name === name)?.description;
+        return { name, as, ...(description === undefined ? {} : { description }) };
+      }),
+      prompts: definitions?.prompts.length ?? 0,
+      resources: definitions?.resources.length ?? 0,
+      vms: vms.map((vm) => vm.name),
+    };
+  }
+}
+
+function isResident(config: ServerConfig): boolean {
+  return config.kind === "vm" && config.enabled && config.resident;
+}

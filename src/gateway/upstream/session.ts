@@ -1,0 +1,175 @@
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { RPC_CODE, RpcError } from "../rpc/messages.ts";
+import type { RequestOptions, RpcPeer } from "../rpc/peer.ts";
+
+/** What `firebreak` says that it can do as the client of a server. Roots are not offered: they would take the place of the paths that the configuration allows. */
+const CLIENT_CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: {} } as const;
+
+export const MODERN_VERSION = "2026-07-28";
+/** What is asked for of a server of the older revisions; it may answer with an older one of them. */
+export const LEGACY_VERSION = "2025-11-25";
+const LEGACY_VERSIONS = [LEGACY_VERSION, "2025-06-18", "2025-03-26", "2024-11-05", "2024-10-07"];
+
+const META = "io.modelcontextprotocol/";
+/** A server under emulation takes seconds to load. */
+const HANDSHAKE_TIMEOUT_MS = 120_000;
+/** One of the older revisions may not answer at all what it does not know. */
+const DISCOVER_TIMEOUT_MS = 30_000;
+
+/** What a server and its client have agreed on; kept with the saved machine that the server goes on in. */
+export interface UpstreamTerms {
+  era: "modern" | "legacy";
+  protocolVersion: string;
+  capabilities: Record<string, unknown>;
+  serverInfo: { name: string; version: string; title?: string };
+  instructions?: string;
+}
+
+export interface ClientInfo {
+  name: string;
+  version: string;
+}
+
+/** How a server was asked to begin: a server over stdio takes the first message for its era. */
+export type Opening = "discover" | "initialize";
+
+/**
+ * Makes a server's acquaintance. Throws SERVER_PROTOCOL_ERROR when it does not speak MCP, and UNSUPPORTED_ERA when it is to be started again and asked the
+ * other way.
+ */
+export async function openSession(
+  peer: RpcPeer,
+  opening: Opening,
+  client: ClientInfo,
+  server: string,
+): Promise<UpstreamTerms> {
+  return opening === "discover" ? discover(peer, client, server) : initialize(peer, client, server);
+}
+
+async function discover(peer: RpcPeer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
+  const result = await peer.request("server/discover", { _meta: metaOf(client) }, { timeoutMs: DISCOVER_TIMEOUT_MS });
+  const { supportedVersions, capabilities, instructions, _meta } = result;
+  if (!Array.isArray(supportedVersions) || !supportedVersions.includes(MODERN_VERSION))
+    throw protocolError(
+      server,
+      `it speaks none of the revisions known here (${JSON.stringify(supportedVersions)?.slice(0, 200)})`,
+    );
+  return {
+    era: "modern",
+    protocolVersion: MODERN_VERSION,
+    capabilities: objectOf(capabilities),
+    serverInfo: infoOf(objectOf(_meta)[`${META}serverInfo`], server),
+    ...(typeof instructions === "string" ? { instructions: instructions.slice(0, 16_384) } : {}),
+  };
+}
+
+async function initialize(peer: RpcPeer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
+  const params = { protocolVersion: LEGACY_VERSION, capabilities: CLIENT_CAPABILITIES, clientInfo: client };
+  const result = await peer.request("initialize", params, { timeoutMs: HANDSHAKE_TIMEOUT_MS });
+  const { protocolVersion, capabilities, serverInfo, instructions } = result;
+  if (typeof protocolVersion !== "string" || !LEGACY_VERSIONS.includes(protocolVersion))
+    throw protocolError(
+      server,
+      `it answers with the revision ${JSON.stringify(protocolVersion)?.slice(0, 100)}, which is not known here`,
+    );
+  peer.notify("notifications/initialized");
+  return {
+    era: "legacy",
+    protocolVersion,
+    capabilities: objectOf(capabilities),
+    serverInfo: infoOf(serverInfo, server),
+    ...(typeof instructions === "string" ? { instructions: instructions.slice(0, 16_384) } : {}),
+  };
+}
+
+export interface UpstreamCall extends RequestOptions {
+  /** Of the caller, for a server that is asked request by request what it may count on. */
+  capabilities?: Record<string, unknown> | undefined;
+  /** Goes on to the server: trace context, for one. */
+  meta?: Record<string, unknown> | undefined;
+  logLevel?: string | undefined;
+}
+
+/** Requests to a server whose acquaintance has been made, in its own era's terms. */
+export class UpstreamSession {
+  readonly terms: UpstreamTerms;
+  readonly #peer: RpcPeer;
+  readonly #client: ClientInfo;
+
+  constructor(peer: RpcPeer, terms: UpstreamTerms, client: ClientInfo) {
+    this.#peer = peer;
+    this.terms = terms;
+    this.#client = client;
+  }
+
+  get isClosed(): boolean {
+    return this.#peer.isClosed;
+  }
+
+  get pendingCount(): number {
+    return this.#peer.pendingCount;
+  }
+
+  has(capability: string): boolean {
+    return this.terms.capabilities[capability] !== undefined;
+  }
+
+  request(method: string, params: Record<string, unknown>, call: UpstreamCall = {}): Promise<Record<string, unknown>> {
+    const { capabilities, meta, logLevel, ...options } = call;
+    const own = this.terms.era === "modern" ? metaOf(this.#client, capabilities, logLevel) : {};
+    const _meta = { ...meta, ...own };
+    return this.#peer.request(method, Object.keys(_meta).length === 0 ? params : { ...params, _meta }, options);
+  }
+
+  notify(method: string, params: Record<string, unknown> = {}): void {
+    this.#peer.notify(method, params);
+  }
+
+  close(): void {
+    this.#peer.close();
+  }
+}
+
+/** Whether a server's answer to `server/discover` says that it is of the older revisions, or that it did not understand. */
+export function isOfOtherEra(thrown: unknown): boolean {
+  if (thrown instanceof RpcError) return true;
+  // Some end at a first message that is not `initialize`; others never answer it.
+  return thrown instanceof FirebreakError && (thrown.code === "SERVER_FAILED" || thrown.code === "DEADLINE_EXCEEDED");
+}
+
+function metaOf(
+  client: ClientInfo,
+  capabilities: Record<string, unknown> = CLIENT_CAPABILITIES,
+  logLevel?: string,
+): Record<string, unknown> {
+  return {
+    [`${META}protocolVersion`]: MODERN_VERSION,
+    [`${META}clientCapabilities`]: capabilities,
+    [`${META}clientInfo`]: client,
+    ...(logLevel === undefined ? {} : { [`${META}logLevel`]: logLevel }),
+  };
+}
+
+function protocolError(server: string, why: string): FirebreakError {
+  return new FirebreakError("SERVER_PROTOCOL_ERROR", `the server '${server}' does not speak MCP as it should: ${why}`, {
+    details: { server },
+  });
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}
+
+function infoOf(value: unknown, server: string): UpstreamTerms["serverInfo"] {
+  const { name, version, title } = objectOf(value);
+  const text = (field: unknown, otherwise: string) => (typeof field === "string" ? field.slice(0, 256) : otherwise);
+  return {
+    name: text(name, server),
+    version: text(version, "?"),
+    ...(typeof title === "string" ? { title: title.slice(0, 256) } : {}),
+  };
+}
+
+/** A method that a server does not have. */
+export const methodNotFound = (method: string) =>
+  new RpcError({ code: RPC_CODE.methodNotFound, message: `${method} is not offered` });

@@ -1,0 +1,353 @@
+import {
+  type CallToolResult,
+  CLIENT_CAPABILITIES_META_KEY,
+  type GetPromptResult,
+  type InputRequiredResult,
+  LOG_LEVEL_META_KEY,
+  type Prompt,
+  ProtocolError,
+  ProtocolErrorCode,
+  type ReadResourceResult,
+  type Resource,
+  type ResourceTemplateType,
+  type ServerContext,
+  type Tool,
+} from "@modelcontextprotocol/server";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
+import { Call } from "./calls.ts";
+import { nameTools } from "./names.ts";
+import { RpcError } from "./rpc/messages.ts";
+import type { Gateway } from "./service.ts";
+
+/** Keys of a request's `_meta` that go on to the server: the protocol reserves them for traces. */
+const TRACE_KEYS = ["traceparent", "tracestate", "baggage"];
+/** What the states of our own parked calls begin with, and those that servers have made. */
+const OWN_STATE = "fb.";
+const THEIR_STATE = "up.";
+/** The one question of a round. */
+const QUESTION = "question";
+
+export interface ViewOptions {
+  gateway: Gateway;
+  /** Which servers are shown; asked anew each time. */
+  servers: () => string[];
+  /** Whether names carry their server's: at the endpoint of several. */
+  isPrefixed: boolean;
+  caller: ExtrasCaller;
+}
+
+/** What one client sees of MCP servers, and its requests to them. */
+export class GatewayView implements Extras {
+  readonly capabilities = { tools: { listChanged: true }, prompts: { listChanged: true }, logging: {} };
+  readonly options = {};
+  readonly #options: ViewOptions;
+
+  constructor(options: ViewOptions) {
+    this.#options = options;
+  }
+
+  get tools(): Tool[] {
+    return this.#each((server, definitions) => {
+      const byName = new Map(definitions.tools.map((tool) => [tool.name, tool]));
+      return [...this.#namesOf(server)].map(([name, own]) => ({ ...byName.get(own), name }) as Tool);
+    });
+  }
+
+  get prompts(): Prompt[] {
+    return this.#each((server, { prompts }) =>
+      prompts.map((prompt) => ({ ...prompt, name: this.#prefixed(server, prompt.name) }) as Prompt),
+    );
+  }
+
+  get resources(): Resource[] {
+    return this.#each((_server, { resources }) => resources as Resource[]);
+  }
+
+  get resourceTemplates(): ResourceTemplateType[] {
+    return this.#each((_server, { resourceTemplates }) => resourceTemplates as ResourceTemplateType[]);
+  }
+
+  /** Undefined for a tool that is none of these. */
+  callTool(
+    name: string,
+    args: Record<string, unknown>,
+    context: ServerContext,
+  ): Promise<CallToolResult | InputRequiredResult> | undefined {
+    for (const server of this.#options.servers()) {
+      const own = this.#namesOf(server).get(name);
+      if (own !== undefined) return this.#callTool(server, own, args, context);
+    }
+    return undefined;
+  }
+
+  /** Undefined for a prompt that is none of these. */
+  getPrompt(
+    name: string,
+    args: Record<string, string>,
+    context: ServerContext,
+  ): Promise<GetPromptResult | InputRequiredResult> | undefined {
+    for (const server of this.#options.servers()) {
+      const found = this.#options.gateway
+        .definitionsOf(server)
+        ?.prompts.find((prompt) => this.#prefixed(server, prompt.name) === name);
+      if (found === undefined) continue;
+      const params = { name: found.name, arguments: args };
+      return this.#round(server, "prompts/get", params, context).catch(translate) as Promise<
+        GetPromptResult | InputRequiredResult
+      >;
+    }
+    return undefined;
+  }
+
+  /** Undefined for a resource that is none of these. */
+  readResource(uri: string, context: ServerContext): Promise<ReadResourceResult | InputRequiredResult> | undefined {
+    const server = this.serverOfResource(uri);
+    if (server === undefined) return undefined;
+    return this.#round(server, "resources/read", { uri }, context).catch(translate) as Promise<
+      ReadResourceResult | InputRequiredResult
+    >;
+  }
+
+  complete(
+    params: { ref: Record<string, unknown>; argument: unknown; context?: unknown },
+    context: ServerContext,
+  ): Promise<Record<string, unknown>> | undefined {
+    const { ref } = params;
+    if (ref.type === "ref/resource") {
+      const server = this.#find((definitions) =>
+        definitions.resourceTemplates.some(({ uriTemplate }) => uriTemplate === ref.uri),
+      );
+      return server === undefined ? undefined : this.#plain(server, "completion/complete", params, context);
+    }
+    for (const server of this.#options.servers()) {
+      const found = this.#options.gateway
+        .definitionsOf(server)
+        ?.prompts.find((prompt) => this.#prefixed(server, prompt.name) === ref.name);
+      if (found !== undefined)
+        return this.#plain(server, "completion/complete", { ...params, ref: { ...ref, name: found.name } }, context);
+    }
+    return undefined;
+  }
+
+  /** The server that lists a resource, has a template for it, or is the only one that there is. */
+  serverOfResource(uri: string): string | undefined {
+    return (
+      this.#find(({ resources }) => resources.some((resource) => resource.uri === uri)) ??
+      this.#find(({ resourceTemplates }) => resourceTemplates.some(({ uriTemplate }) => couldBe(uri, uriTemplate))) ??
+      (this.#options.isPrefixed ? undefined : this.#options.servers()[0])
+    );
+  }
+
+  isWatchable(uri: string): boolean {
+    return this.serverOfResource(uri) !== undefined;
+  }
+
+  #find(has: (definitions: NonNullable<ReturnType<Gateway["definitionsOf"]>>) => boolean): string | undefined {
+    const { gateway, servers } = this.#options;
+    return servers().find((server) => {
+      const definitions = gateway.definitionsOf(server);
+      return definitions !== undefined && has(definitions);
+    });
+  }
+
+  #each<T>(list: (server: string, definitions: NonNullable<ReturnType<Gateway["definitionsOf"]>>) => T[]): T[] {
+    const { gateway, servers } = this.#options;
+    return servers().flatMap((server) => {
+      const definitions = gateway.definitionsOf(server);
+      return definitions === undefined ? [] : list(server, definitions);
+    });
+  }
+
+  #namesOf(server: string): Map<string, string> {
+    const { gateway, isPrefixed } = this.#options;
+    const tools = gateway.definitionsOf(server)?.tools ?? [];
+    return nameTools(
+      server,
+      tools.map(({ name }) => name),
+      gateway.configOf(server).tools,
+      isPrefixed,
+    );
+  }
+
+  #prefixed(server: string, name: string): string {
+    return this.#options.isPrefixed ? `${server}__${name}` : name;
+  }
+
+  async #callTool(
+    server: string,
+    name: string,
+    args: Record<string, unknown>,
+    context: ServerContext,
+  ): Promise<CallToolResult | InputRequiredResult> {
+    try {
+      const result = await this.#round(server, "tools/call", { name, arguments: args }, context);
+      if (result.resultType === "input_required") return result as InputRequiredResult;
+      if (Array.isArray(result.content) || result.structuredContent !== undefined) return result as CallToolResult;
+      throw new FirebreakError(
+        "SERVER_PROTOCOL_ERROR",
+        `the server '${server}' answered a call with something that is no result of a tool`,
+      );
+    } catch (thrown) {
+      // What a server answers in the place of a result is the protocol's; what has become of the server, the model has to read.
+      if (thrown instanceof RpcError) throw translated(thrown);
+      if (context.mcpReq.signal.aborted) throw thrown;
+      const error = toFirebreakError(thrown);
+      const text = error.hint === undefined ? error.message : `${error.message}. ${error.hint}`;
+      return {
+        isError: true,
+        content: [{ type: "text", text: `${error.code}: ${text}` }],
+        _meta: { "firebreak/error": error.toBody() },
+      };
+    }
+  }
+
+  async #plain(
+    server: string,
+    method: string,
+    params: Record<string, unknown>,
+    context: ServerContext,
+  ): Promise<Record<string, unknown>> {
+    const { gateway } = this.#options;
+    return gateway
+      .managed(server)
+      .use(this.#keyOf(server), {}, ({ session }) =>
+        session.request(method, params, {
+          signal: context.mcpReq.signal,
+          capabilities: this.#capabilities(context),
+          timeoutMs: timeoutOf(gateway, server),
+        }),
+      )
+      .catch(translate);
+  }
+
+  /** One round of a request that may take several: what the server asks meanwhile goes to the client, whose answer comes with the next round. */
+  async #round(
+    server: string,
+    method: string,
+    params: Record<string, unknown>,
+    context: ServerContext,
+  ): Promise<Record<string, unknown>> {
+    const { gateway } = this.#options;
+    const { signal, inputResponses, requestState } = context.mcpReq;
+    const subject = JSON.stringify([server, method, params.name ?? params.uri]);
+    const state = requestState<string>();
+    const call = state?.startsWith(OWN_STATE)
+      ? this.#resume(state.slice(OWN_STATE.length), subject, inputResponses)
+      : this.#begin(server, method, this.#withAnswers(params, state, inputResponses), context);
+    const outcome = await call.next(signal);
+    if ("result" in outcome) return this.#toOurs(outcome.result);
+    const { question } = outcome;
+    const parked = gateway.parked.park(call, question, subject);
+    const { method: asked, params: about } = question;
+    return {
+      resultType: "input_required",
+      inputRequests: { [QUESTION]: { method: asked, params: about } },
+      requestState: `${OWN_STATE}${parked}`,
+    };
+  }
+
+  #resume(state: string, subject: string, inputResponses: unknown): Call {
+    const { gateway, caller } = this.#options;
+    const { call, question } = gateway.parked.take(state, caller.principal, subject);
+    const answer = (inputResponses as Record<string, Record<string, unknown>> | undefined)?.[QUESTION];
+    if (answer === undefined) question.refuse(new RpcError({ code: -32_602, message: "the client did not answer" }));
+    else question.answer(answer);
+    return call;
+  }
+
+  /** Rounds that a server of the new revision counts itself. */
+  #withAnswers(
+    params: Record<string, unknown>,
+    state: string | undefined,
+    inputResponses: unknown,
+  ): Record<string, unknown> {
+    return {
+      ...params,
+      ...(inputResponses === undefined ? {} : { inputResponses }),
+      ...(state?.startsWith(THEIR_STATE) ? { requestState: state.slice(THEIR_STATE.length) } : {}),
+    };
+  }
+
+  #toOurs(result: Record<string, unknown>): Record<string, unknown> {
+    if (result.resultType === "input_required")
+      return typeof result.requestState === "string"
+        ? { ...result, requestState: `${THEIR_STATE}${result.requestState}` }
+        : result;
+    const { resultType: _its, _meta, ...rest } = result;
+    const { "io.modelcontextprotocol/serverInfo": _info, ...meta } = (
+      typeof _meta === "object" && _meta !== null ? _meta : {}
+    ) as Record<string, unknown>;
+    return Object.keys(meta).length === 0 ? rest : { ...rest, _meta: meta };
+  }
+
+  #begin(server: string, method: string, params: Record<string, unknown>, context: ServerContext): Call {
+    const { gateway, caller } = this.#options;
+    const key = this.#keyOf(server);
+    const managed = gateway.managed(server);
+    const { progressToken } = (context.mcpReq._meta ?? {}) as { progressToken?: string | number };
+    const notify = (params: Record<string, unknown>) =>
+      // A client that is gone needs no news.
+      void context.mcpReq
+        .notify({ method: "notifications/progress", params: { ...params, progressToken } as never })
+        .catch(() => {});
+    const capabilities = this.#capabilities(context);
+    const call = new Call(
+      {
+        principal: caller.principal,
+        capabilities,
+        onLog: ({ level, data, logger }) =>
+          void context.mcpReq.log(level as never, data, logger as string).catch(() => {}),
+      },
+      (signal) =>
+        managed.use(key, { signal }, ({ session }) =>
+          session.request(method, params, {
+            signal,
+            capabilities,
+            meta: traceOf(context),
+            logLevel: (context.mcpReq.envelope as Record<string, string> | undefined)?.[LOG_LEVEL_META_KEY],
+            timeoutMs: timeoutOf(gateway, server),
+            ...(progressToken === undefined ? {} : { onProgress: notify }),
+          }),
+        ),
+    );
+    gateway.calls(server, key).begin(call);
+    return call;
+  }
+
+  #keyOf(server: string): string | undefined {
+    const { gateway, caller } = this.#options;
+    const config = gateway.configOf(server);
+    return config.kind === "vm" && config.isolation === "session" ? (caller.session ?? caller.principal) : undefined;
+  }
+
+  #capabilities(context: ServerContext): Record<string, unknown> {
+    const envelope = context.mcpReq.envelope as Record<string, Record<string, unknown>> | undefined;
+    return envelope?.[CLIENT_CAPABILITIES_META_KEY] ?? this.#options.caller.capabilities();
+  }
+}
+
+function timeoutOf(gateway: Gateway, server: string): number | undefined {
+  return gateway.configOf(server).limits.callTimeoutMs;
+}
+
+function traceOf(context: ServerContext): Record<string, unknown> {
+  const meta = (context.mcpReq._meta ?? {}) as Record<string, unknown>;
+  return Object.fromEntries(TRACE_KEYS.flatMap((key) => (typeof meta[key] === "string" ? [[key, meta[key]]] : [])));
+}
+
+/** Whether a URI begins as a template's do. */
+function couldBe(uri: string, template: string): boolean {
+  const [head = ""] = template.split("{");
+  return head !== "" && uri.startsWith(head);
+}
+
+function translated(error: RpcError): ProtocolError {
+  return new ProtocolError(error.code, error.message, error.data);
+}
+
+function translate(thrown: unknown): never {
+  if (thrown instanceof RpcError) throw translated(thrown);
+  const error = toFirebreakError(thrown);
+  throw new ProtocolError(ProtocolErrorCode.InternalError, error.message, error.toBody());
+}
