@@ -142,6 +142,14 @@ export const EXAMPLES: Record<string, string[]> = {
   "key create": ["firebreak key create laptop", "firebreak key create ci --expires 30d"],
   "key list": ["firebreak key list"],
   "key revoke": ["firebreak key revoke laptop"],
+  "gen-config": [
+    "firebreak gen-config --client cursor",
+    "firebreak gen-config --client claude-code --write",
+    "firebreak gen-config --client codex --transport http --write",
+    "firebreak gen-config --client vscode --scope project --server github files --write",
+    "firebreak gen-config --client gemini --remove",
+    "firebreak gen-config servers.json mcp.json -b http://127.0.0.1:9600 -p /servers -s /sse",
+  ],
   "mcp-bridge": [
     "claude mcp add firebreak --env FIREBREAK_API_KEY=$KEY -- firebreak mcp-bridge --url https://vms.example.com",
     "firebreak mcp-bridge --url http://127.0.0.1:9600 --api-key-file ~/.config/firebreak-key",

@@ -46,6 +46,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   server: async () => (await import("./commands/server/index.ts")).addServerCommands,
   mcp: async () => (await import("./commands/mcp/index.ts")).addMcpCommands,
   serve: async () => (await import("./commands/serve/index.ts")).addServeCommands,
+  "gen-config": async () => (await import("./commands/gen-config.ts")).addGenConfig,
   "mcp-bridge": async () => (await import("./commands/mcp-bridge.ts")).addMcpBridge,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   host: async () => (await import("./commands/host/index.ts")).addHostCommands,

@@ -235,6 +235,19 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "The configuration (firebreak.toml) is malformed or has an unknown key.",
   },
+  CLIENT_CONFIG_INVALID: {
+    class: "failed_precondition",
+    about:
+      "An MCP client's file is not JSON or TOML, or has something else where servers belong; the message names line and column.",
+  },
+  CLIENT_CONFIG_CHANGED: {
+    class: "aborted",
+    about: "An MCP client's file was changed by somebody else while it was being changed.",
+  },
+  CLIENT_ENTRY_CONFLICT: {
+    class: "already_exists",
+    about: "An MCP client's file has a server of that name that is not firebreak's.",
+  },
   PRICES_NOT_SET: { class: "failed_precondition", about: "The configuration has no prices to estimate with." },
   CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
 
@@ -281,6 +294,10 @@ export const ERROR_CODES = {
   },
   LISTEN_FAILED: { class: "unavailable", about: "The address cannot be listened on: taken, or none of this host's." },
   DAEMON_UNAVAILABLE: { class: "unavailable", about: "The daemon does not answer on its socket." },
+  DAEMON_NOT_LISTENING: {
+    class: "failed_precondition",
+    about: "The daemon serves its socket only, and an address that others reach it by is needed.",
+  },
   DAEMON_DRAINING: { class: "unavailable", about: "The daemon is about to end and takes no new work." },
   DAEMON_ALREADY_RUNNING: { class: "already_exists", about: "A daemon already serves this state directory." },
   DAEMON_START_FAILED: { class: "unavailable", about: "The daemon ended while starting; its log tells why." },

@@ -44,7 +44,7 @@ export function listRegistrations(program: string): ClientRegistration[] {
 /** The same for a person at a terminal. */
 export function describeRegistrations(program: string): string {
   const lines = [
-    "This is an MCP server on stdin and stdout: an MCP client starts it. Register it once:",
+    "This is an MCP server on stdin and stdout: an MCP client starts it. Register it once, by 'firebreak gen-config --client NAME --write' or yourself:",
     ...listRegistrations(program).flatMap(({ client, where, text }) => ["", `${client}: ${where}`, ...indent(text)]),
     "",
     "Each client then has the tools run_command, command_*, file_*, vm_* and snapshot_*; with '--toolsets all' behind 'serve mcp' it has all.",

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { CLIENT_IDS } from "./gen-config.ts";
 
 export function addCompletion(program: Command): void {
   program
@@ -28,6 +29,9 @@ const VALUES: Record<string, string[]> = {
   "--accel": ["auto", "kvm", "tcg"],
   "--image": ["debian"],
   "-i": ["debian"],
+  "--client": CLIENT_IDS,
+  "--scope": ["user", "project"],
+  "--transport": ["stdio", "http"],
 };
 const ARGUMENTS: Record<string, string[]> = {
   completion: ["bash", "zsh", "fish"],
