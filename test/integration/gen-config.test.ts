@@ -190,6 +190,9 @@ describe("HTTP", () => {
         "My Time": { type: "sse", url: "http://172.20.0.2:8080/servers/My%20Time/sse" },
       },
     });
+    // The daemon has moved: its entries are known again.
+    await ok(["servers.json", "mcp.json", "-b", "http://10.0.0.1:1", "-s", "/sse", "--no-key"]);
+    assert.match(readFileSync(path.join(cwd, "mcp.json"), "utf8"), /"http:\/\/10\.0\.0\.1:1\/servers\/files\/sse"/);
     const { stdout } = await ok(["servers.json", "-b", "http://127.0.0.1:9600"]);
     assert.equal(JSON.parse(stdout).mcpServers.files.headers.Authorization, `Bearer \${FIREBREAK_API_KEY}`);
   });

@@ -96,7 +96,8 @@ async function makeEntries(client: ClientConfig, options: GenerateOptions): Prom
     if (!SERVER_NAME_PATTERN.test(server))
       throw new FirebreakError("INVALID_NAME", `'${server}' is no name of a server: a-z, 0-9 and '-', at most 24`);
   }
-  if (servers.length === 0 && options.serversFile !== undefined) return [];
+  if (servers.length === 0 && options.serversFile !== undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", `${options.serversFile} has no server that is enabled`);
   if (servers.length > 1 && options.name !== undefined)
     throw new FirebreakError("INVALID_ARGUMENT", "--name is for one entry; several servers have their own names");
   const whole: (string | undefined)[] = servers.length === 0 ? [undefined] : servers;

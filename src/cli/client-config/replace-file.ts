@@ -46,7 +46,7 @@ export async function replaceFile(found: FoundFile, text: string, options: { mod
   try {
     await mkdir(path.dirname(target), { recursive: true });
     const facts = found.text === undefined ? undefined : await stat(target);
-    const backup = facts === undefined ? undefined : await keepCopy(file, target, facts.mode & 0o777, options.now);
+    const backup = facts === undefined ? undefined : await keepCopy(file, target, options.now);
     const fresh = `${target}.${process.pid}.${randomBytes(4).toString("hex")}`;
     try {
       const handle = await open(fresh, "wx", options.mode);
@@ -78,14 +78,13 @@ export async function replaceFile(found: FoundFile, text: string, options: { mod
   }
 }
 
-/** `FILE.firebreak-backup-20260131T120000Z`, of the same mode; a further one in the same second gets a number. */
-async function keepCopy(file: string, target: string, mode: number, now: Date): Promise<string> {
+/** `FILE.firebreak-backup-20260131T120000Z`, of the same mode (as copyFile does it); a further one in the same second gets a number. */
+async function keepCopy(file: string, target: string, now: Date): Promise<string> {
   const stamp = now.toISOString().replace(/[-:]|\.\d+/g, "");
   for (let count = 1; ; count++) {
     const backup = `${file}.firebreak-backup-${stamp}${count === 1 ? "" : `-${count}`}`;
     try {
       await copyFile(target, backup, constants.COPYFILE_EXCL);
-      await chmod(backup, mode);
       return backup;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;

@@ -50,6 +50,10 @@ test("the whole of firebreak, or one server, over stdio and by URL", () => {
     url: "http://h:1/servers/a%20b/sse",
     isSse: true,
   });
+  assert.equal(
+    (httpEntry({ server: "a" }, { ...parts, base: "http://h:1/mcp" }, "K") as { url: string }).url,
+    "http://h:1/servers/a/mcp",
+  );
   assert.equal(reachableBase("http://0.0.0.0:9600"), "http://127.0.0.1:9600");
   assert.equal(reachableBase("http://[::]:9600"), "http://[::1]:9600");
 });
@@ -65,6 +69,9 @@ test("entries of others are told from ours", () => {
     assert.ok(!isOwnEntry(entry, "a", undefined), JSON.stringify(entry));
     assert.ok(isOwnEntry(entry, "firebreak", undefined));
   }
+  const wanted = (url: string) => ({ transport: "http", url, isSse: false }) as const;
+  assert.ok(isOwnEntry({ url: "http://old:1/servers/a/mcp" }, "a", wanted("http://new:2/servers/a/mcp")));
+  assert.ok(!isOwnEntry({ url: "https://mcp.example.com/mcp" }, "a", wanted("http://new:2/mcp")));
 });
 
 test("of a file of servers those count that are not turned off", () => {

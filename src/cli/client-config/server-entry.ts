@@ -38,7 +38,8 @@ export interface UrlParts {
 
 /** How a client reaches firebreak at a base, with the name of the variable that has the key. */
 export function httpEntry({ server }: What, parts: UrlParts, keyEnv: string | undefined): ServerEntry {
-  const base = parts.base.replace(/\/+$/, "");
+  // Many write the endpoint where its base is meant.
+  const base = parts.base.replace(/\/+$/, "").replace(/\/mcp$/, "");
   const url =
     server === undefined ? `${base}/mcp` : `${base}${parts.path}/${encodeURIComponent(server)}${parts.suffix}`;
   const isSse = server !== undefined && /\/sse$/.test(parts.suffix);
@@ -75,6 +76,14 @@ export function isOwnEntry(entry: unknown, name: string, wanted: ServerEntry | u
   if (typeof program === "string" && path.basename(program) === "firebreak") return true;
   const address = [url, httpUrl].find((value) => typeof value === "string") as string | undefined;
   if (address === undefined) return false;
-  if (wanted?.transport === "http" && wanted.url === address) return true;
+  if (wanted?.transport === "http") {
+    // The same server elsewhere; `/mcp` alone anybody may have.
+    const path = pathOf(wanted.url);
+    if (wanted.url === address || (path !== "/mcp" && path === pathOf(address))) return true;
+  }
   return JSON.stringify(entry).includes("FIREBREAK_API_KEY") || JSON.stringify(entry).includes("firebreak-api-key");
+}
+
+function pathOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).pathname : undefined;
 }

@@ -25,8 +25,19 @@ interface GenConfigFlags {
   output?: string;
 }
 
-export const CLIENT_IDS =
-  "claude-code, claude-desktop, cursor, vscode, codex, gemini, opencode, zed, copilot, mcp-json".split(", ");
+/** Of src/cli/client-config, which loads parsers that other commands do without. */
+export const CLIENT_IDS = [
+  "claude-code",
+  "claude-desktop",
+  "cursor",
+  "vscode",
+  "codex",
+  "gemini",
+  "opencode",
+  "zed",
+  "copilot",
+  "mcp-json",
+];
 
 export function addGenConfig(program: Command): void {
   const command = program
