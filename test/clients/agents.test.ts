@@ -52,7 +52,7 @@ async function writeProgram(name: string, env: Record<string, string> = {}): Pro
   return file;
 }
 
-describe("registered as 'firebreak serve mcp' says", () => {
+describe("over stdio, registered as 'firebreak serve mcp' says or by 'firebreak gen-config'", () => {
   for (const agent of AGENTS) {
     test(`${agent.name} runs a command in a VM`, async () => {
       const program = await writeProgram(`firebreak-${agent.program}`);
@@ -81,7 +81,7 @@ describe("registered as 'firebreak serve mcp' says", () => {
       const program = await writeProgram(`firebreak-picture-${agent.program}`);
       const { body, toolResults } = await converse(agent, {
         calls: [{ tool: "file_read", args: { vm: VM, path: PICTURE_FILE } }],
-        register: (ready) => ready.registerStdio(program),
+        register: (ready) => ready.generateConfig(program),
         folder: fixture.folder,
       });
       assert.ok(body.includes(PICTURE), toolResults[0]);
@@ -89,7 +89,7 @@ describe("registered as 'firebreak serve mcp' says", () => {
   }
 });
 
-describe("over HTTP with an API key", () => {
+describe("over HTTP with an API key, by 'firebreak gen-config'", () => {
   let endpoint: URL;
   let key: string;
   let relay: Awaited<ReturnType<typeof relayPort>>;
@@ -104,9 +104,10 @@ describe("over HTTP with an API key", () => {
 
   for (const agent of AGENTS) {
     test(`${agent.name} runs a command in a VM`, async () => {
+      const program = await writeProgram(`firebreak-http-${agent.program}`);
       const { tools, toolResults } = await converse(agent, {
         calls: [READ_WORD],
-        register: (ready) => ready.registerHttp(endpoint.href, key),
+        register: (ready) => ready.generateConfig(program, "--transport", "http", "--url", new URL("/", endpoint).href),
         folder: fixture.folder,
         doors: [{ port: Number(endpoint.port), socketPath: socketPath() }],
         env: { FIREBREAK_API_KEY: key },

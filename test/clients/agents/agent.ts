@@ -23,9 +23,6 @@ export interface AgentFile {
   json: Record<string, unknown>;
 }
 
-/** How a coding agent is told of firebreak's HTTP endpoint: as the README says it. */
-export type HttpRegistration = { argv: string[] } | { path: string; json: Record<string, unknown> };
-
 /** A coding agent's command line, as it is run without a person. */
 export interface Agent {
   /** As in `listRegistrations`. */
@@ -43,6 +40,6 @@ export interface Agent {
   env: (place: AgentPlace) => Record<string, string>;
   /** Has the model answer a prompt, with leave to call any tool. */
   ask: (prompt: string, place: AgentPlace) => string[];
-  /** Makes `url` with an API key known; the key itself is in $FIREBREAK_API_KEY of each command. */
-  registerHttp: (url: string, key: string) => HttpRegistration;
+  /** What `firebreak gen-config --client` calls it. */
+  clientId: string;
 }

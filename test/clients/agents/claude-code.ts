@@ -34,10 +34,5 @@ export const claudeCode: Agent = {
     "--model",
     "claude-sonnet-4-5",
   ],
-  registerHttp: (url, key) => ({
-    argv: [
-      ...["mcp", "add", "--scope", "user", "--transport", "http", "firebreak", url],
-      ...["--header", `Authorization: Bearer ${key}`],
-    ],
-  }),
+  clientId: "claude-code",
 };

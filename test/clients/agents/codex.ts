@@ -23,7 +23,5 @@ export const codex: Agent = {
     ...["-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"],
     prompt,
   ],
-  registerHttp: (url) => ({
-    argv: ["mcp", "add", "firebreak", "--url", url, "--bearer-token-env-var", "FIREBREAK_API_KEY"],
-  }),
+  clientId: "codex",
 };

@@ -19,10 +19,5 @@ export const geminiCli: Agent = {
   ],
   env: ({ modelUrl, modelKey }) => ({ GOOGLE_GEMINI_BASE_URL: modelUrl, GEMINI_API_KEY: modelKey }),
   ask: (prompt) => ["-p", prompt, "-o", "stream-json", "-y", "--skip-trust", "-m", "gemini-2.5-flash"],
-  registerHttp: (url, key) => ({
-    argv: [
-      ...["mcp", "add", "--scope", "user", "--transport", "http", "firebreak", url],
-      ...["--header", `Authorization: Bearer ${key}`],
-    ],
-  }),
+  clientId: "gemini",
 };

@@ -26,12 +26,5 @@ export const opencode: Agent = {
   ],
   env: () => ({ OPENCODE_DISABLE_MODELS_FETCH: "1", OPENCODE_DISABLE_AUTOUPDATE: "1" }),
   ask: (prompt) => ["run", "--format", "json", "--auto", prompt],
-  registerHttp: (url) => ({
-    path: ".config/opencode/opencode.json",
-    json: {
-      mcp: {
-        firebreak: { type: "remote", url, headers: { Authorization: "Bearer {env:FIREBREAK_API_KEY}" }, enabled: true },
-      },
-    },
-  }),
+  clientId: "opencode",
 };

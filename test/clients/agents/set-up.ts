@@ -23,8 +23,8 @@ export interface SetUpOptions {
 export interface ReadyAgent {
   /** Tells it of firebreak as `firebreak serve mcp` says it is done, which starts `program`. */
   registerStdio: (program: string) => Promise<void>;
-  /** The same for firebreak's endpoint at `url`, as the README says it. */
-  registerHttp: (url: string, key: string) => Promise<void>;
+  /** Has `firebreak gen-config` write the agent's own file, with further arguments; the API key is in $FIREBREAK_API_KEY of what asks. */
+  generateConfig: (program: string, ...args: string[]) => Promise<void>;
   ask: (prompt: string) => Promise<OfflineResult>;
 }
 
@@ -71,11 +71,8 @@ export async function setUpAgent(agent: Agent, options: SetUpOptions): Promise<R
       assert.ok(file, entry.where);
       await mergeJson(path.join(home, file), JSON.parse(entry.text) as Record<string, unknown>);
     },
-    registerHttp: async (url, key) => {
-      const registration = agent.registerHttp(url, key);
-      if ("argv" in registration) await runToSuccess([agent.program, ...registration.argv]);
-      else await mergeJson(path.join(home, registration.path), registration.json);
-    },
+    generateConfig: (program, ...args) =>
+      runToSuccess([program, "gen-config", "--client", agent.clientId, "--write", ...args]),
     ask: (prompt) => run([agent.program, ...agent.ask(prompt, place)]),
   };
 }
