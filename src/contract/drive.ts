@@ -32,6 +32,7 @@ export const driveSchema = z.object({
   sizeMib: z.number().int(),
   usedBytes: z.number().int().describe("on the host's disk"),
   createdAt: z.string(),
+  changedAt: z.string().optional().describe("when it was last written to; absent when its file is gone"),
   attachments: z
     .array(z.object({ vm: z.object({ id: z.string(), name: z.string() }), ...attachment }))
     .describe("one that is writable, or any number that are read-only"),

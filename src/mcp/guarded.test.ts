@@ -157,6 +157,32 @@ describe("a confirm token", () => {
     assert.deepEqual([client.world.vms.length, client.world.templates.length], [1, 2]);
   });
 
+  test("is worth nothing once something has been written to what it deletes", async () => {
+    const client = createFakeVmClient(["web"]);
+    const call = caller(client);
+    const drive = await client.driveCreate({ name: "data" });
+    for (const [tool, argument] of [
+      ["drive_delete", "drive"],
+      ["volume_delete", "volume"],
+    ] as const) {
+      const { confirm_token } = await preview(call, tool, { [argument]: "data" });
+      drive.changedAt = `2026-01-01T00:00:00.00${tool.length % 10}Z`;
+      assert.equal((await call(tool, { [argument]: "data", confirm_token })).data.code, "CONFIRMATION_STALE", tool);
+    }
+    assert.equal((await client.driveList()).length, 1);
+  });
+
+  test("of a pull says which image loses its name, also where the reference implies the name", async () => {
+    const client = createFakeVmClient([]);
+    const call = caller(client);
+    await client.imageTag("debian", "tools:2");
+    const args = { reference: "ghcr.io/owner/tools:2" };
+    const { confirm_token, steps } = await preview(call, "image_pull", args);
+    assert.match(steps.join(), /'tools:2' stands for sha256:/);
+    await client.imageUntag("tools:2");
+    assert.equal((await call("image_pull", { ...args, confirm_token })).data.code, "CONFIRMATION_STALE");
+  });
+
   test("used twice at once acts once", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);

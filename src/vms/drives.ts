@@ -257,6 +257,7 @@ export class Drives {
     return {
       ...{ id, name, format, sizeMib, createdAt },
       usedBytes: (info?.blocks ?? 0) * 512,
+      ...(info === undefined ? {} : { changedAt: info.mtime.toISOString() }),
       attachments: this.#options.drives.ofDrive(id).map(({ vmId, vmName, path: place, readOnly, state, reason }) => ({
         vm: { id: vmId, name: vmName },
         ...(place === undefined ? {} : { path: place }),

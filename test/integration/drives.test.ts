@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readdir, stat, writeFile } from "node:fs/promises";
+import { readdir, stat, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -31,6 +31,8 @@ test("a drive is as large as asked, takes next to nothing of the host's disk, an
   assert.ok(drive.usedBytes < 8 * mib);
   const file = path.join(service.paths.drives, `${drive.id}.img`);
   assert.equal((await stat(file)).size, 1024 * mib);
+  await utimes(file, 1_000, 1_000);
+  assert.equal((await service.drives.get("data")).changedAt, new Date(1_000_000).toISOString());
   const blank = await service.drives.create({ name: "blank", format: "raw" });
   assert.deepEqual([blank.format, blank.sizeMib, blank.usedBytes], ["raw", 64, 0]);
   assert.deepEqual(

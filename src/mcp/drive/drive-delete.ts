@@ -11,11 +11,11 @@ export const driveDelete = defineTool({
   inputSchema: z.strictObject({ drive: driveArgument }),
   outputSchema: z.strictObject({ drive: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const { id, name, usedBytes, createdAt, attachments } = await client.drives.get(args.drive, { signal });
+    const { id, name, usedBytes, createdAt, changedAt, attachments } = await client.drives.get(args.drive, { signal });
     return {
       steps: [`delete: remove the drive '${name}' with all that is on it, ${usedBytes} bytes`],
-      // What is written to it changes its size all the time, and which VM has it is looked at again.
-      state: { id, createdAt, attachments },
+      // What somebody writes to it after the preview is nothing that anybody has agreed to lose.
+      state: { id, createdAt, changedAt, attachments },
       pinned: { drive: id },
     };
   },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { platformSchema } from "../../contract/image.ts";
+import { defaultImageName, parseImageReference } from "../../contract/image-reference.ts";
 import { defineTool } from "../tool.ts";
 import { describeImage, imageNameArgument, imageViewSchema, toImageView } from "./image-view.ts";
 
@@ -21,8 +22,9 @@ export const imagePull = defineTool({
   }),
   outputSchema: imageViewSchema.extend({ up_to_date: z.boolean(), warnings: z.array(z.string()) }),
   confirm: async ({ reference, name, platform }, { client, signal }) => {
-    const known = (await client.images.list({ signal })).find((image) => image.name === name);
-    const replaced = known === undefined ? "" : `; '${name}' stands for ${known.digest} until then`;
+    const itsName = name ?? defaultImageName(parseImageReference(reference));
+    const known = (await client.images.list({ signal })).find(({ tags }) => tags.includes(itsName));
+    const replaced = known === undefined ? "" : `; '${itsName}' stands for ${known.digest} until then`;
     const steps = [
       `pull: get ${reference}${platform === undefined ? "" : ` for ${platform}`} from its registry, over the network`,
       `store: unpack it, without running any of it, as an image of this host${replaced}`,

@@ -18,6 +18,7 @@ export function createFakeDrives(world: FakeWorld): Pick<VmClient, "drives" | "v
       sizeMib,
       usedBytes: 4096,
       createdAt: new Date(0).toISOString(),
+      changedAt: new Date(0).toISOString(),
       attachments: [],
     };
     world.drives.push(drive);
