@@ -121,6 +121,27 @@ for (const { era, options } of ERAS) {
   });
 }
 
+test("a legacy client that does not wait for the session's beginning is answered all the same", async () => {
+  const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "e2e", version: "0" } };
+  const messages = [
+    { id: 1, method: "initialize", params },
+    { method: "notifications/initialized" },
+    { id: 2, method: "tools/call", params: { name: "vm_list", arguments: {} } },
+    { id: 3, method: "ping" },
+  ];
+  const input = messages.map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`).join("");
+  const { stdout } = await fixture.cli(["mcp-bridge"], { input });
+  const answers = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { id: number; result?: unknown });
+  assert.deepEqual(
+    answers.map(({ id, result }) => [id, result !== undefined]).sort(),
+    [1, 2, 3].map((id) => [id, true]),
+    stdout,
+  );
+});
+
 describe("the bridge to another host's daemon", () => {
   let url: string;
   let keyFile: string;

@@ -58,6 +58,8 @@ export class Bridge {
   readonly #ending = new AbortController();
   readonly #inFlight = new Map<RequestId, AbortController>();
   #session: Session | undefined;
+  /** Until a legacy client's session is there: what it says without waiting for that belongs to it, too. */
+  #opening: Promise<void> | undefined;
   #initialize: JSONRPCRequest | undefined;
   #listening: AbortController | undefined;
   #renewal: Promise<void> | undefined;
@@ -69,8 +71,13 @@ export class Bridge {
 
   /** Passes a message of the client's on; its answers are delivered. */
   async forward(message: JSONRPCMessage): Promise<void> {
-    if (isJSONRPCRequest(message)) return this.#request(message);
     const revision = revisionOf(message);
+    if (isJSONRPCRequest(message) && message.method === "initialize") {
+      this.#opening = this.#request(message);
+      return this.#opening;
+    }
+    if (revision === undefined) await this.#opening;
+    if (isJSONRPCRequest(message)) return this.#request(message);
     const cancelled = cancelledIdOf(message);
     if (cancelled !== undefined && (revision !== undefined || this.#session === undefined)) {
       // A modern request is cancelled by hanging up.
