@@ -160,7 +160,7 @@ describe("a confirm token", () => {
   test("is worth nothing once something has been written to what it deletes", async () => {
     const client = createFakeVmClient(["web"]);
     const call = caller(client);
-    const drive = await client.driveCreate({ name: "data" });
+    const drive = await client.drives.create({ name: "data" });
     for (const [tool, argument] of [
       ["drive_delete", "drive"],
       ["volume_delete", "volume"],
@@ -169,17 +169,17 @@ describe("a confirm token", () => {
       drive.changedAt = `2026-01-01T00:00:00.00${tool.length % 10}Z`;
       assert.equal((await call(tool, { [argument]: "data", confirm_token })).data.code, "CONFIRMATION_STALE", tool);
     }
-    assert.equal((await client.driveList()).length, 1);
+    assert.equal((await client.drives.list()).length, 1);
   });
 
   test("of a pull says which image loses its name, also where the reference implies the name", async () => {
     const client = createFakeVmClient([]);
     const call = caller(client);
-    await client.imageTag("debian", "tools:2");
+    await client.images.tag("debian", "tools:2");
     const args = { reference: "ghcr.io/owner/tools:2" };
     const { confirm_token, steps } = await preview(call, "image_pull", args);
     assert.match(steps.join(), /'tools:2' stands for sha256:/);
-    await client.imageUntag("tools:2");
+    await client.images.untag("tools:2");
     assert.equal((await call("image_pull", { ...args, confirm_token })).data.code, "CONFIRMATION_STALE");
   });
 

@@ -85,7 +85,7 @@ function addResources(server: Server, { connect, subscriptions, extras }: McpSer
   );
   server.setRequestHandler("resources/subscribe", ({ params }) => {
     if (!isWatchable(params.uri) && extras?.isWatchable(params.uri) !== true) {
-      const message = `changes of ${params.uri} are not told of: only those of VMs, consoles and the list of snapshots are`;
+      const message = `changes of ${params.uri} are not told of: only those of VMs, consoles and the lists of snapshots and artifacts are`;
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, message);
     }
     subscriptions?.subscribe(params.uri);

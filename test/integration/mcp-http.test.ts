@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import type { Client } from "@modelcontextprotocol/client";
 import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
+import { artifactUri } from "../../src/mcp/resources/uri.ts";
 import { TOOLSETS } from "../../src/mcp/toolsets.ts";
 import { createFakeVmClient, type FakeVmClient } from "../support/fake-vm-client.ts";
 import { ERAS, type HttpMcp, serveHttpMcp } from "../support/mcp-http.ts";
@@ -157,6 +158,7 @@ for (const { era, options } of ERAS) {
         [
           "firebreak://vms",
           "firebreak://snapshots",
+          "firebreak://artifacts",
           "firebreak://vms/db",
           "firebreak://vms/db/console",
           "firebreak://vms/web",
@@ -169,6 +171,20 @@ for (const { era, options } of ERAS) {
       assert.equal(content?.text, "tent");
       assert.equal(content?._meta?.["firebreak.dev/next"], "firebreak://vms/web/files/srv/a%20b?offset=7&length=4");
       await assert.rejects(client.readResource({ uri: "firebreak://vms/nowhere" }), /not found/i);
+      fake.world.files.set("/srv/résumé", Buffer.from("größer"));
+      const { name } = await fake.artifacts.create("web", { path: "/srv/résumé", name: `a b ${era}` });
+      const { contents } = await client.readResource({ uri: artifactUri(name) });
+      assert.equal((contents[0] as { text?: string }).text, "größer");
+      const page = await client.readResource({ uri: `${artifactUri(name)}?offset=0&length=4` });
+      assert.equal((page.contents[0] as { text?: string }).text, "grö");
+      assert.equal(page.contents[0]?._meta?.["firebreak.dev/next"], `${artifactUri(name)}?offset=4&length=4`);
+      const beyond = await client.readResource({ uri: `${artifactUri(name)}?offset=99&length=4` });
+      assert.equal((beyond.contents[0] as { text?: string }).text, "");
+      const list = await client.readResource({ uri: "firebreak://artifacts" });
+      assert.match((list.contents[0] as { text: string }).text, /"path": "\/srv\/résumé"/);
+      assert.ok((await client.listResources()).resources.some(({ uri }) => uri === artifactUri(name)));
+      await fake.artifacts.delete(name);
+      await assert.rejects(client.readResource({ uri: artifactUri(name) }), /not found/i);
       const { completion } = await client.complete({
         ref: { type: "ref/resource", uri: "firebreak://vms/{vm}" },
         argument: { name: "vm", value: "d" },
@@ -308,7 +324,8 @@ test("more legacy sessions than memory is for go on all the same, unless all of 
 test("subscriptions are served in both eras, for as long as somebody listens", async () => {
   const fake = createFakeVmClient(["web"]);
   const mcp = await serveHttpMcp(fake);
-  const uris = ["firebreak://vms", "firebreak://vms/web/console"];
+  const uris = ["firebreak://vms", "firebreak://vms/web/console", "firebreak://artifacts"];
+  fake.world.files.set("/f", Buffer.from("x"));
   for (const { era, options } of ERAS) {
     const client = await mcp.open(options);
     const updated = new Set<string>();
@@ -316,11 +333,13 @@ test("subscriptions are served in both eras, for as long as somebody listens", a
     if (era === "2025-11-25") for (const uri of uris) await client.subscribeResource({ uri });
     else await client.listen({ resourceSubscriptions: uris });
     await waitFor(() => fake.world.followers.size === 1);
+    let count = 0;
     const changing = setInterval(() => {
       for (const vm of fake.world.vms) vm.cpus++;
+      void fake.artifacts.create("web", { path: "/f", name: `f${count++}` });
       for (const follower of fake.world.followers) follower.write("printed\n");
     }, 50);
-    await waitFor(() => updated.size === 2);
+    await waitFor(() => updated.size === uris.length);
     clearInterval(changing);
     if (era === "2025-11-25") for (const uri of uris) await client.unsubscribeResource({ uri });
     await client.close();

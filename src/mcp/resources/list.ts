@@ -1,7 +1,7 @@
 import type { ListResourcesResult, ResourceTemplateType } from "@modelcontextprotocol/server";
 import { ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import type { VmClient } from "../vm-client.ts";
-import { consoleUri, SNAPSHOTS_URI, snapshotUri, VMS_URI, vmUri } from "./uri.ts";
+import { ARTIFACTS_URI, artifactUri, consoleUri, SNAPSHOTS_URI, snapshotUri, VMS_URI, vmUri } from "./uri.ts";
 
 const PAGE_SIZE = 100;
 const JSON_TYPE = "application/json";
@@ -45,18 +45,29 @@ export const RESOURCE_TEMPLATES: ResourceTemplateType[] = [
     description: "What a snapshot was taken of, when, and what it descends from, as JSON.",
     mimeType: JSON_TYPE,
   },
+  {
+    uriTemplate: "firebreak://artifacts/{artifact}{?offset,length}",
+    name: "artifact",
+    title: "An artifact",
+    description: "What has been kept of a VM, by the page like a file in one; a directory is a tar.",
+  },
 ];
 
-/** A page of what there is, in a fixed order: VMs and snapshots by name. */
+/** A page of what there is, in a fixed order: VMs, snapshots and artifacts by name. */
 export async function listResources(
   client: VmClient,
   cursor: string | undefined,
   signal: AbortSignal,
 ): Promise<ListResourcesResult> {
-  const [vms, snapshots] = await Promise.all([client.vms.list({ signal }), client.snapshots.list({ signal })]);
+  const [vms, snapshots, artifacts] = await Promise.all([
+    client.vms.list({ signal }),
+    client.snapshots.list({ signal }),
+    client.artifacts.list({ signal }),
+  ]);
   const all: Resource[] = [
     { uri: VMS_URI, name: "vms", title: "All VMs", mimeType: JSON_TYPE },
     { uri: SNAPSHOTS_URI, name: "snapshots", title: "All snapshots", mimeType: JSON_TYPE },
+    { uri: ARTIFACTS_URI, name: "artifacts", title: "All artifacts", mimeType: JSON_TYPE },
     ...byName(vms).flatMap(({ name }) => [
       { uri: vmUri(name), name: `vm ${name}`, title: `VM ${name}`, mimeType: JSON_TYPE },
       { uri: consoleUri(name), name: `console of ${name}`, title: `Console log of ${name}`, mimeType: "text/plain" },
@@ -66,6 +77,13 @@ export async function listResources(
       name: `snapshot ${name}`,
       title: `Snapshot ${name}`,
       mimeType: JSON_TYPE,
+    })),
+    ...byName(artifacts).map(({ name, mediaType, sizeBytes }) => ({
+      uri: artifactUri(name),
+      name: `artifact ${name}`,
+      title: `Artifact ${name}`,
+      mimeType: mediaType,
+      size: sizeBytes,
     })),
   ];
   const start = cursor === undefined ? 0 : decodeCursor(all, cursor);

@@ -5,12 +5,13 @@ import {
   ResourceNotFoundError,
 } from "@modelcontextprotocol/server";
 import { toFirebreakError } from "../../errors/firebreak-error.ts";
+import { toArtifactView } from "../artifact/artifact-view.ts";
 import { countLeadingPart, countTrailingPart, decodeText, detectImage, toBase64 } from "../guest/bytes.ts";
 import { readRange } from "../guest/read-range.ts";
 import { toSnapshotView } from "../snapshot/snapshot-view.ts";
 import { toVmView } from "../vm/vm-view.ts";
 import type { VmClient } from "../vm-client.ts";
-import { consoleUri, fileUri, outputUri, type Page, parseUri } from "./uri.ts";
+import { artifactUri, consoleUri, fileUri, outputUri, type Page, parseUri } from "./uri.ts";
 
 /** Prefix of the keys of `_meta` that are ours. */
 const META = "firebreak.dev/";
@@ -66,6 +67,18 @@ async function read(uri: string, { client, signal }: ReadOptions): Promise<ReadR
       const next = (from: number) => withPage(fileUri(vm, path), from, page.length);
       const { sizeBytes } = range.stat;
       return pageOf(uri, range.bytes, { offset, sizeBytes, hasMore: range.hasMore, next });
+    }
+    case "artifacts":
+      return json(uri, (await client.artifacts.list({ signal })).map(toArtifactView));
+    case "artifact": {
+      const { length, offset = 0 } = address.page;
+      const { id, name, sizeBytes } = await client.artifacts.get(address.artifact, { signal });
+      const isBeyond = offset >= sizeBytes;
+      const bytes = isBeyond
+        ? Buffer.alloc(0)
+        : await readAll(await client.artifacts.read(id, { offset, length }, { signal }), signal);
+      const next = (from: number) => withPage(artifactUri(name), from, length);
+      return pageOf(uri, bytes, { offset, sizeBytes, hasMore: !isBeyond && offset + bytes.length < sizeBytes, next });
     }
     default:
       throw new ResourceNotFoundError(uri);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { consoleUri, fileUri, outputUri, parseUri, snapshotUri, vmUri } from "./uri.ts";
+import { artifactUri, consoleUri, fileUri, outputUri, parseUri, snapshotUri, vmUri } from "./uri.ts";
 
 test("what is written as a URI is read back as it was", () => {
   const word = fc.string({ minLength: 1, maxLength: 20, unit: "grapheme" }).filter((text) => !/[/\0]/.test(text));
@@ -14,6 +14,7 @@ test("what is written as a URI is read back as it was", () => {
       assert.deepEqual(parseUri(fileUri(name, path)), { kind: "file", vm: name, path, page });
       assert.deepEqual(parseUri(outputUri(name, name)), { kind: "output", vm: name, exec: name, page });
       assert.deepEqual(parseUri(snapshotUri(name)), { kind: "snapshot", snapshot: name });
+      assert.deepEqual(parseUri(artifactUri(name)), { kind: "artifact", artifact: name, page });
     }),
   );
 });
@@ -40,6 +41,9 @@ test("what is none of ours is nothing", () => {
     "firebreak://vms/web/files/a%00b",
     "firebreak://vms/web/files/%zz",
     "firebreak://vms/web#part",
+    "firebreak://artifacts/",
+    "firebreak://artifacts/a/b",
+    "firebreak://artifacts?offset=1",
     "firebreak://constructor",
     "file:///etc/passwd",
     `firebreak://vms/web/files/${"x".repeat(20_000)}`,

@@ -6,7 +6,9 @@ export type ResourceAddress =
   | { kind: "file"; vm: string; path: string; page: Page }
   | { kind: "output"; vm: string; exec: string; page: Page }
   | { kind: "snapshots" }
-  | { kind: "snapshot"; snapshot: string };
+  | { kind: "snapshot"; snapshot: string }
+  | { kind: "artifacts" }
+  | { kind: "artifact"; artifact: string; page: Page };
 
 /** Which part of a long resource is meant; without an offset a log's end is, and a file's beginning. */
 export interface Page {
@@ -21,12 +23,14 @@ const MAX_URI_LENGTH = 16 * 1024;
 
 export const VMS_URI = "firebreak://vms";
 export const SNAPSHOTS_URI = "firebreak://snapshots";
+export const ARTIFACTS_URI = "firebreak://artifacts";
 export const vmUri = (vm: string) => `${VMS_URI}/${encodeURIComponent(vm)}`;
 export const consoleUri = (vm: string) => `${vmUri(vm)}/console`;
 export const fileUri = (vm: string, path: string) =>
   `${vmUri(vm)}/files/${path.slice(1).split("/").map(encodeURIComponent).join("/")}`;
 export const outputUri = (vm: string, exec: string) => `${vmUri(vm)}/execs/${encodeURIComponent(exec)}/output`;
 export const snapshotUri = (snapshot: string) => `${SNAPSHOTS_URI}/${encodeURIComponent(snapshot)}`;
+export const artifactUri = (artifact: string) => `${ARTIFACTS_URI}/${encodeURIComponent(artifact)}`;
 
 /** What a URI names, or undefined when it is none of ours. Dots in a path (`..`) lead nowhere else: paths are the guest's own. */
 export function parseUri(uri: string): ResourceAddress | undefined {
@@ -50,7 +54,10 @@ function addressOf(words: string[], page: Page, hasQuery: boolean): ResourceAddr
       return { kind: "output", vm: name, exec, page };
     return undefined;
   }
+  if (noun === "artifacts" && name !== undefined && part === undefined)
+    return { kind: "artifact", artifact: name, page };
   if (hasQuery || part !== undefined) return undefined;
+  if (noun === "artifacts") return { kind: "artifacts" };
   if (noun === "vms") return name === undefined ? { kind: "vms" } : { kind: "vm", vm: name };
   if (noun === "snapshots") return name === undefined ? { kind: "snapshots" } : { kind: "snapshot", snapshot: name };
   return undefined;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmClient } from "../vm-client.ts";
-import { parseUri, SNAPSHOTS_URI, VMS_URI, vmUri } from "./uri.ts";
+import { ARTIFACTS_URI, parseUri, SNAPSHOTS_URI, VMS_URI, vmUri } from "./uri.ts";
 
-/** How often VMs and snapshots are looked at while somebody wants to hear of them, ms. */
+/** How often VMs, snapshots and artifacts are looked at while somebody wants to hear of them, ms. */
 const LOOK_MS = 500;
 /** News of one resource come no quicker than this one after another, ms. */
 const LEAST_INTERVAL_MS = 250;
@@ -93,14 +93,19 @@ export class ResourceWatch {
     this.#isLooking = true;
     try {
       const client = await this.#options.client();
-      const [vms, snapshots] = await Promise.all([client.vms.list(), client.snapshots.list()]);
+      const [vms, snapshots, artifacts] = await Promise.all([
+        client.vms.list(),
+        client.snapshots.list(),
+        client.artifacts.list(),
+      ]);
       const now = new Map<string, string>();
       for (const vm of vms) now.set(vmUri(vm.name), JSON.stringify(vm));
-      const names = JSON.stringify([vms.map(({ name }) => name), snapshots.map(({ name }) => name)]);
+      const names = JSON.stringify([vms, snapshots, artifacts].map((things) => things.map(({ name }) => name)));
       const isListNew = this.#seen !== undefined && this.#seen.get("") !== names;
       const before = this.#seen;
       now.set(VMS_URI, JSON.stringify(vms));
       now.set(SNAPSHOTS_URI, JSON.stringify(snapshots));
+      now.set(ARTIFACTS_URI, JSON.stringify(artifacts));
       now.set("", names);
       this.#seen = now;
       if (before === undefined) return;
@@ -164,7 +169,7 @@ export class ResourceWatch {
 
 export function isWatchable(uri: string): boolean {
   const kind = parseUri(uri)?.kind;
-  return kind === "vms" || kind === "vm" || kind === "console" || kind === "snapshots";
+  return kind === "vms" || kind === "vm" || kind === "console" || kind === "snapshots" || kind === "artifacts";
 }
 
 /** One spelling for each resource. */
