@@ -2,7 +2,7 @@
 export const EXAMPLES: Record<string, string[]> = {
   "vm list": ["firebreak vm list", "firebreak vm list --label team=infra", "firebreak vm list --json"],
   "vm get": ["firebreak vm get web"],
-  "vm start": ["firebreak vm start web"],
+  "vm start": ["firebreak vm start web", "firebreak vm start web --wait-for-memory 5m"],
   "vm stop": ["firebreak vm stop web", "firebreak vm stop web --time 30s"],
   "vm delete": ["firebreak vm delete web build", "firebreak vm delete --all"],
   "vm shell": ["firebreak vm shell web", "firebreak vm shell web --user nobody"],

@@ -55,6 +55,13 @@ export const MAX_RESTARTS = 1000;
 export const MAX_LIFETIME_MS = 365 * 24 * 3600 * 1000;
 /** How long a VM may wait for the host's memory. */
 export const MAX_ADMISSION_WAIT_MS = 24 * 3600 * 1000;
+const admissionWaitSchema = z
+  .number()
+  .int()
+  .min(1)
+  .max(MAX_ADMISSION_WAIT_MS, "at most a day")
+  .optional()
+  .describe("how long to wait for the host's memory; without it a VM that does not fit is refused at once");
 export const MAX_LABELS = 64;
 
 export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
@@ -145,13 +152,7 @@ export const vmCreateSchema = z.strictObject({
   workspace: workspaceSpecSchema
     .optional()
     .describe("a host directory that is copied into it, and back before it stops; for callers on the UNIX socket"),
-  admissionWaitMs: z
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_ADMISSION_WAIT_MS, "at most a day")
-    .optional()
-    .describe("how long to wait for the host's memory; without it a VM that does not fit is refused at once"),
+  admissionWaitMs: admissionWaitSchema,
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;
 export type VmCreateParsed = z.output<typeof vmCreateSchema>;
@@ -315,6 +316,7 @@ export const resizeSchema = z.strictObject({
 });
 export const signalSchema = z.strictObject({ signal: z.string().regex(/^SIG[A-Z0-9]{1,10}$/) });
 export const killSchema = z.strictObject({ graceMs: z.number().int().min(0).max(60_000).optional() });
+export const startSchema = z.strictObject({ admissionWaitMs: admissionWaitSchema });
 export const stopSchema = z.strictObject({
   graceMs: z.number().int().min(0).max(600_000).optional().describe("how long the guest may take to shut down"),
   force: z.boolean().optional().describe("at once; what the guest has not written to its disk is lost"),

@@ -186,6 +186,26 @@ describe("snapshots, forks and states", () => {
     }
   });
 
+  test("a VM that is made or started may wait for the host's memory", async () => {
+    const client = createFakeVmClient();
+    const waits: unknown[] = [];
+    const { create, start } = client.vms;
+    client.vms.create = (request, options) => {
+      waits.push(request.admissionWaitMs);
+      return create(request, options);
+    };
+    client.vms.start = (vm, options) => {
+      waits.push(options?.admissionWaitMs);
+      return start(vm, options);
+    };
+    const call = caller(client);
+    await call("vm_create", { name: "one", wait_for_memory_seconds: 60 });
+    await call("vm_start", { vm: "one", wait_for_memory_seconds: 5 });
+    await call("vm_start", { vm: "one" });
+    assert.deepEqual(waits, [60_000, 5_000, undefined]);
+    assert.equal((await call("vm_start", { vm: "one", wait_for_memory_seconds: 0 })).isError, true);
+  });
+
   test("whoever uses a suspended VM hears that it is brought back", async () => {
     const client = createFakeVmClient(["web"]);
     await client.vms.suspend("web");

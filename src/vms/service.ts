@@ -394,9 +394,10 @@ export class VmService {
     options: StartOptions = {},
     known: Pick<StepContext, "image" | "kernel"> = {},
   ): Promise<Vm> {
-    const { id, memoryMib } = this.#find(nameOrId);
+    const { id, memoryMib, state } = this.#find(nameOrId);
+    const hasMemory = state === "running" || state === "paused";
     // Not while it is locked: a deletion need not wait for the host's memory.
-    if (options.admissionWaitMs !== undefined) await this.#admission.admit(memoryMib, options);
+    if (options.admissionWaitMs !== undefined && !hasMemory) await this.#admission.admit(memoryMib, options);
     this.#lifetimes.callOffRestart(id);
     return this.#lock(id).run(async () => {
       const current = this.#find(id);

@@ -27,8 +27,10 @@ export class VmCalls {
     return this.#http.lines("POST", "/v1/vms", request, options);
   }
 
-  start(vm: string, options: CallOptions = {}): Promise<Vm> {
-    return this.#http.lines("POST", `${vmPath(vm)}/start`, {}, options);
+  start(vm: string, options: CallOptions & { admissionWaitMs?: number } = {}): Promise<Vm> {
+    const { admissionWaitMs, ...call } = options;
+    const request = admissionWaitMs === undefined ? {} : { admissionWaitMs };
+    return this.#http.lines("POST", `${vmPath(vm)}/start`, request, call);
   }
 
   stop(vm: string, settings: { graceMs?: number; force?: boolean }, options: CallOptions = {}): Promise<Vm> {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { vmPublishSchema } from "../forward.ts";
 import {
   planSchema,
+  startSchema,
   stopSchema,
   VM_STATES,
   vmPlanSchema,
@@ -52,7 +53,13 @@ export const vmRoutes: Route[] = [
     body: jsonBody(planSchema),
     answer: json(vmPlanSchema),
   },
-  { method: "POST", path: "/v1/vms/:vm/start", summary: "Starts a VM that does not run", answer: lines(vmSchema) },
+  {
+    method: "POST",
+    path: "/v1/vms/:vm/start",
+    summary: "Starts a VM that does not run",
+    body: jsonBody(startSchema),
+    answer: lines(vmSchema),
+  },
   {
     method: "POST",
     path: "/v1/vms/:vm/stop",

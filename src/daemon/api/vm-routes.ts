@@ -1,5 +1,5 @@
 import { vmPublishSchema } from "../../contract/forward.ts";
-import { planSchema, stopSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
+import { planSchema, startSchema, stopSchema, vmUpdateSchema, waitSchema } from "../../contract/vm.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { ForwardService } from "../../forwards/service.ts";
 import { readBoundedLog } from "../../platform/bounded-log.ts";
@@ -42,7 +42,8 @@ export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
   api.post("/v1/vms/:vm/start", async (context) => {
     const name = context.req.param("vm");
     vms.get(name);
-    return answerProgress(context, (options) => vms.start(name, options));
+    const { admissionWaitMs } = parseRequest(startSchema, await readJson(context));
+    return answerProgress(context, (options) => vms.start(name, { ...options, admissionWaitMs }));
   });
   api.post("/v1/vms/:vm/stop", async (context) => {
     const name = context.req.param("vm");

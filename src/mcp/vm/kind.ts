@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { DEFAULTS, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "../../contract/vm.ts";
+import {
+  DEFAULTS,
+  MAX_ADMISSION_WAIT_MS,
+  MAX_CPUS,
+  MAX_DISK_MIB,
+  MAX_MEMORY_MIB,
+  MIN_DISK_MIB,
+  MIN_MEMORY_MIB,
+} from "../../contract/vm.ts";
 
 /** What a VM is made of; all VMs that are alike in this are forked from one template. */
 export const kindArguments = {
@@ -18,6 +26,20 @@ export const kindArguments = {
     .optional()
     .describe(`Writable disk, MiB (default: ${DEFAULTS.diskMib}).`),
 };
+
+/** What starts a VM may be asked to wait instead of being refused. */
+export const waitArguments = {
+  wait_for_memory_seconds: z
+    .int()
+    .min(1)
+    .max(MAX_ADMISSION_WAIT_MS / 1000)
+    .optional()
+    .describe("How long to wait for the memory of this machine (default: a VM that does not fit is refused at once)."),
+};
+
+export function toWait({ wait_for_memory_seconds: seconds }: { wait_for_memory_seconds?: number | undefined }) {
+  return seconds === undefined ? {} : { admissionWaitMs: seconds * 1000 };
+}
 
 type Kind = { [K in keyof typeof kindArguments]?: z.output<(typeof kindArguments)[K]> | undefined };
 

@@ -13,7 +13,7 @@ import {
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { networkArgument, toPolicy } from "../network/policy-argument.ts";
 import { defineTool } from "../tool.ts";
-import { kindArguments, toKind } from "./kind.ts";
+import { kindArguments, toKind, toWait, waitArguments } from "./kind.ts";
 import { limitArguments, toLimits } from "./limits.ts";
 import { describeVm, toVmView, vmViewSchema } from "./vm-view.ts";
 
@@ -47,6 +47,7 @@ const inputSchema = z.strictObject({
     .optional()
     .describe("Volumes to mount (volume_create makes one)."),
   ...limitArguments,
+  ...waitArguments,
   cold: z
     .boolean()
     .optional()
@@ -104,5 +105,6 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),
     ...toLimits(args),
+    ...toWait(args),
   };
 }

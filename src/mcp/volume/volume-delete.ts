@@ -11,7 +11,9 @@ export const volumeDelete = defineTool({
   inputSchema: z.strictObject({ volume: volumeArgument }),
   outputSchema: z.strictObject({ volume: z.string(), id: z.string(), deleted: z.boolean() }),
   confirm: async (args, { client, signal }) => {
-    const { id, name, usedBytes, createdAt, changedAt, attachments } = await client.volumes.get(args.volume, { signal });
+    const { id, name, usedBytes, createdAt, changedAt, attachments } = await client.volumes.get(args.volume, {
+      signal,
+    });
     return {
       steps: [`delete: remove the volume '${name}' with all that is on it, ${usedBytes} bytes`],
       // What somebody writes to it after the preview is nothing that anybody has agreed to lose.
