@@ -227,9 +227,11 @@ export const vmStatsSchema = z.object({
   channel: z
     .object({ receivedBytes: bytes, sentBytes: bytes })
     .optional()
-    .describe(
-      "what the host has received from the guest and sent to it: a VM without a network card has no other traffic",
-    ),
+    .describe("what the host has received from the guest and sent to it to operate it: commands, files, forwards"),
+  network: z
+    .object({ receivedBytes: bytes, sentBytes: bytes })
+    .optional()
+    .describe("the same of its ways out: by name, or its network card; absent when it has none"),
   vmm: z
     .object({ cpuMs: z.number(), rssBytes: bytes, pssBytes: bytes.optional() })
     .optional()

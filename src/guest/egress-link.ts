@@ -36,7 +36,9 @@ export class EgressLink {
   readonly #options: EgressLinkOptions;
   readonly #lifetime = new AbortController();
   readonly #attached = Promise.withResolvers<void>();
+  readonly #ended = { receivedBytes: 0, sentBytes: 0 };
   #session: http2.ServerHttp2Session | undefined;
+  #socket: Socket | undefined;
 
   constructor(options: EgressLinkOptions) {
     this.#options = options;
@@ -50,6 +52,14 @@ export class EgressLink {
 
   get isAttached(): boolean {
     return this.#session !== undefined && !this.#session.destroyed;
+  }
+
+  /** What has gone over it since this was made, its own framing included. */
+  get traffic(): { receivedBytes: number; sentBytes: number } {
+    return {
+      receivedBytes: this.#ended.receivedBytes + (this.#socket?.bytesRead ?? 0),
+      sentBytes: this.#ended.sentBytes + (this.#socket?.bytesWritten ?? 0),
+    };
   }
 
   /** Ends the link and each flow on it. */
@@ -99,12 +109,18 @@ export class EgressLink {
       ...RESETS,
     });
     this.#session = session;
+    this.#socket = socket;
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     // Whoever waits on a stream hears of the loss there.
     session.on("error", () => {});
     session.on("stream", (stream, headers) => this.#options.onStream(stream, headers));
     session.once("close", () => socket.destroy());
-    socket.once("close", () => session.destroy());
+    socket.once("close", () => {
+      this.#ended.receivedBytes += socket.bytesRead;
+      this.#ended.sentBytes += socket.bytesWritten;
+      if (this.#socket === socket) this.#socket = undefined;
+      session.destroy();
+    });
     if (this.#lifetime.signal.aborted) session.destroy();
     return session;
   }

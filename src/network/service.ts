@@ -200,6 +200,10 @@ export class NetworkService implements NetworkHooks {
     return this.#options.nat.unplug(vmId);
   }
 
+  async traffic(vmId: string): Promise<{ receivedBytes: number; sentBytes: number } | undefined> {
+    return this.#open.get(vmId)?.link.traffic ?? this.#options.nat.traffic(vmId);
+  }
+
   async enforce(vm: VmNetwork, link: VmLink): Promise<void> {
     if (vm.policy.mode === "nat") return this.#options.nat.enforce(vm);
     const open = this.#open.get(vm.id);

@@ -81,6 +81,8 @@ export interface NetworkHooks {
   ready(vmId: string): Promise<void>;
   /** Another policy holds for a VM from now on, whatever its guest does: what is open and not allowed any more is cut. */
   enforce(vm: VmNetwork, link: VmLink): Promise<void>;
+  /** What has gone over a VM's ways out, as the host counts it; undefined when it has none that are counted. Never throws. */
+  traffic(vmId: string): Promise<{ receivedBytes: number; sentBytes: number } | undefined>;
   forget(vmId: string): void;
 }
 export type VmNetwork = Pick<Vm, "id" | "name"> & {

@@ -122,7 +122,7 @@ export class VmService {
 
   async stats(nameOrId: string): Promise<VmStats> {
     const record = this.#find(nameOrId);
-    return readVmStats(record, this.#live.get(record.id), this.#options.paths);
+    return readVmStats(record, this.#live.get(record.id), this.#options);
   }
 
   /** Changes what may be changed of a VM whatever its state. Throws VM_ALREADY_EXISTS when its new name is taken. */

@@ -6,7 +6,7 @@ export const vmStats = defineTool({
   name: "vm_stats",
   title: "Show what a VM uses",
   description:
-    "Shows what a VM uses of CPU, memory and disk, as its guest sees it and as this machine does. It is no use of the VM: it stays suspended if it is.",
+    "Shows what a VM uses of CPU, memory, disk and network, as its guest sees it and as this machine does. It is no use of the VM: it stays suspended if it is.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   inputSchema: z.strictObject({ vm: vmArgument }),
   outputSchema: z.strictObject({
@@ -23,11 +23,15 @@ export const vmStats = defineTool({
     load1: z.number().optional(),
     processes: z.int().optional(),
     uptime_ms: z.number().optional(),
-    received_bytes: z.number().optional(),
+    received_bytes: z.number().optional().describe("By this machine from the VM, to operate it."),
     sent_bytes: z.number().optional(),
+    network_received_bytes: z.number().optional().describe("The same of its ways out, if it has one."),
+    network_sent_bytes: z.number().optional(),
   }),
   handler: async (args, { client, signal }) => {
-    const { vm, state, cpus, memoryBytes, drive, channel, vmm, guest } = await client.vms.stats(args.vm, { signal });
+    const { vm, state, cpus, memoryBytes, drive, channel, network, vmm, guest } = await client.vms.stats(args.vm, {
+      signal,
+    });
     const structured = {
       vm,
       state,
@@ -37,6 +41,9 @@ export const vmStats = defineTool({
       host_disk_bytes: drive.allocatedBytes,
       ...(vmm === undefined ? {} : { host_memory_bytes: vmm.rssBytes, host_cpu_ms: vmm.cpuMs }),
       ...(channel === undefined ? {} : { received_bytes: channel.receivedBytes, sent_bytes: channel.sentBytes }),
+      ...(network === undefined
+        ? {}
+        : { network_received_bytes: network.receivedBytes, network_sent_bytes: network.sentBytes }),
       ...(guest === undefined
         ? {}
         : {

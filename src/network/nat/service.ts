@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import type { NatSetup, NatStatus } from "../../contract/nat.ts";
 import { natSetupSchema } from "../../contract/nat.ts";
 import type { EgressPolicy } from "../../contract/policy.ts";
@@ -171,6 +172,15 @@ export class NatService {
       }
     });
     return { kind: "tap", device: lease.device };
+  }
+
+  /** What a VM's device has carried since its VMM was started. What the host gets of it the guest has sent. */
+  async traffic(vmId: string): Promise<{ receivedBytes: number; sentBytes: number } | undefined> {
+    const device = this.#stations.get(vmId)?.lease.device;
+    if (device === undefined) return undefined;
+    const read = async (name: string) =>
+      Number(await readFile(`/sys/class/net/${device}/statistics/${name}`, "utf8").catch(() => "0"));
+    return { receivedBytes: await read("rx_bytes"), sentBytes: await read("tx_bytes") };
   }
 
   /** The VM's VMM has ended. Never throws: what is left is an unused device, which the next start of the VM replaces. */

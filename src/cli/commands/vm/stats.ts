@@ -61,8 +61,10 @@ function print(before: VmStats[], now: VmStats[]): void {
       stats.vmm === undefined ? "-" : formatBytes(stats.vmm.pssBytes ?? stats.vmm.rssBytes),
       stats.guest === undefined ? "-" : usedOf(stats.guest.disk),
       formatBytes(stats.drive.allocatedBytes),
-      stats.channel === undefined ? "-" : formatBytes(stats.channel.receivedBytes),
-      stats.channel === undefined ? "-" : formatBytes(stats.channel.sentBytes),
+      stats.channel === undefined
+        ? "-"
+        : formatBytes(stats.channel.receivedBytes + (stats.network?.receivedBytes ?? 0)),
+      stats.channel === undefined ? "-" : formatBytes(stats.channel.sentBytes + (stats.network?.sentBytes ?? 0)),
       stats.guest === undefined ? "-" : String(stats.guest.processes),
     ]),
   );
