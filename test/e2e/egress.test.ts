@@ -59,9 +59,9 @@ test("what the policy names is reached by its name, and the log says so", async 
 });
 
 test("what goes over a way out is counted", async () => {
-  const before = (await fixture.client.vmStats("net")).network;
+  const before = (await fixture.client.vms.stats("net")).network;
   await sh(`head -c 300000 /dev/zero | curl -sS -m 20 --data-binary @- http://web.test:${port}/much`);
-  const after = (await fixture.client.vmStats("net")).network;
+  const after = (await fixture.client.vms.stats("net")).network;
   const received = (after?.receivedBytes ?? 0) - (before?.receivedBytes ?? 0);
   assert.ok(received >= 300_000 && received < 400_000, JSON.stringify([before, after]));
   assert.ok((after?.sentBytes ?? 0) > (before?.sentBytes ?? 0));

@@ -36,7 +36,7 @@ test("a VM with a card reaches public addresses by packets of any kind, and send
   await fixture.ok("network", "setup", "--nameserver", "203.0.113.1");
   await fixture.ok("vm", "create", "open", "--network", "nat");
   assert.equal(await get("open", `http://${PUBLIC}/`), `${PUBLIC} saw 203.0.113.2`);
-  const { network } = await fixture.client.vmStats("open");
+  const { network } = await fixture.client.vms.stats("open");
   assert.ok(network !== undefined && network.receivedBytes > 200 && network.sentBytes > 200, JSON.stringify(network));
   await fixture.ok("vm", "cp", "/bin/busybox", "open:/usr/local/bin/busybox");
   const { stdout } = await fixture.ok("vm", "exec", "open", "--", "busybox", "ping", "-c", "4", PUBLIC);
