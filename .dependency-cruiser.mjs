@@ -87,6 +87,9 @@ export const LAYERS = {
     folder("vms"),
     folder("snapshots"),
     "^src/mcp/(extras|subscription-hooks)\\.ts$",
+    // Rules of policies are read and checked where they stand, with their line; that part of the network is pure.
+    "^src/network/(problems|rule-text|ports|sets)\\.ts$",
+    "^src/network/nat/address-rules\\.ts$",
     ...PORTS,
   ],
   client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
@@ -105,6 +108,7 @@ export const LAYERS = {
     folder("client"),
     folder("mcp"),
     folder("archive"),
+    "^src/gateway/config/",
     "^src/guest/(protocol|guest-errors)\\.ts$",
   ],
 };

@@ -1,44 +1,20 @@
+import { readDurationMs, readMib, SIZE_WANTED, TIME_WANTED } from "../contract/quantities.ts";
 import { RESTART_POLICIES, type RestartPolicy } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 /** Option values of the command line, turned into what the API takes. Each throws INVALID_ARGUMENT. */
 
-const SIZE_UNITS: Record<string, number> = {
-  "": 1,
-  m: 1,
-  mib: 1,
-  mb: 1,
-  g: 1024,
-  gib: 1024,
-  gb: 1024,
-  t: 1024 * 1024,
-  tib: 1024 * 1024,
-};
-
 /** `512`, `512M`, `2G`: MiB. */
 export function parseMib(flag: string, value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-zA-Z]*)$/.exec(value.trim());
-  const factor = SIZE_UNITS[(match?.[2] ?? "?").toLowerCase()];
-  if (match === null || factor === undefined) throw invalid(flag, value, "a size such as 512 (MiB), 512M or 2G");
-  return Math.round(Number(match[1]) * factor);
+  const mib = readMib(value);
+  if (mib === undefined) throw invalid(flag, value, SIZE_WANTED);
+  return mib;
 }
-
-const TIME_UNITS: Record<string, number> = {
-  ms: 1,
-  s: 1000,
-  "": 1000,
-  m: 60_000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 
 /** `30`, `30s`, `500ms`, `5m`, `1h`, `30d`: milliseconds. */
 export function parseDurationMs(flag: string, value: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(value.trim());
-  const factor = TIME_UNITS[match?.[2] ?? "?"];
-  const ms = match === null || factor === undefined ? 0 : Math.round(Number(match[1]) * factor);
-  if (ms < 1) throw invalid(flag, value, "a time such as 30 (seconds), 500ms, 5m, 1h or 30d");
+  const ms = readDurationMs(value);
+  if (ms === undefined) throw invalid(flag, value, TIME_WANTED);
   return ms;
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { egressPolicySchema } from "./policy.ts";
-import { secretGrantsSchema } from "./secret.ts";
+import { SECRET_EXPOSURES, secretGrantSchema } from "./secret.ts";
 import { envSchema, labelsSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "./vm.ts";
 
 /** MCP servers, each in a VM of its own: what a configuration file comes to, and what the API tells of them. */
@@ -25,6 +25,15 @@ export const serverMountSchema = z.strictObject({
   mode: z.enum(["live", "copy"]).default("live"),
 });
 export type ServerMount = z.infer<typeof serverMountSchema>;
+
+/** A secret that a server may use. Its name is that of a variable in the server's VM, and what `${secret:NAME}` stands for. */
+export const serverSecretSchema = secretGrantSchema.extend({
+  expose: z
+    .enum(SECRET_EXPOSURES)
+    .optional()
+    .describe("absent: as the vault has it; `env`: it starts without the value, and gets it in a fresh start"),
+});
+export type ServerSecret = z.infer<typeof serverSecretSchema>;
 
 const toolName = z.string().min(1).max(128);
 /** Which of its tools are offered, and under which names: `deny` before `allow`; `*` is any part of a name. */
@@ -61,16 +70,25 @@ const common = {
   labels: labelsSchema.default({}),
 };
 
+/** `${secret:NAME}` in a word of the command, a value of the environment or a header is what the VM has of that secret. */
+const word = z.string().refine((text) => !text.includes("\0"), "an argument cannot hold a NUL");
+
 /** A server that runs in a VM, over its standard input and output. */
 export const vmServerSchema = z.strictObject({
   ...common,
   kind: z.literal("vm"),
-  command: z.array(z.string().min(1)).min(1).max(1_024).describe("program and arguments, as they run in the VM"),
+  command: z
+    .array(word)
+    .max(1_024)
+    .default([])
+    .describe("program and arguments, as they run in the VM; empty: the image's own, with `args` behind it"),
+  args: z.array(word).max(1_024).default([]).describe("what the image's own command has behind it"),
+  cwd: z.string().startsWith("/", "an absolute path").max(4_096).optional().describe("in the VM"),
   image: z.string().min(1).max(200).optional().describe("without one the command is installed: npx, uvx, pip …"),
   env: envSchema.default({}),
   mounts: z.array(serverMountSchema).max(64).default([]),
   network: egressPolicySchema,
-  secrets: secretGrantsSchema.default([]),
+  secrets: z.array(serverSecretSchema).max(64, "at most 64 secrets").default([]),
   memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB),
   cpus: z.number().int().min(1).max(MAX_CPUS),
   diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB),
@@ -82,12 +100,15 @@ export const vmServerSchema = z.strictObject({
 });
 export type VmServer = z.infer<typeof vmServerSchema>;
 
+export const SERVER_TRANSPORTS = ["http", "sse"] as const;
+
 /** A server that is reached over HTTP and runs elsewhere. */
 export const remoteServerSchema = z.strictObject({
   ...common,
   kind: z.literal("remote"),
   url: z.url({ protocol: /^https?$/ }),
   /** Values may name secrets of the vault, as `${secret:NAME}`. */
+  transport: z.enum(SERVER_TRANSPORTS).optional().describe("absent: it is found out; `sse`: the one of 2024"),
   headers: z.record(z.string().min(1).max(128), z.string().max(8_192)).default({}),
 });
 export type RemoteServer = z.infer<typeof remoteServerSchema>;

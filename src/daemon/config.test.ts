@@ -17,15 +17,15 @@ test("prices are read, and a disk costs nothing unless said otherwise", () => {
 test("what is wrong with a file is named, and a misspelt key's nearest", () => {
   const base = 'currency = "EUR"\ncpu_hour = 1\ngib_hour = 1\n';
   for (const [text, message] of [
-    ["[price]\n", /no key 'price', did you mean 'prices'\?/],
-    [`[prices]\n${base}cpu_hours = 1\n`, /no key 'prices.cpu_hours', did you mean 'cpu_hour'\?/],
+    ["[price]\n", /^f:1: there is no key 'price', did you mean 'prices'\?/],
+    [`[prices]\n${base}cpu_hours = 1\n`, /^f:5: there is no key 'prices.cpu_hours', did you mean 'cpu_hour'\?/],
     [`[prices]\n${base.replace("gib_hour", "gib_hours")}`, /no key 'prices.gib_hours', did you mean 'gib_hour'\?/],
     [`[prices]\n${base}zzz = 1\n`, /there are currency, cpu_hour/],
-    ['[prices]\ncurrency = "euro"\ncpu_hour = 1\ngib_hour = 1\n', /prices.currency: a currency is/],
+    ['[prices]\ncurrency = "euro"\ncpu_hour = 1\ngib_hour = 1\n', /^f:2: prices.currency: a currency is/],
     ['[prices]\ncurrency = "EUR"\ncpu_hour = -1\ngib_hour = 1\n', /prices.cpu_hour: a price is/],
     ["[network]\ntrusts = []\n", /no key 'network.trusts', did you mean 'trust'\?/],
-    ['[network]\ntrust = ["ca.pem"]\n', /network.trust.0: an absolute path/],
-    ["[prices\n", /^f: /],
+    ['[network]\ntrust = ["ca.pem"]\n', /^f:2: network.trust\[0\]: an absolute path/],
+    ["[prices\n", /^f:1: /],
   ] as const)
     assert.throws(() => parseConfig(text, "f"), refusal("CONFIG_INVALID", message), text);
 });

@@ -1,0 +1,125 @@
+import { z } from "zod";
+import { pricesSchema } from "../../contract/host.ts";
+import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
+import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
+import { SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
+import { labelsSchema } from "../../contract/vm.ts";
+
+/** firebreak.toml: its tables and their keys, as they are written. What the values come to is in build.ts. */
+
+const text = z.string({ error: "a text is wanted" }).min(1, "it is empty");
+const list = (what: string) => z.array(text, { error: `a list of ${what} is wanted` });
+const flag = z.boolean({ error: "true or false is wanted" });
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: `it is one of ${values.join(", ")}` });
+const size = z.union([z.string(), z.number()], { error: "a size is wanted, such as 512 (MiB), 512M or 2G" });
+const time = z.union([z.string(), z.number()], { error: "a time is wanted, such as 30 (seconds), 500ms or 5m" });
+const count = z.number({ error: "a whole number is wanted" }).int("a whole number is wanted");
+
+export const ACCESSES = ["ro", "rw"] as const;
+export const MOUNT_MODES = ["live", "copy"] as const;
+
+const pathTable = z.strictObject({
+  path: text,
+  at: text.optional(),
+  access: oneOf(ACCESSES).optional(),
+  mode: oneOf(MOUNT_MODES).optional(),
+});
+const secretTable = secretGrantSchema.extend({ expose: oneOf(SECRET_EXPOSURES).optional() });
+const rules = z.array(ruleSchema, { error: "a list of hosts is wanted" }).max(MAX_RULES, `at most ${MAX_RULES} rules`);
+const variable = z.union([z.string(), z.boolean().transform(String), z.number().int().transform(String)], {
+  error: "a text is wanted",
+});
+
+const limitsTable = z.strictObject({
+  calls_per_minute: count.optional(),
+  concurrent_calls: count.optional(),
+  /** Bytes, or `64K`, `1M`. */
+  result_size: z.union([count, z.string()], { error: "a size is wanted, such as 65536 (bytes), 64K or 1M" }).optional(),
+  call_timeout: time.optional(),
+});
+
+/** What servers, profiles and defaults may all say of a server. */
+const shared = {
+  image: text.optional(),
+  allowed_paths: z
+    .array(z.union([text, pathTable], { error: "a path is wanted" }), { error: "a list of paths is wanted" })
+    .optional(),
+  mount_mode: oneOf(MOUNT_MODES).optional(),
+  allowed_hosts: rules.optional(),
+  denied_hosts: rules.optional(),
+  /** Addresses of names, in the place of what this host's resolver says. */
+  host_addresses: z.record(z.string(), z.union([z.ipv4(), z.ipv6()], { error: "an IP address is wanted" })).optional(),
+  /** The names of allowed_hosts may lead into private networks, and to this host. */
+  private_hosts: flag.optional(),
+  network: oneOf(EGRESS_MODES).optional(),
+  secrets: z
+    .array(z.union([secretNameSchema, secretTable], { error: "the name of a secret is wanted" }), {
+      error: "a list of secrets is wanted",
+    })
+    .optional(),
+  env: z.record(z.string(), variable, { error: "a table of variables is wanted" }).optional(),
+  memory: size.optional(),
+  cpus: count.optional(),
+  disk: size.optional(),
+  idle_timeout: time.optional(),
+  resident: flag.optional(),
+  isolation: oneOf(["shared", "session"]).optional(),
+  tools: serverToolsSchema.optional(),
+  limits: limitsTable.optional(),
+  enabled: flag.optional(),
+  labels: labelsSchema.optional(),
+};
+
+const program = {
+  command: z
+    .union([text, z.array(text).min(1, "it is empty")], {
+      error: "a program, or a list of it and its arguments, is wanted",
+    })
+    .optional(),
+  args: z.array(z.string(), { error: "a list of arguments is wanted" }).optional(),
+  cwd: text.optional(),
+  url: text.optional(),
+  transport: oneOf(SERVER_TRANSPORTS).optional(),
+  headers: z.record(z.string(), z.string(), { error: "a table of headers is wanted" }).optional(),
+};
+
+const names = z.union([text, list("profiles")], { error: "a profile, or a list of profiles, is wanted" });
+
+/** The most that a server of a profile may be given. */
+const boundsTable = z.strictObject({
+  access: oneOf(["none", "ro", "rw"]).optional(),
+  network: z.array(oneOf(EGRESS_MODES), { error: "a list of networks is wanted" }).optional(),
+  ports: text.optional(),
+});
+
+export const serverTableSchema = z.strictObject({ ...shared, ...program, vm_profile: names.optional() });
+export type ServerTable = z.output<typeof serverTableSchema>;
+
+export const profileTableSchema = z.strictObject({
+  ...shared,
+  ...program,
+  extends: names.optional(),
+  description: z.string().optional(),
+  only: boundsTable.optional(),
+});
+export type ProfileTable = z.output<typeof profileTableSchema>;
+
+export const defaultsTableSchema = z.strictObject({ ...shared, only: boundsTable.optional() });
+
+/** What the three have in common, for composing them. */
+export type LayerTable = Partial<Omit<ServerTable & ProfileTable, "vm_profile" | "extends" | "description">>;
+
+export const networkTableSchema = z.strictObject({
+  /** Rules by the name of a set, for `--allow NAME`. */
+  sets: z.record(z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), z.array(ruleSchema).max(MAX_RULES)).optional(),
+  /** Files of certificates (PEM) that VMs with a way out trust besides their own: of a network that opens TLS itself. */
+  trust: z.array(z.string().startsWith("/", "an absolute path")).max(16).optional(),
+});
+
+/** What the owner of an installation decides, in $FIREBREAK_HOME/firebreak.toml. */
+export const ownerTablesSchema = z.object({ prices: pricesSchema.optional(), network: networkTableSchema.optional() });
+export type OwnerTables = z.output<typeof ownerTablesSchema>;
+
+/** All tables of firebreak.toml by name. Each is read when it is needed: a misspelt key of a server keeps nobody from reading the prices. */
+export const TABLES = ["prices", "network", "servers", "profiles", "defaults"] as const;
