@@ -43,6 +43,11 @@ export const EXAMPLES: Record<string, string[]> = {
   "secret get": ["firebreak secret get GITHUB_TOKEN"],
   "secret rotate": ["firebreak secret rotate GITHUB_TOKEN --from-file new-token"],
   "secret delete": ["firebreak secret delete GITHUB_TOKEN"],
+  "server import": [
+    "firebreak server import .mcp.json --dry-run",
+    "firebreak server import ~/.cursor/mcp.json --output firebreak.toml",
+  ],
+  "server check": ["firebreak server check", "firebreak server check .mcp.json --json"],
   "egress log": ["firebreak egress log web", "firebreak egress log --follow --json"],
   "network setup": [
     "firebreak network setup",

@@ -17,6 +17,7 @@ export type SecretPlace = (typeof SECRET_PLACES)[number];
 
 /** `proxy`: the VM has a placeholder. `env`: it has the value, in the environment of its commands. */
 export const SECRET_EXPOSURES = ["proxy", "env"] as const;
+export type SecretExposure = (typeof SECRET_EXPOSURES)[number];
 
 /** The secrets that belong to the secret access key of AWS; its value never goes out: requests that are signed with its placeholder are signed anew with it. */
 export const secretAwsSchema = z.strictObject({

@@ -233,7 +233,9 @@ export const ERROR_CODES = {
   },
   CONFIG_INVALID: {
     class: "failed_precondition",
-    about: "The configuration (firebreak.toml) is malformed or has an unknown key.",
+    about:
+      "A configuration file (firebreak.toml, or one with MCP servers) is malformed, has an unknown key, or asks for what cannot be.",
+    exit: 2,
   },
   CLIENT_CONFIG_INVALID: {
     class: "failed_precondition",

@@ -21,8 +21,7 @@ export function toConfigError(
   { document, path }: { document: ConfigDocument; path: KeyPath },
 ): FirebreakError {
   const found = issues.map(innermost);
-  // A misspelt key explains the one that is missing.
-  const issue = (found.find(({ code }) => code === "unrecognized_keys") ?? found[0]) as z.core.$ZodIssue;
+  const issue = mostTelling(found) as z.core.$ZodIssue;
   const inner = issue.path.filter((part) => typeof part !== "symbol");
   const whole = [...path, ...inner];
   if (issue.code === "unrecognized_keys") {
@@ -45,7 +44,7 @@ export function unknownKey(
   const meant = nearest === undefined ? `there are ${known.join(", ")}` : `did you mean '${nearest}'?`;
   return configError(
     { file: document.file, line: document.lineOf([...table, key]) },
-    `there is no key '${formatKey([...table, key])}', ${meant}`,
+    `there is no key '${formatKey(document.nameOf?.([...table, key]) ?? [...table, key])}', ${meant}`,
   );
 }
 
@@ -53,10 +52,16 @@ function innerMessage(issues: readonly z.core.$ZodIssue[] | undefined): string |
   return issues?.[0]?.message;
 }
 
+/** A misspelt key explains the one that is missing. */
+function mostTelling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  return issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
+}
+
 /** Of a union, the issue of the member that the value was meant as: the one that found fault within it. */
 function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
-  for (const [first] of issue.errors) {
+  for (const issues of issue.errors) {
+    const first = mostTelling(issues);
     if (first === undefined) continue;
     const isWithin = first.path.length > 0 || first.code !== "invalid_type";
     if (isWithin) return innermost({ ...first, path: [...issue.path, ...first.path] });

@@ -10,6 +10,8 @@ export interface ConfigDocument {
   value: unknown;
   /** 1-based: where the value's key stands, or the nearest key above it that stands anywhere. */
   lineOf(path: KeyPath): number;
+  /** What the file itself calls the value, where its paths are made of other names. */
+  nameOf?(path: KeyPath): KeyPath;
 }
 
 /** A larger one is no configuration, characters. */
@@ -21,9 +23,9 @@ export function configError(
   why: string,
 ): FirebreakError {
   const place = line === undefined ? file : `${file}:${line}`;
-  return new FirebreakError("CONFIG_INVALID", `${place}: ${key === undefined ? "" : `${key}: `}${why}`, {
+  return new FirebreakError("CONFIG_INVALID", `${place}: ${key ? `${key}: ` : ""}${why}`, {
     hint: "Correct the file; it is read anew each time.",
-    details: { file, ...(line === undefined ? {} : { line }), ...(key === undefined ? {} : { key }) },
+    details: { file, ...(line === undefined ? {} : { line }), ...(key ? { key } : {}) },
   });
 }
 
@@ -39,7 +41,10 @@ export function formatKey(path: KeyPath): string {
 }
 
 export function errorAt(document: ConfigDocument, path: KeyPath, why: string): FirebreakError {
-  return configError({ file: document.file, line: document.lineOf(path), key: formatKey(path) }, why);
+  return configError(
+    { file: document.file, line: document.lineOf(path), key: formatKey(document.nameOf?.(path) ?? path) },
+    why,
+  );
 }
 
 /** Lines by path, for `lineOf`: what is not there itself has the line of the nearest above it. */

@@ -2,7 +2,8 @@ import { type Node, type ParseError, parseTree, printParseErrorCode } from "json
 import { type ConfigDocument, configError, formatKey, type KeyPath, LineIndex, MAX_CONFIG_LENGTH } from "./document.ts";
 
 /** Reads JSON as editors write it: comments and trailing commas are fine. Throws CONFIG_INVALID with the line. */
-export function readJson(text: string, file: string): ConfigDocument {
+export function readJson(given: string, file: string): ConfigDocument {
+  const text = given.replace(/^\uFEFF/, "");
   if (text.length > MAX_CONFIG_LENGTH) throw configError({ file }, `it has more than ${MAX_CONFIG_LENGTH} characters`);
   const lineAt = createLineFinder(text);
   const errors: ParseError[] = [];

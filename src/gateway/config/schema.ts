@@ -3,7 +3,7 @@ import { pricesSchema } from "../../contract/host.ts";
 import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
 import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
 import { SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
-import { labelsSchema } from "../../contract/vm.ts";
+import { envSchema, labelsSchema } from "../../contract/vm.ts";
 
 /** firebreak.toml: its tables and their keys, as they are written. What the values come to is in build.ts. */
 
@@ -58,7 +58,7 @@ const shared = {
       error: "a list of secrets is wanted",
     })
     .optional(),
-  env: z.record(z.string(), variable, { error: "a table of variables is wanted" }).optional(),
+  env: z.record(envSchema.keyType, variable, { error: "a table of variables is wanted" }).optional(),
   memory: size.optional(),
   cpus: count.optional(),
   disk: size.optional(),

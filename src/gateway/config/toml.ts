@@ -3,7 +3,8 @@ import { type AST, parseTOML } from "toml-eslint-parser";
 import { type ConfigDocument, configError, type KeyPath, LineIndex, MAX_CONFIG_LENGTH } from "./document.ts";
 
 /** Reads TOML. Throws CONFIG_INVALID with the line. */
-export function readToml(text: string, file: string): ConfigDocument {
+export function readToml(given: string, file: string): ConfigDocument {
+  const text = given.replace(/^\uFEFF/, "");
   if (text.length > MAX_CONFIG_LENGTH) throw configError({ file }, `it has more than ${MAX_CONFIG_LENGTH} characters`);
   let value: unknown;
   try {
