@@ -81,6 +81,16 @@ export function checkLayer(layer: Layer): void {
     throw errorIn(layer, ["isolation"], "a resident server is there before any session");
 }
 
+/** Two tools of one name could not be told apart. */
+function checkRenames({ composed, document, path }: ServerPlan): void {
+  const names = new Set<string>();
+  for (const [tool, name] of Object.entries(composed.tools.rename ?? {})) {
+    if (names.has(name))
+      throw errorAt(document, [...path, "tools", "rename", tool], `another tool is named '${name}' already`);
+    names.add(name);
+  }
+}
+
 function checkQuantities(layer: Layer): void {
   const { memory, disk, idle_timeout, limits = {} } = layer.table;
   const checks = [
@@ -95,7 +105,9 @@ function checkQuantities(layer: Layer): void {
       throw errorIn(layer, key, `'${value}' is not ${wanted}`);
 }
 
-function commonOf({ name, composed }: ServerPlan) {
+function commonOf(plan: ServerPlan) {
+  const { name, composed } = plan;
+  checkRenames(plan);
   const { calls_per_minute, concurrent_calls, result_size, call_timeout } = composed.limits;
   return {
     name,

@@ -95,11 +95,14 @@ function checkPorts(plan: ServerPlan, rules: Sourced<EgressRule>[], mode: string
 }
 
 /** A placeholder becomes the value on its way out: without a way out it is worth nothing. */
-function checkSecrets({ composed }: ServerPlan, mode: string): void {
-  if (mode !== "none") return;
+function checkSecrets({ composed, context }: ServerPlan, mode: string): void {
   for (const { value, layer, key } of composed.secrets) {
-    const { name, expose } = typeof value === "string" ? { name: value, expose: undefined } : value;
-    if (expose !== "env")
+    const { name, hosts = [], expose } = typeof value === "string" ? { name: value } : value;
+    for (const [place, host] of hosts.entries()) {
+      const parsed = parseRule(host, context.sets, WEB_PORTS);
+      if ("why" in parsed) throw errorIn(layer, [...key, "hosts", place], parsed.why);
+    }
+    if (mode === "none" && expose !== "env")
       throw errorIn(
         layer,
         key,

@@ -116,6 +116,20 @@ test("several profiles allow what one of them allows; what one extends it can on
   assert.match(failure(narrowed('{ network = ["public"] }', 'network = "public"')), /^f\.toml:7: .*allows no network/);
 });
 
+test("what narrows a profile leaves what both of them allow", () => {
+  const narrowed = (parent: string, only: string, rest: string) =>
+    `[profiles.p]\nextends = "${parent}"\nonly = ${only}\n[servers.a]\nvm_profile = "p"\ncommand = "x"\n${rest}\n`;
+  const web = (rest: string) => narrowed("web-research", '{ network = ["public", "nat"], access = "rw" }', rest);
+  assert.equal(first(web('network = "public"')).network.mode, "public");
+  assert.match(failure(web('allowed_hosts = ["a.example"]')), /^f\.toml:7: .*no network but public$/);
+  assert.match(failure(web('network = "nat"')), /no network but public$/);
+  assert.match(failure(web('network = "public"\nallowed_paths = ["/a"]')), /no path of this host/);
+  const at = (port: number) =>
+    narrowed("database-client", '{ ports = "5000-6000,9999" }', `allowed_hosts = ["a.example:${port}"]`);
+  assert.equal(first(at(5432)).network.mode, "allowlist");
+  for (const port of [3306, 5555, 9999]) assert.match(failure(at(port)), /allows the ports 5432-5433, 5439 alone/);
+});
+
 test("[defaults] only holds for every server; what else defaults say yields to a profile", () => {
   const text = '[defaults]\nonly = { network = ["allowlist"] }\n[servers.a]\ncommand = "x"\nnetwork = "public"\n';
   assert.match(failure(text), /^f\.toml:5: servers\.a\.network: \[defaults\] allow no network but allowlist/);

@@ -186,6 +186,7 @@ test("what is wrong is told with file, line, key and the nearest known key", () 
       `${start}limits.calls = 1\n`,
       /^f\.toml:3: there is no key 'servers\.a\.limits\.calls', did you mean 'calls_per_minute'/,
     ],
+    [`${start}tools = { deny = [\n"a",\n5] }\n`, /^f\.toml:5: servers\.a\.tools\.deny\[1\]: /],
     [`${start}limits.result_size = "x"\n`, /^f\.toml:3: servers\.a\.limits\.result_size: 'x' is not a size/],
     ['[servers]\n\n"a" = 5\n', /^f\.toml:3: servers\.a: /],
     ['[servers.GitHub_MCP]\ncommand = "x"\n', /^f\.toml:1: servers\.GitHub_MCP: .* did you mean 'github-mcp'\?/],
@@ -234,6 +235,15 @@ test("combinations that cannot be are errors at the key that is too much", () =>
     [
       `${start}allowed_hosts = ["a.example"]\ndenied_hosts = ["a.example"]\n`,
       /^f\.toml:3: servers\.a\.allowed_hosts\[0\]: it can never match/,
+    ],
+    [
+      `${start}tools.rename = { x = "one", y = "one" }\n`,
+      /^f\.toml:3: servers\.a\.tools\.rename\.y: another tool is named 'one'/,
+    ],
+    [
+      `${start}allowed_hosts = ["a.example"]\nsecrets = [
+{ name = "T", hosts = ["http://x"] }]\n`,
+      /^f\.toml:5: servers\.a\.secrets\[0\]\.hosts\[0\]: /,
     ],
     ['[servers.filesystem]\nnetwork = "none"\n', /^f\.toml:1: servers\.filesystem\.allowed_paths: there is no path/],
   ] as const)

@@ -88,9 +88,9 @@ function describeSecret({ name, hosts, expose }: VmServer["secrets"][number]): s
   return `${name}${hosts === undefined ? "" : ` for ${hosts.join(", ")}`}${expose === "env" ? " (the value itself)" : ""}`;
 }
 
-/** A token that stands in the file is not shown again. */
+/** A token that stands in the file is not shown again; parameters of URLs often are tokens. */
 function hide(word: string): string {
-  return isToken(word) || hasPassword(word) ? "…" : word;
+  return isToken(word) || hasPassword(word) ? "…" : word.replace(/(?<=^https?:[^?]*\?).*/s, "…");
 }
 
 /** Variables and headers by their names: their values may be tokens. */
