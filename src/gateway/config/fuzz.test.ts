@@ -113,10 +113,8 @@ test("what is imported is TOML that is read, without a token of the file", () =>
       if (imported === undefined) return;
       count += imported.servers.length;
       const names = readServersFile(imported.toml, "firebreak.toml", context).servers.map(({ name }) => name);
-      assert.deepEqual(
-        names,
-        imported.servers.map(({ name }) => name),
-      );
+      // Objects have names that are numbers first.
+      assert.deepEqual(names.sort(), imported.servers.map(({ name }) => name).sort());
       for (const { value: token } of imported.secrets)
         if (token.length > 8) assert.ok(!imported.toml.includes(token), token);
     }),

@@ -225,10 +225,50 @@ test("servers with the same token share a secret, and different ones never do", 
   assert.deepEqual([c.secrets, c.env], [[{ name: "API_TOKEN" }], {}]);
 });
 
+test("a token that is known by its name in one place is moved from others, too", () => {
+  const { toml, secrets } = convert({
+    mcpServers: {
+      a: { command: "x", args: ["plain-one", "--header=X-Odd: plain-one"] },
+      b: { command: "x", env: { B_TOKEN: "plain-one" } },
+    },
+  });
+  assert.ok(secrets.length === 1 && !toml.includes("plain-one"));
+  assert.deepEqual((readToml(toml)[0] as VmServer).command, [
+    "x",
+    referTo("B_TOKEN"),
+    `--header=X-Odd: ${referTo("B_TOKEN")}`,
+  ]);
+});
+
+test("tokens among firebreak's own keys are moved, too", () => {
+  const { toml, secrets } = convert({
+    mcpServers: { a: { command: "x", firebreak: { env: { A_TOKEN: "abcdefgh" } } } },
+  });
+  assert.ok(secrets.length === 1 && !toml.includes("abcdefgh"));
+});
+
 test("a secret that nobody knows a host of gets a comment, and its server reaches nothing", () => {
   const { toml } = convert({ mcpServers: { a: { command: "x", env: { ODD_TOKEN: "abcdefgh" } } } });
   assert.match(toml, /# hosts = \[\.\.\.\]: say where ODD_TOKEN may go/);
   assert.deepEqual((readToml(toml)[0] as VmServer).network, { mode: "allowlist", allow: [] });
+});
+
+test("a URL among the variables says where a server goes, and its token with it", () => {
+  const { toml, secrets } = convert({
+    mcpServers: { a: { command: "x", env: { WIKI_URL: "https://wiki.example.com/w", WIKI_TOKEN: "abcdefgh" } } },
+  });
+  assert.deepEqual(secrets[0]?.hosts, ["wiki.example.com"]);
+  assert.deepEqual((readToml(toml)[0] as VmServer).network.allow, ["wiki.example.com"]);
+  const two = { A_URL: "https://a.example.com/", B_URL: "https://b.example.com/", X_TOKEN: "abcdefgh" };
+  assert.deepEqual(convert({ mcpServers: { a: { command: "x", env: two } } }).secrets[0]?.hosts, []);
+});
+
+test("a script of this host is told: a VM does not have it", () => {
+  const { toml, warnings, notes } = convert({ mcpServers: { a: { command: "python3", args: ["/srv/tools/mcp.py"] } } });
+  assert.match(warnings[0]?.message ?? "", /"\/srv\/tools" in allowed_paths/);
+  assert.match(toml, /# \/srv\/tools\/mcp\.py is a path of this host/);
+  assert.equal(notes[0]?.server, "a");
+  assert.deepEqual((readToml(toml)[0] as VmServer).mounts, []);
 });
 
 test("keys of AWS sign, and are set behind the id that goes with them", () => {

@@ -26,6 +26,8 @@ export interface ImportedServers {
   needed: FoundSecret[];
   /** As the file calls them, and as firebreak does. */
   servers: { name: string; given: string }[];
+  /** What is left to look at, by server: the comments of the file. */
+  notes: { server: string; text: string }[];
   warnings: ConfigWarning[];
 }
 
@@ -34,11 +36,15 @@ export function importServers(text: string, file: string, context: ReadContext =
   const document: ConfigDocument = formOf(text, file) === "json" ? readJson(text, file) : readToml(text, file);
   const conversion = createConversion({ ...placesOf(file, context), moveTokens: true });
   const warnings: ConfigWarning[] = [];
+  const notes: ImportedServers["notes"] = [];
   const sections: string[] = [];
   const entries = readClientEntries(document);
+  // Once for the tokens of all: one that is known by its name here may stand without one there.
+  for (const entry of entries) toServerTable(entry, conversion);
   for (const entry of entries) {
     const converted = toServerTable(entry, conversion);
     warnings.push(...converted.warnings);
+    notes.push(...converted.notes.map(({ text: note }) => ({ server: entry.name, text: note })));
     // What the file has wrong is told with its line, not with one of a file that nobody has written.
     checkTable(serverTableSchema, converted.table, { document: converted.document, path: ["servers", entry.name] });
     sections.push(writeServer(entry, converted));
@@ -51,6 +57,7 @@ export function importServers(text: string, file: string, context: ReadContext =
     secrets: withAws(found.filter((secret): secret is ImportedSecret => secret.value !== undefined)),
     needed: found.filter(({ value }) => value === undefined),
     servers: entries.map(({ name, given }) => ({ name, given })),
+    notes,
     warnings,
   };
 }
@@ -80,7 +87,7 @@ const BELOW = ["env", "headers", "tools", "limits", "labels", "host_addresses"];
 function writeServer({ name, given }: { name: string; given: string }, { table, notes }: ConvertedServer): string {
   const noteOf = (key: string) => notes.filter((note) => note.key === key).map((note) => note.text);
   const lines = [
-    ...(given === name ? [] : [writeComment(`'${given}' before`)]),
+    ...(given === name ? [] : [writeComment(`'${given}' in the client's file`)]),
     ...noteOf("").map(writeComment),
     `[servers.${writeKey(name)}]`,
   ];

@@ -29,7 +29,7 @@ export interface ReadContext {
 /** What a file of servers comes to. */
 export interface ServersFile {
   form: "toml" | "json";
-  /** In the order of the file; those that are not enabled, too. */
+  /** In the order of the file, names that are numbers first; those that are not enabled, too. */
   servers: ServerConfig[];
   profiles: ProfileInfo[];
   /** What is not wrong, and not what it seems. */

@@ -1,4 +1,4 @@
-import { SECRET_NAME_PATTERN, type SecretExposure } from "../../contract/secret.ts";
+import { MIN_PROXIED_LENGTH, SECRET_NAME_PATTERN, type SecretExposure } from "../../contract/secret.ts";
 import { hostsOfToken } from "./known-servers.ts";
 
 /** A secret that servers of a file need. */
@@ -41,6 +41,13 @@ export class SecretNames {
 
   list(): FoundSecret[] {
     return [...this.#found.values()];
+  }
+
+  /** Those that have a value that is not found by chance in what is no secret, the longest first: one may hold another. */
+  values(): (FoundSecret & { value: string })[] {
+    return this.list()
+      .filter((secret): secret is FoundSecret & { value: string } => (secret.value?.length ?? 0) >= MIN_PROXIED_LENGTH)
+      .sort((a, b) => b.value.length - a.value.length);
   }
 
   #free(...wanted: string[]): string {

@@ -4,7 +4,7 @@ import { WEB_PORTS } from "../../network/ports.ts";
 import { parseRule } from "../../network/rule-text.ts";
 import type { ClientEntry, ClientServer } from "./client-file.ts";
 import { readContainerCommand } from "./container-command.ts";
-import { type ConfigDocument, configError, formatKey, type KeyPath } from "./document.ts";
+import { type ConfigDocument, configError, formatKey, isTable, type KeyPath } from "./document.ts";
 import { findKnownServer, hostsOfToken, type KnownServer, packageOf } from "./known-servers.ts";
 import type { ConfigWarning } from "./layers.ts";
 import { expandPath } from "./paths.ts";
@@ -69,6 +69,8 @@ class Converter {
   readonly #origins = new Map<string, { path: KeyPath; isWhole: boolean }>();
   readonly #secrets = new Map<string, FoundSecret>();
   readonly #hosts = new Set<string>();
+  /** Of URLs among its variables: where it is told to go. */
+  readonly #told = new Set<string>();
   readonly #paths: string[] = [];
 
   constructor(entry: ClientEntry, conversion: Conversion) {
@@ -202,7 +204,7 @@ class Converter {
     // Zed's older form.
     const inCommand =
       typeof value.command === "object" && !Array.isArray(value.command) ? value.command.env : undefined;
-    const env = { ...inCommand, ...value.env, ...value.environment };
+    const env = { ...inCommand, ...value.env, ...value.environment, ...takeTexts(own, "env") };
     this.#origins.set("env", { path: [value.env === undefined ? "environment" : "env"], isWhole: true });
     for (const key of ["args", "allowed_paths", "image", "cwd"])
       if (!this.#origins.has(key) && (key !== "cwd" || container?.cwd !== undefined))
@@ -220,16 +222,28 @@ class Converter {
     if (value.cwd !== undefined && container === undefined) this.#note("cwd", "in the VM, too: allowed_paths shows it");
     const variables = this.#environment(env, known);
     const given = container?.args ?? words;
-    const args = this.#arguments(given, known, container === undefined ? 1 : 0);
+    const args = this.#arguments(given, known);
     if (container === undefined) table.command = args;
     else if (container.entrypoint !== undefined) table.command = [container.entrypoint, ...args];
     else if (args.length > 0) table.args = args;
     if (words.length === 0 && own.image === undefined) delete table.command;
     if (Object.keys(variables).length > 0) table.env = variables;
     if (this.#paths.length > 0) table.allowed_paths = this.#paths;
-    for (const host of known?.hosts ?? []) this.#hosts.add(host);
+    for (const host of known?.hosts ?? this.#told) this.#hosts.add(host);
+    if (known === undefined) this.#tellOfPaths(args);
     if (known?.note !== undefined) this.#note("", known.note);
     this.#addNetwork(table, { own, name, known });
+  }
+
+  /** A script of this host is not in the VM; whether it may see the folder is for its owner to say. */
+  #tellOfPaths(words: readonly string[]): void {
+    const shown = this.#paths.length > 0;
+    for (const word of words) {
+      if (shown || !/^\/(?!(?:usr|bin|opt|sbin|etc)\/)[^:]*\/[^:]*$/.test(word)) continue;
+      const text = `${word} is a path of this host: ${JSON.stringify(path.dirname(word))} in allowed_paths shows it to the server`;
+      this.#note("", text);
+      this.#warn(["args"], text);
+    }
   }
 
   /** Variables of secrets go, since a secret is the variable of its name. */
@@ -239,6 +253,9 @@ class Converter {
       if (given === null) continue;
       const value = this.#variable(name, given, known);
       if (value !== undefined && value !== referTo(name)) left[name] = value;
+      const url = readUrl(value ?? "");
+      const place = url !== undefined && /^https?:$/.test(url.protocol) ? this.#placeOf(url, ["env", name]) : undefined;
+      if (place !== undefined) this.#told.add(place);
     }
     return left;
   }
@@ -260,13 +277,13 @@ class Converter {
   }
 
   /** Paths of this host become those that the server sees; tokens become secrets. */
-  #arguments(words: readonly string[], known: KnownServer | undefined, from: number): string[] {
+  #arguments(words: readonly string[], known: KnownServer | undefined): string[] {
     const result: string[] = [];
     const packageAt = words.findIndex((word) => known?.packages.includes(packageOf(word)));
     for (const [index, given] of words.entries()) {
       const before = words[index - 1] ?? "";
       const word = this.#replace(given, "args", known?.hosts);
-      if (index < from || secretsIn(word).length > 0) result.push(word);
+      if (secretsIn(word).length > 0) result.push(word);
       else if (index > packageAt && isPathAt(known, before, word, packageAt >= 0)) result.push(this.#path(word, known));
       else result.push(this.#argument(word, before, known?.hosts ?? []));
     }
@@ -321,6 +338,9 @@ class Converter {
     for (const key of ["allowed_hosts", "network"])
       if (!this.#origins.has(key) && own[key] === undefined) this.#origins.set(key, { path: [], isWhole: false });
     if (["network", "allowed_hosts", "vm_profile"].some((key) => own[key] !== undefined)) return;
+    const [only] = this.#told.size === 1 ? this.#told : [];
+    for (const secret of secrets)
+      if (secret.hosts.length === 0 && secret.expose === undefined && only !== undefined) secret.hosts = [only];
     for (const host of secrets.flatMap((secret) => secret.hosts)) this.#hosts.add(host);
     const hosts = [...this.#hosts];
     if (hosts.length > 0) table.allowed_hosts = hosts;
@@ -415,11 +435,25 @@ class Converter {
         this.#secretFor(identity, { ...about, ...(hosts === undefined ? {} : { hosts }) }),
       warn: (message) => this.#warn([key], message),
     };
-    const replaced = replaceVariables(text, context);
+    const replaced = replaceVariables(this.#withoutTokens(text, key), context);
     for (const name of secretsIn(replaced))
       if (!this.#secrets.has(name) && key !== "headers" && key !== "url")
         this.#secrets.set(name, { name, hosts: [...(hosts ?? [])], from: referTo(name) });
     return replaced;
+  }
+
+  /** A token of any server of the file is a secret wherever it stands. */
+  #withoutTokens(text: string, key: string): string {
+    let left = text;
+    for (const secret of this.#conversion.names.values()) {
+      if (!left.includes(secret.value)) continue;
+      left = left.replaceAll(secret.value, () => referTo(secret.name));
+      const url = hasPassword(secret.value) ? readUrl(secret.value) : undefined;
+      // What is told of where it leads is told of each server.
+      if (url !== undefined) this.#placeOf(url, [key]);
+      if (key !== "headers" && key !== "url") this.#secrets.set(secret.name, secret);
+    }
+    return left;
   }
 
   #warn(key: KeyPath, message: string): void {
@@ -443,6 +477,14 @@ class Converter {
     };
     return { file: document.file, value: document.value, nameOf, lineOf: (whole) => document.lineOf(nameOf(whole)) };
   }
+}
+
+/** Takes a table of texts out of firebreak's own keys: tokens may stand in it, too. One that is none stays, to be refused. */
+function takeTexts(own: Record<string, unknown>, key: string): Record<string, string> {
+  const table = own[key];
+  if (!isTable(table) || !Object.values(table).every((text) => typeof text === "string")) return {};
+  delete own[key];
+  return table as Record<string, string>;
 }
 
 function toolsOf(value: ClientServer): { table: unknown; key: string } | undefined {

@@ -65,12 +65,12 @@ async function setSecrets(
   secrets: readonly ImportedSecret[],
   { replaceSecrets = false }: ImportOptions,
 ): Promise<SecretOutcome[]> {
-  const there = new Set((await client.secretList()).map(({ name }) => name));
+  const there = new Set((await client.secrets.list()).map(({ name }) => name));
   const outcomes: SecretOutcome[] = [];
   for (const { name, value, hosts, expose, aws, from } of secrets) {
     const isSet = replaceSecrets || !there.has(name);
     if (isSet)
-      await client.secretSet(name, {
+      await client.secrets.set(name, {
         value,
         ...(hosts.length === 0 ? {} : { hosts }),
         ...(expose === undefined ? {} : { expose }),
@@ -102,9 +102,9 @@ function alreadyThere(output: string): FirebreakError {
 }
 
 /** Of secrets the names, where they may go and where they were found; no value. */
-function tell({ servers, secrets, needed, warnings }: ImportedServers) {
+function tell({ servers, secrets, needed, notes, warnings }: ImportedServers) {
   const facts = ({ name, hosts, from }: { name: string; hosts: string[]; from: string }) => ({ name, hosts, from });
-  return { servers, secrets: secrets.map(facts), needed: needed.map(facts), warnings };
+  return { servers, secrets: secrets.map(facts), needed: needed.map(facts), notes, warnings };
 }
 
 function printPlan(found: ImportedServers, file: string): void {
@@ -129,13 +129,15 @@ function printDone(
 }
 
 /** What is left to do. */
-function printRest({ secrets, needed, warnings, servers }: ImportedServers, file: string): void {
+function printRest({ secrets, needed, notes, warnings, servers }: ImportedServers, file: string): void {
   for (const { given, name } of servers) if (given !== name) say(`'${given}' is ${name} now`);
   for (const { name, hosts, expose } of secrets)
     if (hosts.length === 0 && expose === undefined)
       say(`to do: say where ${name} may go: firebreak secret set ${name} --host HOST`);
   for (const { name, hosts } of needed)
     say(`to do: firebreak secret set ${name}${hosts.map((host) => ` --host ${host}`).join("") || " --host HOST"}`);
+  const told = new Set(warnings.map(({ message }) => message));
+  for (const { server, text } of notes) if (!told.has(text) && !text.startsWith("hosts = ")) say(`${server}: ${text}`);
   printConfigWarnings(warnings, file);
 }
 
