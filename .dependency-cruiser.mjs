@@ -47,6 +47,7 @@ export const LAYERS = {
   secrets: [folder("errors"), folder("platform"), ...PORTS],
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
+  gateway: [folder("errors"), folder("platform"), ...PORTS],
   "daemon/api": [
     folder("errors"),
     folder("platform"),
