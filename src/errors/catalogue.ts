@@ -253,6 +253,19 @@ export const ERROR_CODES = {
   PRICES_NOT_SET: { class: "failed_precondition", about: "The configuration has no prices to estimate with." },
   CALL_NOT_FOUND: { class: "not_found", about: "No call with an idempotency key has that id, or it has ended." },
 
+  SERVER_DEFINITION_INVALID: {
+    class: "failed_precondition",
+    about: "A tool, prompt or resource of an MCP server has no name of use, or is deeper or larger than is looked at.",
+  },
+  SERVER_LOCK_INVALID: {
+    class: "failed_precondition",
+    about: "firebreak.lock is malformed; the message names the line.",
+  },
+  AUDIT_UNAVAILABLE: {
+    class: "unavailable",
+    about: 'The audit log cannot be written or read; with `[audit] when_failing = "refuse"` no call is made then.',
+  },
+
   ARTIFACT_NOT_FOUND: { class: "not_found", about: "No artifact has that name or id." },
   ARTIFACT_ALREADY_EXISTS: { class: "already_exists", about: "Another artifact has that name." },
   ARTIFACT_CORRUPT: { class: "failed_precondition", about: "An artifact's content is missing or not what was kept." },

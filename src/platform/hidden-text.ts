@@ -11,7 +11,12 @@ const EVERY_HIDDEN = new RegExp(HIDDEN, "gv");
 
 /** Text with all that is hidden in it written out, such as `\u{202e}`; line breaks and tabs stay. A backslash that is there by itself stays one. */
 export function showHidden(text: string): string {
-  return text.replace(EVERY_HIDDEN, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
+  return replaceHidden(text, (point) => `\\u{${point.toString(16)}}`);
+}
+
+/** The same in another notation: `write` gets the code point. */
+export function replaceHidden(text: string, write: (point: number) => string): string {
+  return text.replace(EVERY_HIDDEN, (char) => write(char.codePointAt(0) ?? 0));
 }
 
 export function stripHidden(text: string): string {

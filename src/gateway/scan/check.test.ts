@@ -4,7 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { scan } from "../../../test/support/scan-tool.ts";
 import { findingSchema } from "../../contract/scan.ts";
-import { checkDefinitions, FINDING_CODES, MAX_DEFINITIONS, MAX_FINDINGS } from "./check.ts";
+import { checkDefinitions, FINDING_CODES, MAX_FINDINGS } from "./check.ts";
+import { MAX_DEFINITIONS } from "./definitions.ts";
 
 /** Names, schemas and hints of real servers (of the version in each file), with descriptions that keep their turns of phrase. */
 const FOLDER = new URL("../../../test/support/definitions/", import.meta.url);

@@ -1,6 +1,6 @@
 import type { Finding } from "../../contract/scan.ts";
 import { quoteBriefly } from "../../platform/hidden-text.ts";
-import { type Definition, isDefinition, keyOf, LISTS, type ServerDefinitions } from "./definitions.ts";
+import { type Definition, isDefinition, keyOf, LISTS, MAX_DEFINITIONS, type ServerDefinitions } from "./definitions.ts";
 import { toPlain } from "./plain-text.ts";
 import type { Rule, SetRule, Subject } from "./rule.ts";
 import { annotations } from "./rules/annotations.ts";
@@ -42,8 +42,6 @@ export const FINDING_CODES: readonly string[] = [
   "too_many",
 ];
 
-/** Of each kind. More is of no use to a model, whose context they fill. */
-export const MAX_DEFINITIONS = 1_000;
 export const MAX_FINDINGS = 1_000;
 /** Of all definitions of a server together, in UTF-16 units, as `walk` counts. */
 const MAX_ALL_SIZE = 2 * 1024 * 1024;

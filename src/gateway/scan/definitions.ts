@@ -19,6 +19,8 @@ export const LISTS = [
   ["resource_template", "resourceTemplates"],
 ] as const satisfies readonly (readonly [DefinitionKind, keyof ServerDefinitions])[];
 
+/** Of each kind. More is of no use to a model, whose context they fill: it is neither looked at nor offered. */
+export const MAX_DEFINITIONS = 1_000;
 /** The specification's most for a tool's name; a URI may be longer. */
 const MAX_NAME = 128;
 const MAX_URI = 4_096;
@@ -29,7 +31,7 @@ export function keyOf(kind: DefinitionKind, definition: unknown): string | undef
   const key =
     kind === "resource" ? definition.uri : kind === "resource_template" ? definition.uriTemplate : definition.name;
   const most = kind === "resource" || kind === "resource_template" ? MAX_URI : MAX_NAME;
-  return typeof key === "string" && key !== "" && key.length <= most ? key : undefined;
+  return typeof key === "string" && key !== "" && key.length <= most && key.isWellFormed() ? key : undefined;
 }
 
 export function isDefinition(value: unknown): value is Definition {
