@@ -47,6 +47,7 @@ export const LAYERS = {
   secrets: [folder("errors"), folder("platform"), ...PORTS],
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
+  audit: [folder("errors"), folder("platform"), ...PORTS],
   gateway: [folder("errors"), folder("platform"), ...PORTS],
   "daemon/api": [
     folder("errors"),
@@ -60,6 +61,7 @@ export const LAYERS = {
     folder("network"),
     folder("secrets"),
     folder("gateway"),
+    folder("audit"),
   ],
   daemon: [
     folder("errors"),
@@ -79,6 +81,7 @@ export const LAYERS = {
     folder("network"),
     folder("secrets"),
     folder("gateway"),
+    folder("audit"),
   ],
   // MCP servers, each in a VM of its own.
   gateway: [
