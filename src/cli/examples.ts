@@ -48,6 +48,16 @@ export const EXAMPLES: Record<string, string[]> = {
     "firebreak server import ~/.cursor/mcp.json --output firebreak.toml",
   ],
   "server check": ["firebreak server check", "firebreak server check .mcp.json --json"],
+  "audit list": [
+    "firebreak audit list",
+    "firebreak audit list --server files --verdict denied --since 2h",
+    "firebreak audit list --follow --json",
+  ],
+  "audit verify": ["firebreak audit verify", "firebreak audit verify --json"],
+  "audit export": [
+    "firebreak audit export > audit.jsonl",
+    "firebreak audit export --format csv --since 2026-01-01 > audit.csv",
+  ],
   "egress log": ["firebreak egress log web", "firebreak egress log --follow --json"],
   "network setup": [
     "firebreak network setup",

@@ -38,6 +38,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   secret: async () => (await import("./commands/secret/index.ts")).addSecretCommands,
   server: async () => (await import("./commands/server/index.ts")).addServerCommands,
+  audit: async () => (await import("./commands/audit/index.ts")).addAuditCommands,
   egress: async () => (await import("./commands/egress/index.ts")).addEgressCommands,
   network: async () => (await import("./commands/network/index.ts")).addNetworkCommands,
   image: async () => (await import("./commands/image/index.ts")).addImageCommands,

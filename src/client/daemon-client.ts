@@ -4,6 +4,7 @@ import type { HostInfo, Prices } from "../contract/host.ts";
 import type { ListenRequest, ListenStatus } from "../contract/listen.ts";
 import { type CallClaim, claimCall } from "./call-claim.ts";
 import { ArtifactCalls } from "./calls/artifacts.ts";
+import { AuditCalls } from "./calls/audit.ts";
 import { BackupCalls } from "./calls/backups.ts";
 import { ConfirmationCalls } from "./calls/confirmations.ts";
 import { DriveCalls } from "./calls/drives.ts";
@@ -35,6 +36,7 @@ export type { CallOptions } from "./daemon-http.ts";
 export class DaemonClient {
   readonly #http: DaemonHttp;
   readonly artifacts: ArtifactCalls;
+  readonly audit: AuditCalls;
   readonly backups: BackupCalls;
   readonly confirmations: ConfirmationCalls;
   readonly drives: DriveCalls;
@@ -61,6 +63,7 @@ export class DaemonClient {
     const http = new DaemonHttp(typeof daemon === "string" ? new SocketEndpoint(daemon) : daemon);
     this.#http = http;
     this.artifacts = new ArtifactCalls(http);
+    this.audit = new AuditCalls(http);
     this.backups = new BackupCalls(http);
     this.confirmations = new ConfirmationCalls(http);
     this.drives = new DriveCalls(http);

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { execInfoSchema, fileStatSchema } from "../guest/protocol.ts";
 import { artifactSchema } from "./artifact.ts";
+import { auditEntrySchema } from "./audit.ts";
 import { daemonStatusSchema, doctorCheckSchema, kernelInfoSchema } from "./daemon.ts";
 import { driveSchema, vmDriveSchema } from "./drive.ts";
 import { egressEventSchema } from "./egress.ts";
@@ -24,6 +25,7 @@ const NAMED: Record<Direction, Record<string, z.ZodType>> = {
   answer: {
     ApiKey: apiKeySchema,
     Artifact: artifactSchema,
+    AuditEntry: auditEntrySchema,
     DaemonStatus: daemonStatusSchema,
     DoctorCheck: doctorCheckSchema,
     Drive: driveSchema,

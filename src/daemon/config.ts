@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { AuditSettings } from "../audit/service.ts";
 import type { Prices } from "../contract/host.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { configError } from "../gateway/config/document.ts";
@@ -70,4 +71,10 @@ export async function readPrices(file: string): Promise<Prices> {
   throw new FirebreakError("PRICES_NOT_SET", `there are no [prices] in ${file}`, {
     hint: 'Put in, with your own figures: [prices] currency = "EUR", cpu_hour = 0.01, gib_hour = 0.005',
   });
+}
+
+/** `[audit]`. Throws CONFIG_INVALID. */
+export function readAuditSettings(file: string): AuditSettings {
+  const { audit } = parseConfig(existsSync(file) ? readFileSync(file, "utf8") : "", file);
+  return { keepsArguments: audit?.arguments ?? false, whenFailing: audit?.when_failing ?? "continue" };
 }

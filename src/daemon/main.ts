@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { pino } from "pino";
 import { ArtifactService } from "../artifacts/service.ts";
+import { AuditService } from "../audit/service.ts";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
@@ -32,6 +33,7 @@ import { Vault } from "../secrets/vault.ts";
 import { SavedFolder } from "../snapshots/saved-folder.ts";
 import { Templates, toTemplate } from "../snapshots/templates.ts";
 import { SqliteArtifactStore } from "../store/artifacts.ts";
+import { auditHeadOf } from "../store/audit-head.ts";
 import { CallStore } from "../store/calls.ts";
 import { ConfirmationStore } from "../store/confirmations.ts";
 import { openDatabase } from "../store/database.ts";
@@ -56,9 +58,10 @@ import { createWorkspaceHooks } from "../workspaces/hooks.ts";
 import { WorkspaceService } from "../workspaces/service.ts";
 import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
+import { AuditMask } from "./audit-mask.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readPrices, readSets, readTrust } from "./config.ts";
+import { readAuditSettings, readPrices, readSets, readTrust } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -139,6 +142,15 @@ async function main(): Promise<void> {
     vault,
     usersOf: (secret) => store.list().filter((vm) => vm.secrets.some(({ name }) => name === secret)),
     checkHosts: checkSecretHosts,
+  });
+  const mask = new AuditMask(secrets);
+  const audit = new AuditService({
+    folder: path.join(paths.home, "audit"),
+    key: () => vault.derive("audit", 32),
+    head: auditHeadOf(settings),
+    settings: cached(() => readAuditSettings(configFile)),
+    mask: (text) => mask.mask(text),
+    log,
   });
   const nat = new NatService({
     settings: natSettingsOf(settings),
@@ -258,6 +270,7 @@ async function main(): Promise<void> {
     nat.close();
     driver.close();
     serverLogs.close();
+    await audit.close();
     database.close();
     logFile.close();
     lock.release();
@@ -298,6 +311,7 @@ async function main(): Promise<void> {
     ),
     confirmations: new ConfirmationStore(database),
     calls: new CallLedger(new CallStore(database)),
+    audit,
     keys: {
       list: () => keys.list(),
       create: (request) => keys.create(request),
@@ -364,6 +378,16 @@ async function main(): Promise<void> {
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
   );
   log("the daemon serves", { version, socket: paths.socket });
+}
+
+/** What is read from a file for each call is read once a second. */
+function cached<T>(read: () => T): () => T {
+  let kept: { value: T; untilMs: number } | undefined;
+  return () => {
+    const now = performance.now();
+    if (kept === undefined || now > kept.untilMs) kept = { value: read(), untilMs: now + 1_000 };
+    return kept.value;
+  };
 }
 
 /** Tells this installation's bridge from another's on the same host. */

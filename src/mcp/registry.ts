@@ -17,6 +17,8 @@ const CATALOGUE = TOOLSET_NAMES.flatMap((toolset) => toolsOf([toolset]).map((too
 export interface CallOptions extends Omit<ToolContext, "client" | "catalogue"> {
   /** Reaches the daemon; asked at each call, so that nothing is needed to list tools. */
   connect: () => Promise<VmClient>;
+  /** Hears of a call that has ended, unless the daemon was not reached: there is nobody to tell then. */
+  onEnd?: (client: VmClient, result: CallToolResult, durationMs: number) => void;
 }
 
 /** Tools by name, whatever transport serves them: those of the default toolsets unless told otherwise. */
@@ -48,16 +50,20 @@ export class ToolRegistry {
   }
 
   /** Calls a tool. Whatever goes wrong is in the result. */
-  async call(tool: AnyTool, args: unknown, { connect, ...rest }: CallOptions): Promise<CallToolResult> {
+  async call(tool: AnyTool, args: unknown, { connect, onEnd, ...rest }: CallOptions): Promise<CallToolResult> {
+    const startMs = performance.now();
     let client: VmClient | undefined;
+    let result: CallToolResult;
     try {
       const prepared = tool.prepare(args);
       client = await connect();
-      return toResult(await carryOut(tool, prepared, { ...rest, client, catalogue: CATALOGUE }));
+      result = toResult(await carryOut(tool, prepared, { ...rest, client, catalogue: CATALOGUE }));
     } catch (thrown) {
       const error = await explain(toFirebreakError(thrown), client, rest.signal);
-      return toFailure(error, vmOf(args));
+      result = toFailure(error, vmOf(args));
     }
+    if (client !== undefined) onEnd?.(client, result, performance.now() - startMs);
+    return result;
   }
 }
 

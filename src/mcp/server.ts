@@ -5,6 +5,7 @@ import { INSTRUCTIONS } from "./instructions.ts";
 import { createProgressReporter } from "./progress.ts";
 import { getPrompt, PROMPTS } from "./prompts/prompts.ts";
 import type { CallOptions, ToolRegistry } from "./registry.ts";
+import { toReport } from "./report-call.ts";
 import { completeArgument } from "./resources/complete.ts";
 import { listResources, RESOURCE_TEMPLATES } from "./resources/list.ts";
 import { readResource } from "./resources/read.ts";
@@ -21,11 +22,13 @@ export interface McpServerOptions {
   /** Absent where changes are asked for in another way: modern clients listen. */
   subscriptions?: SubscriptionHooks;
   extras?: Extras;
+  /** Gets what tells the audit log of a call, for whoever is about to end; it never fails. */
+  onReport?: (report: Promise<void>) => void;
 }
 
 /** An MCP server of firebreak's tools, for either protocol era and any transport. One serves one connection. */
 export function createMcpServer(options: McpServerOptions): Server {
-  const { registry, connect, version, endingSignal, extras } = options;
+  const { registry, connect, version, endingSignal, extras, onReport } = options;
   const server = new Server(
     { name: "firebreak", title: "firebreak VMs", version },
     {
@@ -49,7 +52,17 @@ export function createMcpServer(options: McpServerOptions): Server {
     if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, registry.explainMissing(name));
     const own = context.mcpReq.signal;
     const signal = tool.isLong ? AbortSignal.any([own, endingSignal]) : own;
-    return registry.call(tool, args, { connect, signal, onProgress: progressOf(context) });
+    const client = clientOf(context) ?? server.getClientVersion();
+    return registry.call(tool, args, {
+      connect,
+      signal,
+      onProgress: progressOf(context),
+      // Nobody waits for it: the call has been made, whether or not it is told of.
+      onEnd: (daemon, result, durationMs) => {
+        const report = daemon.audit.report(toReport({ tool: name, args, result, durationMs, client })).catch(() => {});
+        onReport?.(report);
+      },
+    });
   });
   addResources(server, options);
   server.setRequestHandler("prompts/list", () => ({ prompts: [...PROMPTS, ...(extras?.prompts ?? [])] }));
@@ -95,6 +108,13 @@ function addResources(server: Server, { connect, subscriptions, extras }: McpSer
     subscriptions?.unsubscribe(params.uri);
     return {};
   });
+}
+
+/** Whom a modern client's request says that it comes from; a legacy one said it at its start. */
+function clientOf(context: ServerContext) {
+  const envelope = context.mcpReq.envelope as Record<string, unknown> | undefined;
+  const info = envelope?.["io.modelcontextprotocol/clientInfo"];
+  return typeof info === "object" && info !== null ? (info as { name?: string; version?: string }) : undefined;
 }
 
 /** The daemon, for what has no other way to say that there is none than a protocol error. */

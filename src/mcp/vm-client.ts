@@ -1,4 +1,5 @@
 import type { ArtifactCalls } from "../client/calls/artifacts.ts";
+import type { AuditCalls } from "../client/calls/audit.ts";
 import type { ConfirmationCalls } from "../client/calls/confirmations.ts";
 import type { DriveCalls } from "../client/calls/drives.ts";
 import type { EgressCalls } from "../client/calls/egress.ts";
@@ -35,6 +36,7 @@ type All<Calls> = Pick<Calls, keyof Calls>;
 /** What the tools need of the daemon's API; DaemonClient is one, tests bring their own. */
 export interface VmClient extends Pick<DaemonClient, "status" | "doctor" | "hostInfo" | "prices" | "callClaim"> {
   artifacts: All<ArtifactCalls>;
+  audit: Pick<AuditCalls, "list" | "report">;
   confirmations: All<ConfirmationCalls>;
   drives: Omit<DriveCalls, "createFrom" | "listOf">;
   egress: Pick<EgressCalls, "list">;

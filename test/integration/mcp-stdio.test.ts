@@ -87,3 +87,38 @@ test("on a stream, a modern client hears of what it listens to, under its subscr
   assert.ok(received.some(({ method }) => method === "notifications/subscriptions/acknowledged"));
   await end();
 });
+
+test("each call is told to the audit log, with who makes it, also the last one before the stream ends", async () => {
+  const { fake, received, say, end } = open();
+  const _meta = { ...MODERN, "io.modelcontextprotocol/clientInfo": { name: "modern-client", version: "2" } };
+  say({ id: 1, method: "tools/call", params: { _meta, name: "vm_get", arguments: { vm: "web" } } });
+  say({ id: 2, method: "tools/call", params: { _meta, name: "vm_get", arguments: { vm: "none" } } });
+  await end();
+  assert.equal(received.filter(({ result }) => result !== undefined).length, 2);
+  const told = fake.world.reports.map(({ client, tool, vm, verdict, code }) => ({ client, tool, vm, verdict, code }));
+  const client = { name: "modern-client", version: "2" };
+  assert.deepEqual(
+    told.sort((a, b) => a.verdict.localeCompare(b.verdict)),
+    [
+      { client, tool: "vm_get", vm: "web", verdict: "ok", code: undefined },
+      { client, tool: "vm_get", vm: "none", verdict: "tool_error", code: "VM_NOT_FOUND" },
+    ],
+  );
+});
+
+test("a legacy client's name is told as it was said at the start", async () => {
+  const { fake, say, end } = open();
+  const params = {
+    protocolVersion: "2025-11-25",
+    capabilities: {},
+    clientInfo: { name: "legacy-client", version: "1" },
+  };
+  say({ id: 1, method: "initialize", params });
+  say({ method: "notifications/initialized" });
+  say({ id: 2, method: "tools/call", params: { name: "vm_list", arguments: {} } });
+  await end();
+  assert.deepEqual(
+    fake.world.reports.map(({ client }) => client),
+    [{ name: "legacy-client", version: "1" }],
+  );
+});

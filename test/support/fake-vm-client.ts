@@ -34,6 +34,10 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     ...createFakeDrives(world),
     ...createFakeNetwork(world),
     artifacts: createFakeArtifacts((path) => readFile(world, path)),
+    audit: {
+      list: async () => ({ entries: [], more: false }),
+      report: async (report) => void world.reports.push(report),
+    },
     execs: createFakeExecs(world, run),
     files: createFakeFiles(world),
     forwards: createFakeForwards(world),

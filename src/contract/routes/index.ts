@@ -1,4 +1,5 @@
 import { artifactRoutes } from "./artifact.ts";
+import { auditRoutes } from "./audit.ts";
 import { callRoutes } from "./call.ts";
 import { daemonRoutes } from "./daemon.ts";
 import { driveRoutes } from "./drive.ts";
@@ -38,6 +39,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   kernel: kernelRoutes,
   key: keyRoutes,
   call: callRoutes,
+  audit: auditRoutes,
   workspace: workspaceRoutes,
   artifact: artifactRoutes,
   host: hostRoutes,

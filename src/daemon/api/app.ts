@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { type ArtifactDeps, addArtifactRoutes } from "./artifact-routes.ts";
+import { type AuditDeps, addAuditRoutes } from "./audit-routes.ts";
 import { addCallRoutes, type CallDeps } from "./call-routes.ts";
 import type { Api, ApiEnv } from "./context.ts";
 import { addDaemonRoutes, type DaemonDeps } from "./daemon-routes.ts";
@@ -34,6 +35,7 @@ export interface ApiDeps
     ForwardDeps,
     KeyDeps,
     CallDeps,
+    AuditDeps,
     HostDeps,
     EgressDeps,
     NatDeps,
@@ -73,6 +75,7 @@ export function createApi(deps: ApiDeps): Api {
   addForwardRoutes(api, deps);
   addKeyRoutes(api, deps);
   addCallRoutes(api, deps);
+  addAuditRoutes(api, deps);
   addHostRoutes(api, deps);
   addMcpRoutes(api, deps);
   addServerRoutes(api, deps);

@@ -117,9 +117,20 @@ export const networkTableSchema = z.strictObject({
   trust: z.array(z.string().startsWith("/", "an absolute path")).max(16).optional(),
 });
 
+export const auditTableSchema = z.strictObject({
+  /** Arguments of calls are recorded, with the values of known secrets masked. */
+  arguments: z.boolean().optional(),
+  /** What becomes of calls that cannot be recorded, such as on a full disk. */
+  when_failing: z.enum(["continue", "refuse"]).optional(),
+});
+
 /** What the owner of an installation decides, in $FIREBREAK_HOME/firebreak.toml. */
-export const ownerTablesSchema = z.object({ prices: pricesSchema.optional(), network: networkTableSchema.optional() });
+export const ownerTablesSchema = z.object({
+  prices: pricesSchema.optional(),
+  network: networkTableSchema.optional(),
+  audit: auditTableSchema.optional(),
+});
 export type OwnerTables = z.output<typeof ownerTablesSchema>;
 
 /** All tables of firebreak.toml by name. Each is read when it is needed: a misspelt key of a server keeps nobody from reading the prices. */
-export const TABLES = ["prices", "network", "servers", "profiles", "defaults"] as const;
+export const TABLES = ["prices", "network", "audit", "servers", "profiles", "defaults"] as const;

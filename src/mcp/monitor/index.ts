@@ -1,4 +1,5 @@
 import type { AnyTool } from "../tool.ts";
+import { auditList } from "./audit-list.ts";
 import { eventList } from "./event-list.ts";
 import { vmEstimateCost } from "./vm-estimate-cost.ts";
 import { vmLogs } from "./vm-logs.ts";
@@ -6,4 +7,4 @@ import { vmStats } from "./vm-stats.ts";
 import { vmWait } from "./vm-wait.ts";
 
 /** How VMs do. */
-export const monitorTools: readonly AnyTool[] = [vmLogs, eventList, vmStats, vmWait, vmEstimateCost];
+export const monitorTools: readonly AnyTool[] = [vmLogs, eventList, auditList, vmStats, vmWait, vmEstimateCost];

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
 import type { VmClient } from "../vm-client.ts";
@@ -7,8 +8,10 @@ import { StreamSubscriptions } from "./subscriptions.ts";
 
 /** How long answers under way may take once the client has closed its end, ms. */
 const DRAIN_MS = 2_000;
+/** How long what tells the audit log of them may take then, ms. */
+const REPORT_MS = 500;
 
-export interface ServeOptions extends Omit<McpServerOptions, "endingSignal" | "subscriptions"> {
+export interface ServeOptions extends Omit<McpServerOptions, "endingSignal" | "subscriptions" | "onReport"> {
   input: Readable;
   output: Writable;
   /** Reaches a daemon that runs already: a client that only listens starts none. */
@@ -31,10 +34,15 @@ export async function serveOverStreams(options: ServeOptions): Promise<void> {
     stop?.addEventListener("abort", () => resolve(), { once: true });
   });
   const subscriptions = new StreamSubscriptions(peek);
+  const reports = new Set<Promise<void>>();
+  const onReport = (report: Promise<void>) => {
+    reports.add(report);
+    void report.finally(() => reports.delete(report));
+  };
   transport.onpassing = (message) => subscriptions.note(message);
   const connection = serveStdio(
     () => {
-      subscriptions.server = createMcpServer({ ...rest, endingSignal: ending.signal, subscriptions });
+      subscriptions.server = createMcpServer({ ...rest, endingSignal: ending.signal, subscriptions, onReport });
       return subscriptions.server;
     },
     { transport, ...(onError === undefined ? {} : { onerror: onError }) },
@@ -43,5 +51,6 @@ export async function serveOverStreams(options: ServeOptions): Promise<void> {
   subscriptions.close();
   ending.abort();
   await transport.whenIdle(DRAIN_MS);
+  await Promise.race([Promise.all(reports), sleep(REPORT_MS, undefined, { ref: false })]);
   await connection.close();
 }

@@ -1,4 +1,5 @@
 import type { PassThrough } from "node:stream";
+import type { AuditReport } from "../../../src/contract/audit.ts";
 import type { KernelInfo } from "../../../src/contract/daemon.ts";
 import type { Drive } from "../../../src/contract/drive.ts";
 import type { Forward } from "../../../src/contract/forward.ts";
@@ -15,6 +16,8 @@ export interface FakeWorld {
   templates: Template[];
   images: ImageInfo[];
   kernels: KernelInfo[];
+  /** What the audit log was told of. */
+  reports: AuditReport[];
   drives: Drive[];
   /** Of all VMs, by their path. */
   files: Map<string, Buffer>;
@@ -42,6 +45,7 @@ export function createWorld(names: string[]): FakeWorld {
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     images: [fakeImage("debian")],
     kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
+    reports: [],
     drives: [],
     files: new Map(),
     diskBytes: Number.POSITIVE_INFINITY,
