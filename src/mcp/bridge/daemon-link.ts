@@ -80,6 +80,8 @@ export class DaemonLink {
       const path = this.#options.path;
       const sent = endpoint.open({ method, path, headers: { connection: "keep-alive", ...headers }, signal });
       sent.once("response", resolve);
+      // A request whose answer has ended is aborted by its socket, to which Node listens no more: nobody would hear of it but the process.
+      sent.once("socket", (socket) => socket.on("error", () => {}));
       sent.on("error", (error: NodeJS.ErrnoException) => resolve(toFailure(endpoint, error)));
       sent.end(body);
     });
