@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Help } from "commander";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { CLIENT_IDS } from "./gen-config.ts";
 
@@ -43,7 +43,8 @@ const ARGUMENTS: Record<string, string[]> = {
 /** Per command path ("vm create") the words that may follow it. */
 function collectWords(command: Command, path: string[], words: Map<string, string[]>): void {
   const options = command.options.map((option) => option.long ?? option.short ?? "");
-  const children = command.commands.map((child) => child.name());
+  // Not those that only other programs start.
+  const children = new Help().visibleCommands(command).map((child) => child.name());
   words.set(path.join(" "), [...children, ...(ARGUMENTS[path.join(" ")] ?? []), ...options, "--help"]);
   for (const child of command.commands) collectWords(child, [...path, child.name()], words);
 }
@@ -52,13 +53,23 @@ function collectWords(command: Command, path: string[], words: Map<string, strin
 const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
   {
     commands:
-      /^(vm (get|start|stop|pause|resume|suspend|fork|delete|exec|shell|execs|attach|kill|cp|logs)|snapshot create|forward (create|list))$/,
+      /^(vm (get|start|stop|pause|resume|suspend|fork|delete|exec|shell|ssh|execs|attach|kill|cp|logs|stats|wait|update|probe|plan|events|policy (get|set))|snapshot create|forward (create|list)|egress log|event list|drive (attach|detach)|workspace (push|pull|status|detach)|artifact create)$/,
     listing: "vm list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
   {
     commands: /^snapshot (get|restore|fork|delete)$/,
     listing: "snapshot list",
+    expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
+  {
+    commands: /^(drive (get|grow|delete|upload)|volume (get|delete))$/,
+    listing: "drive list",
+    expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
+  {
+    commands: /^secret (get|set|rotate|delete)$/,
+    listing: "secret list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
   { commands: /^key revoke$/, listing: "key list", expression: 's/^      "name": "\\(.*\\)",*$/\\1/p' },
@@ -85,10 +96,17 @@ function bashScript(words: Map<string, string[]>): string {
         words="$words $("\${COMP_WORDS[0]}" ${listing} --json 2>/dev/null | sed -n '${expression}')"
       fi ;;`;
   });
+  const known = [...words.keys()]
+    .filter((path) => path !== "")
+    .map((path) => JSON.stringify(path))
+    .join("|");
   return `_firebreak() {
   local path="" words="" word
+  # What is no command is an argument, or the value of an option: the command before it goes on.
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $word in -*) ;; *) path="\${path:+$path }$word" ;; esac
+    case "\${path:+$path }$word" in
+      ${known}) path="\${path:+$path }$word" ;;
+    esac
   done
   case $path in
 ${cases.join("\n")}
