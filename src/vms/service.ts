@@ -139,13 +139,13 @@ export class VmService {
 
   /**
    * Gives a VM another policy, as it runs. Throws POLICY_INVALID, VM_STATE_CONFLICT for one with a network card that runs, which comes and goes
-   * with a start.
+   * with a start, NETWORK_SETUP_FAILED; it has its old policy then.
    */
   async setPolicy(nameOrId: string, policy: EgressPolicy, secrets?: SecretGrant[]): Promise<Vm> {
     const { id, secrets: granted } = this.#find(nameOrId);
     this.#options.network?.check(policy, secrets ?? granted);
     return this.#lock(id).run(async () => {
-      const { name, policy: old, state } = this.#find(id);
+      const { name, policy: old, secrets: oldSecrets, state } = this.#find(id);
       if (this.#live.has(id) && (old.mode === "nat") !== (policy.mode === "nat"))
         throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${name}' gets or loses its network card with a start`, {
           hint: `Stop it first: firebreak vm stop ${name}; then set the policy, and start it.`,
@@ -163,7 +163,13 @@ export class VmService {
       const live = this.#live.get(id);
       const { network } = this.#options;
       if (live === undefined || network === undefined) return this.#toVm(record);
-      await network.enforce(record, this.#linkOf(record, live));
+      await network.enforce(record, this.#linkOf(record, live)).catch((error: unknown) => {
+        // What is said of it must be what holds.
+        const { message: reason } = toFirebreakError(error);
+        const kept = { from: policy.mode, to: old.mode, reason };
+        this.#options.store.note(id, { policy: old, secrets: oldSecrets }, "policy_changed", kept);
+        throw error;
+      });
       // One that stands still is told when it goes on.
       if (state === "running") {
         await this.#tellNetwork(record, live);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
 import { overlayPath } from "../../src/vms/machine.ts";
+import type { NetworkHooks } from "../../src/vms/ports.ts";
 import type { VmRecord } from "../../src/vms/vm-store.ts";
 import { hasCode } from "../support/has-code.ts";
 import { openVmService } from "../support/vm-service.ts";
@@ -55,6 +56,37 @@ test("stop, start and delete at once end in order, and nothing is left", async (
   await Promise.allSettled([service.vms.stop("one", 100), service.vms.start("one"), service.vms.delete("one")]);
   assert.deepEqual(service.vms.list(), []);
   assert.deepEqual(readdirSync(path.join(service.paths.runtime, "v")), []);
+});
+
+test("a policy that cannot be enforced is not said to be a VM's", async () => {
+  await service.close();
+  const network: NetworkHooks = {
+    check: () => {},
+    environmentOf: () => ({}),
+    trustOf: async () => undefined,
+    exposedIn: () => [],
+    isSavable: () => true,
+    valuesFor: () => ({ mode: "none", reason: "a test" }),
+    open: () => {},
+    plug: async () => undefined,
+    unplug: async () => {},
+    ready: async () => {},
+    enforce: async () => {
+      throw new FirebreakError("NETWORK_SETUP_FAILED", "no rules");
+    },
+    forget: () => {},
+  };
+  service = openVmService({ network });
+  const { id } = await service.create("one");
+  const set = service.vms.setPolicy("one", { mode: "allowlist", allow: ["web.test"] }, [{ name: "TOKEN" }]);
+  await assert.rejects(set, hasCode("NETWORK_SETUP_FAILED"));
+  const record = service.store.get(id);
+  assert.deepEqual([record?.policy, record?.secrets], [{ mode: "none" }, []]);
+  assert.deepEqual(service.vms.events({ vm: "one" }).at(-1)?.data, {
+    from: "allowlist",
+    to: "none",
+    reason: "no rules",
+  });
 });
 
 test("a VMM that dies makes its VM crashed, with the reason, and it starts again", async () => {
