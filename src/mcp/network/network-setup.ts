@@ -25,7 +25,7 @@ export const networkSetup = defineTool({
         : [
             `make the bridge fbbr0 with addresses of ${subnet ?? "10.201.0.0/16"}`,
             "have the host forward packets",
-            "make the table 'inet firebreak' of nftables, and look after it",
+            "make the tables 'inet firebreak' and 'netdev firebreak' of nftables, and look after them",
           ];
     return { steps, state };
   },

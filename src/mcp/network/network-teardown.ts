@@ -11,7 +11,9 @@ export const networkTeardown = defineTool({
   inputSchema: z.strictObject({}),
   outputSchema: natStatusSchema,
   confirm: async (_request, { client, signal }) => ({
-    steps: ["remove the bridge fbbr0, the table 'inet firebreak', and packet forwarding if it was set for them"],
+    steps: [
+      "remove the bridge fbbr0, the tables 'inet firebreak' and 'netdev firebreak', and packet forwarding if it was set for them",
+    ],
     state: await client.network.status({ signal }),
   }),
   handler: async (_request, { client, signal }) => {

@@ -11,6 +11,7 @@ const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
 
 interface Link {
   ifname: string;
+  address?: string;
   ifalias?: string;
   master?: string;
   flags: string[];
@@ -35,6 +36,12 @@ export async function findLinkDrift(leases: readonly Lease[]): Promise<string[]>
     else if (master !== BRIDGE || port?.isolated !== true || port.learning !== false)
       drift.push(`${device} is not cut off from other VMs`);
   }
+  if (bridge !== undefined) {
+    const neighbours = await listNeighbours();
+    for (const { device, address, mac } of leases)
+      if (links.has(device) && neighbours.get(address) !== mac)
+        drift.push(`the address ${address} is not bound to ${device}`);
+  }
   if ((await readForwarding()) !== "1") drift.push("the host does not forward packets");
   return drift;
 }
@@ -56,8 +63,9 @@ export async function ensureBridge(subnet: Subnet, owner: string): Promise<{ has
   await writeFile(`/proc/sys/net/ipv6/conf/${BRIDGE}/disable_ipv6`, "1").catch(() => {}); // a host without IPv6
   await batch("ip", [
     `link set ${BRIDGE} alias ${owner}`,
-    // Otherwise it has that of one of its ports, and another when that VM goes: the others' packets would go nowhere for a while.
-    `link set ${BRIDGE} address ${BRIDGE_MAC}`,
+    // Otherwise it has that of one of its ports, and another when that VM goes: the others' packets would go nowhere for a while. To set
+    // what it has already would make the kernel forget its neighbours, also those that were entered by hand.
+    ...(found?.address === BRIDGE_MAC ? [] : [`link set ${BRIDGE} address ${BRIDGE_MAC}`]),
     `addr replace ${gatewayOf(subnet)}/${subnet.bits} dev ${BRIDGE}`,
     `link set ${BRIDGE} up`,
   ]);
@@ -78,30 +86,32 @@ export async function removeBridge(owner: string, leases: readonly Lease[], rese
  * A TAP device of the VMM's user at the bridge. Its port learns nothing: a machine that says it is another's address gets none of its packets, and
  * isolated ports reach the bridge itself alone.
  */
-export async function addTap({ device, address, mac }: Lease, uid: number): Promise<void> {
-  await removeTap({ device });
-  await batch("ip", [
-    `tuntap add dev ${device} mode tap user ${uid}`,
-    `link set ${device} master ${BRIDGE}`,
-    `neigh replace ${address} lladdr ${mac} dev ${BRIDGE} nud permanent`,
-  ]);
-  await joinBridge({ device, mac });
+export async function addTap(lease: Lease, uid: number): Promise<void> {
+  const { device } = lease;
+  await removeTap(lease);
+  await runNetworkTool("ip", ["tuntap", "add", "dev", device, "mode", "tap", "user", `${uid}`]);
+  await joinBridge(lease);
   await runNetworkTool("ip", ["link", "set", device, "up"]);
 }
 
 /** Puts a device that is there back to the bridge, with what its port must be. */
-export async function joinBridge({ device, mac }: Pick<Lease, "device" | "mac">): Promise<void> {
-  await runNetworkTool("ip", ["link", "set", device, "master", BRIDGE]);
+export async function joinBridge({ device, address, mac }: Lease): Promise<void> {
+  await batch("ip", [
+    `link set ${device} master ${BRIDGE}`,
+    `neigh replace ${address} lladdr ${mac} dev ${BRIDGE} nud permanent`,
+  ]);
   await batch("bridge", [
     `link set dev ${device} isolated on learning off flood off mcast_flood off`,
     `fdb replace ${mac} dev ${device} master static`,
   ]);
 }
 
-/** Does nothing when it is gone. */
-export async function removeTap({ device }: Pick<Lease, "device">): Promise<void> {
-  if ((await listLinks()).some(({ ifname }) => ifname === device))
-    await runNetworkTool("ip", ["link", "delete", device]);
+/** With it goes what its address was bound to. Does nothing when it is gone. */
+export async function removeTap({ device, address }: Lease): Promise<void> {
+  const devices = await listDevices();
+  if (devices.has(device)) await runNetworkTool("ip", ["link", "delete", device]);
+  if (devices.has(BRIDGE) && (await listNeighbours()).has(address))
+    await runNetworkTool("ip", ["neigh", "del", address, "dev", BRIDGE]);
 }
 
 /** The names of all of this host's. */
@@ -127,6 +137,13 @@ async function requireFree(subnet: Subnet): Promise<void> {
 async function listLinks(): Promise<Link[]> {
   const { stdout } = await runNetworkTool("ip", ["-j", "-d", "link", "show"]);
   return JSON.parse(stdout || "[]") as Link[];
+}
+
+/** Of the bridge: what was entered by hand, MAC by address. */
+async function listNeighbours(): Promise<Map<string, string>> {
+  const { stdout } = await runNetworkTool("ip", ["-j", "neigh", "show", "dev", BRIDGE, "nud", "permanent"]);
+  const found = JSON.parse(stdout || "[]") as { dst: string; lladdr?: string }[];
+  return new Map(found.map(({ dst, lladdr = "" }) => [dst, lladdr]));
 }
 
 async function batch(program: "ip" | "bridge", commands: readonly string[]): Promise<void> {

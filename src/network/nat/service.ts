@@ -11,7 +11,7 @@ import { runNetworkTool } from "./host-tools.ts";
 import { DEFAULT_SUBNET, gatewayOf, type Lease, leaseOf, parseSubnet, type Subnet } from "./lease.ts";
 import { addTap, ensureBridge, findLinkDrift, joinBridge, listDevices, removeBridge, removeTap } from "./links.ts";
 import { findNameservers } from "./nameservers.ts";
-import { type Station, TABLE, writeTable } from "./table.ts";
+import { clearTables, type Station, TABLES, writeTable } from "./table.ts";
 
 const WATCH_MS = 10_000;
 /** What QEMU's user-mode networking gives its one guest (QEMU's documentation, "Using the user mode network stack"). */
@@ -44,7 +44,7 @@ export interface NatServiceOptions {
   onRepair: (vmIds: string[], what: string[]) => void;
 }
 
-/** Network cards: TAP devices at a bridge of the host, and one table of nftables that says what each VM may reach. */
+/** Network cards: TAP devices at a bridge of the host, and tables of nftables that say what each VM may reach. */
 export class NatService {
   readonly #options: NatServiceOptions;
   readonly #stations = new Map<string, { vm: NatVm; lease: Lease }>();
@@ -267,7 +267,7 @@ export class NatService {
 
   async #lower({ kind, hasSetForwarding }: NatSetUp): Promise<void> {
     if (kind !== "tap") return;
-    await runNetworkTool("nft", ["-f", "-"], `table inet ${TABLE}\ndelete table inet ${TABLE}\n`);
+    await runNetworkTool("nft", ["-f", "-"], clearTables());
     await removeBridge(
       this.#options.owner,
       [...this.#stations.values()].map(({ lease }) => lease),
@@ -288,11 +288,15 @@ export class NatService {
     this.#listing = await this.#list();
   }
 
-  /** Empty when there is no table. */
+  /** Empty when one of the tables is missing. */
   async #list(): Promise<string> {
-    const { stdout: tables } = await runNetworkTool("nft", ["list", "tables", "inet"]);
-    if (!tables.split("\n").includes(`table inet ${TABLE}`)) return "";
-    return (await runNetworkTool("nft", ["-s", "list", "table", "inet", TABLE])).stdout;
+    const { stdout } = await runNetworkTool("nft", ["list", "tables"]);
+    const present = stdout.split("\n");
+    if (!TABLES.every((table) => present.includes(`table ${table}`))) return "";
+    const listings: string[] = [];
+    for (const table of TABLES)
+      listings.push((await runNetworkTool("nft", ["-s", "list", "table", ...table.split(" ")])).stdout);
+    return listings.join("");
   }
 
   async #findDrift(): Promise<string[]> {

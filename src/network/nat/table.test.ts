@@ -83,8 +83,14 @@ test("deny comes first, metadata is never opened, and private networks only wher
   assert.equal(rulesOf({ allow: [] }).at(-1), REFUSE);
 });
 
-test("what a machine sends with another's address, or as IPv6, goes nowhere", () => {
-  assert.match(tableOf({}), /iifname \. ip saddr != \{ "fbt0" \. 10\.201\.0\.2 \} drop\n\s+meta protocol ip6 drop/);
+test("what a machine sends with another's address, or as anything but IPv4 and a question for its gateway, goes nowhere", () => {
+  const rules = (/chain sources \{\n([\s\S]*?) {2}\}/.exec(tableOf({}))?.[1] ?? "").trim().split(/\n\s+/);
+  assert.deepEqual(rules.slice(1), [
+    "meta protocol != { ip, arp } drop",
+    'iifname . ip saddr != { "fbt0" . 10.201.0.2 } drop',
+    'iifname . arp saddr ip != { "fbt0" . 10.201.0.2 } drop',
+    "arp daddr ip != 10.201.0.1 drop",
+  ]);
 });
 
 test("name servers that are this host itself are none for VMs", () => {

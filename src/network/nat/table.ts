@@ -3,7 +3,8 @@ import type { PortRanges } from "../ports.ts";
 import { type AddressPolicy, type AddressRule, writeRange } from "./address-rules.ts";
 import { gatewayOf, type Lease, type Subnet } from "./lease.ts";
 
-export const TABLE = "firebreak";
+/** The rules, and what a card may send at all: only the family netdev sees more than IP where frames come in. */
+export const TABLES = ["inet firebreak", "netdev firebreak"] as const;
 export const BRIDGE = "fbbr0";
 
 /** A VM that has a network card. */
@@ -29,15 +30,18 @@ const PRIVATE = ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16
 const EARLY = "filter - 10";
 const REFUSE = "reject with icmpx admin-prohibited";
 
-/** The whole table, as one transaction of `nft -f -` that replaces what is there. */
+/** Commands of `nft -f -` with which nothing of the tables is left, whatever there was. */
+export function clearTables(): string {
+  return TABLES.map((table) => `table ${table}\ndelete table ${table}\n`).join("");
+}
+
+/** Both tables, as one transaction of `nft -f -` that replaces what is there. */
 export function writeTable({ subnet, stations, nameservers }: TableFacts): string {
   const gateway = gatewayOf(subnet);
+  const [rules, cards] = TABLES;
   const lines = [
-    `table inet ${TABLE}`,
-    `delete table inet ${TABLE}`,
-    `table inet ${TABLE} {`,
+    `table ${rules} {`,
     ...stations.flatMap((station) => chainOf(station, nameservers)),
-    ...sourceChain(stations),
     ...chain("to_host", `type filter hook input priority ${EARLY}; policy accept`, [
       `iifname != "${BRIDGE}" accept`,
       "ct state established,related accept",
@@ -59,18 +63,26 @@ export function writeTable({ subnet, stations, nameservers }: TableFacts): strin
       `ip saddr ${subnet.text} oifname != "${BRIDGE}" masquerade`,
     ]),
     "}",
+    `table ${cards} {`,
+    ...sourceChain(stations, gateway),
+    "}",
   ];
-  return `${lines.join("\n")}\n`;
+  return `${clearTables()}${lines.join("\n")}\n`;
 }
 
-/** A machine sends as itself, and nothing but IPv4: what it says of itself decides which rules are its. */
-function sourceChain(stations: readonly Station[]): string[] {
+/**
+ * A machine sends as itself, and nothing but IPv4 and the questions where its gateway is: what it says of itself decides which rules are its, an
+ * answer of ARP would tell it which addresses are this host's, and each sender of ARP takes one of the few neighbours that a host knows.
+ */
+function sourceChain(stations: readonly Station[], gateway: string): string[] {
   if (stations.length === 0) return [];
   const devices = stations.map(({ lease }) => lease.device).join(", ");
   const own = stations.map(({ lease }) => `"${lease.device}" . ${lease.address}`).join(", ");
   return chain("sources", `type filter hook ingress devices = { ${devices} } priority -500; policy accept`, [
+    "meta protocol != { ip, arp } drop",
     `iifname . ip saddr != { ${own} } drop`,
-    "meta protocol ip6 drop",
+    `iifname . arp saddr ip != { ${own} } drop`,
+    `arp daddr ip != ${gateway} drop`,
   ]);
 }
 

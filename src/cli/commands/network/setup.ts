@@ -15,7 +15,7 @@ export function addNetworkSetup(parent: Command): void {
     .command("setup")
     .summary("prepare this host for VMs with a network card")
     .description(
-      "Prepare this host for VMs with a network card: a bridge (fbbr0), packet forwarding, and one table of nftables (inet firebreak), which is looked after from then on. 'network teardown' takes all of it back.",
+      "Prepare this host for VMs with a network card: a bridge (fbbr0), packet forwarding, and two tables of nftables (inet and netdev firebreak), which are looked after from then on. 'network teardown' takes all of it back.",
     )
     .option(
       "--user",
