@@ -78,6 +78,8 @@ type Executors = { [K in VmStep["kind"]]: (context: StepContext, step: Extract<V
 /** Does what the planner decided. A step kind without an executor does not compile. */
 export class VmSteps {
   readonly #options: VmStepsOptions;
+  /** Files of deleted VMs that are being removed, by VM. */
+  readonly #leaving = new Map<string, Promise<void>>();
   readonly #executors: Executors;
   readonly #restores = new Turns(RESTORES_PER_CPU * os.availableParallelism(), LONGEST_RESTORE_MS);
 
@@ -106,7 +108,7 @@ export class VmSteps {
         await this.#removeFiles(record);
       },
       forget: async ({ record }) => {
-        options.store.remove(record.id);
+        await this.#forget(record);
         await options.workspaces?.forget(record.id, record.ephemeral);
       },
     };
@@ -133,8 +135,21 @@ export class VmSteps {
     } catch (error) {
       // What frees space must go on when there is none for the note of it.
       const isFreeing = state === "deleting" || state === "stopping";
-      if (!isFreeing || toFirebreakError(error).code !== "HOST_DISK_FULL") throw error;
+      if (!isFreeing || !isDiskFull(error)) throw error;
       log("no space for a note", { vm: record.name, state });
+    }
+  }
+
+  /** On a full disk there may be room for that only when the VM's files have gone. */
+  async #forget({ id }: VmRecord): Promise<void> {
+    const { store } = this.#options;
+    try {
+      store.remove(id);
+    } catch (error) {
+      const leaving = this.#leaving.get(id);
+      if (leaving === undefined || !isDiskFull(error)) throw error;
+      await leaving;
+      store.remove(id);
     }
   }
 
@@ -146,10 +161,11 @@ export class VmSteps {
     await rename(vmDir(record, paths), leaving).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOENT") throw error;
     });
-    void removeFolder(leaving).catch((error: unknown) =>
+    const removal = removeFolder(leaving)
       // The next daemon empties the folder.
-      log("a deleted VM's files are left", { vm: record.name, error: String(error) }),
-    );
+      .catch((error: unknown) => log("a deleted VM's files are left", { vm: record.name, error: String(error) }))
+      .finally(() => this.#leaving.delete(record.id));
+    this.#leaving.set(record.id, removal);
   }
 
   async #createDrive({ record, options }: StepContext): Promise<void> {
@@ -429,11 +445,17 @@ export class VmSteps {
     if (record.vmm !== undefined) await this.#options.driver.kill(record.vmm);
     else await this.#options.driver.killUnrecorded(runtimeDir);
     await this.#options.network?.unplug(record.id);
-    if (this.#options.store.get(record.id) !== undefined) {
-      this.#options.store.update(record.id, { vmm: undefined });
+    try {
+      if (this.#options.store.get(record.id) !== undefined) this.#options.store.update(record.id, { vmm: undefined });
+    } catch (error) {
+      // It has ended all the same, and its files may be what fills the disk: a VMM that is gone is seen to be.
+      if (!isDiskFull(error)) throw error;
+      this.#options.log("no space for a note", { vm: record.name, note: "its VMM has ended" });
     }
   }
 }
+
+const isDiskFull = (error: unknown) => toFirebreakError(error).code === "HOST_DISK_FULL";
 
 const MIB = 1024 * 1024;
 

@@ -89,6 +89,21 @@ test("a policy that cannot be enforced is not said to be a VM's", async () => {
   });
 });
 
+test("a VM whose disk fills the host's is deleted, though nothing can be noted before its files have gone", async () => {
+  const { id } = await service.create("one");
+  const { store, paths } = service;
+  for (const write of ["note", "update", "remove"] as const) {
+    const really = store[write].bind(store) as (...args: unknown[]) => never;
+    store[write] = (...args: unknown[]) => {
+      const isFull = existsSync(path.join(paths.vms, id)) || existsSync(path.join(paths.trash, id));
+      if (isFull) throw new FirebreakError("HOST_DISK_FULL", "no space");
+      return really(...args);
+    };
+  }
+  await service.vms.delete("one");
+  assert.deepEqual(service.vms.list(), []);
+});
+
 test("a VMM that dies makes its VM crashed, with the reason, and it starts again", async () => {
   const vm = await service.create("one");
   process.kill(vm.pid as number, "SIGKILL");
