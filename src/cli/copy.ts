@@ -27,6 +27,10 @@ type OnBytes = (bytes: number, totalBytes: number | undefined) => void;
 
 /** `VM:/path` is in a VM; anything else, also `./a:b`, is on this host. */
 export function parsePlace(text: string): Place {
+  if (text === "-")
+    throw new FirebreakError("INVALID_ARGUMENT", "'-' is no place of a copy", {
+      hint: "By stdin and stdout: firebreak vm exec VM -- cat /PATH, or: firebreak vm exec VM -- tee /PATH < FILE. A file of that name is ./-",
+    });
   const match = /^([a-z0-9][a-z0-9-]*):(.*)$/s.exec(text);
   if (match === null) return { path: text };
   const guestPath = match[2] ?? "";

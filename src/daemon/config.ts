@@ -45,7 +45,10 @@ export function readTrust(file: string): string | undefined {
   if (paths.length === 0) return undefined;
   const text = paths.map((path) => readPem(path, file)).join("\n");
   if (text.length > MAX_TRUST_BYTES)
-    throw configError({ file, key: "network.trust" }, `more than ${MAX_TRUST_BYTES} bytes of certificates`);
+    throw configError(
+      { file, key: "network.trust" },
+      `more than ${MAX_TRUST_BYTES} bytes of certificates; name that of what opens TLS in this network, and no host's whole bundle`,
+    );
   return text;
 }
 

@@ -31,9 +31,9 @@ export async function holdPort(address: string, port: number): Promise<HeldPort>
 
 function translate(error: NodeJS.ErrnoException, address: string, port: number): FirebreakError {
   if (error.code === "EADDRINUSE")
-    return new FirebreakError("PORT_IN_USE", `another program listens on ${address} port ${port}`, {
+    return new FirebreakError("PORT_IN_USE", `port ${port} of ${address} is taken, by another forward or program`, {
       cause: error,
-      hint: "Choose another port, or leave it out to get a free one.",
+      hint: "Look: firebreak forward list. Or choose another port, or leave it out to get a free one.",
     });
   const why =
     error.code === "EACCES"

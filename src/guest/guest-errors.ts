@@ -43,6 +43,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   CONNECTION_REFUSED: "Start what is to listen in the VM; it has to listen on 127.0.0.1, ::1 or all addresses.",
   GUEST_FEATURE_MISSING:
     "The VM comes from an old snapshot: stop it and start it, and it boots with the agent of today.",
+  EXEC_NOT_FOUND: "List them: firebreak vm execs VM",
   EXEC_LIMIT: "Wait for a command to end, or kill one.",
 };
 

@@ -16,6 +16,13 @@ test("a name has one form: lower case, punycode, no trailing dot", () => {
     assert.deepEqual(parseName(given), { name }, given);
 });
 
+test("of a URL is said which part is the name", () => {
+  for (const given of ["https://x.test", "http://user:pw@x.test/path", "//x.test?q"]) {
+    const parsed = parseName(given);
+    assert.match("why" in parsed ? parsed.why : "", /is a URL, and a name is only "x\.test"$/, given);
+  }
+});
+
 test("an address in any notation is no name", () => {
   for (const given of [
     "127.0.0.1",

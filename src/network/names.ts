@@ -11,6 +11,9 @@ export function parseName(given: string): { name: string } | { why: string } {
   const text = given.endsWith(".") ? given.slice(0, -1) : given;
   if (text === "") return { why: "the name is empty" };
   if (text.length > 4 * MAX_NAME_BYTES) return { why: `a name has at most ${MAX_NAME_BYTES} bytes` };
+  const [, , inUrl] = /^([a-z][a-z0-9+.-]*:)?\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(text) ?? [];
+  if (inUrl !== undefined)
+    return { why: `${JSON.stringify(shorten(text))} is a URL, and a name is only ${JSON.stringify(shorten(inUrl))}` };
   if (/[[\]:]/.test(text)) return { why: `${JSON.stringify(shorten(text))} is an address, not a name` };
   const lower = text.toLowerCase();
   const isPlain = /^[\x21-\x7e]*$/.test(lower);

@@ -74,6 +74,7 @@ test("a policy that cannot be enforced is not said to be a VM's", async () => {
     enforce: async () => {
       throw new FirebreakError("NETWORK_SETUP_FAILED", "no rules");
     },
+    traffic: async () => undefined,
     forget: () => {},
   };
   service = openVmService({ network });

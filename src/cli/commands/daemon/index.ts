@@ -94,6 +94,7 @@ export function addDaemonCommands(program: Command): void {
         isNew ? `the daemon runs (process ${status.pid})\n` : `the daemon ran already (process ${status.pid})\n`,
       );
       if (listen?.url !== undefined) process.stdout.write(`it listens on ${listen.url}\n`);
+      if (options.listen === false) process.stdout.write("it listens on its UNIX socket only\n");
       if (listen?.url !== undefined && !isOwnAddress(listen.url)) process.stderr.write(`${UNENCRYPTED}\n`);
     });
   const stop = daemon

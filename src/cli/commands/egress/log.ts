@@ -14,7 +14,9 @@ interface LogOptions {
 export function addEgressLog(parent: Command): void {
   const command = parent
     .command("log")
-    .description("Print what VMs have tried to reach and what became of it, the newest last. With --json a line each.")
+    .description(
+      "Print what VMs have tried to reach and what became of it, the newest last. With --json --follow a line of JSON each.",
+    )
     .argument("[vm]", "name or id; an id also of a deleted VM")
     .option("-f, --follow", "go on with what comes; a connection is told of when it begins and when it has ended")
     .option("--after <id>", "those after this event only")

@@ -14,7 +14,9 @@ interface EventOptions {
 /** Makes a command print events; its argument, where it has one, is a VM. */
 export function addEventList(command: Command): void {
   command
-    .description("Print events, the oldest first: state changes with their reasons. With --json a line each.")
+    .description(
+      "Print events, the oldest first: state changes with their reasons. With --json --follow a line of JSON each.",
+    )
     .option("-f, --follow", "go on with those that come; none is missed and none comes twice")
     .option("--after <id>", "those after this event only")
     .option("-n, --limit <n>", "at most so many (not with --follow)")
