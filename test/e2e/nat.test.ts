@@ -204,6 +204,13 @@ test("teardown takes all of it back, once nobody has a card", async () => {
   assert.equal(internet.run("cat", "/proc/sys/net/ipv4/ip_forward").trim(), "0");
 });
 
+test("what is set up again keeps its subnet, unless another one is asked for", async () => {
+  const setup = (...args: string[]) => fixture.json<NatStatus>("network", "setup", ...args);
+  await setup("--subnet", "10.202.0.0/16", "--nameserver", "203.0.113.1");
+  assert.equal((await setup("--nameserver", "203.0.113.9")).gateway, "10.202.0.1");
+  assert.equal((await setup("--subnet", "10.201.0.0/16", "--nameserver", "203.0.113.1")).gateway, "10.201.0.1");
+});
+
 test("user-mode networking is asked for by name, has no rules, and its VMs are not saved", async () => {
   assert.match((await fixture.ok("network", "setup", "--user")).stdout, /loopback/);
   assert.match(

@@ -77,14 +77,16 @@ export class NatService {
 
   /** Changes this host: a bridge, packet forwarding, a table of nftables. Throws NETWORK_IN_USE, NETWORK_SETUP_FAILED, TOOL_NOT_FOUND. */
   async setup(request: NatSetup): Promise<NatStatus> {
-    const { kind, subnet = DEFAULT_SUBNET, nameservers } = natSetupSchema.parse(request);
+    const { kind, subnet: asked, nameservers } = natSetupSchema.parse(request);
     if (kind === "tap" && !this.#options.isRoot)
       throw new FirebreakError("NETWORK_SETUP_FAILED", "only root can give VMs network cards of their own", {
         hint: "Run the daemon as root; or, if VMs may reach what listens on this host's loopback: firebreak network setup --user",
       });
-    parseSubnet(subnet);
+    if (asked !== undefined) parseSubnet(asked);
     await this.#alone(async () => {
       const old = this.#options.settings.get();
+      // Said again for another name server, it is not to take VMs their addresses.
+      const subnet = asked ?? old?.subnet ?? DEFAULT_SUBNET;
       const isOther = old !== undefined && (old.kind !== kind || old.subnet !== subnet);
       if (isOther && this.#stations.size > 0) throw this.#inUse();
       if (isOther) await this.#lower(old);
@@ -156,11 +158,12 @@ export class NatService {
 
   /** A card for a VM that is about to start, with its rules in force. Throws what keeps them from that. */
   async plug(vm: NatVm): Promise<NetworkCard> {
-    const { kind, subnet } = this.#require();
     this.check(vm.policy);
-    if (kind === "user") return { kind: "user" };
-    const lease = leaseOf(parseSubnet(subnet), this.#numberOf(vm));
-    await this.#alone(async () => {
+    return this.#alone(async () => {
+      // Now, and not before others have set up another network, or torn this one down.
+      const { kind, subnet } = this.#require();
+      if (kind === "user") return { kind: "user" };
+      const lease = leaseOf(parseSubnet(subnet), this.#numberOf(vm));
       try {
         await addTap(lease, vm.uid);
         this.#stations.set(vm.id, { vm, lease });
@@ -170,8 +173,8 @@ export class NatService {
         await removeTap(lease).catch(() => {});
         throw error;
       }
+      return { kind: "tap", device: lease.device };
     });
-    return { kind: "tap", device: lease.device };
   }
 
   /** What a VM's device has carried since its VMM was started. What the host gets of it the guest has sent. */

@@ -21,7 +21,10 @@ export function addNetworkSetup(parent: Command): void {
       "--user",
       "QEMU's own networking instead, without root: no rules hold, and VMs reach what listens on this host's loopback",
     )
-    .option("--subnet <range>", "the private network that VMs get addresses of (default: 10.201.0.0/16)")
+    .option(
+      "--subnet <range>",
+      "the private network that VMs get addresses of (default: what is set up, or 10.201.0.0/16)",
+    )
     .option(
       "--nameserver <address>",
       "what VMs ask for names, instead of this host's name servers (repeatable)",
