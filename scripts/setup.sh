@@ -14,6 +14,7 @@ need() { # PROGRAM PACKAGE
 need qemu-system-x86_64 qemu-system-x86
 need mmdebstrap mmdebstrap
 need mksquashfs squashfs-tools
+need sqfs2tar squashfs-tools-ng
 need mkfs.ext4 e2fsprogs
 need skopeo skopeo
 need xz xz-utils

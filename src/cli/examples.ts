@@ -132,6 +132,11 @@ export const EXAMPLES: Record<string, string[]> = {
     "firebreak image pull --tls-verify=false localhost:5000/tools",
     "docker save app | firebreak image pull docker-archive:/dev/stdin --name app",
   ],
+  "image push": [
+    "firebreak image push tools ghcr.io/owner/tools:1",
+    "firebreak image push --tls-verify=false app localhost:5000/app",
+    'echo "$TOKEN" | firebreak image push --username ann --password-stdin app registry.example.com/team/app:2',
+  ],
   "image import": [
     "firebreak image import rootfs.tar.zst --name alpine",
     "firebreak image import ./rootfs --name mine",

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultImageName, formatImageReference, isLoopbackRegistry, parseImageReference } from "./image-reference.ts";
+import {
+  defaultImageName,
+  formatImageReference,
+  isLoopbackRegistry,
+  parseImageReference,
+  parsePushReference,
+  requireTls,
+} from "./image-reference.ts";
 
 const DIGEST = `sha256:${"a".repeat(64)}`;
 
@@ -63,4 +70,19 @@ test("only this host counts as this host", () => {
     assert.equal(isLoopbackRegistry(host), true, host);
   for (const host of ["localhost.test", "127.0.0.1.test", "10.0.0.1", "[::2]", "127.0.0.1.", "xlocalhost", "docker.io"])
     assert.equal(isLoopbackRegistry(host), false, host);
+});
+
+test("a push names its registry and a tag, never one by default", () => {
+  for (const text of ["docker.io/owner/app:1", "docker://localhost:5000/app", "[::1]:5000/app:2"])
+    assert.deepEqual(parsePushReference(text), parseImageReference(text));
+  for (const text of ["app", "owner/app:1", "docker://app", `localhost:5000/app@${DIGEST}`, "localhost:5000"])
+    assert.throws(() => parsePushReference(text), { code: "INVALID_ARGUMENT" }, text);
+  // What it would have been taken for is said, so that it can be meant.
+  assert.throws(() => parsePushReference("owner/app:1"), { hint: /docker\.io\/owner\/app:1/ });
+});
+
+test("without TLS only a registry on this host is talked to", () => {
+  requireTls(parseImageReference("ghcr.io/a/b"), true);
+  requireTls(parseImageReference("localhost:5000/b"), false);
+  assert.throws(() => requireTls(parseImageReference("ghcr.io/a/b"), false), { code: "INVALID_ARGUMENT" });
 });

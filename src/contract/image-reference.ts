@@ -56,6 +56,31 @@ export function parseImageReference(text: string): ImageReference {
   };
 }
 
+/**
+ * Where an image is pushed to: a registry by its name, since what is published by mistake is published, and a tag rather than a digest.
+ * Throws INVALID_ARGUMENT.
+ */
+export function parsePushReference(text: string): ImageReference {
+  const reference = parseImageReference(text);
+  const { registry, repository, tag, digest } = reference;
+  const hint = `Such as ${registry}/${repository}:${tag ?? "latest"}`;
+  if (!text.replace(/^docker:\/\//, "").startsWith(`${registry}/`))
+    throw new FirebreakError("INVALID_ARGUMENT", `${JSON.stringify(text)} names no registry to push to`, { hint });
+  if (digest !== undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", "an image is pushed to a tag; its digest follows from what it is", {
+      hint,
+    });
+  return reference;
+}
+
+/** Throws INVALID_ARGUMENT when a registry that is not on this host is to be talked to without TLS. */
+export function requireTls({ registry }: ImageReference, tlsVerify: boolean): void {
+  if (tlsVerify || isLoopbackRegistry(registry)) return;
+  throw new FirebreakError("INVALID_ARGUMENT", `${registry} is not on this host, so it is not talked to without TLS`, {
+    hint: "--tls-verify=false is for registries such as localhost:5000.",
+  });
+}
+
 /** The reference written out, without a tag where there is a digest: that alone says what is meant. */
 export function formatImageReference({ registry, repository, tag, digest }: ImageReference): string {
   return `${registry}/${repository}${digest === undefined ? `:${tag ?? "latest"}` : `@${digest}`}`;

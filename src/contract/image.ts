@@ -82,6 +82,20 @@ export const imagePullSchema = z.strictObject({
 });
 export type ImagePull = z.input<typeof imagePullSchema>;
 
+export const imagePushSchema = z.strictObject({
+  reference: z.string().min(1).max(600).describe("REGISTRY/REPOSITORY[:TAG]; the registry has to be named"),
+  tlsVerify: z.boolean().optional().describe("false only for a registry on this host"),
+});
+export type ImagePush = z.input<typeof imagePushSchema>;
+
+export const imagePushedSchema = z.object({
+  image: imageInfoSchema,
+  reference: z.string().describe("where it is now, with its tag"),
+  digest: z.string().describe("of its manifest, by which the registry knows it"),
+  layerBytes: count.describe("of its one layer, compressed"),
+});
+export type ImagePushed = z.infer<typeof imagePushedSchema>;
+
 /** A login to a registry. It travels in a header of its own, since a request's body may be kept. */
 export const registryCredentialsSchema = z.strictObject({
   username: z.string().min(1).max(1000),

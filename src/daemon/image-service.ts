@@ -6,6 +6,8 @@ import type {
   ImagePrune,
   ImagePruned,
   ImagePull,
+  ImagePush,
+  ImagePushed,
   ImageResult,
   ImageUser,
   RegistryCredentials,
@@ -14,6 +16,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage } from "../images/build.ts";
 import { type ImportRequest, receiveArchive } from "../images/import.ts";
 import { type PullResult, pullImage } from "../images/pull.ts";
+import { pushImage } from "../images/push.ts";
 import {
   deleteImage,
   getImage,
@@ -79,6 +82,17 @@ export class ImageService {
   ): Promise<ImageResult> {
     const login = credentials === undefined ? {} : { credentials };
     return this.#toResult(await pullImage(this.#options.paths, request, { ...options, ...login }));
+  }
+
+  async push(
+    nameOrDigest: string,
+    request: ImagePush,
+    credentials: RegistryCredentials | undefined,
+    options: WorkOptions,
+  ): Promise<ImagePushed> {
+    const login = credentials === undefined ? {} : { credentials };
+    const { image, ...pushed } = await pushImage(this.#options.paths, nameOrDigest, request, { ...options, ...login });
+    return { image: toInfo(image, await this.#options.uses()), ...pushed };
   }
 
   /** Takes the archive in; `use` is called when it is here whole, and makes the image. */

@@ -73,6 +73,7 @@ export const ERROR_CODES = {
   },
   IMAGE_PLATFORM_MISSING: { class: "failed_precondition", about: "An image is not there for the platform asked for." },
   IMAGE_PULL_FAILED: { class: "unavailable", about: "A registry could not be reached or did not send the image." },
+  IMAGE_PUSH_FAILED: { class: "unavailable", about: "A registry could not be reached or did not take the image." },
   REGISTRY_UNAUTHORIZED: {
     class: "unauthenticated",
     about: "A registry wants credentials, or refuses those that it was given.",

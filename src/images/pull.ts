@@ -3,8 +3,8 @@ import type { ImagePull, RegistryCredentials } from "../contract/image.ts";
 import {
   defaultImageName,
   formatImageReference,
-  isLoopbackRegistry,
   parseImageReference,
+  requireTls,
 } from "../contract/image-reference.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -57,15 +57,7 @@ export async function pullImage(
   const reference = parseImageReference(request.reference);
   const name = checkImageName(request.name ?? defaultImageName(reference));
   const tlsVerify = request.tlsVerify ?? true;
-  if (!tlsVerify && !isLoopbackRegistry(reference.registry)) {
-    throw new FirebreakError(
-      "INVALID_ARGUMENT",
-      `${reference.registry} is not on this host, so it is not talked to without TLS`,
-      {
-        hint: "--tls-verify=false is for registries such as localhost:5000.",
-      },
-    );
-  }
+  requireTls(reference, tlsVerify);
   await requireTools(["skopeo", "sqfstar"]);
   const { credentials, ...rest } = options;
   const registry: Registry = {

@@ -17,7 +17,12 @@ export const IMAGE_REQUIREMENTS: readonly HostRequirement[] = [
   { program: "sqfstar", debianPackage: "squashfs-tools", why: "packs the root filesystem of an image" },
   { program: "tar", debianPackage: "tar", why: "unpacks npm packages and packs files for an image" },
   { program: "npm", debianPackage: "npm", why: "fetches Node.js and npm for the debian image" },
-  { program: "skopeo", debianPackage: "skopeo", why: "fetches images from registries" },
+  { program: "skopeo", debianPackage: "skopeo", why: "fetches images from registries, and sends them there" },
+  {
+    program: "sqfs2tar",
+    debianPackage: "squashfs-tools-ng",
+    why: "reads the root filesystem of an image that is pushed",
+  },
   { program: "xz", debianPackage: "xz-utils", why: "unpacks archives that are compressed with it" },
   { program: "mkfs.ext4", debianPackage: "e2fsprogs", why: "formats the overlay drive of a VM" },
 ];

@@ -1,13 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
-import { mkdir, open, readdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RegistryCredentials } from "../contract/image.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { MAX_MANIFEST_BYTES } from "./oci.ts";
+import type { WrittenLayout } from "./oci-writer.ts";
 import type { ImageOptions } from "./progress.ts";
+import { translateRegistryError } from "./registry-errors.ts";
 import { runTool } from "./tools.ts";
 
 /** A registry, as skopeo is to talk to it. */
@@ -21,6 +23,8 @@ export interface Registry {
 const INSPECT_TIMEOUT_MS = 120_000;
 /** A registry that sends nothing for so long is given up, ms. */
 const STALL_MS = 120_000;
+/** The same for one that takes nothing: it may have to store all of a layer before it answers. */
+const PUSH_STALL_MS = 600_000;
 const LOOK_MS = 250;
 /** What a copy may take beyond the layers: manifest, configuration, index. */
 const SLACK_BYTES = 4 * MAX_MANIFEST_BYTES;
@@ -32,7 +36,7 @@ export async function fetchManifest(
   work: string,
   options: ImageOptions,
 ): Promise<Buffer> {
-  const result = await skopeo(registry, work, options, INSPECT_TIMEOUT_MS, (auth) => [
+  const result = await skopeo("pull", registry, work, options, INSPECT_TIMEOUT_MS, (auth) => [
     ...["inspect", "--raw", "--authfile", auth, `--tls-verify=${registry.tlsVerify}`],
     `docker://${reference}`,
   ]);
@@ -56,7 +60,7 @@ export async function copyToLayout(
   );
   const signal = options.signal === undefined ? watch.signal : AbortSignal.any([watch.signal, options.signal]);
   try {
-    await skopeo(registry, work, { ...options, signal }, undefined, (auth) => [
+    await skopeo("pull", registry, work, { ...options, signal }, undefined, (auth) => [
       ...["copy", "--quiet", "--remove-signatures", "--src-authfile", auth],
       `--src-tls-verify=${registry.tlsVerify}`,
       `docker://${reference}`,
@@ -70,6 +74,77 @@ export async function copyToLayout(
     await watching;
   }
   return layout;
+}
+
+/**
+ * Copies the image of a layout to a tag in a registry. Returns the digest of its manifest there, which is another than the layout's where
+ * the registry takes older kinds only.
+ */
+export async function copyFromLayout(
+  registry: Registry,
+  reference: string,
+  work: string,
+  layout: WrittenLayout,
+  options: ImageOptions,
+): Promise<string> {
+  const digestFile = path.join(work, "pushed-digest");
+  const watch = new AbortController();
+  const ended = new AbortController();
+  let watching: Promise<void> | undefined;
+  const onSpawn = (pid: number) => {
+    watching = watchReading(pid, layout, options, ended.signal).catch((error: unknown) => watch.abort(error));
+  };
+  const signal = options.signal === undefined ? watch.signal : AbortSignal.any([watch.signal, options.signal]);
+  options.onProgress?.({ step: "send", message: `sending the image to ${registry.host}` });
+  try {
+    await skopeo("push", registry, work, { ...options, signal, onSpawn }, undefined, (auth) => [
+      ...["copy", "--quiet", "--dest-authfile", auth, `--dest-tls-verify=${registry.tlsVerify}`],
+      ...["--digestfile", digestFile, `oci:${layout.folder}:image`, `docker://${reference}`],
+    ]);
+  } catch (error) {
+    // What was found while it ran is the reason for its end.
+    throw watch.signal.aborted ? watch.signal.reason : error;
+  } finally {
+    ended.abort();
+    await watching;
+  }
+  return (await readFile(digestFile, "utf8")).trim();
+}
+
+/** Tells how far skopeo has read the layer, which it does as the registry takes it. */
+async function watchReading(
+  pid: number,
+  { layerPath, layerBytes }: WrittenLayout,
+  options: ImageOptions,
+  ended: AbortSignal,
+): Promise<void> {
+  let before = 0;
+  let changedAtMs = Date.now();
+  for (;;) {
+    try {
+      await sleep(LOOK_MS, undefined, { signal: ended });
+    } catch {
+      return;
+    }
+    const position = (await readPosition(pid, layerPath)) ?? before;
+    if (position !== before) changedAtMs = Date.now();
+    else if (Date.now() - changedAtMs > PUSH_STALL_MS)
+      throw new FirebreakError("IMAGE_PUSH_FAILED", `the registry has taken nothing for ${PUSH_STALL_MS / 1000} s`);
+    before = position;
+    const fraction = Math.min(1, position / layerBytes);
+    options.onProgress?.({ step: "send", message: "sending the layer", fraction });
+  }
+}
+
+/** How far a process has read a file that it has open; undefined when it has not. */
+async function readPosition(pid: number, file: string): Promise<number | undefined> {
+  for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+    if ((await readlink(`/proc/${pid}/fd/${fd}`).catch(() => undefined)) !== file) continue;
+    const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, "utf8").catch(() => "");
+    const position = /^pos:\s*(\d+)$/m.exec(info)?.[1];
+    if (position !== undefined) return Number(position);
+  }
+  return undefined;
 }
 
 async function watchGrowth(
@@ -112,9 +187,10 @@ async function sizeOf(folder: string): Promise<number> {
 }
 
 async function skopeo(
+  action: "pull" | "push",
   registry: Registry,
   work: string,
-  options: ImageOptions,
+  options: ImageOptions & { onSpawn?: (pid: number) => void },
   timeoutMs: number | undefined,
   args: (authFile: string) => string[],
 ) {
@@ -128,9 +204,10 @@ async function skopeo(
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.onSpawn === undefined ? {} : { onSpawn: options.onSpawn }),
     });
   } catch (error) {
-    throw translate(error, registry);
+    throw translateRegistryError(error, registry.host, action);
   } finally {
     await auth.close();
   }
@@ -158,32 +235,4 @@ async function findPolicy(work: string, env: NodeJS.ProcessEnv): Promise<string[
   const file = path.join(work, "policy.json");
   await writeFile(file, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
   return ["--policy", file];
-}
-
-const UNAUTHORIZED =
-  /unauthorized|authentication required|incorrect username|invalid username|access .* is denied|denied:/i;
-const NOT_FOUND = /manifest unknown|name unknown|name invalid|\b404\b|not found/i;
-const TLS =
-  /x509|certificate|server gave HTTP response to HTTPS client|first record does not look like a TLS handshake/i;
-
-function translate(thrown: unknown, { host }: Registry): unknown {
-  if (!(thrown instanceof FirebreakError)) return thrown;
-  if (thrown.code === "DEADLINE_EXCEEDED")
-    return new FirebreakError("IMAGE_PULL_FAILED", `the registry ${host} does not answer`, { cause: thrown });
-  if (thrown.code !== "TOOL_FAILED") return thrown;
-  const said =
-    /level=fatal msg="((?:[^"\\]|\\.)*)"/.exec(thrown.message)?.[1]?.replace(/\\(.)/g, "$1") ?? thrown.message;
-  // Headers of requests are no part of what it says, but what it says is bounded all the same.
-  const why = said.slice(0, 600);
-  if (UNAUTHORIZED.test(why))
-    return new FirebreakError("REGISTRY_UNAUTHORIZED", `the registry ${host} refuses: ${why}`, {
-      hint: `Log in ('docker login ${host}' or 'podman login ${host}'), or give --username and --password-stdin. It may also be that there is no such image.`,
-    });
-  if (NOT_FOUND.test(why))
-    return new FirebreakError("IMAGE_NOT_FOUND", `the registry ${host} has no such image: ${why}`);
-  return new FirebreakError("IMAGE_PULL_FAILED", `the image could not be fetched from ${host}: ${why}`, {
-    hint: TLS.test(why)
-      ? "A registry on this host may be used without TLS: --tls-verify=false."
-      : "Check the name, and that this host reaches the registry.",
-  });
 }

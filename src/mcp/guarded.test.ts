@@ -40,7 +40,7 @@ describe("a preview", () => {
     ]);
     const values: Record<string, unknown> = {
       ...{ vm: "web", snapshot: "ready", command: "x", path: "/f", content: "x", exec_id: "exec-1" },
-      ...{ kernel: "stock-1", image: "debian", reference: "x:1" },
+      ...{ kernel: "stock-1", image: "debian", reference: "localhost:5000/x:1" },
     };
     let count = 0;
     for (const tool of registry.list()) {
@@ -87,7 +87,16 @@ describe("what destroys, or changes the host,", () => {
   test("needs a confirm token", () => {
     const guarded = TOOLS.filter(({ needsConfirmation }) => needsConfirmation).map(({ name }) => name);
     for (const name of [
-      ...["vm_delete", "snapshot_delete", "template_prune", "image_pull", "image_build", "image_delete", "image_prune"],
+      ...[
+        "vm_delete",
+        "snapshot_delete",
+        "template_prune",
+        "image_pull",
+        "image_push",
+        "image_build",
+        "image_delete",
+        "image_prune",
+      ],
       ...["kernel_use", "kernel_build", "drive_delete", "volume_delete"],
     ])
       assert.ok(guarded.includes(name), name);

@@ -306,6 +306,22 @@ describe("snapshots, forks and states", () => {
     assert.deepEqual((await call("image_list", {})).data.images, []);
   });
 
+  test("an image is pushed as its digest, to a registry that the preview names", async () => {
+    const client = createFakeVmClient();
+    const call = caller(client);
+    const args = { image: "debian", reference: "localhost:5000/team/app:1", tls_verify: false };
+    const planned = await call("image_push", { ...args, preview: true });
+    assert.match(planned.text, /publish it at localhost:5000, without TLS, as localhost:5000\/team\/app:1/);
+    assert.equal((await call("image_push", args)).data.code, "CONFIRMATION_REQUIRED");
+    const { data } = await confirmed(call, "image_push", args);
+    assert.deepEqual([data.image, data.reference], [(await client.images.get("debian")).digest, args.reference]);
+    for (const reference of ["app", "team/app:1", `localhost:5000/app@sha256:${"0".repeat(64)}`, "localhost:5000/A"])
+      assert.equal(
+        (await call("image_push", { image: "debian", reference, preview: true })).data.code,
+        "INVALID_ARGUMENT",
+      );
+  });
+
   test("an image is built from files that are given as text", async () => {
     const client = createFakeVmClient();
     const files = [{ path: "bin/tool", text: "#!/bin/sh\n", executable: true }];

@@ -20,6 +20,8 @@ export interface CommandOptions {
   timeoutMs?: number;
   /** Each line of stdout and stderr as it comes, for progress. */
   onLine?: (line: string) => void;
+  /** Told the process's id once it runs, for whoever looks at how far it is. */
+  onSpawn?: (pid: number) => void;
   /** Do not throw when the exit code is not 0. */
   allowFailure?: boolean;
   /** Its standard input. Should it throw, the program is ended and the error is the caller's. */
@@ -44,6 +46,7 @@ export async function runCommand(
   if (options.cwd !== undefined) spawnOptions.cwd = options.cwd;
   if (options.env !== undefined) spawnOptions.env = options.env;
   const child = spawn(program, args, spawnOptions);
+  if (child.pid !== undefined) options.onSpawn?.(child.pid);
   const stdout = collectOutput(child.stdout, options.onLine, options.keptOutputBytes);
   const stderr = collectOutput(child.stderr, options.onLine);
   const fed = options.input === undefined ? undefined : feed(child, options.input);

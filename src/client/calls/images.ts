@@ -7,6 +7,8 @@ import type {
   ImagePrune,
   ImagePruned,
   ImagePull,
+  ImagePush,
+  ImagePushed,
   ImageResult,
   RegistryCredentials,
 } from "../../contract/image.ts";
@@ -39,14 +41,17 @@ export class ImageCalls {
     credentials: RegistryCredentials | undefined,
     options: CallOptions = {},
   ): Promise<ImageResult> {
-    const login = credentials === undefined ? undefined : Buffer.from(JSON.stringify(credentials)).toString("base64");
-    return this.#http.lines(
-      "POST",
-      "/v1/images/pull",
-      request,
-      options,
-      login === undefined ? {} : { [REGISTRY_AUTH_HEADER]: login },
-    );
+    return this.#http.lines("POST", "/v1/images/pull", request, options, loginHeader(credentials));
+  }
+
+  /** Publishes an image in a registry; `credentials` are for this request alone. */
+  push(
+    image: string,
+    request: ImagePush,
+    credentials: RegistryCredentials | undefined,
+    options: CallOptions = {},
+  ): Promise<ImagePushed> {
+    return this.#http.lines("POST", `${imagePath(image)}/push`, request, options, loginHeader(credentials));
   }
 
   /** Makes an image of an archive that is sent. */
@@ -75,6 +80,11 @@ export class ImageCalls {
   prune(request: ImagePrune, options: CallOptions = {}): Promise<ImagePruned> {
     return this.#http.json("POST", "/v1/images/prune", options, request);
   }
+}
+
+function loginHeader(credentials: RegistryCredentials | undefined): Record<string, string> {
+  if (credentials === undefined) return {};
+  return { [REGISTRY_AUTH_HEADER]: Buffer.from(JSON.stringify(credentials)).toString("base64") };
 }
 
 function imagePath(image: string): string {

@@ -7,6 +7,8 @@ import {
   imagePrunedSchema,
   imagePruneSchema,
   imagePullSchema,
+  imagePushedSchema,
+  imagePushSchema,
   imageResultSchema,
   imageTagSchema,
 } from "../image.ts";
@@ -57,6 +59,13 @@ export const imageRoutes: Route[] = [
     summary: "Builds an image, unless it is up to date",
     body: jsonBody(buildSchema),
     answer: lines(imageResultSchema),
+  },
+  {
+    method: "POST",
+    path: "/v1/images/:name/push",
+    summary: "Publishes an image in a registry; a login travels in the header firebreak-registry-auth",
+    body: jsonBody(imagePushSchema),
+    answer: lines(imagePushedSchema),
   },
   {
     method: "POST",

@@ -6,12 +6,15 @@ import {
   type ImagePrune,
   type ImagePruned,
   type ImagePull,
+  type ImagePush,
+  type ImagePushed,
   type ImageResult,
   type ImportFormat,
   imageBuildFileSchema,
   imageImportSchema,
   imagePruneSchema,
   imagePullSchema,
+  imagePushSchema,
   imageTagSchema,
   type RegistryCredentials,
   registryCredentialsSchema,
@@ -38,6 +41,12 @@ export interface ImageDeps {
     config(nameOrDigest: string): Promise<ImageConfig>;
     build(name: string, force: boolean, options: WorkOptions): Promise<ImageResult>;
     pull(request: ImagePull, credentials: RegistryCredentials | undefined, options: WorkOptions): Promise<ImageResult>;
+    push(
+      nameOrDigest: string,
+      request: ImagePush,
+      credentials: RegistryCredentials | undefined,
+      options: WorkOptions,
+    ): Promise<ImagePushed>;
     /** `use` is called when the archive is here whole; its `finish` makes the image. */
     import<T>(
       request: ImageImportRequest,
@@ -80,6 +89,11 @@ export function addImageRoutes(api: Api, { images }: ImageDeps): void {
   api.post("/v1/images/:name/build", async (context) => {
     const body = parseRequest(buildSchema, await readJson(context));
     return answerProgress(context, (options) => images.build(context.req.param("name"), body.force ?? false, options));
+  });
+  api.post("/v1/images/:name/push", async (context) => {
+    const request = parseRequest(imagePushSchema, await readJson(context));
+    const credentials = parseCredentials(context.req.header(REGISTRY_AUTH_HEADER));
+    return answerProgress(context, (options) => images.push(context.req.param("name"), request, credentials, options));
   });
   api.post("/v1/images/:name/tag", async (context) => {
     const { name } = parseRequest(imageTagSchema, await readJson(context));

@@ -7,6 +7,7 @@ import { imageImport } from "./image-import.ts";
 import { imageList } from "./image-list.ts";
 import { imagePrune } from "./image-prune.ts";
 import { imagePull } from "./image-pull.ts";
+import { imagePush } from "./image-push.ts";
 import { imageTag } from "./image-tag.ts";
 import { imageUntag } from "./image-untag.ts";
 
@@ -17,6 +18,7 @@ export const imageTools: readonly AnyTool[] = [
   imageBuild,
   imageBuildFile,
   imagePull,
+  imagePush,
   imageImport,
   imageTag,
   imageUntag,

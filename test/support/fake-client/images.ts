@@ -25,6 +25,10 @@ export function createFakeImages(world: FakeWorld): VmClient["images"] {
       world.images.push(image);
       return { image, isUpToDate: false, warnings: ["something is left out"] };
     },
+    push: async (name, { reference }) => {
+      const digest = `sha256:${"1".repeat(64)}`;
+      return { image: await find(name), reference, digest, layerBytes: 10 };
+    },
     buildFile: ({ name }, context) => addOf(name, "build", context),
     import: ({ name = "imported" }, archive) => addOf(name, "import", archive),
     untag: async (name) => {

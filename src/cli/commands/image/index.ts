@@ -6,6 +6,7 @@ import { addImageImport } from "./import.ts";
 import { addImageList } from "./list.ts";
 import { addImagePrune } from "./prune.ts";
 import { addImagePull } from "./pull.ts";
+import { addImagePush } from "./push.ts";
 import { addImageTag, addImageUntag } from "./tag.ts";
 
 export function addImageCommands(program: Command): void {
@@ -14,6 +15,7 @@ export function addImageCommands(program: Command): void {
     addImageList,
     addImageGet,
     addImagePull,
+    addImagePush,
     addImageImport,
     addImageBuild,
     addImageTag,
