@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { attachmentFields, DRIVE_FORMATS } from "./attachment.ts";
 import { mountPathSchema } from "./mount-path.ts";
 import { MAX_DISK_MIB, nameSchema } from "./vm.ts";
 
@@ -13,18 +14,6 @@ export const CONTENT_FACTOR = 1.5;
 /** Of one VM: places at the controller of its machine. */
 export const MAX_ATTACHED_DRIVES = 16;
 
-export const DRIVE_FORMATS = ["ext4", "raw"] as const;
-export type DriveFormat = (typeof DRIVE_FORMATS)[number];
-
-export const ATTACHMENT_STATES = ["attaching", "attached", "detaching"] as const;
-
-const attachment = {
-  path: z.string().optional().describe("where its file system is mounted in the guest"),
-  readOnly: z.boolean(),
-  state: z.enum(ATTACHMENT_STATES),
-  reason: z.string().optional().describe("why its guest does not have it, though it should"),
-};
-
 export const driveSchema = z.object({
   id: z.string(),
   name: z.string(),
@@ -34,7 +23,7 @@ export const driveSchema = z.object({
   createdAt: z.string(),
   changedAt: z.string().optional().describe("when it was last written to; absent when its file is gone"),
   attachments: z
-    .array(z.object({ vm: z.object({ id: z.string(), name: z.string() }), ...attachment }))
+    .array(z.object({ vm: z.object({ id: z.string(), name: z.string() }), ...attachmentFields }))
     .describe("one that is writable, or any number that are read-only"),
 });
 export type Drive = z.infer<typeof driveSchema>;
@@ -43,7 +32,7 @@ export type Drive = z.infer<typeof driveSchema>;
 export const vmDriveSchema = z.object({
   drive: z.object({ id: z.string(), name: z.string() }),
   vm: z.object({ id: z.string(), name: z.string() }),
-  ...attachment,
+  ...attachmentFields,
   device: z.string().optional().describe("such as /dev/sda, told when it has been attached"),
 });
 export type VmDrive = z.infer<typeof vmDriveSchema>;

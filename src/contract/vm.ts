@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { attachedDriveSchema } from "./attachment.ts";
 import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema, NO_NETWORK } from "./policy.ts";
 import { secretGrantsSchema } from "./secret.ts";
@@ -198,6 +199,7 @@ export const vmSchema = z.object({
     .array(z.string())
     .optional()
     .describe("names of those of them whose values it has: it is neither saved nor forked"),
+  drives: z.array(attachedDriveSchema).describe("what it is to have besides its disk: drives and volumes"),
   labels: z.record(z.string(), z.string()),
   restart: restartSchema,
   restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),

@@ -206,6 +206,23 @@ describe("snapshots, forks and states", () => {
     assert.equal((await call("vm_start", { vm: "one", wait_for_memory_seconds: 0 })).isError, true);
   });
 
+  test("a VM is shown with the drives that it has", async () => {
+    const client = createFakeVmClient(["web"]);
+    const call = caller(client);
+    assert.equal(Object.hasOwn((await call("vm_get", { vm: "web" })).data, "drives"), false);
+    const attached = { readOnly: false, state: "attached" } as const;
+    const [web] = client.world.vms;
+    assert.ok(web);
+    web.drives = [
+      { ...attached, id: "1", name: "data", format: "ext4", path: "/data", readOnly: true },
+      { ...attached, id: "2", name: "disk", format: "raw", reason: "it is gone" },
+    ];
+    assert.deepEqual((await call("vm_get", { vm: "web" })).data.drives, [
+      "data at /data (read-only)",
+      "disk: it is gone",
+    ]);
+  });
+
   test("whoever uses a suspended VM hears that it is brought back", async () => {
     const client = createFakeVmClient(["web"]);
     await client.vms.suspend("web");

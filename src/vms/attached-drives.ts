@@ -1,5 +1,6 @@
 import { stat, truncate } from "node:fs/promises";
 import path from "node:path";
+import type { AttachedDriveInfo } from "../contract/attachment.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { GUEST_FEATURES, type GuestDrive } from "../guest/protocol.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
@@ -36,6 +37,19 @@ export class AttachedDrives {
 
   has(record: Pick<VmRecord, "id">): boolean {
     return this.#options.drives.ofVm(record.id).length > 0;
+  }
+
+  /** As a VM's resource shows them. */
+  list(record: Pick<VmRecord, "id">): AttachedDriveInfo[] {
+    return this.#options.drives.ofVm(record.id).map(({ drive, path: place, readOnly, state, reason }) => ({
+      id: drive.id,
+      name: drive.name,
+      format: drive.format,
+      ...(place === undefined ? {} : { path: place }),
+      readOnly,
+      state,
+      ...(reason === undefined ? {} : { reason }),
+    }));
   }
 
   /** As devices of a machine that is saved with them, or restored. */

@@ -1,4 +1,4 @@
-import type { ATTACHMENT_STATES, DriveFormat } from "../contract/drive.ts";
+import type { ATTACHMENT_STATES, DriveFormat } from "../contract/attachment.ts";
 
 /** A drive as the store keeps it. Its bytes are in a file that its id names. */
 export interface DriveRecord {

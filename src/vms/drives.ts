@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readdir, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
-import type { Drive, DriveAttach, DriveContent, DriveFormat, VmDrive } from "../contract/drive.ts";
+import type { DriveFormat } from "../contract/attachment.ts";
+import type { Drive, DriveAttach, DriveContent, VmDrive } from "../contract/drive.ts";
 import { DEFAULT_DRIVE_MIB } from "../contract/drive.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";

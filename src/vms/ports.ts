@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { DriveFormat } from "../contract/drive.ts";
+import type { DriveFormat } from "../contract/attachment.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import type { Progress, Vm } from "../contract/vm.ts";

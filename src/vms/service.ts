@@ -192,7 +192,8 @@ export class VmService {
   }
 
   #toVm(record: VmRecord): Vm {
-    return toVm(record, this.#options.network?.exposedIn(record));
+    const { attached, network } = this.#options;
+    return toVm(record, attached.list(record), network?.exposedIn(record));
   }
 
   async #tellNetwork(record: VmRecord, { client }: LiveVm): Promise<void> {

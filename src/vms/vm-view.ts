@@ -1,8 +1,13 @@
+import type { AttachedDriveInfo } from "../contract/attachment.ts";
 import type { Vm } from "../contract/vm.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 /** The form in which the API shows a VM; `exposedSecrets` are those whose values it has. */
-export function toVm(record: VmRecord, exposedSecrets: readonly string[] = []): Vm {
+export function toVm(
+  record: VmRecord,
+  drives: readonly AttachedDriveInfo[],
+  exposedSecrets: readonly string[] = [],
+): Vm {
   const isLive = record.vmm !== undefined;
   return {
     id: record.id,
@@ -24,6 +29,7 @@ export function toVm(record: VmRecord, exposedSecrets: readonly string[] = []): 
     network: record.policy,
     secrets: record.secrets,
     ...(exposedSecrets.length === 0 ? {} : { exposedSecrets }),
+    drives,
     labels: record.labels,
     restart: record.restart,
     restartCount: record.restartCount,

@@ -69,6 +69,27 @@ test("one VM writes to a drive, however many ask at once; read-only, several hav
   assert.deepEqual(await attachedTo("data"), ["one attached ro", "two attached ro"]);
 });
 
+test("a VM tells what drives it has, alone and among others, until they are detached", async () => {
+  await service.create("web");
+  await service.create("bare");
+  const data = await service.drives.create({ name: "data" });
+  const blank = await service.drives.create({ name: "blank", format: "raw" });
+  await service.drives.attach("web", { drive: "data", path: "/data", readOnly: true });
+  await service.drives.attach("web", { drive: "blank" });
+  const shown = [
+    { id: blank.id, name: "blank", format: "raw", readOnly: false, state: "attached" },
+    { id: data.id, name: "data", format: "ext4", path: "/data", readOnly: true, state: "attached" },
+  ];
+  const sorted = (name: string) => service.vms.get(name).drives.sort((a, b) => a.name.localeCompare(b.name));
+  assert.deepEqual(sorted("web"), shown);
+  assert.deepEqual(service.vms.list().find(({ name }) => name === "bare")?.drives, []);
+  // What a stopped VM is to have it still has.
+  await service.vms.stop("web", 0);
+  assert.deepEqual(sorted("web"), shown);
+  await service.drives.detach("web", "data", false);
+  assert.deepEqual(sorted("web"), shown.slice(0, 1));
+});
+
 test("a store that two daemons had open would give a drive to one VM only", async () => {
   const { id } = await service.drives.create({ name: "data" });
   const [one, two] = [await service.create("one"), await service.create("two")];

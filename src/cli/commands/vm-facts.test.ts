@@ -19,6 +19,7 @@ const VM: Vm = {
   labels: {},
   network: { mode: "none" },
   secrets: [],
+  drives: [],
   restart: { policy: "never" },
   restartCount: 0,
   onExpiry: "stop",
@@ -47,4 +48,23 @@ test("the snapshot that a VM comes from has its name, or its id once it is delet
 test("an idle timeout is told where there is one", () => {
   assert.equal(factsOf({})["idle timeout"], undefined);
   assert.equal(factsOf({ idleTimeoutMs: 600_000 })["idle timeout"], "10 min");
+});
+
+test("drives and volumes are told with where they are, how they may be used, and why one is missing", () => {
+  const attached = { readOnly: false, state: "attached" } as const;
+  const drives = [
+    { ...attached, id: "1", name: "data", format: "ext4", path: "/data" },
+    { ...attached, id: "2", name: "disk", format: "raw", readOnly: true },
+    { ...attached, id: "3", name: "lost", format: "ext4", path: "/lost", state: "detaching", reason: "it is gone" },
+  ] satisfies Vm["drives"];
+  const lines = vmFacts({ ...VM, drives }, [], undefined).filter(([label]) => label === "drive" || label === "volume");
+  assert.deepEqual(lines, [
+    ["volume", "data at /data (writable)"],
+    ["drive", "disk (read-only)"],
+    ["volume", "lost at /lost (writable, detaching; failed: it is gone)"],
+  ]);
+  assert.deepEqual(
+    vmFacts(VM, [], undefined).filter(([label]) => label === "drive" || label === "volume"),
+    [],
+  );
 });

@@ -31,6 +31,7 @@ export function vmFacts(
       vm.secrets.map(({ name }) => (vm.exposedSecrets?.includes(name) ? `${name} (its value)` : name)).join(", ") ||
         undefined,
     ],
+    ...describeDrives(vm),
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [
       "labels",
@@ -44,6 +45,16 @@ export function vmFacts(
     ["disk used", stats && used(stats.disk)],
     ["processes", stats && String(stats.processes)],
   ];
+}
+
+/** A line for each: what it is, where, and why the guest lacks it where it does. */
+function describeDrives({ drives }: Vm): [label: string, value: string][] {
+  return drives.map(({ name, format, path, readOnly, state, reason }) => {
+    const place = path === undefined ? "" : ` at ${path}`;
+    const how = [readOnly ? "read-only" : "writable", ...(state === "attached" ? [] : [state])].join(", ");
+    const failed = reason === undefined ? "" : `; failed: ${reason}`;
+    return [format === "ext4" ? "volume" : "drive", `${name}${place} (${how}${failed})`];
+  });
 }
 
 const ORIGINS: Record<Vm["origin"], string> = {

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { DEFAULT_DRIVE_MIB, DRIVE_FORMATS, MIN_DRIVE_MIB } from "../../contract/drive.ts";
+import { DRIVE_FORMATS } from "../../contract/attachment.ts";
+import { DEFAULT_DRIVE_MIB, MIN_DRIVE_MIB } from "../../contract/drive.ts";
 import { MAX_DISK_MIB, nameSchema } from "../../contract/vm.ts";
 import { defineTool } from "../tool.ts";
 import { describeDrive, driveViewSchema, toDriveView } from "./drive-view.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { ATTACHMENT_STATES, DRIVE_FORMATS, type Drive, type VmDrive } from "../../contract/drive.ts";
+import { ATTACHMENT_STATES, DRIVE_FORMATS } from "../../contract/attachment.ts";
+import type { Drive, VmDrive } from "../../contract/drive.ts";
 
 /** Which drive a call is about. */
 export const driveArgument = z.string().min(1).max(200).describe("Name or id of the drive (drive_list shows them).");

@@ -93,6 +93,7 @@ function fakeVm(name: string): Vm {
     labels: {},
     network: { mode: "none" },
     secrets: [],
+    drives: [],
     restart: { policy: "never" },
     restartCount: 0,
     onExpiry: "stop",

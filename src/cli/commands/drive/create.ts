@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { Option } from "commander";
-import type { DriveFormat } from "../../../contract/drive.ts";
+import type { DriveFormat } from "../../../contract/attachment.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
