@@ -102,7 +102,7 @@ export async function runCli(args: string[]): Promise<number> {
     if (thrown instanceof CommanderError) {
       if (thrown.exitCode === 0 || thrown.code === "commander.help")
         return thrown.exitCode === 0 ? 0 : printHelp(program, args);
-      const error = toUsageError(thrown, helpCommand(program, args));
+      const error = toUsageError(thrown, program, args);
       printError(error, asJson);
       return exitCodeFor(error, args);
     }
@@ -128,14 +128,29 @@ function exitCodeFor(error: FirebreakError, args: string[]): number {
   return passesExitCodeOn && !PASSED_ON.has(error.code) ? AROUND_EXEC : error.exitCode;
 }
 
-const UNKNOWN_WORDS: ReadonlySet<string> = new Set(["commander.unknownOption", "commander.unknownCommand"]);
+/** Commander's complaints that have a code of their own here. */
+const USAGE_CODES: Record<string, ErrorCode> = {
+  "commander.unknownCommand": "UNKNOWN_COMMAND",
+  "commander.unknownOption": "UNKNOWN_FLAG",
+};
 
-/** Commander's complaint with a code, its suggestion in the hint. */
-function toUsageError(thrown: CommanderError, help: string): FirebreakError {
-  const [message = "", suggestion] = thrown.message.replace(/^error: /, "").split("\n");
-  const code = UNKNOWN_WORDS.has(thrown.code) ? "UNKNOWN_FLAG" : "INVALID_ARGUMENT";
-  const meant = suggestion?.replace(/^\(Did you mean (.*)\?\)$/, "Did you mean $1? ") ?? "";
-  return new FirebreakError(code, message, { hint: `${meant}See: ${help}` });
+/** Commander's complaint with a code, what may have been meant in the hint. */
+function toUsageError(thrown: CommanderError, program: Command, args: string[]): FirebreakError {
+  const [message = "", suggested] = thrown.message.replace(/^error: /, "").split("\n");
+  const code = USAGE_CODES[thrown.code] ?? "INVALID_ARGUMENT";
+  const suggestion = suggested?.replace(/^\(Did you mean (.*)\?\)$/, "$1") ?? findVerb(program, message);
+  const meant = suggestion === undefined ? "" : `Did you mean ${suggestion}? `;
+  return new FirebreakError(code, message, { hint: `${meant}See: ${helpCommand(program, args)}` });
+}
+
+/** `vm exec` for somebody who knows containers and writes `exec`: the first noun that has the verb. */
+function findVerb(program: Command, message: string): string | undefined {
+  const verb = /^unknown command '(.*)'$/s.exec(message)?.[1];
+  for (const noun of program.commands) {
+    const hasVerb = noun.commands.some((child) => child.name() === verb || child.aliases().includes(verb ?? ""));
+    if (hasVerb) return `${noun.name()} ${verb}`;
+  }
+  return undefined;
 }
 
 /** A noun without a verb: its help, and exit code 2, since nothing has been done. */

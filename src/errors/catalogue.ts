@@ -20,10 +20,8 @@ export type ErrorClass = keyof typeof ERROR_CLASSES;
 /** Every code firebreak reports. Codes are stable: never renamed, never reused. */
 export const ERROR_CODES = {
   INVALID_ARGUMENT: { class: "invalid_argument", about: "A value is malformed or out of range." },
-  UNKNOWN_FLAG: {
-    class: "invalid_argument",
-    about: "The command line has a flag or word that the command does not know.",
-  },
+  UNKNOWN_COMMAND: { class: "invalid_argument", about: "The command line names a command that there is not." },
+  UNKNOWN_FLAG: { class: "invalid_argument", about: "The command line has a flag that the command does not know." },
   INVALID_NAME: { class: "invalid_argument", about: "A name is not made of a-z, 0-9 and '-' (at most 63 characters)." },
   INVALID_PATH: { class: "invalid_argument", about: "A guest path is relative, empty or contains a NUL." },
   SOCKET_PATH_TOO_LONG: { class: "invalid_argument", about: "A UNIX socket path would exceed 107 bytes." },

@@ -107,7 +107,7 @@ test("each wrong value is one clear error with a code, and starts nothing", asyn
     [["vm", "exec", "nobody", "--", "true"], 125, /VM_NOT_FOUND/],
     [["vm", "cp", "/etc/hostname", "nobody:relative"], 2, /INVALID_PATH/],
     [["image", "build", "nope"], 3, /IMAGE_NOT_FOUND/],
-    [["vmm"], 2, /UNKNOWN_FLAG/],
+    [["vmm"], 2, /UNKNOWN_COMMAND/],
   ];
   for (const [args, exitCode, message] of cases) {
     const result = await fixture.cli(args);
