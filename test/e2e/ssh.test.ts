@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import type { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { type CliResult, type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -68,6 +69,42 @@ test("scp and sftp copy files both ways", async () => {
   const back = await run("sftp", ["-b", "-", "firebreak-web"], `get /root/file ${local}.back\nls /etc/hostname\n`);
   assert.equal(back.exitCode, 0, back.stderr);
   assert.ok(readFileSync(`${local}.back`).equals(bytes));
+});
+
+test("a session has the environment of the VM's commands, which other users of the guest do not see", async () => {
+  const env = {
+    GREETING: "hello  world",
+    QUOTED: `a "b" 'c' \\d \\\\e #f $HOME %h`,
+    EMPTY: "",
+    WIDE: "grüße",
+    PATH: "/opt/bin:/usr/bin:/bin",
+    // Neither may take the place of the user's own.
+    HOME: "/nowhere",
+    LINES_OF: "two\nlines",
+  };
+  await fixture.client.vms.create({ name: "set", env });
+  const show = "import json, os; print(json.dumps(dict(os.environ)))";
+  const { stdout, stderr } = await run("ssh", ["firebreak-set", `python3 -c '${show}'`]);
+  assert.notEqual(stdout, "", stderr);
+  const { GREETING, QUOTED, EMPTY, WIDE, PATH, HOME, LANG, LINES_OF } = JSON.parse(stdout);
+  const expected = [env.GREETING, env.QUOTED, env.EMPTY, env.WIDE, env.PATH, "/root", "C.UTF-8", undefined];
+  assert.deepEqual([GREETING, QUOTED, EMPTY, WIDE, PATH, HOME, LANG, LINES_OF], expected);
+  const session = start("ssh", ["firebreak-set", "echo there; cat"]);
+  await once(session.stdout as Readable, "data");
+  try {
+    // The pattern does not match the command that has it.
+    const places = "/run/firebreak-ssh/* /proc/[0-9]*/cmdline";
+    const script = `grep -la 'hello  [w]orld' ${places} 2>/dev/null; echo seen by $(id -un)`;
+    const seenBy = async (user: string) =>
+      (await cli("vm", "exec", "set", "--user", user, "--", "sh", "-c", script)).stdout;
+    assert.equal(await seenBy("nobody"), "seen by nobody\n");
+    assert.equal(await seenBy("root"), "/run/firebreak-ssh/config\nseen by root\n");
+  } finally {
+    session.stdin?.end();
+    await once(session, "close");
+  }
+  const copied = await run("sftp", ["-b", "-", "firebreak-set"], "ls /etc/hostname\n");
+  assert.match(copied.stdout, /\/etc\/hostname/, copied.stderr);
 });
 
 test("ssh -L reaches what listens in the VM", async () => {

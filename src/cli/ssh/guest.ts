@@ -28,10 +28,45 @@ ssh-keygen -y -f ${HOST_KEY}`;
 const MAX_ANSWER_BYTES = 16 * 1024;
 const HOST_KEY_LINE = /^(ssh-ed25519 [A-Za-z0-9+/]{60,80}={0,2})(?: [^\n]*)?\n?$/;
 
+/** What sshd sets by itself, or what is the process's rather than the VM's. */
+const OWN_VARIABLES = "HOME|USER|LOGNAME|SHELL|TERM|PWD|OLDPWD|SHLVL|_|FIREBREAK_PATH";
+/**
+ * One `SetEnv` of sshd_config(5) with the environment that awk itself has: only the first one counts. A line end cannot be said there, and
+ * quotes and backslashes only to sshd from OpenSSH 8.7 on: with `plain` what has any is left out.
+ */
+const SET_ENV = String.raw`BEGIN {
+  for (name in ENVIRON) {
+    value = name == "PATH" ? ENVIRON["FIREBREAK_PATH"] : ENVIRON[name]
+    if (name !~ /^[A-Za-z_][A-Za-z0-9_]*$/ || name ~ /^(${OWN_VARIABLES})$/ || value ~ /\n/) continue
+    if (plain && value ~ /["\\]/) continue
+    gsub(/["\\]/, "\\\\&", value)
+    line = line " \"" name "=" value "\""
+  }
+  if (line != "") print "SetEnv" line
+}`;
+
+/**
+ * Sessions get the environment of the VM's commands, which sshd itself has but keeps from them. It goes by a file that root alone reads: other
+ * users of the guest see a process's arguments. Without awk sessions have none of it.
+ */
+const START = `vm_path=$PATH
+${PATH}
+sshd=$(command -v sshd)
+write_config() {
+  (umask 077; FIREBREAK_PATH=$vm_path awk -v plain="$1" '${SET_ENV}' > ${GUEST_FOLDER}/config.$$ &&
+    mv ${GUEST_FOLDER}/config.$$ ${GUEST_FOLDER}/config)
+}
+config=/dev/null
+if command -v awk >/dev/null && write_config 0; then
+  config=${GUEST_FOLDER}/config
+  if grep -q '\\\\' $config && ! "$sshd" -t -h ${HOST_KEY} -f $config 2>/dev/null; then write_config 1 || config=/dev/null; fi
+fi
+exec "$sshd" -f $config "$@"`;
+
 /** One connection on its standard streams; nothing of the guest's own configuration decides who comes in. */
 export const SSHD: ExecRequest = {
   argv: [
-    ...["/bin/sh", "-c", `${PATH}; exec "$(command -v sshd)" "$@"`, "sshd", "-i", "-e", "-f", "/dev/null"],
+    ...["/bin/sh", "-c", START, "sshd", "-i", "-e"],
     ...[
       `HostKey=${HOST_KEY}`,
       `AuthorizedKeysFile=${GUEST_FOLDER}/authorized_keys`,
