@@ -155,6 +155,8 @@ test("entries wait for a disk that is full, and are written when it is not", () 
     const { disk, open } = createDisk();
     const states: (string | undefined)[] = [];
     const log = await setting.open({ open, onState: (failure) => states.push(failure?.message) });
+    let told = 0;
+    log.onWritten(() => told++);
     log.append(call("a"));
     log.write();
     disk.isFull = true;
@@ -163,6 +165,7 @@ test("entries wait for a disk that is full, and are written when it is not", () 
     log.write();
     assert.match(log.failure?.message ?? "", /ENOSPC/);
     assert.equal(disk.refused, 2);
+    assert.equal(told, 1);
     disk.isFull = false;
     log.append(call("d"));
     log.write();

@@ -145,12 +145,13 @@ export class AuditLog {
       this.#waitingBytes = 0;
       this.#setFailure(undefined);
       if (this.#lost > 0) this.#noteLost();
+      // Not where nothing could be written: whoever follows would read, and thereby try to write, again and again.
+      for (const listener of this.#listeners) listener();
     } catch (error) {
       this.#setFailure(error as Error);
       if (!this.#isClosed) this.#writeTimer = setTimeout(() => this.#write(), RETRY_MS);
     }
     this.#syncTimer ??= setTimeout(() => void this.#sync().catch(() => {}), this.#options.syncMs ?? SYNC_MS);
-    for (const listener of this.#listeners) listener();
   }
 
   /** As many as the segment takes. */

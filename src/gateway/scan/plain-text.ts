@@ -65,13 +65,17 @@ const EVERY_LOOKALIKE = new RegExp(`[${Object.keys(LOOKALIKES).join("")}]`, "gu"
  * A text as a model may take it: lower case, nothing hidden, letters that look like Latin ones as these, no accents, quotation marks straight, spaces single.
  */
 export function toPlain(text: string): string {
-  return stripHidden(text.normalize("NFKD"))
-    .replace(/\p{M}/gu, "")
-    .toLowerCase()
-    .replace(EVERY_LOOKALIKE, (letter) => LOOKALIKES[letter] ?? letter)
-    .replace(/[\u2018\u2019\u02bc`]/g, "'")
-    .replace(/[\u201c\u201d]/g, '"')
-    .replace(/\s+/g, " ");
+  return (
+    stripHidden(text.normalize("NFKD"))
+      .replace(/\p{M}/gu, "")
+      .toLowerCase()
+      .replace(EVERY_LOOKALIKE, (letter) => LOOKALIKES[letter] ?? letter)
+      // Emphasis of Markdown, which is no part of the words.
+      .replace(/\*/g, "")
+      .replace(/[\u2018\u2019\u02bc`]/g, "'")
+      .replace(/[\u201c\u201d]/g, '"')
+      .replace(/\s+/g, " ")
+  );
 }
 
 /** The same for two names that differ in case or in what separates their words. */

@@ -51,6 +51,8 @@ test("a single character that is not drawn is a warning, in a name a danger", ()
   ])
     assert.equal(severityOf(text), "warning", JSON.stringify(text));
   assert.deepEqual(scanTool({ name: "read\u200bfile" })[0], "danger hidden_text name");
+  const resourceTemplates = [{ uriTemplate: "a://\u200b{x}", name: "x" }];
+  assert.deepEqual(scan({ resourceTemplates }), ["danger hidden_text uriTemplate"]);
 });
 
 test("signs that are written with such characters are no finding", () => {

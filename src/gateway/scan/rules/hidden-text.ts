@@ -31,7 +31,7 @@ export const hiddenText: Rule = {
     for (const { where, text } of walk.texts) {
       const worst = worstIn(text);
       if (worst === undefined) continue;
-      const isName = kind !== "server" && text === name && (where === "name" || where === "uri");
+      const isName = kind !== "server" && text === name && ["name", "uri", "uriTemplate"].includes(where);
       const points = [...worst.run]
         .slice(0, 8)
         .map((char) => `U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`);
