@@ -48,7 +48,6 @@ export const LAYERS = {
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   audit: [folder("errors"), folder("platform"), ...PORTS],
-  gateway: [folder("errors"), folder("platform"), ...PORTS],
   "daemon/api": [
     folder("errors"),
     folder("platform"),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { egressPolicySchema } from "./policy.ts";
+import { DEFINITION_KINDS, findingSchema } from "./scan.ts";
 import { SECRET_EXPOSURES, secretGrantSchema } from "./secret.ts";
 import { envSchema, labelsSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "./vm.ts";
 
@@ -137,6 +138,7 @@ export const serverSchema = z.object({
   tools: z.array(z.object({ name: z.string(), as: z.string(), description: z.string().optional() })),
   prompts: z.number().int(),
   resources: z.number().int(),
+  waiting: z.number().int().describe("how much of what it offers waits for an approval: `server scan` shows it"),
   vms: z.array(z.string()).describe("names of its VMs"),
   preparedAt: z.string().optional(),
 });
@@ -159,3 +161,36 @@ export const serverAppliedSchema = z.object({
   unchanged: z.array(z.string()),
 });
 export type ServerApplied = z.infer<typeof serverAppliedSchema>;
+
+const definitionRef = z.strictObject({ kind: z.enum(DEFINITION_KINDS), name: z.string().min(1).max(4_096) });
+
+/** What there is to say of what a server offers, and what of it waits for an approval. */
+export const serverScanSchema = z.object({
+  server: z.string(),
+  verdict: z.enum(["ok", "warning", "danger"]),
+  findings: z.array(findingSchema),
+  pending: z
+    .array(definitionRef.extend({ what: z.enum(["new", "changed"]), diff: z.array(z.string()).describe("lines") }))
+    .describe("what is neither offered nor called until somebody approves it"),
+  removed: z.array(definitionRef).describe("what was approved and is not offered any more"),
+  refused: z.array(z.object({ kind: z.enum(DEFINITION_KINDS), name: z.string(), why: z.string() })),
+});
+export type ServerScan = z.infer<typeof serverScanSchema>;
+
+/** Approves what a server offers now. */
+export const serverApproveSchema = z.strictObject({
+  only: z.array(definitionRef).max(10_000).optional().describe("absent: all of it"),
+});
+export type ServerApprove = z.infer<typeof serverApproveSchema>;
+
+export const serverUpdateSchema = z.strictObject({
+  trial: z.boolean().default(false).describe("only tell what would change"),
+});
+export const serverUpdatedSchema = z.object({
+  server: z.string(),
+  isTrial: z.boolean(),
+  changes: z
+    .array(z.object({ name: z.string(), from: z.string().optional(), to: z.string().optional() }))
+    .describe("packages whose version or digest is another"),
+});
+export type ServerUpdated = z.infer<typeof serverUpdatedSchema>;

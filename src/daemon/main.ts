@@ -15,6 +15,7 @@ import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { ForwardService } from "../forwards/service.ts";
 import { Machines } from "../gateway/machine.ts";
+import { Pins } from "../gateway/pins.ts";
 import { Gateway } from "../gateway/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
@@ -74,6 +75,7 @@ import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
+import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
@@ -232,15 +234,24 @@ async function main(): Promise<void> {
       vms,
       snapshots,
       registries: () => readRegistryUrls(hostSetup),
+      environmentOf: (grants) => network.environmentOf({ secrets: grants }),
+      commandOf: async (digest) => {
+        const { entrypoint, cmd } = await images.config(digest);
+        return [...entrypoint, ...cmd];
+      },
       exposed: (grants) => secrets.granted(grants).flatMap(({ name, expose }) => (expose === "env" ? [name] : [])),
       log,
     }),
     client: { name: "firebreak", version },
+    pins: new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home }),
+    audit,
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });
   const sessions = new SqliteMcpSessionStore(database);
   const mcp = new McpFront({ socketPath: paths.socket, store: sessions, version, gateway, log });
+  const serverFiles = new ServerFiles({ gateway, sets: () => readSets(configFile, hostSetup), log });
+  gateway.listen({ onOffersChanged: () => serverFiles.follow() });
   const serverMcp = new ServerFront({ gateway, store: sessions, log });
   let server: Server;
   const drain = new Drain();
@@ -254,6 +265,7 @@ async function main(): Promise<void> {
     if (left > 0) log("requests are cut off", { requests: left });
     if (vmsAfter !== "keep") await settleVms(vms, vmsAfter, log);
     await Promise.all([mcp.close(), serverMcp.close()]);
+    serverFiles.close();
     gateway.close();
     server.close();
     tcp.stopAccepting();
@@ -373,6 +385,7 @@ async function main(): Promise<void> {
   );
   await tcp.start();
   await gateway.recover();
+  serverFiles.follow();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),

@@ -7,7 +7,7 @@ import { GatewayView } from "./view.ts";
 export interface EndpointServerOptions {
   gateway: Gateway;
   server: string;
-  caller: Omit<ExtrasCaller, "capabilities">;
+  caller: Pick<ExtrasCaller, "principal" | "session">;
   hooks?: SubscriptionHooks | undefined;
 }
 
@@ -30,7 +30,11 @@ export function createEndpointServer({ gateway, server: name, caller, hooks }: E
     gateway,
     servers: () => [name],
     isPrefixed: false,
-    caller: { ...caller, capabilities: () => server.getClientCapabilities() ?? {} },
+    caller: {
+      ...caller,
+      capabilities: () => server.getClientCapabilities() ?? {},
+      info: () => server.getClientVersion(),
+    },
   });
   const missing = (what: string) =>
     new ProtocolError(ProtocolErrorCode.InvalidParams, `the server '${name}' has no ${what}`);

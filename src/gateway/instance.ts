@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { VmServer } from "../contract/server.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { WorkOptions } from "../vms/ports.ts";
-import type { Machines } from "./machine.ts";
+import type { Launch, Machines } from "./machine.ts";
 import { RPC_CODE, RpcError } from "./rpc/messages.ts";
 import { RpcPeer } from "./rpc/peer.ts";
 import { attachServer, type GuestPipe, startServer } from "./upstream/guest-pipe.ts";
@@ -45,7 +45,7 @@ export interface Instance {
 /** Starts a server in a VM and makes its acquaintance, the way it wants to be asked. Throws SERVER_FAILED, SERVER_PROTOCOL_ERROR. */
 export async function startInstance(
   vm: string,
-  argv: string[],
+  launch: Launch,
   config: VmServer,
   { machines, client, hooks }: InstanceDeps,
   options: WorkOptions & { opening?: Opening },
@@ -63,7 +63,7 @@ export async function startInstance(
       },
     });
     const pipe = await startServer(
-      { id: execId, argv, env: config.env },
+      { id: execId, ...launch },
       pipeOptions(config.name, guest, peer, hooks, () => machines.vms.explainLoss(vm)),
     );
     peer.attach(pipe);

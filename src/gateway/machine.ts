@@ -9,6 +9,7 @@ import type { GuestClient } from "../guest/client.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import type { VmService } from "../vms/service.ts";
 import type { VmSnapshots } from "../vms/snapshots.ts";
+import { expandSecrets } from "./config/references.ts";
 import { type Installed, install, type Registries } from "./install/install.ts";
 import { planInstall } from "./install/plan.ts";
 
@@ -23,7 +24,18 @@ export interface MachineDeps {
   registries: () => Registries;
   /** Names of those of the secrets whose values a VM gets. */
   exposed: (grants: readonly SecretGrant[]) => string[];
+  /** What a VM has in its environment of secrets: placeholders, or values. */
+  environmentOf: (grants: readonly SecretGrant[]) => Record<string, string>;
+  /** What an image runs by itself, by its digest. */
+  commandOf: (imageDigest: string) => Promise<string[]>;
   log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** A command as it is started. */
+export interface Launch {
+  argv: string[];
+  env: Record<string, string>;
+  cwd?: string;
 }
 
 /** VMs as MCP servers need them: made, saved and brought back. */
@@ -39,14 +51,55 @@ export class Machines {
   }
 
   /** Whether a server gets values of secrets, which no snapshot is to hold. */
-  isExposed({ secrets }: VmServer): boolean {
-    return this.#deps.exposed(secrets).length > 0;
+  isExposed(config: VmServer): boolean {
+    return this.#deps.exposed(grantsOf(config)).length > 0;
+  }
+
+  /** What a VM has in its environment of those secrets whose values it does not get. */
+  placeholdersOf(config: VmServer): Record<string, string> {
+    return this.#deps.environmentOf(this.withoutExposed(config));
   }
 
   /** The grants without those whose values would be in the VM. */
-  withoutExposed(secrets: readonly SecretGrant[]): SecretGrant[] {
-    const exposed = new Set(this.#deps.exposed(secrets));
-    return secrets.filter(({ name }) => !exposed.has(name));
+  withoutExposed(config: VmServer): SecretGrant[] {
+    const grants = grantsOf(config);
+    const exposed = new Set(this.#deps.exposed(grants));
+    return grants.filter(({ name }) => !exposed.has(name));
+  }
+
+  /** Throws SECRET_INVALID when the configuration wants a secret in another way than the vault has it. */
+  checkExposure({ name: server, secrets }: VmServer): void {
+    for (const { name, expose } of secrets) {
+      if (expose === undefined) continue;
+      const isExposed = this.#deps.exposed([{ name }]).length > 0;
+      if (isExposed === (expose === "env")) continue;
+      throw new FirebreakError(
+        "SECRET_INVALID",
+        `the server '${server}' wants the secret ${name} as '${expose}', and the vault has it as '${isExposed ? "env" : "proxy"}'`,
+        {
+          hint: `Change one of them: firebreak secret set ${name} --expose ${expose}`,
+        },
+      );
+    }
+  }
+
+  /** What runs in a server's VM: `${secret:NAME}` is what the VM has of that secret. */
+  async launchOf(
+    config: VmServer,
+    installed: readonly string[],
+    imageDigest: string,
+    grants: readonly SecretGrant[],
+  ): Promise<Launch> {
+    const values = this.#deps.environmentOf(grants);
+    // A first start is without the values that it gets later.
+    const expand = (text: string) => expandSecrets(text, (name) => values[name] ?? "");
+    const own = installed.length > 0 ? installed : [...(await this.#deps.commandOf(imageDigest)), ...config.args];
+    const env = Object.entries(config.env).map(([name, value]) => [name, expand(value)]);
+    return {
+      argv: own.map(expand),
+      env: Object.fromEntries(env),
+      ...(config.cwd === undefined ? {} : { cwd: config.cwd }),
+    };
   }
 
   /** A VM that has the server's package and no network. */
@@ -166,4 +219,9 @@ export function keyOf(...values: unknown[]): string {
 /** A policy that lets nothing out, of the same kind of network. */
 export function closed(policy: EgressPolicy): EgressPolicy {
   return policy.mode === "nat" ? { mode: "nat", allow: [] } : NO_NETWORK;
+}
+
+/** A server's secrets as its VM is granted them. */
+export function grantsOf({ secrets }: VmServer): SecretGrant[] {
+  return secrets.map(({ expose: _expose, ...grant }) => grant);
 }

@@ -5,7 +5,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
-import { closed, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
+import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
 import type { ClientInfo } from "./upstream/session.ts";
@@ -33,6 +33,8 @@ export interface ManagedServerDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
+type Packages = InstalledState["installed"]["packages"];
+
 interface Slot {
   instance: Instance | undefined;
   uses: number;
@@ -47,6 +49,8 @@ export class ManagedServer {
   readonly #slots = new Map<string | undefined, Slot>();
   readonly #preparing = new Mutex();
   readonly #ending = new AbortController();
+  /** Of all that the configuration says of its VM. */
+  readonly #configKey: string;
   #installed: InstalledState | undefined;
   #warm: WarmState | undefined;
   #ends: number[] = [];
@@ -56,6 +60,8 @@ export class ManagedServer {
     this.#installed = record.installed;
     this.#warm = record.warm;
     this.#deps = deps;
+    const { args, cwd, env, mounts, network, secrets } = this.config;
+    this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets);
   }
 
   /** What it offers, as it was when it was saved; undefined before its first start. */
@@ -92,6 +98,37 @@ export class ManagedServer {
       if (known !== undefined && (known.snapshot === undefined || (await machines.hasSnapshot(known.snapshot))))
         return known;
       return this.#prepare(options);
+    });
+  }
+
+  /**
+   * Installs it anew, and tells what that would change; unless it is a trial, it does: its next start is with the new packages. Throws
+   * SERVER_INSTALL_FAILED.
+   */
+  async update(isTrial: boolean, options: WorkOptions = {}): Promise<{ before: Packages; after: Packages }> {
+    return this.#preparing.run(async () => {
+      const { machines, save } = this.#deps;
+      const before = this.#installed?.installed.packages ?? [];
+      const { vm, installed } = await machines.build(this.config, options);
+      try {
+        const after = installed.packages;
+        if (isTrial || after.length === 0 || digestOf(before) === digestOf(after)) return { before, after };
+        const old = this.#installed?.snapshot;
+        const key = this.#installKey();
+        const snapshot = await machines.save(
+          vm,
+          `mcp-${this.config.name}-installed-${key}-${keyOf(after).slice(0, 6)}`,
+          options,
+        );
+        const state: InstalledState = { key, installed, snapshot };
+        save({ installed: state });
+        this.#installed = state;
+        if (old !== undefined && old !== snapshot) await machines.forgetSnapshot(old);
+        await this.stop();
+        return { before, after };
+      } finally {
+        await machines.delete(vm.id);
+      }
     });
   }
 
@@ -220,9 +257,10 @@ export class ManagedServer {
     }
     const { vm, installed } = await this.#installedVm(options);
     try {
-      const { network, secrets } = this.config;
-      await machines.vms.setPolicy(vm.id, network, [...secrets]);
-      const instance = await startInstance(vm.id, installed.argv, this.config, deps, {
+      const grants = grantsOf(this.config);
+      await machines.vms.setPolicy(vm.id, this.config.network, grants);
+      const launch = await machines.launchOf(this.config, installed.argv, vm.imageDigest, grants);
+      const instance = await startInstance(vm.id, launch, this.config, deps, {
         ...options,
         opening: warm.opening,
       });
@@ -238,12 +276,14 @@ export class ManagedServer {
 
   async #prepare(options: WorkOptions): Promise<WarmState> {
     const { machines, save } = this.#deps;
-    const { name, network, secrets } = this.config;
+    const { name, network } = this.config;
+    machines.checkExposure(this.config);
+    const grants = machines.withoutExposed(this.config);
     const isExposed = machines.isExposed(this.config);
     const { vm, installed } = await this.#installedVm(options);
     try {
       // Its environment and whom it trusts, then nothing that gets out until it has been looked at.
-      await machines.vms.setPolicy(vm.id, network, machines.withoutExposed(secrets));
+      await machines.vms.setPolicy(vm.id, network, grants);
       if (network.mode !== "none") await machines.vms.setPolicy(vm.id, closed(network));
       options.onProgress?.({ step: "start", message: `starting '${name}' for the first time` });
       const silent = {
@@ -251,15 +291,16 @@ export class ManagedServer {
         client: this.#deps.client,
         hooks: { ...this.#instanceDeps(undefined, undefined).hooks, onClosed: () => {} },
       };
-      const instance = await startInstance(vm.id, installed.argv, this.config, silent, options);
+      const launch = await machines.launchOf(this.config, installed.argv, vm.imageDigest, grants);
+      const instance = await startInstance(vm.id, launch, this.config, silent, options);
       const definitions = await listDefinitions(instance.session, name);
-      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, machines.withoutExposed(secrets));
+      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, grants);
       const { session, execId, offset, opening } = instance;
       const { terms } = session;
       options.onProgress?.({ step: "save", message: `saving '${name}' as it is now` });
       session.close();
       const previous = this.#warm?.snapshot;
-      const snapshot = isExposed ? undefined : await machines.save(vm, `mcp-${name}-${this.#warmKey()}`, options);
+      const snapshot = isExposed ? undefined : await machines.save(vm, `mcp-${name}-${this.#configKey}`, options);
       const warm: WarmState = {
         key: this.#warmKey(),
         ...(snapshot === undefined ? {} : { snapshot }),
@@ -302,13 +343,15 @@ export class ManagedServer {
     return keyOf(command, image, memoryMib, cpus, diskMib);
   }
 
+  /** Of the configuration, and of what the VM has of its secrets: a secret that is made anew has another placeholder. */
   #warmKey(): string {
-    const { env, mounts, network, secrets } = this.config;
-    return keyOf(this.#installKey(), env, mounts, network, secrets, this.#deps.machines.isExposed(this.config));
+    const { machines } = this.#deps;
+    const values = machines.placeholdersOf(this.config);
+    return `${this.#configKey}-${keyOf(values, machines.isExposed(this.config), this.#installed?.installed)}`;
   }
 
   #isCurrent(warm: WarmState | undefined): boolean {
-    return warm?.key === this.#warmKey();
+    return warm?.key.startsWith(`${this.#configKey}-`) === true;
   }
 
   #instanceDeps(key: string | undefined, slot: Slot | undefined) {

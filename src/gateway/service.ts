@@ -1,11 +1,21 @@
+import type { AuditCall } from "../contract/audit.ts";
 import { digestOf } from "../contract/canonical-json.ts";
-import type { Server, ServerApplied, ServerConfig } from "../contract/server.ts";
+import type {
+  Server,
+  ServerApplied,
+  ServerApprove,
+  ServerConfig,
+  ServerScan,
+  ServerUpdated,
+} from "../contract/server.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { Calls, ParkedCalls } from "./calls.ts";
+import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import { nameTools } from "./names.ts";
+import { type Approved, type Judged, NOTHING_APPROVED, type Pins } from "./pins.ts";
 import { ManagedServer } from "./server.ts";
 import type { ServerRecord, ServerStore } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
@@ -15,9 +25,18 @@ export interface GatewayOptions {
   store: ServerStore;
   machines: Machines;
   client: ClientInfo;
+  pins: Pins;
+  audit: Audit;
   /** Takes what a server prints beside the protocol. */
   writeLog: (server: string, text: string) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** Where calls are recorded. */
+export interface Audit {
+  /** Throws AUDIT_UNAVAILABLE when calls that cannot be recorded are not to be made. */
+  requireWritable(): void;
+  record(call: AuditCall): void;
 }
 
 /** What those who serve clients hear of. */
@@ -31,6 +50,9 @@ interface Entry {
   managed: ManagedServer;
   /** By the session whose VM it is; undefined is the shared one. */
   calls: Map<string | undefined, Calls>;
+  limits: CallLimits;
+  /** What of it has been approved; nothing before that has been looked at. */
+  approved: Approved;
   failure?: FirebreakError;
   preparing: number;
 }
@@ -50,6 +72,7 @@ export class Gateway {
   /** Finds the VMs of servers again; those of servers that are gone go. */
   async recover(): Promise<void> {
     const { machines } = this.#options;
+    await Promise.all([...this.#entries.keys()].map((name) => this.#judge(name)));
     const residents = [...this.#entries.values()].filter(({ record }) => isResident(record.config));
     for (const { record } of residents) this.warmUp(record.config.name);
     const gone = machines.vms
@@ -79,8 +102,33 @@ export class Gateway {
     return this.list().flatMap(({ name, state }) => (state === "disabled" ? [] : [name]));
   }
 
+  /** What of a server may be offered; undefined before its first start. */
   definitionsOf(name: string): Definitions | undefined {
-    return this.#find(name).managed.definitions;
+    const { managed, approved } = this.#find(name);
+    return managed.definitions === undefined ? undefined : onlyApproved(managed.definitions, approved);
+  }
+
+  limitsOf(name: string): CallLimits {
+    return this.#find(name).limits;
+  }
+
+  get audit(): Audit {
+    return this.#options.audit;
+  }
+
+  /** What there is to say of what a server offers now. Throws as its start does. */
+  async scan(name: string, options: WorkOptions = {}): Promise<ServerScan> {
+    await this.#look(name, options);
+    return this.#options.pins.scan(this.#judgedOf(this.#find(name)));
+  }
+
+  /** Has what waits offered, all or only those. */
+  async approve(name: string, only: ServerApprove["only"], options: WorkOptions = {}): Promise<ServerScan> {
+    await this.#look(name, options);
+    const entry = this.#find(name);
+    entry.approved = await this.#options.pins.approve(this.#judgedOf(entry), only);
+    this.#tell((listener) => listener.onOffersChanged?.(name));
+    return this.#options.pins.scan(this.#judgedOf(entry));
   }
 
   configOf(name: string): ServerConfig {
@@ -161,7 +209,10 @@ export class Gateway {
     } finally {
       entry.preparing--;
     }
-    if (before !== managed.definitions) this.#tell((listener) => listener.onOffersChanged?.(name));
+    if (before !== managed.definitions || entry.approved === NOTHING_APPROVED) {
+      await this.#judge(name);
+      this.#tell((listener) => listener.onOffersChanged?.(name));
+    }
     return this.#toServer(entry);
   }
 
@@ -170,6 +221,21 @@ export class Gateway {
     await this.prepare(name, options);
     await this.managed(name).use(undefined, options, async () => {});
     return this.get(name);
+  }
+
+  /** What installing a server anew changes; unless it is a trial, that is done. What it offers then and has not been approved waits. */
+  async update(name: string, isTrial: boolean, options: WorkOptions = {}): Promise<ServerUpdated> {
+    const { before, after } = await this.managed(name).update(isTrial, options);
+    const old = new Map(before.map((each) => [each.name, each]));
+    const now = new Set(after.map((each) => each.name));
+    const changes = [
+      ...after
+        .filter((each) => digestOf(old.get(each.name) ?? {}) !== digestOf(each))
+        .map((each) => ({ name: each.name, from: old.get(each.name)?.version, to: each.version })),
+      ...before.filter((each) => !now.has(each.name)).map((each) => ({ name: each.name, from: each.version })),
+    ];
+    if (!isTrial && changes.length > 0) await this.prepare(name, options);
+    return { server: name, isTrial, changes };
   }
 
   async stop(name: string): Promise<Server> {
@@ -203,7 +269,14 @@ export class Gateway {
 
   #add(record: ServerRecord): void {
     const { name } = record.config;
-    const entry: Entry = { record, managed: this.#manage(record), calls: new Map(), preparing: 0 };
+    const entry: Entry = {
+      record,
+      managed: this.#manage(record),
+      calls: new Map(),
+      limits: new CallLimits(name, record.config.limits),
+      approved: NOTHING_APPROVED,
+      preparing: 0,
+    };
     this.#entries.set(name, entry);
   }
 
@@ -212,9 +285,13 @@ export class Gateway {
     this.#options.store.put(entry.record);
     const old = entry.managed;
     entry.managed = this.#manage(entry.record);
+    entry.limits = new CallLimits(config.name, config.limits);
+    entry.approved = NOTHING_APPROVED;
     delete entry.failure;
     await old.stop();
     old.close();
+    // What it offers is known still when only its limits, or its tools' names, have changed.
+    await this.#judge(config.name);
   }
 
   #manage(record: ServerRecord): ManagedServer {
@@ -251,7 +328,9 @@ export class Gateway {
     try {
       const managed = this.managed(name);
       const definitions = await managed.use(key, {}, ({ session }) => listDefinitions(session, name));
-      if (managed.redefine(definitions)) this.#tell((listener) => listener.onOffersChanged?.(name));
+      if (!managed.redefine(definitions)) return;
+      await this.#judge(name);
+      this.#tell((listener) => listener.onOffersChanged?.(name));
     } catch (thrown) {
       this.#options.log("what a server offers now could not be read", {
         server: name,
@@ -260,14 +339,62 @@ export class Gateway {
     }
   }
 
+  /** Asks a server what it offers, now. */
+  async #look(name: string, options: WorkOptions): Promise<void> {
+    await this.prepare(name, options);
+    const managed = this.managed(name);
+    const definitions = await managed.use(undefined, options, ({ session }) => listDefinitions(session, name));
+    if (managed.redefine(definitions)) await this.#judge(name);
+  }
+
+  /** Never throws: a server whose lock cannot be read offers nothing. */
+  async #judge(name: string): Promise<void> {
+    const entry = this.#find(name);
+    if (entry.managed.definitions === undefined) return;
+    try {
+      entry.approved = await this.#options.pins.judge(this.#judgedOf(entry));
+    } catch (thrown) {
+      entry.approved = NOTHING_APPROVED;
+      entry.failure = toFirebreakError(thrown);
+      this.#options.log("what a server offers could not be judged", { server: name, error: entry.failure.message });
+    }
+  }
+
+  #judgedOf({ record, managed }: Entry): Judged {
+    const { name } = record.config;
+    const { definitions, warm, installed } = managed;
+    if (definitions === undefined || warm === undefined)
+      throw new FirebreakError("SERVER_FAILED", `the server '${name}' has not been started yet`, {
+        hint: `Start it: firebreak server start ${name}`,
+      });
+    const [own] = installed?.installed.packages ?? [];
+    return {
+      name,
+      source: record.source,
+      definitions,
+      instructions: warm.terms.instructions,
+      facts: {
+        ...(own === undefined ? {} : { package: own.name, packageVersion: own.version }),
+        protocolVersion: warm.terms.protocolVersion,
+      },
+      otherServers: [...this.#entries.values()]
+        .filter((other) => other.record.config.name !== name)
+        .map((other) => ({
+          name: other.record.config.name,
+          tools: (other.managed.definitions?.tools ?? []).map((tool) => tool.name),
+        })),
+    };
+  }
+
   #tell(news: (listener: GatewayListener) => void): void {
     for (const listener of this.#listeners) news(listener);
   }
 
-  #toServer({ record, managed, failure, preparing }: Entry): Server {
+  #toServer({ record, managed, failure, preparing, approved }: Entry): Server {
     const { config, source } = record;
     const { machines } = this.#options;
-    const { definitions, warm, installed } = managed;
+    const { warm, installed } = managed;
+    const definitions = managed.definitions === undefined ? undefined : onlyApproved(managed.definitions, approved);
     const vms = machines.find(config.name);
     const tools = definitions?.tools ?? [];
     const names = nameTools(
@@ -308,6 +435,7 @@ export class Gateway {
       }),
       prompts: definitions?.prompts.length ?? 0,
       resources: definitions?.resources.length ?? 0,
+      waiting: countWaiting(managed.definitions, approved),
       vms: vms.map((vm) => vm.name),
     };
   }
@@ -315,4 +443,25 @@ export class Gateway {
 
 function isResident(config: ServerConfig): boolean {
   return config.kind === "vm" && config.enabled && config.resident;
+}
+
+function onlyApproved(definitions: Definitions, approved: Approved): Definitions {
+  return {
+    tools: definitions.tools.filter(({ name }) => approved.tool.has(name)),
+    prompts: definitions.prompts.filter(({ name }) => approved.prompt.has(name)),
+    resources: definitions.resources.filter(({ uri }) => approved.resource.has(uri)),
+    resourceTemplates: definitions.resourceTemplates.filter(({ uriTemplate }) =>
+      approved.resource_template.has(uriTemplate),
+    ),
+  };
+}
+
+/** How much of what it offers waits for an approval. */
+function countWaiting(definitions: Definitions | undefined, approved: Approved): number {
+  if (definitions === undefined) return 0;
+  const offered = onlyApproved(definitions, approved);
+  return (Object.keys(offered) as (keyof Definitions)[]).reduce(
+    (sum, kind) => sum + definitions[kind].length - offered[kind].length,
+    0,
+  );
 }

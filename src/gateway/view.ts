@@ -1,6 +1,7 @@
 import {
   type CallToolResult,
   CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
   type GetPromptResult,
   type InputRequiredResult,
   LOG_LEVEL_META_KEY,
@@ -13,6 +14,7 @@ import {
   type ServerContext,
   type Tool,
 } from "@modelcontextprotocol/server";
+import type { AuditVerdict } from "../contract/audit.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
 import { Call } from "./calls.ts";
@@ -180,19 +182,27 @@ export class GatewayView implements Extras {
     args: Record<string, unknown>,
     context: ServerContext,
   ): Promise<CallToolResult | InputRequiredResult> {
+    const record = this.#recorder(server, { tool: name, args }, context);
     try {
       const result = await this.#round(server, "tools/call", { name, arguments: args }, context);
       if (result.resultType === "input_required") return result as InputRequiredResult;
-      if (Array.isArray(result.content) || result.structuredContent !== undefined) return result as CallToolResult;
-      throw new FirebreakError(
-        "SERVER_PROTOCOL_ERROR",
-        `the server '${server}' answered a call with something that is no result of a tool`,
-      );
+      if (!Array.isArray(result.content) && result.structuredContent === undefined)
+        throw new FirebreakError(
+          "SERVER_PROTOCOL_ERROR",
+          `the server '${server}' answered a call with something that is no result of a tool`,
+        );
+      const bytes = Buffer.byteLength(JSON.stringify(result));
+      this.#options.gateway.limitsOf(server).checkResult(bytes);
+      record(result.isError === true ? "tool_error" : "ok", bytes);
+      return result as CallToolResult;
     } catch (thrown) {
+      if (context.mcpReq.signal.aborted) record("canceled", 0, "OPERATION_CANCELED");
+      else if (thrown instanceof RpcError) record("failed", 0, String(thrown.code));
       // What a server answers in the place of a result is the protocol's; what has become of the server, the model has to read.
       if (thrown instanceof RpcError) throw translated(thrown);
       if (context.mcpReq.signal.aborted) throw thrown;
       const error = toFirebreakError(thrown);
+      record(error.code === "SERVER_BUSY" || error.code === "AUDIT_UNAVAILABLE" ? "denied" : "failed", 0, error.code);
       const text = error.hint === undefined ? error.message : `${error.message}. ${error.hint}`;
       return {
         isError: true,
@@ -200,6 +210,32 @@ export class GatewayView implements Extras {
         _meta: { "firebreak/error": error.toBody() },
       };
     }
+  }
+
+  /** For the audit log, once a call has ended. */
+  #recorder(server: string, { tool, args }: { tool: string; args: unknown }, context: ServerContext) {
+    const { gateway, caller } = this.#options;
+    const startedMs = performance.now();
+    const told = (context.mcpReq.envelope as Record<string, { name?: unknown; version?: unknown }> | undefined)?.[
+      CLIENT_INFO_META_KEY
+    ];
+    const { name, version } = told ?? caller.info() ?? {};
+    return (verdict: AuditVerdict, responseBytes: number, code?: string) =>
+      gateway.audit.record({
+        client: {
+          principal: nameOfPrincipal(caller.principal),
+          ...(typeof name === "string" ? { name: name.slice(0, MAX_WORD) } : {}),
+          ...(typeof version === "string" ? { version: version.slice(0, MAX_WORD) } : {}),
+        },
+        server,
+        tool,
+        requestBytes: Buffer.byteLength(JSON.stringify(args)),
+        responseBytes,
+        durationMs: Math.round((performance.now() - startedMs) * 10) / 10,
+        verdict,
+        ...(code === undefined ? {} : { code }),
+        arguments: args,
+      });
   }
 
   async #plain(
@@ -292,6 +328,8 @@ export class GatewayView implements Extras {
         .notify({ method: "notifications/progress", params: { ...params, progressToken } as never })
         .catch(() => {});
     const capabilities = this.#capabilities(context);
+    gateway.audit.requireWritable();
+    const leave = gateway.limitsOf(server).enter();
     const call = new Call(
       {
         principal: caller.principal,
@@ -311,6 +349,7 @@ export class GatewayView implements Extras {
           }),
         ),
     );
+    call.result.finally(leave).catch(() => {});
     gateway.calls(server, key).begin(call);
     return call;
   }
@@ -325,6 +364,16 @@ export class GatewayView implements Extras {
     const envelope = context.mcpReq.envelope as Record<string, Record<string, unknown>> | undefined;
     return envelope?.[CLIENT_CAPABILITIES_META_KEY] ?? this.#options.caller.capabilities();
   }
+}
+
+/** The audit log takes no longer words. */
+const MAX_WORD = 256;
+
+/** A principal is `local`, or an API key as JSON; that of a server's own endpoint has the server's name before it. */
+function nameOfPrincipal(principal: string): string {
+  const own = principal.startsWith("{") ? principal : principal.slice(principal.indexOf(" ") + 1);
+  if (!own.startsWith("{")) return own;
+  return String((JSON.parse(own) as { name: string }).name).slice(0, MAX_WORD);
 }
 
 function timeoutOf(gateway: Gateway, server: string): number | undefined {

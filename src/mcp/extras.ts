@@ -19,6 +19,8 @@ export interface ExtrasCaller {
   session: string | undefined;
   /** What a legacy client has said that it can do; a modern one says it with each request. */
   capabilities: () => Record<string, unknown>;
+  /** What a legacy client has said that it is. */
+  info: () => { name?: string; version?: string } | undefined;
 }
 
 /** What a server offers besides its own: MCP servers in VMs, or the conformance suite's fixtures. */

@@ -41,12 +41,13 @@ export const TOOLSET_NAMES = Object.keys(TOOLSETS) as ToolsetName[];
 export const DEFAULT_TOOLSETS: readonly ToolsetName[] = ["guest", "vm", "snapshot"];
 
 /**
- * The toolsets of a list such as `vm,guest`, or all of `all`, in the order of listing; the default ones when there is no list.
+ * The toolsets of a list such as `vm,guest`, all of `all` and none of `none`, in the order of listing; the default ones when there is no list.
  * Throws INVALID_ARGUMENT on an unknown name, and names the nearest.
  */
 export function parseToolsets(list: string | undefined): readonly ToolsetName[] {
   if (list === undefined || list.trim() === "") return DEFAULT_TOOLSETS;
   const words = list.split(",").map((word) => word.trim());
+  if (words.length === 1 && words[0] === "none") return [];
   for (const word of words) if (word !== "all" && !Object.hasOwn(TOOLSETS, word)) throw unknownToolset(word);
   return words.includes("all") ? TOOLSET_NAMES : TOOLSET_NAMES.filter((name) => words.includes(name));
 }

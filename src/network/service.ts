@@ -109,7 +109,7 @@ export class NetworkService implements NetworkHooks {
     return policy.mode !== "nat" || this.#options.nat.isSavable;
   }
 
-  environmentOf({ secrets }: VmNetwork): Record<string, string> {
+  environmentOf({ secrets }: Pick<VmNetwork, "secrets">): Record<string, string> {
     const granted = this.#options.secrets.granted(secrets);
     return Object.fromEntries(
       granted.map(({ name, expose, placeholder, value }) => [name, expose === "env" ? value() : placeholder]),

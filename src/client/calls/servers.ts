@@ -1,5 +1,12 @@
 import type { Readable } from "node:stream";
-import type { Server, ServerApplied, ServerApply } from "../../contract/server.ts";
+import type {
+  Server,
+  ServerApplied,
+  ServerApply,
+  ServerApprove,
+  ServerScan,
+  ServerUpdated,
+} from "../../contract/server.ts";
 import { type CallOptions, type DaemonHttp, signalOf } from "../daemon-http.ts";
 
 /** MCP servers, each in a VM of its own. */
@@ -34,6 +41,20 @@ export class ServerCalls {
 
   stop(name: string, options: CallOptions = {}): Promise<Server> {
     return this.#http.json("POST", `${serverPath(name)}/stop`, options);
+  }
+
+  /** What there is to say of what it offers now. */
+  scan(name: string, options: CallOptions = {}): Promise<ServerScan> {
+    return this.#http.lines("POST", `${serverPath(name)}/scan`, {}, options);
+  }
+
+  approve(name: string, request: ServerApprove, options: CallOptions = {}): Promise<ServerScan> {
+    return this.#http.lines("POST", `${serverPath(name)}/approve`, request, options);
+  }
+
+  /** Installs it anew; a trial only tells what that would change. */
+  update(name: string, trial: boolean, options: CallOptions = {}): Promise<ServerUpdated> {
+    return this.#http.lines("POST", `${serverPath(name)}/update`, { trial }, options);
   }
 
   delete(name: string, options: CallOptions = {}): Promise<{ deleted: string }> {

@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { serverAppliedSchema, serverApplySchema, serverSchema } from "../server.ts";
+import {
+  serverAppliedSchema,
+  serverApplySchema,
+  serverApproveSchema,
+  serverScanSchema,
+  serverSchema,
+  serverUpdatedSchema,
+  serverUpdateSchema,
+} from "../server.ts";
 import { flag, json, jsonBody, lines, type Route } from "./route.ts";
 
 export const serverRoutes: Route[] = [
@@ -35,6 +43,27 @@ export const serverRoutes: Route[] = [
     path: "/v1/servers/:server/stop",
     summary: "Ends an MCP server's VMs; its next call begins with what was saved",
     answer: json(serverSchema),
+  },
+  {
+    method: "POST",
+    path: "/v1/servers/:server/scan",
+    summary: "Asks an MCP server what it offers, and tells what there is to say of that",
+    answer: lines(serverScanSchema),
+  },
+  {
+    method: "POST",
+    path: "/v1/servers/:server/approve",
+    summary: "Approves what an MCP server offers now, all of it or a part",
+    body: jsonBody(serverApproveSchema),
+    answer: lines(serverScanSchema),
+    isLocal: true,
+  },
+  {
+    method: "POST",
+    path: "/v1/servers/:server/update",
+    summary: "Installs an MCP server anew, and tells what that changes",
+    body: jsonBody(serverUpdateSchema),
+    answer: lines(serverUpdatedSchema),
   },
   {
     method: "DELETE",

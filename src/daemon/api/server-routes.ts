@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { serverApplySchema } from "../../contract/server.ts";
+import { serverApplySchema, serverApproveSchema, serverUpdateSchema } from "../../contract/server.ts";
 import type { Gateway } from "../../gateway/service.ts";
 import { requireLocal } from "./caller.ts";
 import { type Api, answerRaw, type Caller, readJson } from "./context.ts";
@@ -42,6 +42,21 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
   api.post("/v1/servers/:server/stop", async (context) =>
     context.json(await gateway.stop(context.req.param("server"))),
   );
+  api.post("/v1/servers/:server/scan", (context) => {
+    const { name } = gateway.get(context.req.param("server"));
+    return answerProgress(context, (options) => gateway.scan(name, options));
+  });
+  api.post("/v1/servers/:server/approve", async (context) => {
+    requireLocal(context);
+    const { name } = gateway.get(context.req.param("server"));
+    const { only } = parseRequest(serverApproveSchema, await readJson(context));
+    return answerProgress(context, (options) => gateway.approve(name, only, options));
+  });
+  api.post("/v1/servers/:server/update", async (context) => {
+    const { name } = gateway.get(context.req.param("server"));
+    const { trial } = parseRequest(serverUpdateSchema, await readJson(context));
+    return answerProgress(context, (options) => gateway.update(name, trial, options));
+  });
   api.delete("/v1/servers/:server", async (context) => {
     const { name } = gateway.get(context.req.param("server"));
     await gateway.remove(name);

@@ -40,9 +40,10 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
   const { store, connect, peek, version, endingSignal, onError, graceMs, maxLoaded } = options;
   const registries = new Map<string, ToolRegistry>();
   const registryOf = (query: string) => {
-    const key = parseToolsets(new URLSearchParams(query).get("toolsets") ?? undefined).join();
+    const toolsets = parseToolsets(new URLSearchParams(query).get("toolsets") ?? undefined);
+    const key = toolsets.join();
     if (registries.size >= MAX_REGISTRIES) registries.clear();
-    const registry = registries.get(key) ?? new ToolRegistry(toolsOf(parseToolsets(key)));
+    const registry = registries.get(key) ?? new ToolRegistry(toolsOf(toolsets));
     registries.set(key, registry);
     return registry;
   };
@@ -51,13 +52,14 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
     createServer: ({ principal, query, hooks, session }) => {
       const own: { server?: Server } = {};
       const capabilities = () => own.server?.getClientCapabilities() ?? {};
+      const info = () => own.server?.getClientVersion();
       own.server = createMcpServer({
         registry: registryOf(query),
         connect: () => connect(principal),
         version,
         endingSignal,
         ...(hooks === undefined ? {} : { subscriptions: hooks }),
-        ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities }) }),
+        ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities, info }) }),
       });
       return own.server;
     },

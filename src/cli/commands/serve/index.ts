@@ -1,4 +1,11 @@
 import { type Command, Option } from "commander";
+import { serveThroughDaemon } from "../../serve-through-daemon.ts";
+
+interface ServeFlags {
+  toolsets?: string;
+  servers?: true;
+  conformanceFixtures?: true;
+}
 
 export function addServeCommands(program: Command): void {
   const serve = program.command("serve").description("serve VMs to other programs");
@@ -14,12 +21,14 @@ export function addServeCommands(program: Command): void {
         "tools to serve: guest, vm, snapshot, template, image … with commas between, or all (default: guest,vm,snapshot)",
       ).env("FIREBREAK_TOOLSETS"),
     )
+    .option("--servers", "serve the tools of the MCP servers in VMs, and of firebreak's own only those of --toolsets")
     .addOption(
       new Option("--conformance-fixtures", "serve HTTP on loopback, with what the conformance suite calls").hideHelp(),
     )
-    .action(async ({ toolsets, conformanceFixtures }: { toolsets?: string; conformanceFixtures?: true }) => {
+    .action(async ({ toolsets, servers, conformanceFixtures }: ServeFlags) => {
       const { serveMcp, serveMcpFixtures } = await import("./mcp.ts");
       if (conformanceFixtures) await serveMcpFixtures();
+      else if (servers) await serveThroughDaemon(`/mcp?toolsets=${encodeURIComponent(toolsets ?? "none")}`);
       else await serveMcp({ toolsets });
     });
 }

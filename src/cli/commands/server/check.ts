@@ -1,16 +1,13 @@
-import { existsSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { describePolicy } from "../../../contract/policy.ts";
 import type { ServerConfig, VmServer } from "../../../contract/server.ts";
-import { readFirebreakToml, readOwnerTables } from "../../../gateway/config/firebreak-toml.ts";
 import { readServersFile, type ServersFile } from "../../../gateway/config/read.ts";
-import { createSets, type NamedSets } from "../../../gateway/config/rule-sets.ts";
 import { hasPassword, isToken } from "../../../gateway/config/tokens.ts";
-import { resolvePaths } from "../../../platform/paths.ts";
 import { isJson } from "../../context.ts";
 import { formatDuration, printFacts, printJson } from "../../output.ts";
 import { readInput } from "../../read-input.ts";
+import { readInstalledSets } from "../../servers-file.ts";
 import { printConfigWarnings } from "./warnings.ts";
 
 export function addServerCheck(parent: Command): void {
@@ -31,14 +28,6 @@ export function addServerCheck(parent: Command): void {
       if (found.servers.length === 0) process.stdout.write("no server\n");
       printConfigWarnings(found.warnings, file);
     });
-}
-
-/** The sets of rules of this host's installation: its firebreak.toml may be another file. */
-function readInstalledSets(): NamedSets {
-  const file = path.join(resolvePaths().home, "firebreak.toml");
-  if (!existsSync(file)) return createSets([]);
-  const { network } = readOwnerTables(readFirebreakToml(readFileSync(file, "utf8"), file));
-  return createSets([], network?.sets);
 }
 
 function printServer(server: ServerConfig): void {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Server } from "../../../contract/server.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, printJson, printTable } from "../../output.ts";
 
@@ -15,18 +16,23 @@ export function addServerList(parent: Command): void {
         return void process.stdout.write(
           "No MCP servers. A configuration file brings them: firebreak up --config FILE\n",
         );
-      printTable(
-        ["NAME", "STATE", "PACKAGE", "PROTOCOL", "TOOLS", "NETWORK", "VMS", "PREPARED"],
-        servers.map(({ name, state, packages, protocol, tools, config, vms, preparedAt }) => [
-          name,
-          state,
-          packages[0] === undefined ? "-" : `${packages[0].name} ${packages[0].version}`,
-          protocol?.version ?? "-",
-          String(tools.length),
-          config.kind === "vm" ? config.network.mode : "remote",
-          String(vms.length),
-          preparedAt === undefined ? "-" : `${formatAge(preparedAt)} ago`,
-        ]),
-      );
+      printServers(servers);
     });
+}
+
+export function printServers(servers: readonly Server[]): void {
+  printTable(
+    ["NAME", "STATE", "PACKAGE", "PROTOCOL", "TOOLS", "WAITING", "NETWORK", "VMS", "PREPARED"],
+    servers.map(({ name, state, packages, protocol, tools, config, vms, preparedAt, waiting }) => [
+      name,
+      state,
+      packages[0] === undefined ? "-" : `${packages[0].name} ${packages[0].version}`,
+      protocol?.version ?? "-",
+      String(tools.length),
+      String(waiting),
+      config.kind === "vm" ? config.network.mode : "remote",
+      String(vms.length),
+      preparedAt === undefined ? "-" : `${formatAge(preparedAt)} ago`,
+    ]),
+  );
 }

@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+import { openContext } from "../context.ts";
+import { printJson } from "../output.ts";
+import { findServersFile } from "../servers-file.ts";
+
+export function addDown(program: Command): void {
+  const command = program
+    .command("down")
+    .summary("end the VMs of a file's MCP servers")
+    .description(
+      "End the VMs of a file's MCP servers. What they were saved as stays, and their next call begins with it; --delete takes that away, too.",
+    )
+    .option("-c, --config <file>", "the file (default: as of 'firebreak up')")
+    .option("--delete", "also forget the servers, and delete what was saved of them")
+    .action(async ({ config, delete: isDeleted = false }: { config?: string; delete?: boolean }) => {
+      const file = findServersFile(config);
+      const { client, asJson } = await openContext(command);
+      const names = (await client.servers.list()).filter(({ source }) => source === file).map(({ name }) => name);
+      if (isDeleted) await client.servers.apply({ source: file, servers: [] });
+      else for (const name of names) await client.servers.stop(name);
+      if (asJson) return printJson({ file, [isDeleted ? "deleted" : "stopped"]: names });
+      for (const name of names) process.stdout.write(`${name}\n`);
+    });
+}

@@ -1,0 +1,68 @@
+import type { Command } from "commander";
+import type { DaemonClient } from "../../client/daemon-client.ts";
+import type { Server } from "../../contract/server.ts";
+import { toFirebreakError } from "../../errors/firebreak-error.ts";
+import { openContext } from "../context.ts";
+import { printJson } from "../output.ts";
+import type { ProgressLine } from "../progress.ts";
+import { findServersFile, loadServersFile } from "../servers-file.ts";
+import { printServers } from "./server/list.ts";
+import { printConfigWarnings } from "./server/warnings.ts";
+
+/** Of the whole when some of the servers could not be made ready. */
+const EXIT_SOME_FAILED = 7;
+
+export function addUp(program: Command): void {
+  const command = program
+    .command("up")
+    .summary("make the MCP servers of a file ready")
+    .description(
+      "Make the MCP servers of a file ready: each is installed in a VM of its own the first time, started, looked at and saved, and from then on brought back by the first call. The file is watched: what changes in it is changed. Without --config it is ./firebreak.toml, ./.mcp.json, ./mcp.json, ./servers.json or $FIREBREAK_HOME/firebreak.toml.",
+    )
+    .option("-c, --config <file>", "a firebreak.toml, or the JSON of an MCP client")
+    .action(async ({ config }: { config?: string }) => {
+      const file = findServersFile(config);
+      const { servers, warnings } = loadServersFile(file);
+      const { client, asJson, progress } = await openContext(command);
+      if (!asJson) printConfigWarnings(warnings, file);
+      const applied = await client.servers.apply({ source: file, servers });
+      const failures = await prepareAll(
+        client,
+        servers.filter(({ enabled }) => enabled).map(({ name }) => name),
+        progress,
+      );
+      const mine = (await client.servers.list()).filter(({ source }) => source === file);
+      if (failures.length > 0) process.exitCode = EXIT_SOME_FAILED;
+      if (asJson) return printJson({ file, applied, servers: mine, failures });
+      printServers(mine);
+      for (const { name, error } of failures) process.stderr.write(`${name}: ${error.message} (${error.code})\n`);
+      process.stdout.write(`\n${hints(mine).join("\n")}\n`);
+    });
+}
+
+async function prepareAll(client: DaemonClient, names: string[], progress: ProgressLine) {
+  const failures: { name: string; error: { code: string; message: string } }[] = [];
+  for (const name of names) {
+    try {
+      await client.servers.prepare(name, { onProgress: progress.update });
+    } catch (thrown) {
+      const { code, message } = toFirebreakError(thrown);
+      failures.push({ name, error: { code, message } });
+    } finally {
+      progress.clear();
+    }
+  }
+  return failures;
+}
+
+function hints(servers: readonly Server[]): string[] {
+  const waiting = servers.filter((server) => server.waiting > 0);
+  return [
+    ...waiting.map(
+      ({ name, waiting: count }) =>
+        `${count} of what '${name}' offers waits for an approval: firebreak server approve ${name}`,
+    ),
+    "Register them with a client: firebreak gen-config --client claude-code --write (or cursor, vscode, codex, …)",
+    "A client that starts its servers itself runs: firebreak serve mcp --servers, or firebreak mcp run NAME",
+  ];
+}
