@@ -5,6 +5,9 @@ import { makeName } from "./names.ts";
 import type { ImageRef, KernelRef } from "./ports.ts";
 import type { VmChanges, VmRecord, VmStore } from "./vm-store.ts";
 
+/** VMMs of a root daemon run as users from here on: above what Debian, systemd and container runtimes hand out. */
+export const FIRST_VM_UID = 961_000_000;
+
 /** What of a record is made up for each new VM. */
 type MadeUp = "id" | "name" | "state" | "uid" | "createdAt" | "origin" | "restartCount" | "isWanted";
 type Defaulted = "labels" | "restart" | "onExpiry";
@@ -43,7 +46,7 @@ export function fromRequest(
 }
 
 /** A record that has not been stored yet, with a user id that no other VM has. */
-export function makeVmRecord(given: NewVm, store: VmStore, firstUid: number): VmRecord {
+export function makeVmRecord(given: NewVm, store: VmStore): VmRecord {
   return {
     labels: {},
     restart: { policy: "never" },
@@ -55,7 +58,7 @@ export function makeVmRecord(given: NewVm, store: VmStore, firstUid: number): Vm
     name: given.name ?? makeName((name) => store.find(name) !== undefined),
     state: "created",
     origin: given.startFrom.from,
-    uid: store.freeUid(firstUid),
+    uid: store.freeUid(FIRST_VM_UID),
     createdAt: new Date().toISOString(),
   };
 }

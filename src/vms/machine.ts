@@ -43,3 +43,7 @@ export function vmDir(record: Pick<VmRecord, "id">, paths: FirebreakPaths): stri
 export function overlayPath(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {
   return path.join(vmDir(record, paths), "overlay.ext4");
 }
+
+export function consoleLogPath(record: Pick<VmRecord, "id">, paths: FirebreakPaths): string {
+  return path.join(vmDir(record, paths), "console.log");
+}

@@ -1,24 +1,40 @@
 import { toFirebreakError } from "../errors/firebreak-error.ts";
-import type { VmmDriver } from "../vmm/driver.ts";
+import { ranFor } from "./exits.ts";
+import type { VmParts } from "./parts.ts";
 import type { Sources } from "./sources.ts";
-import type { VmRecord, VmStore } from "./vm-store.ts";
+import type { VmRecord } from "./vm-store.ts";
 
-/** What a VM's recovery does things with. */
-export interface RecoveryParts {
-  driver: VmmDriver;
-  store: VmStore;
-  sources: Sources;
-  log: (message: string, fields: Record<string, unknown>) => void;
-  endVmm: (record: VmRecord) => Promise<void>;
-  /** Attaches to a VMM that runs. */
-  open: (record: VmRecord) => void;
-  note: (record: VmRecord, kind: string, data: Record<string, unknown>) => void;
+/** What the recovery of VMs does things with. */
+export interface RecoveryParts
+  extends Pick<VmParts, "driver" | "store" | "sources" | "log" | "steps" | "liveVms" | "lifetimes" | "roster"> {
   remove: (record: VmRecord) => Promise<void>;
 }
 
+/** See `VmService.recover`. */
+export async function recoverVms(parts: RecoveryParts): Promise<void> {
+  const { store, lifetimes, log } = parts;
+  const before = new Map(store.list().map((record) => [record.id, record]));
+  // At once: one whose VMM does not answer is not to keep the others waiting.
+  await Promise.all(
+    store.list().map((record) =>
+      recoverVm(record, parts).catch((error: unknown) => {
+        log("a VM could not be recovered", { vm: record.name, error: toFirebreakError(error).message });
+      }),
+    ),
+  );
+  for (const record of store.list()) {
+    lifetimes.watch(record);
+    if (record.state === "crashed" || record.state === "stopped")
+      lifetimes.afterEnd(record.id, {
+        isFailure: record.state === "crashed",
+        ranMs: ranFor(before.get(record.id), Date.now()),
+      });
+  }
+}
+
 /** Brings one VM's row and the host to agree after a daemon's end: finds it again, finishes what was begun, or names what was lost. */
-export async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> {
-  const { driver, store, sources, log } = parts;
+async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> {
+  const { driver, store, sources, log, steps, liveVms, roster } = parts;
   // Nobody is left who could see an ephemeral VM's command end.
   if (record.state === "deleting" || record.ephemeral) return parts.remove(record);
   const suspension = sources.suspension(record);
@@ -32,8 +48,8 @@ export async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise
       log("a VMM does not answer", { vm: record.name, error: toFirebreakError(error).message }),
     );
     await suspension.delete(record.id);
-    parts.open(store.update(record.id, { state: wanted }));
-    parts.note(record, "adopted", {});
+    liveVms.open(store.update(record.id, { state: wanted }));
+    roster.note(record, "adopted", {});
     return;
   }
   if (record.state === "suspended") return;
@@ -41,10 +57,10 @@ export async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise
     await discardStaleSuspension(record, sources);
     return;
   }
-  await parts.endVmm(record);
+  await steps.run({ kind: "end_vmm" }, { record, options: {} });
   if (record.state === "suspending" && (await suspension.get(record.id).catch(() => undefined)) !== undefined) {
     store.update(record.id, { state: "suspended", startFrom: { from: "suspension" } });
-    parts.note(record, "suspended", {});
+    roster.note(record, "suspended", {});
     return;
   }
   await discardStaleSuspension(record, sources);
@@ -54,7 +70,7 @@ export async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise
       ? "its VMM ended while no daemon ran"
       : `the daemon ended while it was ${record.state}`;
   store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
-  parts.note(record, state, { reason });
+  roster.note(record, state, { reason });
 }
 
 /** A drive that has gone on without the memory of a suspension must never meet it again. */

@@ -18,7 +18,7 @@ import type { Templates } from "../snapshots/templates.ts";
 import type { AccelVerdict, VmmDriver } from "../vmm/driver.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
-import { machineOf, overlayPath, vmDir } from "./machine.ts";
+import { consoleLogPath, machineOf, overlayPath, vmDir } from "./machine.ts";
 import { networkValues } from "./network-values.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
 import type { BootSource, ImageRef, KernelRef, NetworkHooks, WorkOptions, WorkspaceHooks } from "./ports.ts";
@@ -324,7 +324,7 @@ export class VmSteps {
     if (!(error instanceof FirebreakError) || error.code === "OPERATION_CANCELED") return error;
     const message = await consoleReason(
       error.message,
-      path.join(vmDir(record, this.#options.paths), "console.log"),
+      consoleLogPath(record, this.#options.paths),
       this.#options.live(record),
     );
     return new FirebreakError("VM_BOOT_FAILED", message, { cause: error, hint: "Run 'firebreak doctor'." });

@@ -17,7 +17,8 @@ import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
 import type { DriveStore } from "../../src/vms/drive-store.ts";
 import { Drives } from "../../src/vms/drives.ts";
-import { FIRST_VM_UID, VmService } from "../../src/vms/service.ts";
+import { FIRST_VM_UID } from "../../src/vms/from-request.ts";
+import { VmService } from "../../src/vms/service.ts";
 import { VmSnapshots } from "../../src/vms/snapshots.ts";
 import type { VmStore } from "../../src/vms/vm-store.ts";
 

@@ -1,0 +1,148 @@
+import type { Vm, VmCreateParsed } from "../contract/vm.ts";
+import type { WorkspaceSpec } from "../contract/workspace.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { Manifest } from "../snapshots/manifest.ts";
+import type { Saved } from "../snapshots/saved-folder.ts";
+import type { Ending } from "./ending.ts";
+import { fromManifest, requireSameMachine } from "./from-manifest.ts";
+import { fromRequest, makeVmRecord, type NewVm } from "./from-request.ts";
+import type { VmParts } from "./parts.ts";
+import type { WorkOptions } from "./ports.ts";
+import type { Known, Starting, StartOptions } from "./starting.ts";
+import { cannotShrink } from "./vm-errors.ts";
+import type { StartFrom, VmRecord } from "./vm-store.ts";
+
+interface CreationOptions
+  extends Pick<
+    VmParts,
+    | "store"
+    | "driver"
+    | "source"
+    | "attached"
+    | "admission"
+    | "workspaces"
+    | "network"
+    | "locks"
+    | "lifetimes"
+    | "sources"
+    | "steps"
+    | "roster"
+  > {
+  starting: Starting;
+  ending: Ending;
+}
+
+/** VMs that are made: of an image, as forks of a snapshot, and anew where a snapshot's own is brought back. */
+export class Creation {
+  readonly #options: CreationOptions;
+
+  constructor(options: CreationOptions) {
+    this.#options = options;
+  }
+
+  /** See `VmService.create`. */
+  async create(request: VmCreateParsed, options: WorkOptions & { ephemeral?: boolean }): Promise<Vm> {
+    const { driver, source, admission, attached, network, roster } = this.#options;
+    if (request.name !== undefined) roster.requireFreeName(request.name);
+    network?.check(request.network, request.secrets);
+    const { admissionWaitMs } = request;
+    const workspace = await this.#resolveWorkspace(request.workspace);
+    await admission.admit(request.memoryMib, { ...options, admissionWaitMs });
+    attached.check(request.volumes ?? []);
+    const image = await source.resolveImage(request.image, options);
+    const kernel = await source.resolveKernel(options);
+    const isEphemeral = options.ephemeral ?? false;
+    const record = this.#newRecord(fromRequest(request, { image, kernel, driver: driver.name, isEphemeral }));
+    const claim = () => attached.claim(record, request.volumes ?? []);
+    return this.#startNew(record, { ...options, admissionWaitMs, workspace }, { image, kernel }, claim);
+  }
+
+  async #resolveWorkspace(spec: WorkspaceSpec | undefined): Promise<WorkspaceSpec | undefined> {
+    const { workspaces } = this.#options;
+    if (spec === undefined || workspaces === undefined) return undefined;
+    return { ...spec, directory: await workspaces.resolve(spec.directory) };
+  }
+
+  /** See `VmService.createFrom`. */
+  async createFrom(
+    manifest: Manifest,
+    request: { name?: string | undefined; diskMib?: number | undefined; snapshot: string | undefined },
+    options: WorkOptions,
+  ): Promise<Vm> {
+    const { machine } = manifest;
+    this.#options.admission.check(machine.memoryMib);
+    if (request.diskMib !== undefined && request.diskMib < machine.diskMib) {
+      throw cannotShrink(`the snapshot ${manifest.name ?? manifest.id}`, machine.diskMib);
+    }
+    return this.#startNew(
+      this.#newRecord({ ...fromManifest(manifest), ...request, diskMib: request.diskMib ?? machine.diskMib }),
+      options,
+    );
+  }
+
+  /** See `VmService.restoreTo`. */
+  async restoreTo(saved: Saved, options: WorkOptions): Promise<Vm> {
+    const { store, admission, locks, roster, sources, steps, starting } = this.#options;
+    const { manifest } = saved;
+    const origin = manifest.vm;
+    if (origin === undefined)
+      throw new FirebreakError("SNAPSHOT_CORRUPT", `the snapshot ${manifest.id} does not say which VM it is of`);
+    const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
+    const existing = store.get(origin.id);
+    if (existing === undefined) {
+      admission.check(manifest.machine.memoryMib);
+      const record = this.#newRecord({
+        ...fromManifest(manifest),
+        name: origin.name,
+        startFrom,
+        snapshot: manifest.id,
+      });
+      return this.#startNew({ ...record, id: origin.id }, options);
+    }
+    requireSameMachine(existing, manifest);
+    return locks.run(existing.id, async () => {
+      const current = roster.find(existing.id);
+      // Whole and of this host, before what is there is given up.
+      await sources.verify(saved);
+      if (current.state !== "running" && current.state !== "paused") admission.check(current.memoryMib);
+      if (current.state === "running") await steps.run({ kind: "let_go_of_drives" }, { record: current, options });
+      await steps.run({ kind: "end_vmm" }, { record: current, options });
+      // Of a machine that is given up: with the restored drive it would be no machine.
+      await steps.run({ kind: "discard_suspension" }, { record: current, options });
+      const { diskMib } = manifest.machine;
+      const changes = { state: "created", startFrom, diskMib, snapshot: manifest.id, reason: undefined } as const;
+      const record = store.note(current.id, changes, "restored", { snapshot: manifest.name ?? manifest.id });
+      // Its memory fits only the drive that is replaced now.
+      await sources.discardSuspension(record);
+      return starting.startLocked(record, options);
+    });
+  }
+
+  #newRecord(given: NewVm): VmRecord {
+    const { store, roster } = this.#options;
+    if (given.name !== undefined) roster.requireFreeName(given.name);
+    return makeVmRecord(given, store);
+  }
+
+  async #startNew(
+    record: VmRecord,
+    options: StartOptions,
+    known: Known = {},
+    /** Runs once the VM is noted, before it starts. */
+    prepare: () => void = () => {},
+  ): Promise<Vm> {
+    const { store, workspaces, lifetimes, starting, ending } = this.#options;
+    const { image, memoryMib, cpus, startFrom } = record;
+    store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
+    if (options.workspace !== undefined) workspaces?.declare(record, options.workspace);
+    lifetimes.watch(record);
+    try {
+      prepare();
+      return await starting.start(record.id, options, known);
+    } catch (error) {
+      // A VM that never ran is of no use to whoever asked for it; its console's end is in the error.
+      await ending.delete(record.id).catch(() => {});
+      throw error;
+    }
+  }
+}
