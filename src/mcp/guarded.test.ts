@@ -1,22 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createFakeVmClient, type FakeVmClient } from "../../test/support/fake-vm-client.ts";
+import { createFakeVmClient } from "../../test/support/fake-vm-client.ts";
+import { caller } from "../../test/support/tool-caller.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { TOOLS, ToolRegistry } from "./registry.ts";
-import { FAILURE_KEY } from "./result.ts";
 
 const registry = new ToolRegistry(TOOLS);
-
-function caller(client: FakeVmClient) {
-  return async (name: string, args: Record<string, unknown>) => {
-    const tool = registry.get(name);
-    assert.ok(tool, name);
-    const signal = new AbortController().signal;
-    const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
-    const data = (result.structuredContent ?? result._meta?.[FAILURE_KEY]) as Record<string, unknown>;
-    return { isError: result.isError === true, data, text: JSON.stringify(result.content) };
-  };
-}
 
 async function preview(call: ReturnType<typeof caller>, name: string, args: Record<string, unknown>) {
   const { data, isError, text } = await call(name, { ...args, preview: true });

@@ -1,26 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createFakeVmClient } from "../../../test/support/fake-vm-client.ts";
-import { ToolRegistry } from "../registry.ts";
-import { FAILURE_KEY } from "../result.ts";
-import { artifactTools } from "./index.ts";
+import { caller } from "../../../test/support/tool-caller.ts";
 
-const registry = new ToolRegistry(artifactTools);
 const PNG = Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(200_000, 7)]);
 
 function open(files: Record<string, Buffer | string>) {
   const client = createFakeVmClient(["web"]);
   for (const [path, content] of Object.entries(files)) client.world.files.set(path, Buffer.from(content as string));
-  return async (name: string, args: Record<string, unknown>) => {
-    const tool = registry.get(name);
-    assert.ok(tool, name);
-    const signal = new AbortController().signal;
-    const result = await registry.call(tool, args, { connect: async () => client, signal, onProgress: () => {} });
-    return {
-      data: (result.structuredContent ?? result._meta?.[FAILURE_KEY]) as Record<string, unknown>,
-      content: result.content,
-    };
-  };
+  return caller(client);
 }
 
 test("a file that is kept is listed, read and, with a confirmed preview, deleted", async () => {
@@ -57,8 +45,10 @@ test("an image comes whole as an image, and other bytes as base64", async () => 
   await call("artifact_create", { vm: "web", path: "/p.png" });
   await call("artifact_create", { vm: "web", path: "/b" });
   const image = await call("artifact_get", { artifact: "p.png" });
-  const part = image.content.find((piece) => piece.type === "image") as { data: string; mimeType: string };
-  assert.ok(Buffer.from(part.data, "base64").equals(PNG) && part.mimeType === "image/png");
+  const part = image.content.find((piece) => piece.type === "image") as
+    | { type: string; data: string; mimeType: string }
+    | undefined;
+  assert.ok(part !== undefined && Buffer.from(part.data, "base64").equals(PNG) && part.mimeType === "image/png");
   const { data } = await call("artifact_get", { artifact: "b" });
   assert.deepEqual([data.encoding, data.content], ["base64", "AP8B"]);
 });
