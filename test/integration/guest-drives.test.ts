@@ -5,11 +5,11 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { FirebreakError } from "../../src/errors/firebreak-error.ts";
-import { exec, sh } from "../../src/guest/client.contract.ts";
 import { GuestClient } from "../../src/guest/client.ts";
 import { GuestConnection } from "../../src/guest/connection.ts";
 import { createOverlayDrive } from "../../src/images/ext4.ts";
 import type { AttachedDrive, VmmConfig, VmmRecord } from "../../src/vmm/driver.ts";
+import { exec, sh } from "../support/guest-contract.ts";
 import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
 const MIB = 2 ** 20;

@@ -3,12 +3,12 @@ import { randomBytes, randomUUID } from "node:crypto";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { exec, sh } from "../../src/guest/client.contract.ts";
 import { GuestClient } from "../../src/guest/client.ts";
 import { GuestConnection } from "../../src/guest/connection.ts";
 import type { VmmRecord } from "../../src/vmm/driver.ts";
 import { driveId, SOCKET_NAMES } from "../../src/vmm/qemu/command-line.ts";
 import { QmpClient } from "../../src/vmm/qemu/qmp.ts";
+import { exec, sh } from "../support/guest-contract.ts";
 import { openSetting, type Setting } from "../support/vmm-setting.ts";
 
 const GIB = 2 ** 30;
