@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { type CallToolResult, Client, type ClientOptions } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { FAILURE_KEY } from "../../src/mcp/result.ts";
@@ -8,13 +9,24 @@ export interface McpAnswer {
   text: string;
   /** Looked into by field; its shape is checked by the client against the tool's output schema. */
   data: Record<string, unknown>;
+  content: CallToolResult["content"];
 }
 
 export interface McpConnection {
   client: Client;
-  call: (name: string, args: Record<string, unknown>) => Promise<McpAnswer>;
+  call: (
+    name: string,
+    args: Record<string, unknown>,
+    request?: Parameters<Client["callTool"]>[1],
+  ) => Promise<McpAnswer>;
   close: () => Promise<void>;
 }
+
+/** Clients of both eras of the protocol, each with the name of a VM for it. */
+export const ERAS: { era: string; vm: string; options: ClientOptions }[] = [
+  { era: "2025-11-25", vm: "legacy", options: {} },
+  { era: "2026-07-28", vm: "modern", options: { versionNegotiation: { mode: { pin: "2026-07-28" } } } },
+];
 
 /** A real client of `firebreak serve mcp` with every tool. */
 export async function openMcpClient(fixture: DaemonFixture, options: ClientOptions = {}): Promise<McpConnection> {
@@ -25,15 +37,27 @@ export async function openMcpClient(fixture: DaemonFixture, options: ClientOptio
   await client.connect(transport);
   // The client checks structured content against the output schemas it has seen.
   await client.listTools();
-  const call = async (name: string, given: Record<string, unknown>): Promise<McpAnswer> => {
-    const request = { name, arguments: given };
-    const result = (await client.callTool(request, { timeout: 180_000 })) as CallToolResult;
+  const call: McpConnection["call"] = async (name, given, request) => {
+    const options = { timeout: 180_000, ...request };
+    const result = (await client.callTool({ name, arguments: given }, options)) as CallToolResult;
     const [first] = result.content;
     return {
       isError: result.isError === true,
       text: first?.type === "text" ? first.text : "",
       data: (result.structuredContent ?? result._meta?.[FAILURE_KEY] ?? {}) as Record<string, unknown>,
+      content: result.content,
     };
   };
   return { client, call, close: () => client.close() };
+}
+
+/** Previews a call and confirms it. */
+export async function confirmed(
+  call: McpConnection["call"],
+  name: string,
+  args: Record<string, unknown>,
+): Promise<McpAnswer> {
+  const { data, text } = await call(name, { ...args, preview: true });
+  assert.ok(data.preview, text);
+  return call(name, { ...args, confirm_token: (data.preview as { confirm_token: string }).confirm_token });
 }
