@@ -1,0 +1,7 @@
+//! Commands, over the real protocol.
+
+mod input;
+mod output;
+mod signals;
+mod start;
+mod terminal;
