@@ -16,7 +16,16 @@ pub const ANSWER_TTL: u8 = 64;
 const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
-const ECHO_REQUEST: u8 = 8;
+const ICMP_V4: Icmp = Icmp {
+    protocol: ICMP,
+    echo_request: 8,
+};
+
+/// The control messages of a version of IP.
+pub struct Icmp {
+    pub protocol: u8,
+    pub echo_request: u8,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,6 +54,21 @@ pub struct About {
     pub port: Option<u16>,
 }
 
+impl About {
+    /// Of what a packet to `to` carries; `None` for control messages that ask for no echo.
+    pub fn read(to: IpAddr, protocol: u8, payload: &[u8], icmp: &Icmp) -> Option<About> {
+        let protocol = match protocol {
+            TCP => Protocol::Tcp,
+            UDP => Protocol::Udp,
+            other if other != icmp.protocol => Protocol::Other,
+            _ if payload.first() == Some(&icmp.echo_request) => Protocol::Icmp,
+            _ => return None,
+        };
+        let port = port_of(protocol, payload);
+        Some(About { protocol, to, port })
+    }
+}
+
 /// Whither a packet goes, and the answer that refuses it; `None` for what is answered with silence: what is no packet, an error, a fragment that is not
 /// the first, and what goes to many.
 pub fn refuse(packet: &[u8]) -> Option<(About, Vec<u8>)> {
@@ -68,24 +92,13 @@ fn refuse_v4(packet: &[u8]) -> Option<(About, Vec<u8>)> {
     if to.is_multicast() || to.is_broadcast() || from.is_unspecified() {
         return None;
     }
-    let protocol = match head[9] {
-        TCP => Protocol::Tcp,
-        UDP => Protocol::Udp,
-        ICMP if payload.first() == Some(&ECHO_REQUEST) => Protocol::Icmp,
-        ICMP => return None,
-        _ => Protocol::Other,
-    };
-    let about = About {
-        protocol,
-        to: IpAddr::V4(to),
-        port: port_of(protocol, payload),
-    };
+    let about = About::read(IpAddr::V4(to), head[9], payload, &ICMP_V4)?;
     let quoted = &packet[..(header_bytes + QUOTED_BYTES).min(packet.len())];
     Some((about, answer(to, from, quoted)))
 }
 
 /// Whither in a segment or datagram.
-pub fn port_of(protocol: Protocol, payload: &[u8]) -> Option<u16> {
+fn port_of(protocol: Protocol, payload: &[u8]) -> Option<u16> {
     if !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
         return None;
     }

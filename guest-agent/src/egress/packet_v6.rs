@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::packet::{ANSWER_TTL, About, Protocol, TCP, UDP, port_of, sum_of};
+use super::packet::{ANSWER_TTL, About, Icmp, sum_of};
 
 const HEADER_BYTES: usize = 40;
 /// "Destination unreachable, communication with destination administratively prohibited".
@@ -12,7 +12,10 @@ const PROHIBITED: u8 = 1;
 const MAX_ERROR_BYTES: usize = 1280;
 const ICMP_HEADER_BYTES: usize = 8;
 const ICMP: u8 = 58;
-const ECHO_REQUEST: u8 = 128;
+const ICMP_V6: Icmp = Icmp {
+    protocol: ICMP,
+    echo_request: 128,
+};
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -29,18 +32,7 @@ pub fn refuse(packet: &[u8]) -> Option<(About, Vec<u8>)> {
         return None;
     }
     let (next, payload) = skip_extensions(head[6], &packet[HEADER_BYTES..])?;
-    let protocol = match next {
-        TCP => Protocol::Tcp,
-        UDP => Protocol::Udp,
-        ICMP if payload.first() == Some(&ECHO_REQUEST) => Protocol::Icmp,
-        ICMP => return None,
-        _ => Protocol::Other,
-    };
-    let about = About {
-        protocol,
-        to: IpAddr::V6(to),
-        port: port_of(protocol, payload),
-    };
+    let about = About::read(IpAddr::V6(to), next, payload, &ICMP_V6)?;
     Some((about, answer(to, from, packet)))
 }
 
@@ -83,6 +75,7 @@ fn answer(from: Ipv6Addr, to: Ipv6Addr, packet: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::packet::{Protocol, TCP, UDP};
     use super::*;
     use proptest::prelude::*;
 
@@ -143,7 +136,7 @@ mod tests {
         for kind in [1, 3, 129, 133, 135] {
             assert!(refuse(&packet(TO, ICMP, &[kind, 0, 0, 0])).is_none());
         }
-        assert!(refuse(&packet(TO, ICMP, &[ECHO_REQUEST, 0, 0, 0])).is_some());
+        assert!(refuse(&packet(TO, ICMP, &[ICMP_V6.echo_request, 0, 0, 0])).is_some());
         let all_routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
         assert!(refuse(&packet(all_routers, UDP, &[0; 8])).is_none());
     }
