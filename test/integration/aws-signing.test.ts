@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
-import { afterEach, beforeEach, test } from "node:test";
-import type { EgressRule } from "../../src/contract/policy.ts";
+import { test } from "node:test";
 import { MAX_BODY_BYTES } from "../../src/network/opened/exchange.ts";
 import type { GrantedSecret } from "../../src/secrets/service.ts";
 import {
@@ -14,7 +13,8 @@ import {
   signHeaders,
   targetOf,
 } from "../support/aws-client.ts";
-import { openOpenedPair, openTlsUpstream, secretOf } from "../support/opened-pair.ts";
+import { OpenedFlows, type OpenedPair, rule } from "../support/opened-flows.ts";
+import { secretOf } from "../support/opened-pair.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Those of AWS's own documentation. */
@@ -26,17 +26,7 @@ const HELD: AwsKeys = {
 };
 const HELD_TOKEN = "placeholder-of-AWS_SESSION_TOKEN-0123456789";
 
-let upstream: Awaited<ReturnType<typeof openTlsUpstream>>;
-const closers: (() => void)[] = [];
-beforeEach(async () => {
-  upstream = await openTlsUpstream("api.test");
-  closers.push(upstream.close);
-});
-afterEach(() => {
-  for (const close of closers.splice(0)) close();
-});
-
-const rule = (host: string, more: object = {}): EgressRule => ({ host, ports: "*", private: true, ...more });
+const flows = new OpenedFlows();
 
 /** What SecretService grants of an AWS key. */
 function awsSecrets(port: number, more: Partial<GrantedSecret> = {}): GrantedSecret[] {
@@ -49,14 +39,11 @@ function awsSecrets(port: number, more: Partial<GrantedSecret> = {}): GrantedSec
 }
 
 async function open(
-  secrets = awsSecrets(upstream.port),
+  secrets = awsSecrets(flows.upstream.port),
   rules = [rule("api.test"), rule("other.test", { methods: ["GET", "POST"] })],
 ) {
-  const pair = await openOpenedPair(rules, ["api.test", "other.test"], secrets);
-  closers.push(pair.close);
-  return pair;
+  return flows.open(secrets, rules);
 }
-type Pair = Awaited<ReturnType<typeof open>>;
 
 const get = (path = "/", more: Partial<AwsRequest> = {}): AwsRequest => ({
   ...{ method: "GET", path },
@@ -73,7 +60,12 @@ const post = (body: string, more: Partial<AwsRequest> = {}): AwsRequest => ({
     ...more.headers,
   },
 });
-function send(pair: Pair, { method, path, query, headers, body }: AwsRequest, port = upstream.port, name = "api.test") {
+function send(
+  pair: OpenedPair,
+  { method, path, query, headers, body }: AwsRequest,
+  port = flows.upstream.port,
+  name = "api.test",
+) {
   return pair.get(name, port, {
     method,
     path: targetOf(path, query),
@@ -81,11 +73,11 @@ function send(pair: Pair, { method, path, query, headers, body }: AwsRequest, po
     ...(body === undefined ? {} : { body }),
   });
 }
-async function sendSigned(pair: Pair, service: string, request: AwsRequest, keys = HELD) {
+async function sendSigned(pair: OpenedPair, service: string, request: AwsRequest, keys = HELD) {
   return send(pair, { ...request, headers: await signHeaders(keys, service, request) });
 }
 
-async function assertJudged(service: string, keys: AwsKeys = REAL, from = upstream) {
+async function assertJudged(service: string, keys: AwsKeys = REAL, from = flows.upstream) {
   const received = from.received.at(-1);
   assert.ok(received !== undefined);
   const { given, expected } = await judge(received, keys, service);
@@ -95,8 +87,8 @@ async function assertJudged(service: string, keys: AwsKeys = REAL, from = upstre
 }
 
 /** What never is anywhere but on its way to the host. */
-function assertUnseen(pair: Pair, ...seen: unknown[]) {
-  const all = JSON.stringify([seen, pair.events(), upstream.received]);
+function assertUnseen(pair: OpenedPair, ...seen: unknown[]) {
+  const all = JSON.stringify([seen, pair.events(), flows.upstream.received]);
   assert.ok(!all.includes(REAL.secretAccessKey));
 }
 
@@ -169,8 +161,7 @@ test("URLs that the placeholder has signed arrive signed with the key", async ()
 });
 
 test("HTTP/2 is signed in the same way", async () => {
-  const two = await openTlsUpstream("api.test", "h2");
-  closers.push(two.close);
+  const two = await flows.openUpstream("api.test", "h2");
   const pair = await open(awsSecrets(two.port));
   const socket = await pair.secure("api.test", two.port, { ALPNProtocols: ["h2"] });
   const client = http2.connect("https://api.test", { createConnection: () => socket });
@@ -279,7 +270,7 @@ test("attacks: what the placeholder has not signed as it is goes nowhere, and an
     );
     assertUnseen(pair, got);
   }
-  assert.equal(upstream.received.length, 0);
+  assert.equal(flows.upstream.received.length, 0);
   const denied = pair.events().filter(({ verdict, protocol }) => verdict === "denied" && protocol === "http");
   assert.ok(
     denied.length > 0 && denied.every(({ why }) => why?.startsWith("not signed with the key AWS_SECRET_ACCESS_KEY")),
@@ -287,9 +278,8 @@ test("attacks: what the placeholder has not signed as it is goes nowhere, and an
 });
 
 test("attacks: another host gets the guest's own signature, and the key is in no place of a request, whatever asks for it", async () => {
-  const other = await openTlsUpstream("other.test");
-  closers.push(other.close);
-  const secrets = awsSecrets(upstream.port);
+  const other = await flows.openUpstream("other.test");
+  const secrets = awsSecrets(flows.upstream.port);
   const pair = await open(secrets);
   const request = get("/", { headers: { host: "other.test" } });
   const headers = await signHeaders(HELD, "s3", request);
@@ -310,13 +300,13 @@ test("attacks: another host gets the guest's own signature, and the key is in no
       headers: { "x-key": held, authorization: `Basic ${btoa(`a:${held}`)}`, "content-type": "text/plain" },
     }),
   );
-  assert.equal(upstream.received.at(-1)?.headers["x-key"], held);
+  assert.equal(flows.upstream.received.at(-1)?.headers["x-key"], held);
   assertUnseen(pair);
   await waitFor(() => pair.events().some(({ why }) => /placeholder of AWS_SECRET_ACCESS_KEY was sent/.test(why ?? "")));
   // A client with keys of its own is none of ours.
   const own = await signHeaders({ accessKeyId: "AKIAOWN", secretAccessKey: "own" }, "s3", get());
   await send(pair, get("/", { headers: own }));
-  assert.equal(upstream.received.at(-1)?.headers.authorization, own.authorization);
+  assert.equal(flows.upstream.received.at(-1)?.headers.authorization, own.authorization);
 });
 
 test("a body is read for its hash alone, and up to a limit; what says its hash goes through", async () => {
@@ -351,7 +341,7 @@ test("bodies that are signed in chunks are signed anew, chunk by chunk, and only
     const given = received.headers as Record<string, string>;
     assert.equal(received.body, await signChunks(REAL, "s3", given, chunks, trailer));
     assertUnseen(pair, got);
-    const before = upstream.received.length;
+    const before = flows.upstream.received.length;
     for (const altered of [
       body.replace("bbb", "bab"),
       body.replace(/^(.{60})./, "$10"),
@@ -361,14 +351,14 @@ test("bodies that are signed in chunks are signed anew, chunk by chunk, and only
       const refused = await send(pair, { ...request, headers, body: altered });
       assert.deepEqual([refused.status, /signature of a chunk/.test(refused.body)], [403, true], refused.body);
     }
-    assert.equal(upstream.received.length, before);
+    assert.equal(flows.upstream.received.length, before);
   }
 });
 
 test("values in bodies are signed with them", async () => {
   const value = "a-value-0123456789";
-  const token = secretOf("TOKEN", value, { hosts: [`api.test:${upstream.port}`], places: ["body"] });
-  const pair = await open([...awsSecrets(upstream.port), token]);
+  const token = secretOf("TOKEN", value, { hosts: [`api.test:${flows.upstream.port}`], places: ["body"] });
+  const pair = await open([...awsSecrets(flows.upstream.port), token]);
   for (const service of ["s3", "dynamodb"]) {
     const got = await sendSigned(pair, service, post(JSON.stringify({ key: token.placeholder })));
     assert.equal(got.status, 200, got.body);
