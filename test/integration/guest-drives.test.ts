@@ -1,51 +1,35 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { truncate, writeFile } from "node:fs/promises";
-import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { FirebreakError } from "../../src/errors/firebreak-error.ts";
-import { GuestClient } from "../../src/guest/client.ts";
-import { GuestConnection } from "../../src/guest/connection.ts";
+import type { GuestClient } from "../../src/guest/client.ts";
 import { createOverlayDrive } from "../../src/images/ext4.ts";
-import type { AttachedDrive, VmmConfig, VmmRecord } from "../../src/vmm/driver.ts";
+import type { AttachedDrive } from "../../src/vmm/driver.ts";
 import { exec, sh } from "../support/guest-contract.ts";
-import { openSetting, type Setting } from "../support/vmm-setting.ts";
+import { type BareGuest, openBareGuest } from "../support/vmm-setting.ts";
 
 const MIB = 2 ** 20;
 
 /** What only a real guest can show of its drives: mounts, who holds them, how they grow. */
-let setting: Setting;
-let config: VmmConfig;
-let record: VmmRecord;
-let connection: GuestConnection;
+let guest: BareGuest;
 let client: GuestClient;
 before(async () => {
-  setting = await openSetting(process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache", "firebreak-test"));
-  config = await setting.makeConfig("drives");
-  record = await setting.driver.start(config);
-  connection = new GuestConnection({
-    open: (signal) => setting.driver.openChannel(record, signal),
-    attachDeadlineMs: 60_000,
-  });
-  client = new GuestClient(connection);
-  await client.hello({ deadlineMs: 60_000 });
+  guest = await openBareGuest("drives");
+  client = guest.client;
 });
-after(async () => {
-  connection?.close();
-  if (record !== undefined) await setting.driver.kill(record);
-  setting?.close();
-});
+after(() => guest?.close());
 
 let count = 0;
 async function plugIn(changes: Partial<AttachedDrive> = {}): Promise<AttachedDrive> {
-  const file = path.join(setting.folder, `data-${count++}`);
+  const file = path.join(guest.setting.folder, `data-${count++}`);
   await createOverlayDrive(file, 64);
   const drive = { serial: `d-${randomBytes(3).toString("hex")}`, slot: count, path: file, readOnly: false, ...changes };
-  await setting.driver.attachDrive(record, config, drive);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, drive);
   return drive;
 }
-const unplug = (drive: AttachedDrive) => setting.driver.detachDrive(record, drive.serial);
+const unplug = (drive: AttachedDrive) => guest.setting.driver.detachDrive(guest.record, drive.serial);
 const out = async (script: string) => {
   const { stdout, stderr } = await exec(client, sh(script));
   return `${stdout}${stderr}`.trim();
@@ -79,7 +63,7 @@ test("a drive in use is not let go of, and who uses it is named; by force it is,
   await client.driveDetach(drive.serial, true);
   await unplug(drive);
   assert.equal(await out("ls /mnt/held"), "");
-  await setting.driver.attachDrive(record, config, drive);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, drive);
   await client.driveAttach(drive.serial, { path: "/mnt/held" });
   assert.equal(await out("cat /mnt/held/note"), "kept");
   await client.driveDetach(drive.serial, false);
@@ -102,13 +86,13 @@ test("a file system is grown while it is in use, and when it is mounted on a dri
   const sizeMib = async () => Number(await out("df -m --output=size /mnt/grows | tail -1"));
   assert.ok((await sizeMib()) < 64);
   await out("echo before > /mnt/grows/note");
-  await setting.driver.growDrive(record, drive.serial, 512 * MIB);
+  await guest.setting.driver.growDrive(guest.record, drive.serial, 512 * MIB);
   await client.driveGrow(drive.serial, 512 * MIB);
   assert.ok((await sizeMib()) > 400);
   await client.driveDetach(drive.serial, false);
   await unplug(drive);
   await truncate(drive.path, 1024 * MIB);
-  await setting.driver.attachDrive(record, config, drive);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, drive);
   await client.driveAttach(drive.serial, { path: "/mnt/grows" });
   assert.ok((await sizeMib()) > 900);
   assert.equal(await out("cat /mnt/grows/note; head -c 700M /dev/zero > /mnt/grows/big; echo $?"), "before\n0");
@@ -124,18 +108,18 @@ test("a read-only drive is mounted so, and one that was torn away is put in orde
   await unplug(drive);
   await client.driveDetach(drive.serial, true);
   const readOnly = { ...drive, readOnly: true };
-  await setting.driver.attachDrive(record, config, readOnly);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, readOnly);
   await assert.rejects(
     client.driveAttach(drive.serial, { path: "/mnt/ro", readOnly: true }),
     failed("DRIVE_MOUNT_FAILED", /attach it writable once/),
   );
   await client.driveDetach(drive.serial, false);
   await unplug(drive);
-  await setting.driver.attachDrive(record, config, drive);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, drive);
   await client.driveAttach(drive.serial, { path: "/mnt/ro" });
   await client.driveDetach(drive.serial, false);
   await unplug(drive);
-  await setting.driver.attachDrive(record, config, readOnly);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, readOnly);
   await client.driveAttach(drive.serial, { path: "/mnt/ro", readOnly: true });
   assert.match(await out("cat /mnt/ro/note; touch /mnt/ro/x"), /^torn\n.*Read-only file system/);
   await client.driveDetach(drive.serial, false);
@@ -154,7 +138,7 @@ test("what cannot be mounted says why", async () => {
   await client.driveDetach(drive.serial, false);
   await unplug(drive);
   await writeFile(drive.path, Buffer.alloc(MIB, 7));
-  await setting.driver.attachDrive(record, config, drive);
+  await guest.setting.driver.attachDrive(guest.record, guest.config, drive);
   await assert.rejects(
     client.driveAttach(drive.serial, { path: "/mnt/dir" }),
     failed("DRIVE_MOUNT_FAILED", /no ext4 file system/),

@@ -1,38 +1,22 @@
 import assert from "node:assert/strict";
 import { randomBytes, randomUUID } from "node:crypto";
-import os from "node:os";
-import path from "node:path";
 import { after, before, test } from "node:test";
-import { GuestClient } from "../../src/guest/client.ts";
-import { GuestConnection } from "../../src/guest/connection.ts";
-import type { VmmRecord } from "../../src/vmm/driver.ts";
+import type { GuestClient } from "../../src/guest/client.ts";
 import { driveId, SOCKET_NAMES } from "../../src/vmm/qemu/command-line.ts";
 import { QmpClient } from "../../src/vmm/qemu/qmp.ts";
 import { exec, sh } from "../support/guest-contract.ts";
-import { openSetting, type Setting } from "../support/vmm-setting.ts";
+import { type BareGuest, openBareGuest } from "../support/vmm-setting.ts";
 
 const GIB = 2 ** 30;
 
 /** What only a real guest can show of a personalise request: its drive, its kernel, its files. */
-let setting: Setting;
-let record: VmmRecord;
-let connection: GuestConnection;
+let guest: BareGuest;
 let client: GuestClient;
 before(async () => {
-  setting = await openSetting(process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache", "firebreak-test"));
-  record = await setting.driver.start(await setting.makeConfig("personalise"));
-  connection = new GuestConnection({
-    open: (signal) => setting.driver.openChannel(record, signal),
-    attachDeadlineMs: 60_000,
-  });
-  client = new GuestClient(connection);
-  await client.hello({ deadlineMs: 60_000 });
+  guest = await openBareGuest("personalise");
+  client = guest.client;
 });
-after(async () => {
-  connection?.close();
-  if (record !== undefined) await setting.driver.kill(record);
-  setting?.close();
-});
+after(() => guest?.close());
 
 async function output(script: string): Promise<string> {
   const result = await exec(client, sh(script));
@@ -50,8 +34,8 @@ test("a drive that the host enlarges grows in the guest, once, and never shrinks
   const { disk } = await client.stats();
   assert.ok(disk.totalBytes < 2 * GIB);
   // QEMU serves one control client: the driver lets go of it.
-  setting.driver.close();
-  const qmp = await QmpClient.connect(`${record.runtimeDir}/${SOCKET_NAMES.qmp}`, 5_000);
+  guest.setting.driver.close();
+  const qmp = await QmpClient.connect(`${guest.record.runtimeDir}/${SOCKET_NAMES.qmp}`, 5_000);
   try {
     for (const gib of [3, 10]) {
       const device = qmp.execute("block_resize", { device: driveId("overlay"), size: gib * GIB });

@@ -2,10 +2,12 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { ImageLibrary } from "../../src/daemon/boot-source.ts";
+import { GuestClient } from "../../src/guest/client.ts";
+import { GuestConnection } from "../../src/guest/connection.ts";
 import { createOverlayDrive } from "../../src/images/ext4.ts";
 import { agentBinaryPath } from "../../src/platform/package-files.ts";
 import { createPaths, type FirebreakPaths, resolvePaths } from "../../src/platform/paths.ts";
-import type { VmmConfig } from "../../src/vmm/driver.ts";
+import type { VmmConfig, VmmRecord } from "../../src/vmm/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import type { KernelRef } from "../../src/vms/ports.ts";
 
@@ -69,4 +71,39 @@ export async function openSetting(home: string): Promise<Setting> {
     rmSync(folder, { recursive: true, force: true });
   };
   return { folder, home, driver, library, paths, makeConfig, close };
+}
+
+/** A VM of no daemon's, with the channel to its agent. */
+export interface BareGuest {
+  setting: Setting;
+  config: VmmConfig;
+  record: VmmRecord;
+  client: GuestClient;
+  close: () => Promise<void>;
+}
+
+/** Boots a VM from the kernel and image of the tests' home. */
+export async function openBareGuest(name: string): Promise<BareGuest> {
+  const setting = await openSetting(
+    process.env.FIREBREAK_TEST_HOME ?? path.join(os.homedir(), ".cache", "firebreak-test"),
+  );
+  const config = await setting.makeConfig(name);
+  const record = await setting.driver.start(config);
+  const connection = new GuestConnection({
+    open: (signal) => setting.driver.openChannel(record, signal),
+    attachDeadlineMs: 60_000,
+  });
+  const close = async () => {
+    connection.close();
+    await setting.driver.kill(record);
+    setting.close();
+  };
+  const client = new GuestClient(connection);
+  try {
+    await client.hello({ deadlineMs: 60_000 });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { setting, config, record, client, close };
 }
