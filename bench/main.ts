@@ -9,6 +9,7 @@ import { benchDaemon } from "./daemon.ts";
 import { benchEgress } from "./egress.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
+import { benchGateway } from "./gateway.ts";
 import { benchKernel } from "./kernel.ts";
 import { benchManyFlows } from "./many-flows.ts";
 import { benchMcp } from "./mcp.ts";
@@ -29,6 +30,7 @@ const BENCHES = {
   opened: benchOpened,
   flows: benchManyFlows,
   mcp: benchMcp,
+  gateway: benchGateway,
   daemon: benchDaemon,
   churn: benchChurn,
 };

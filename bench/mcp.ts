@@ -26,7 +26,7 @@ export async function* benchMcp(): AsyncGenerator<Row> {
     const url = new URL("/mcp", (await client.status()).listen?.url);
     for (const name of VMS) await client.vms.create({ name, memoryMib: 256, accel: "tcg" });
     const clients = [];
-    for (const { era, options } of ERAS) clients.push({ era, mcp: await connect(url, key, options) });
+    for (const { era, options } of ERAS) clients.push({ era, mcp: await connectMcp(url, key, options) });
     const direct = () => sample(PER_ROUND, () => runTrue(client, "mcp-0"));
     const over = (mcp: Client) => sample(PER_ROUND, () => callTrue(mcp, "mcp-0"));
     const floorSamples: number[] = [];
@@ -46,7 +46,8 @@ export async function* benchMcp(): AsyncGenerator<Row> {
   }
 }
 
-async function connect(url: URL, key: string, options: ClientOptions): Promise<Client> {
+/** An SDK's client with an API key. */
+export async function connectMcp(url: URL, key: string, options: ClientOptions): Promise<Client> {
   const client = new Client({ name: "bench", version: "0" }, options);
   const requestInit = { headers: { authorization: `Bearer ${key}` } };
   await client.connect(new StreamableHTTPClientTransport(url, { requestInit }));

@@ -7,7 +7,7 @@ import net, { type Server, type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { HostDisk } from "../src/daemon/host-disk.ts";
-import { AttachmentScanner } from "../src/guest/attachment.ts";
+import { AttachmentScanner, KNOCK_LINE } from "../src/guest/attachment.ts";
 import { agentBinaryPath } from "../src/platform/package-files.ts";
 import { findProgram } from "../src/platform/process.ts";
 import type { Saved } from "../src/snapshots/saved-folder.ts";
@@ -18,6 +18,8 @@ import { GuestMemory } from "../src/vmm/qemu/memory.ts";
 export const FLOOR_IS = "bare QEMU, the same template: from its start to the agent's answer to GET /v1/hello";
 
 const ANSWER_DEADLINE_MS = 60_000;
+/** A guest that greets by itself has done so by then. */
+const KNOCK_MS = 60;
 
 /** Where QEMU finds what it inherits. */
 const STATE_FD = 3;
@@ -206,6 +208,8 @@ class BareMachine {
 /** The attachment of docs/guest-protocol.md: the agent's line is answered, its confirmation awaited. */
 async function attach(socket: Socket): Promise<void> {
   const scanner = new AttachmentScanner(randomBytes(16).toString("hex"));
+  // A guest that was saved while it was attached does not notice a new host by itself.
+  const knock = setTimeout(() => socket.write(KNOCK_LINE), KNOCK_MS);
   while (true) {
     const chunk = socket.read() as Buffer | null;
     if (chunk === null) {
@@ -215,6 +219,7 @@ async function attach(socket: Socket): Promise<void> {
     const { reply, attached } = scanner.push(chunk);
     if (reply !== "") socket.write(reply);
     if (attached === undefined) continue;
+    clearTimeout(knock);
     if (attached.rest.length > 0) socket.unshift(attached.rest);
     return;
   }
