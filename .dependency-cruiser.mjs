@@ -45,6 +45,8 @@ export const LAYERS = {
   snapshots: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   forwards: [folder("errors"), folder("platform"), folder("guest"), folder("vms"), ...PORTS],
   secrets: [folder("errors"), folder("platform"), ...PORTS],
+  // Host directories that guests see live.
+  mounts: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   audit: [folder("errors"), folder("platform"), ...PORTS],
@@ -81,6 +83,7 @@ export const LAYERS = {
     folder("secrets"),
     folder("gateway"),
     folder("audit"),
+    folder("mounts"),
   ],
   // MCP servers, each in a VM of its own.
   gateway: [

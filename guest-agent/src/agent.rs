@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::exec::registry::Registry;
 use crate::http::session;
 use crate::init::Late;
+use crate::mounts::Mounts;
 use crate::overlay::OverlayDrive;
 use crate::reaper::Reaper;
 
@@ -36,6 +37,7 @@ pub struct Agent {
     /// The guest's writable drive; none on a test's host, and for a probe.
     pub overlay: Option<OverlayDrive>,
     pub drives: Drives,
+    pub mounts: Mounts,
     pub egress: Rc<Egress>,
     pub card: Card,
     shutdown: RefCell<Option<oneshot::Sender<Duration>>>,
@@ -56,6 +58,7 @@ impl Agent {
             connections: Rc::default(),
             overlay,
             drives: Drives::new(modules.drives),
+            mounts: Mounts::new(modules.mounts),
             egress: Rc::default(),
             card: Card::new(modules.card),
             shutdown: RefCell::new(Some(sender)),

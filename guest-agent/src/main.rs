@@ -20,6 +20,7 @@ mod frame;
 mod host;
 mod http;
 mod init;
+mod mounts;
 mod overlay;
 mod personalise;
 mod reaper;
@@ -85,7 +86,7 @@ fn boot_and_serve() -> Result<(), error::Error> {
         );
         tokio::task::spawn_local(agent::serve_port(Rc::clone(&agent), port));
         let grace = shutdown.await.unwrap_or_default();
-        init::end_machine(grace, agent.overlay.as_ref()).await;
+        init::end_machine(grace, &agent).await;
         Ok(())
     })
 }

@@ -2,9 +2,10 @@
 //! status of a command.
 //!
 //! The runtime has one thread, and a command is spawned and registered without an `await` between: the reaper
-//! cannot run in the gap, so a child that ends at once still finds its entry.
+//! cannot run in the gap, so a child that ends at once still finds its entry. Where another thread spawns, what ends meanwhile
+//! is kept until the spawn is over (`begin_spawn`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -27,6 +28,23 @@ pub struct Ended {
 #[derive(Default)]
 pub struct Reaper {
     waiting: RefCell<HashMap<libc::pid_t, oneshot::Sender<Ended>>>,
+    /// Spawns by other threads that are under way.
+    spawning: Cell<usize>,
+    /// What has ended since the first of them began, and was nobody's.
+    unclaimed: RefCell<HashMap<libc::pid_t, Ended>>,
+}
+
+/// A spawn by another thread: held until the child is expected.
+pub struct Spawning(Rc<Reaper>);
+
+impl Drop for Spawning {
+    fn drop(&mut self) {
+        let left = self.0.spawning.get() - 1;
+        self.0.spawning.set(left);
+        if left == 0 {
+            self.0.unclaimed.borrow_mut().clear();
+        }
+    }
 }
 
 impl Reaper {
@@ -46,9 +64,18 @@ impl Reaper {
         Ok(reaper)
     }
 
-    /// Call in the same turn as the spawn, see above.
+    pub fn begin_spawn(self: &Rc<Self>) -> Spawning {
+        self.spawning.set(self.spawning.get() + 1);
+        Spawning(Rc::clone(self))
+    }
+
+    /// Call in the same turn as the spawn, or before its `Spawning` is dropped, see above.
     pub fn expect(&self, pid: libc::pid_t) -> oneshot::Receiver<Ended> {
         let (sender, receiver) = oneshot::channel();
+        if let Some(ended) = self.unclaimed.borrow_mut().remove(&pid) {
+            let _ = sender.send(ended);
+            return receiver;
+        }
         self.waiting.borrow_mut().insert(pid, sender);
         receiver
     }
@@ -58,6 +85,8 @@ impl Reaper {
             if let Some(sender) = self.waiting.borrow_mut().remove(&pid) {
                 // A receiver that is gone has no interest any more.
                 let _ = sender.send(ended);
+            } else if self.spawning.get() > 0 {
+                self.unclaimed.borrow_mut().insert(pid, ended);
             }
         }
     }

@@ -31,6 +31,9 @@ pub fn hello(agent: &Agent) -> Value {
     if agent.drives.are_possible(agent.role) {
         features.push("drives");
     }
+    if agent.mounts.are_possible() {
+        features.push("mounts");
+    }
     json!({
         "generation": GENERATION,
         "agentVersion": env!("CARGO_PKG_VERSION"),

@@ -50,6 +50,19 @@ export const ERROR_CODES = {
     class: "failed_precondition",
     about: "The guest cannot mount the drive: it has no file system, a damaged one, or the path does not do.",
   },
+  MOUNT_FAILED: {
+    class: "failed_precondition",
+    about:
+      "A host path cannot be mounted in the VM: it is not there, is not to be served, or the guest refuses the place.",
+  },
+  MOUNT_PATH_REFUSED: {
+    class: "invalid_argument",
+    about: "A host path that no VM is to see live: the root, a home, the system's directories, firebreak's own state.",
+  },
+  MOUNT_BUSY: {
+    class: "failed_precondition",
+    about: "Something in the guest uses the mount, or the place where it is to be.",
+  },
   DRIVE_LIMIT: { class: "resource_exhausted", about: "The VM has as many drives attached as it may." },
   DRIVE_UNSUPPORTED: {
     class: "failed_precondition",

@@ -18,12 +18,15 @@ import {
   fileStatSchema,
   type GuestDrive,
   type GuestHello,
+  type GuestMount,
   type GuestNetwork,
   type GuestStats,
   guestDriveSchema,
   guestErrorSchema,
   guestHelloSchema,
+  guestMountsSchema,
   guestStatsSchema,
+  type MountTarget,
   type PersonaliseValues,
 } from "./protocol.ts";
 
@@ -144,6 +147,30 @@ export class GuestClient {
     // The agent answers once it is connected; its own deadline comes before this one.
     const { stream } = await this.#head(opened, path, { deadlineMs: CONNECT_DEADLINE_MS, ...options });
     return stream;
+  }
+
+  /**
+   * Makes a mount, or goes on with the one of that id: the stream's two directions are its requests and their answers. `destroy()` leaves the mount
+   * without a host; its end is the mount's. Throws MOUNT_FAILED, GUEST_FEATURE_MISSING of an old agent.
+   */
+  async mount(wanted: MountTarget, options: RequestOptions = {}): Promise<ClientHttp2Stream> {
+    const path = `/v1/mounts?${query({ ...wanted })}`;
+    const { stream } = await this.#head(await this.#open("POST", path, {}), path, options);
+    return stream;
+  }
+
+  async mountList(options?: RequestOptions): Promise<GuestMount[]> {
+    return (await this.#json("GET", "/v1/mounts", undefined, guestMountsSchema, options)).mounts;
+  }
+
+  /** Takes a mount away. Throws MOUNT_BUSY while something uses it, which force cuts off. */
+  async mountDelete(id: string, force: boolean, options?: RequestOptions): Promise<void> {
+    await this.#json("DELETE", `/v1/mounts/${encodeURIComponent(id)}?force=${force}`, undefined, undefined, options);
+  }
+
+  /** Has all that is asked of a mount fail with EIO, without waiting, until a host attaches to it. */
+  async mountRefuse(id: string, options?: RequestOptions): Promise<void> {
+    await this.#json("POST", `/v1/mounts/${encodeURIComponent(id)}/refuse`, {}, undefined, options);
   }
 
   stat(path: string, follow: boolean, options?: RequestOptions): Promise<FileStat> {

@@ -32,6 +32,11 @@ function findCodeByRequest(code: string, requestPath: string): ErrorCode | undef
     if (code === "CONFLICT") return "DRIVE_BUSY";
     if (code !== "NO_SPACE" && code !== "LIMIT") return "DRIVE_MOUNT_FAILED";
   }
+  if (requestPath.startsWith("/v1/mounts")) {
+    if (code === "CONFLICT") return "MOUNT_BUSY";
+    if (code === "NOT_FOUND" && requestPath.startsWith("/v1/mounts?")) return "GUEST_FEATURE_MISSING";
+    return "MOUNT_FAILED";
+  }
   // The drive did not get the size that the host announced.
   if (code === "CONFLICT" && requestPath.startsWith("/v1/personalise")) return "GUEST_AGENT_FAILED";
   return undefined;

@@ -24,6 +24,7 @@ export const GUEST_FEATURES = {
   drives: "drives",
   archiveWhole: "archive-whole",
   egress: "egress",
+  mounts: "mounts",
 } as const;
 
 /** What a guest has in the place of a network card, or with it. */
@@ -147,6 +148,24 @@ export type Directory = z.infer<typeof directorySchema>;
 
 export const archiveResultSchema = z.object({ entries: count, bytes: count });
 export type ArchiveResult = z.infer<typeof archiveResultSchema>;
+
+/** A mount of the host's in the guest. */
+export const guestMountSchema = z.object({
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+  path: z.string().max(16 * 1024),
+  readOnly: z.boolean(),
+  attached: z.boolean(),
+});
+export type GuestMount = z.infer<typeof guestMountSchema>;
+export const guestMountsSchema = z.object({ mounts: z.array(guestMountSchema).max(256) });
+
+/** What is mounted, and where; see docs/guest-protocol.md. */
+export interface MountTarget {
+  id: string;
+  path: string;
+  readOnly: boolean;
+  kind: "file" | "directory";
+}
 
 export const guestErrorSchema = z.object({
   error: z.object({ code: z.string().max(64), message: z.string().max(8192), errno: z.number().int().nullish() }),

@@ -20,7 +20,7 @@ before(async () => {
   const modulesFolder = path.join(folder, "modules");
   await mkdir(modulesFolder, { recursive: true });
   const files: Kernel["files"] = {};
-  for (const name of ["virtio.ko", "overlay.ko", "fuse.ko"]) {
+  for (const name of ["virtio.ko", "overlay.ko", "erofs.ko"]) {
     await writeFile(path.join(modulesFolder, name), name);
     files[`modules/${name}`] = { sha256: createHash("sha256").update(name).digest("hex"), sizeBytes: name.length };
   }
@@ -40,7 +40,7 @@ before(async () => {
     },
     ...{ folder, modulesFolder, imagePath: path.join(folder, "vmlinuz"), files },
     bootModules: ["virtio.ko", "overlay.ko"],
-    optionalModules: { fuse: ["virtio.ko", "fuse.ko"] },
+    optionalModules: { erofs: ["virtio.ko", "erofs.ko"] },
   };
   agent = path.join(home, "agent");
   await writeFile(agent, "\x7fELF agent");
@@ -55,13 +55,13 @@ test("the initrd is named by its content and the same each time", async () => {
   const hex = createHash("sha256").update(content).digest("hex");
   assert.equal(path.basename(first.path), `initrd-${hex.slice(0, 12)}.cpio`);
   assert.ok(content.includes("virtio.ko\noverlay.ko\n"));
-  assert.ok(!content.includes("fuse.ko"));
+  assert.ok(!content.includes("erofs.ko"));
 });
 
 test("another agent or more modules make another initrd; no module comes twice", async () => {
   const plain = await ensureInitrd(paths, kernel, agent);
-  const more = await ensureInitrd(paths, kernel, agent, { modules: ["fuse"] });
-  assert.deepEqual(more.modules, ["virtio.ko", "overlay.ko", "fuse.ko"]);
+  const more = await ensureInitrd(paths, kernel, agent, { modules: ["erofs"] });
+  assert.deepEqual(more.modules, ["virtio.ko", "overlay.ko", "erofs.ko"]);
   assert.notEqual(more.path, plain.path);
   await assert.rejects(ensureInitrd(paths, kernel, agent, { modules: ["nope"] }), { code: "INVALID_ARGUMENT" });
 });
@@ -93,6 +93,16 @@ test("an altered module is KERNEL_CORRUPT, not part of an initrd", async () => {
   const altered = structuredClone(kernel);
   altered.files["modules/virtio.ko"] = { sha256: "0", sizeBytes: 1 };
   await assert.rejects(ensureInitrd(paths, altered, agent), { code: "KERNEL_CORRUPT" });
+});
+
+test("what mounts need is in the initrd, to be inserted with the first of them", async () => {
+  const name = "fuse.ko";
+  await writeFile(path.join(kernel.modulesFolder, name), name);
+  const sha256 = createHash("sha256").update(name).digest("hex");
+  const files = { ...kernel.files, [`modules/${name}`]: { sha256, sizeBytes: name.length } };
+  const initrd = await ensureInitrd(paths, { ...kernel, files, optionalModules: { fuse: [name] } }, agent);
+  assert.deepEqual([initrd.modules.includes(name), initrd.mountModules], [false, [name]]);
+  assert.ok((await readFile(initrd.path)).includes("mounts.list"));
 });
 
 test("what drives need that come later is in the initrd, and not among what is inserted at boot", async () => {

@@ -5,7 +5,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { type Kernel, repairHint } from "./kernel-store.ts";
-import { CARD_MODULES, DRIVE_MODULES } from "./modules.ts";
+import { CARD_MODULES, DRIVE_MODULES, MOUNT_MODULES } from "./modules.ts";
 import { writeFileAtomic } from "./work-dir.ts";
 
 export interface InitrdOptions {
@@ -24,11 +24,13 @@ export interface Initrd {
   driveModules: string[];
   /** What card.list holds. */
   cardModules: string[];
+  /** What mounts.list holds. */
+  mountModules: string[];
 }
 
 /**
  * The initial ram disk for a kernel and a guest agent, made anew only when its content changes: agent as /init, the
- * modules that a boot needs, those that drives and a network card need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
+ * modules that a boot needs, those that drives, a network card and mounts need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
  * than the host pays for reading the larger file. Throws AGENT_NOT_BUILT, KERNEL_CORRUPT or HOST_DISK_FULL.
  */
 export async function ensureInitrd(
@@ -47,6 +49,7 @@ export async function ensureInitrd(
   const late = {
     driveModules: listLateModules(kernel, DRIVE_MODULES, modules),
     cardModules: listLateModules(kernel, CARD_MODULES, modules),
+    mountModules: listLateModules(kernel, MOUNT_MODULES, modules),
   };
   const archive = writeCpio(await listEntries(kernel, agent, modules, late));
   const digest = createHash("sha256").update(archive).digest("hex");
@@ -86,7 +89,7 @@ async function listEntries(
   kernel: Kernel,
   agent: Buffer,
   modules: string[],
-  { driveModules, cardModules }: Pick<Initrd, "driveModules" | "cardModules">,
+  { driveModules, cardModules, mountModules }: Pick<Initrd, "driveModules" | "cardModules" | "mountModules">,
 ): Promise<CpioEntry[]> {
   // A kernel that has all built in gets no list of modules, and the agent looks for none.
   const folders = modules.length > 0 ? ["dev", "modules", "proc", "sys"] : ["dev", "proc", "sys"];
@@ -103,11 +106,12 @@ async function listEntries(
     ["modules.list", modules],
     ["drives.list", driveModules],
     ["card.list", cardModules],
+    ["mounts.list", mountModules],
   ] as const) {
     if (names.length === 0) continue;
     entries.push({ type: "file", path: list, mode: 0o644, content: Buffer.from(`${names.join("\n")}\n`) });
   }
-  for (const name of new Set([...modules, ...driveModules, ...cardModules])) {
+  for (const name of new Set([...modules, ...driveModules, ...cardModules, ...mountModules])) {
     const content = await readModule(kernel, name);
     entries.push({ type: "file", path: `modules/${name}`, mode: 0o644, content });
   }

@@ -4,6 +4,9 @@ export const DRIVE_MODULES = ["virtio_scsi", "sd_mod"];
 /** What a network card needs: in the initrd, and inserted with the first use of it. */
 export const CARD_MODULES = ["virtio_net"];
 
+/** What mounts of host directories need: in the initrd, and inserted with the first of them. */
+export const MOUNT_MODULES = ["fuse"];
+
 /** What a guest has for addresses that lead nowhere: inserted at boot. Kernels that were fetched before it was wanted do without. */
 export const BOOT_EXTRAS = ["tun"];
 

@@ -165,7 +165,8 @@ fn check_serial(serial: &str) -> Result<()> {
     }
 }
 
-fn mount_path(text: String) -> Result<PathBuf> {
+/// Where in the guest something may be mounted.
+pub fn mount_path(text: String) -> Result<PathBuf> {
     let path = guest_path(text.into_bytes())?;
     let is_plain = path
         .components()

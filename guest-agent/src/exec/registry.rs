@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::signals::signal_group;
 use super::spawn::Spawner;
@@ -27,6 +27,10 @@ pub struct Registry {
     reaper: Rc<Reaper>,
     spawner: Spawner,
     made_ids: Cell<u64>,
+    /// Commands are started by threads of their own.
+    spawns_apart: Cell<bool>,
+    /// Ids of those that are being started that way.
+    starting: RefCell<Vec<String>>,
 }
 
 impl Registry {
@@ -37,6 +41,8 @@ impl Registry {
             reaper,
             spawner: Spawner::new(),
             made_ids: Cell::new(0),
+            spawns_apart: Cell::new(false),
+            starting: RefCell::default(),
         })
     }
 
@@ -59,22 +65,64 @@ impl Registry {
         json!({ "execs": all })
     }
 
-    /// No await from the spawn to the reaper's entry, see `Reaper`.
-    pub fn start(self: &Rc<Self>, spec: Spec) -> Result<Rc<Exec>> {
+    /// From now on what a command is started from may lie in a mount, for which this thread has to go on. It takes longer.
+    pub fn spawn_apart(&self) {
+        self.spawns_apart.set(true);
+    }
+
+    pub async fn start(self: &Rc<Self>, spec: Spec) -> Result<Rc<Exec>> {
         let id = self.id_for(&spec)?;
-        let running = self
-            .execs
-            .borrow()
-            .iter()
-            .filter(|exec| exec.is_running())
-            .count();
-        if running >= MAX_RUNNING {
-            let message = format!("{MAX_RUNNING} commands run already");
-            return Err(Error::new(Code::Limit, message));
+        self.check_room()?;
+        if !self.spawns_apart.get() {
+            return self.start_here(id, spec);
         }
+        // A host that goes away meanwhile does not call it off: it is a command, or it is not.
+        let own = Rc::clone(self);
+        let starting = tokio::task::spawn_local(async move { own.start_apart(id, spec).await });
+        starting
+            .await
+            .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+    }
+
+    /// No await from the spawn to the reaper's entry, see `Reaper`.
+    fn start_here(self: &Rc<Self>, id: String, spec: Spec) -> Result<Rc<Exec>> {
         let started_at = Instant::now();
         let started = start::start(&spec, &self.env.borrow(), &self.spawner)?;
         let ended = self.reaper.expect(started.pid);
+        Ok(self.keep(id, spec, started_at, started, ended))
+    }
+
+    async fn start_apart(self: &Rc<Self>, id: String, spec: Spec) -> Result<Rc<Exec>> {
+        let started_at = Instant::now();
+        let env = self.env.borrow().clone();
+        self.starting.borrow_mut().push(id.clone());
+        let spawning = self.reaper.begin_spawn();
+        let started = start::start_apart(&spec, &env, self.spawner.altered()).await;
+        self.starting.borrow_mut().retain(|known| *known != id);
+        let started = started?;
+        let ended = self.reaper.expect(started.pid);
+        drop(spawning);
+        Ok(self.keep(id, spec, started_at, started, ended))
+    }
+
+    fn check_room(&self) -> Result<()> {
+        let execs = self.execs.borrow();
+        let running = execs.iter().filter(|exec| exec.is_running()).count();
+        if running + self.starting.borrow().len() < MAX_RUNNING {
+            return Ok(());
+        }
+        let message = format!("{MAX_RUNNING} commands run already");
+        Err(Error::new(Code::Limit, message))
+    }
+
+    fn keep(
+        self: &Rc<Self>,
+        id: String,
+        spec: Spec,
+        started_at: Instant,
+        started: start::Started,
+        ended: oneshot::Receiver<Ended>,
+    ) -> Rc<Exec> {
         let exec = Rc::new(Exec {
             id,
             pid: started.pid,
@@ -103,14 +151,24 @@ impl Registry {
             timeout,
             move || registry.forget_surplus(),
         ));
-        Ok(exec)
+        exec
     }
 
     /// A process of the agent's own, of no concern to the host. `None`: it took too long, and was killed.
     pub async fn run_to_end(&self, argv: Vec<String>, patience: Duration) -> Result<Option<Ended>> {
         let spec = Spec::of(argv);
-        let started = start::start(&spec, &BTreeMap::new(), &self.spawner)?;
-        let ended = self.reaper.expect(started.pid);
+        let (started, ended) = if self.spawns_apart.get() {
+            let spawning = self.reaper.begin_spawn();
+            let started =
+                start::start_apart(&spec, &BTreeMap::new(), self.spawner.altered()).await?;
+            let ended = self.reaper.expect(started.pid);
+            drop(spawning);
+            (started, ended)
+        } else {
+            let started = start::start(&spec, &BTreeMap::new(), &self.spawner)?;
+            let ended = self.reaper.expect(started.pid);
+            (started, ended)
+        };
         // The pipes are held, unread, until the end: whoever writes to them must not get a signal.
         if let Ok(ended) = tokio::time::timeout(patience, ended).await {
             return Ok(ended.ok());
@@ -121,7 +179,7 @@ impl Registry {
 
     fn id_for(&self, spec: &Spec) -> Result<String> {
         if let Some(id) = &spec.id {
-            if self.get(id).is_ok() {
+            if self.get(id).is_ok() || self.is_starting(id) {
                 return Err(Error::new(
                     Code::AlreadyExists,
                     format!("an exec has the id {id:?}"),
@@ -132,10 +190,14 @@ impl Registry {
         loop {
             self.made_ids.set(self.made_ids.get() + 1);
             let id = format!("exec-{}", self.made_ids.get());
-            if self.get(&id).is_err() {
+            if self.get(&id).is_err() && !self.is_starting(&id) {
                 return Ok(id);
             }
         }
+    }
+
+    fn is_starting(&self, id: &str) -> bool {
+        self.starting.borrow().iter().any(|known| known == id)
     }
 
     fn forget_surplus(&self) {

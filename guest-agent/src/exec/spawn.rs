@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::RawFd;
 use std::ptr;
+use std::sync::Arc;
 
 use super::users::User;
 
@@ -49,9 +50,12 @@ pub struct Failure {
 /// Owns the child's stack; one spawn at a time, as the runtime has one thread.
 pub struct Spawner {
     stack: RefCell<Vec<u8>>,
-    /// Signals that the agent ignores or handles: the child sets them back.
-    altered: Vec<c_int>,
+    altered: Altered,
 }
+
+/// Signals that the agent ignores or handles: the child sets them back.
+#[derive(Clone)]
+pub struct Altered(Arc<[c_int]>);
 
 struct Job<'a> {
     plan: &'a Plan,
@@ -66,46 +70,58 @@ impl Spawner {
     pub fn new() -> Self {
         Spawner {
             stack: RefCell::new(vec![0; STACK_BYTES]),
-            altered: altered_signals(),
+            altered: Altered(altered_signals().into()),
         }
     }
 
     pub fn spawn(&self, plan: &Plan) -> Result<libc::pid_t, Failure> {
-        let mut job = Job {
-            plan,
-            argv: pointers(&plan.argv),
-            env: pointers(&plan.env),
-            altered: &self.altered,
-            failure: None,
-        };
-        let mut stack = self.stack.borrow_mut();
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        let blocked = block_signals();
-        // SAFETY: the stack is ours alone and outlives the child's use of it, for CLONE_VFORK suspends this
-        // thread until the child execs or exits. `job` lives here too. `run_child` makes only system calls
-        // that do not touch the state of the C library.
-        let pid = unsafe {
-            let top = stack.as_mut_ptr().add(STACK_BYTES);
-            let top = top.sub(top as usize % 16);
-            libc::clone(run_child, top.cast(), flags, (&raw mut job).cast())
-        };
-        let clone_errno = last_errno();
-        restore_signals(&blocked);
-        if pid < 0 {
-            return Err(Failure {
-                stage: Stage::Clone,
-                errno: clone_errno,
-            });
-        }
-        match job.failure {
-            None => Ok(pid),
-            Some(failure) => {
-                let mut status = 0;
-                // SAFETY: a live local. The child has exited, so this returns at once; it is not an exec yet,
-                // and the reaper runs on this thread, hence not now.
-                unsafe { libc::waitpid(pid, &mut status, 0) };
-                Err(failure)
-            }
+        spawn_on(&mut self.stack.borrow_mut(), &self.altered, plan)
+    }
+
+    pub fn altered(&self) -> Altered {
+        self.altered.clone()
+    }
+}
+
+/// On the calling thread, which need not be the runtime's: it stands still until the child runs its program.
+pub fn spawn_apart(altered: &Altered, plan: &Plan) -> Result<libc::pid_t, Failure> {
+    spawn_on(&mut vec![0; STACK_BYTES], altered, plan)
+}
+
+fn spawn_on(stack: &mut [u8], altered: &Altered, plan: &Plan) -> Result<libc::pid_t, Failure> {
+    let mut job = Job {
+        plan,
+        argv: pointers(&plan.argv),
+        env: pointers(&plan.env),
+        altered: &altered.0,
+        failure: None,
+    };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let blocked = block_signals();
+    // SAFETY: the stack is ours alone and outlives the child's use of it, for CLONE_VFORK suspends this
+    // thread until the child execs or exits. `job` lives here too. `run_child` makes only system calls
+    // that do not touch the state of the C library.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(stack.len());
+        let top = top.sub(top as usize % 16);
+        libc::clone(run_child, top.cast(), flags, (&raw mut job).cast())
+    };
+    let clone_errno = last_errno();
+    restore_signals(&blocked);
+    if pid < 0 {
+        return Err(Failure {
+            stage: Stage::Clone,
+            errno: clone_errno,
+        });
+    }
+    match job.failure {
+        None => Ok(pid),
+        Some(failure) => {
+            let mut status = 0;
+            // SAFETY: a live local. The child has exited, so this returns at once: with its status, or without, if
+            // the reaper on the runtime's thread was first.
+            unsafe { libc::waitpid(pid, &mut status, 0) };
+            Err(failure)
         }
     }
 }

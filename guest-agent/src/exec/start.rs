@@ -12,7 +12,7 @@ use rustix::pty::OpenptFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::spawn::{Failure, Plan, Spawner, Stage};
+use super::spawn::{Altered, Failure, Plan, Spawner, Stage, spawn_apart};
 use super::spec::Spec;
 use super::stdin::Stdin;
 use super::supervise::Source;
@@ -20,6 +20,7 @@ use super::users::{self, User};
 use super::winsize;
 use crate::asyncfd::watch;
 use crate::error::{Code, Context, Error, Result, errno_text};
+use crate::files::blocking;
 use crate::frame;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,46 +42,95 @@ struct Streams {
     child: [OwnedFd; 3],
 }
 
+/// Who a command runs as, and where.
+pub struct Identity {
+    user: User,
+    cwd: String,
+}
+
+impl Identity {
+    /// Looks at files, which may lie in a mount of the host's.
+    pub fn find(wanted_user: Option<&str>, wanted_cwd: Option<&str>) -> Result<Identity> {
+        let own_uid = rustix::process::geteuid().as_raw();
+        let default_user = own_uid.to_string();
+        let wanted = wanted_user.unwrap_or(if own_uid == 0 { "root" } else { &default_user });
+        let user = users::look_up(wanted, Path::new("/etc"))?;
+        let cwd = working_directory(wanted_cwd, &user);
+        Ok(Identity { user, cwd })
+    }
+}
+
+/// All that a command needs, but for its process.
+pub struct Ready {
+    plan: Plan,
+    streams: Streams,
+}
+
 pub fn start(
     spec: &Spec,
     base_env: &BTreeMap<String, String>,
     spawner: &Spawner,
 ) -> Result<Started> {
-    let own_uid = rustix::process::geteuid().as_raw();
-    let default_user = own_uid.to_string();
-    let wanted = spec
-        .user
-        .as_deref()
-        .unwrap_or(if own_uid == 0 { "root" } else { &default_user });
-    let user = users::look_up(wanted, Path::new("/etc"))?;
-
-    let env = environment(spec, &user, base_env);
-    let streams = open_streams(spec, &user)?;
-    // Only root can change the user, and only a test runs as anyone else.
-    let changes_user = own_uid == 0 || user.uid != own_uid;
-    let plan = Plan {
-        candidates: candidates(&spec.argv[0], env.get("PATH").map_or(PATH, String::as_str))?,
-        argv: spec
-            .argv
-            .iter()
-            .map(|text| c_string(text))
-            .collect::<Result<_>>()?,
-        env: env
-            .iter()
-            .map(|(name, value)| c_string(&format!("{name}={value}")))
-            .collect::<Result<_>>()?,
-        cwd: c_string(&working_directory(spec, &user))?,
-        user: changes_user.then_some(user),
-        fds: streams.child.each_ref().map(AsRawFd::as_raw_fd),
-        has_tty: spec.tty.is_some(),
-    };
+    let identity = Identity::find(spec.user.as_deref(), spec.cwd.as_deref())?;
+    let Ready { plan, streams } = Ready::prepare(spec, base_env, identity)?;
     let pid = spawner
         .spawn(&plan)
-        .map_err(|failure| explain(spec, &plan, failure))?;
+        .map_err(|failure| explain(&spec.argv[0], &plan, failure))?;
     Ok(Started {
         pid,
         ..streams.started
     })
+}
+
+/// As `start`, while the runtime's thread goes on: what the command is started from may have to ask the host.
+pub async fn start_apart(
+    spec: &Spec,
+    base_env: &BTreeMap<String, String>,
+    altered: Altered,
+) -> Result<Started> {
+    let (user, cwd) = (spec.user.clone(), spec.cwd.clone());
+    let identity = blocking(move || Identity::find(user.as_deref(), cwd.as_deref())).await?;
+    let Ready { plan, streams } = Ready::prepare(spec, base_env, identity)?;
+    let Streams { started, child } = streams;
+    let program = spec.argv[0].clone();
+    let pid = blocking(move || {
+        // The plan has their numbers.
+        let _child = child;
+        spawn_apart(&altered, &plan).map_err(|failure| explain(&program, &plan, failure))
+    })
+    .await?;
+    Ok(Started { pid, ..started })
+}
+
+impl Ready {
+    fn prepare(
+        spec: &Spec,
+        base_env: &BTreeMap<String, String>,
+        Identity { user, cwd }: Identity,
+    ) -> Result<Ready> {
+        let own_uid = rustix::process::geteuid().as_raw();
+        let env = environment(spec, &user, base_env);
+        let streams = open_streams(spec, &user)?;
+        // Only root can change the user, and only a test runs as anyone else.
+        let changes_user = own_uid == 0 || user.uid != own_uid;
+        let plan = Plan {
+            candidates: candidates(&spec.argv[0], env.get("PATH").map_or(PATH, String::as_str))?,
+            argv: spec
+                .argv
+                .iter()
+                .map(|text| c_string(text))
+                .collect::<Result<_>>()?,
+            env: env
+                .iter()
+                .map(|(name, value)| c_string(&format!("{name}={value}")))
+                .collect::<Result<_>>()?,
+            cwd: c_string(&cwd)?,
+            user: changes_user.then_some(user),
+            fds: streams.child.each_ref().map(AsRawFd::as_raw_fd),
+            has_tty: spec.tty.is_some(),
+        };
+        Ok(Ready { plan, streams })
+    }
 }
 
 fn environment(
@@ -104,9 +154,9 @@ fn environment(
     env
 }
 
-fn working_directory(spec: &Spec, user: &User) -> String {
-    match &spec.cwd {
-        Some(cwd) => cwd.clone(),
+fn working_directory(wanted: Option<&str>, user: &User) -> String {
+    match wanted {
+        Some(cwd) => cwd.to_owned(),
         // An account may name a home that nobody made.
         None if Path::new(&user.home).is_dir() => user.home.clone(),
         None => "/".to_owned(),
@@ -223,8 +273,7 @@ fn registered(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>> {
     watch(fd, interest).context("register a descriptor")
 }
 
-fn explain(spec: &Spec, plan: &Plan, failure: Failure) -> Error {
-    let program = &spec.argv[0];
+fn explain(program: &str, plan: &Plan, failure: Failure) -> Error {
     let errno = failure.errno;
     let text = errno_text(errno);
     let (code, message) = match (failure.stage, errno) {

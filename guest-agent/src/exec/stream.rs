@@ -32,7 +32,7 @@ pub async fn run(
 ) -> (SendResponse<Bytes>, Incoming, Result<()>) {
     let mut decoder = Decoder::default();
     let exec = match read_spec(&mut decoder, &mut body).await {
-        Ok(spec) => registry.start(spec),
+        Ok(spec) => registry.start(spec).await,
         Err(error) => Err(error),
     };
     match exec {

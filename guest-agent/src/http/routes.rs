@@ -20,7 +20,7 @@ use crate::exec::spec::TtySize;
 use crate::exec::stream::{self, FollowOptions};
 use crate::exec::supervise::terminate;
 use crate::exec::{signals, spec};
-use crate::{archive, connect, drives, files, personalise, stats};
+use crate::{archive, connect, drives, files, mounts, personalise, stats};
 
 /// A whole answer, for all requests but the streaming ones.
 pub enum Reply {
@@ -57,6 +57,7 @@ pub async fn handle(agent: Rc<Agent>, request: Request<RecvStream>, respond: Sen
         (&Method::POST, ["v1", "connect"]) => {
             connect::run(&agent.connections, &query, body, respond).await
         }
+        (&Method::POST, ["v1", "mounts"]) => mounts::serve(&agent, &query, body, respond).await,
         (&Method::GET, ["v1", "file"]) => {
             let mut respond = respond;
             let result = files::read::download(&query, &mut respond).await;
@@ -137,6 +138,7 @@ async fn whole(
             Ok(Reply::Empty(StatusCode::ACCEPTED))
         }
         ("POST", ["v1", "drives", serial, action]) => drive(agent, serial, action, body).await,
+        (method, ["v1", "mounts", rest @ ..]) => mount(agent, method, rest, query).await,
         (method, ["v1", "execs", rest @ ..]) => execs(agent, method, rest, body).await,
         (method, ["v1", what]) => files::handle(method, what, query, body).await,
         _ => Err(no_such_request()),
@@ -164,6 +166,22 @@ async fn drive(
         }
         "grow" => {
             drives::grow(agent, serial, body.json().await?).await?;
+            no_content
+        }
+        _ => Err(no_such_request()),
+    }
+}
+
+async fn mount(agent: &Rc<Agent>, method: &str, rest: &[&str], query: &Query) -> Result<Reply> {
+    let no_content = Ok(Reply::Empty(StatusCode::NO_CONTENT));
+    match (method, rest) {
+        ("GET", []) => Ok(Reply::Json(agent.mounts.to_json())),
+        ("DELETE", [id]) => {
+            mounts::unmount(agent, id, query.flag("force", false)?).await?;
+            no_content
+        }
+        ("POST", [id, "refuse"]) => {
+            agent.mounts.get(id)?.refuse();
             no_content
         }
         _ => Err(no_such_request()),

@@ -30,6 +30,7 @@ pub struct Booted {
 pub struct Late {
     pub drives: Option<LateModules>,
     pub card: Option<LateModules>,
+    pub mounts: Option<LateModules>,
 }
 
 /// In order; the first failure ends the boot.
@@ -48,8 +49,14 @@ pub fn boot() -> Result<Booted> {
     let modules = Late {
         drives: LateModules::hold(modules::DRIVES_LIST),
         card: LateModules::hold(modules::CARD_LIST),
+        mounts: LateModules::hold(modules::MOUNTS_LIST),
     };
-    let kept: Vec<_> = modules.drives.iter().chain(&modules.card).collect();
+    let kept: Vec<_> = modules
+        .drives
+        .iter()
+        .chain(&modules.card)
+        .chain(&modules.mounts)
+        .collect();
     let overlay = mounts::enter_root(&drives, &kept)?;
     mounts::mount_system_file_systems();
     network::bring_up_loopback();

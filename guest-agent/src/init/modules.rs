@@ -15,6 +15,8 @@ const LIST: &str = "/modules.list";
 pub const DRIVES_LIST: &str = "/drives.list";
 /// Of what a network card needs, which few machines use.
 pub const CARD_LIST: &str = "/card.list";
+/// Of what mounts of the host's directories need.
+pub const MOUNTS_LIST: &str = "/mounts.list";
 const FOLDER: &str = "/modules";
 
 /// What is inserted when it is wanted, held by its folder: after the change of the root it has no name.
@@ -57,7 +59,7 @@ pub fn remove_inserted(kept: &[&LateModules]) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    for list in [LIST, DRIVES_LIST, CARD_LIST] {
+    for list in [LIST, DRIVES_LIST, CARD_LIST, MOUNTS_LIST] {
         let _ = fs::remove_file(list);
     }
 }

@@ -7,7 +7,7 @@ use rustix::mount::{MountFlags, mount_remount};
 use rustix::system::{RebootCommand, reboot};
 
 use super::console;
-use crate::overlay::OverlayDrive;
+use crate::agent::Agent;
 
 /// How long after KILL the last processes may take to vanish.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -16,7 +16,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// TERM to all, KILL after the grace, drives made read-only, power off. The caller goes on reaping.
-pub async fn end_machine(grace: Duration, overlay: Option<&OverlayDrive>) {
+pub async fn end_machine(grace: Duration, agent: &Agent) {
     tokio::time::sleep(ANSWER_PATIENCE).await;
     signal_all(libc::SIGTERM);
     // A stopped process would not see TERM.
@@ -25,11 +25,13 @@ pub async fn end_machine(grace: Duration, overlay: Option<&OverlayDrive>) {
         signal_all(libc::SIGKILL);
         wait_until_alone(KILL_PATIENCE).await;
     }
+    // Before anything here waits for a file system: what these wait for is this thread.
+    crate::mounts::let_go_of_all(agent).await;
     rustix::fs::sync();
     crate::drives::let_go_of_all();
     // Best effort: after the sync a drive that stays writable only has its journal replayed next time.
     console::check("remount /", mount_remount("/", MountFlags::RDONLY, ""));
-    if let Some(drive) = overlay {
+    if let Some(drive) = &agent.overlay {
         console::check("the overlay", drive.make_read_only());
     }
     rustix::fs::sync();
