@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { vmMountsSchema } from "./mount.ts";
 import { egressPolicySchema } from "./policy.ts";
 import { MAX_DISK_MIB, MIN_DISK_MIB, nameSchema, vmCreateSchema } from "./vm.ts";
 
@@ -68,6 +69,11 @@ export const forkSchema = z.strictObject({
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
     .optional()
     .describe("the fork's, where it is to be larger"),
+  mounts: vmMountsSchema
+    .optional()
+    .describe(
+      "host directories and files that it sees live; without one, what it was forked from had mounted is EIO in it. For callers on the UNIX socket",
+    ),
 });
 export type ForkRequest = z.input<typeof forkSchema>;
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { attachedDriveSchema } from "./attachment.ts";
+import { vmMountSchema, vmMountsSchema } from "./mount.ts";
 import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema, NO_NETWORK } from "./policy.ts";
 import { secretGrantsSchema } from "./secret.ts";
@@ -153,6 +154,9 @@ export const vmCreateSchema = z.strictObject({
   workspace: workspaceSpecSchema
     .optional()
     .describe("a host directory that is copied into it, and back before it stops; for callers on the UNIX socket"),
+  mounts: vmMountsSchema
+    .default([])
+    .describe("host directories and files that it sees live; for callers on the UNIX socket"),
   admissionWaitMs: admissionWaitSchema,
 });
 export type VmCreate = z.input<typeof vmCreateSchema>;
@@ -200,6 +204,11 @@ export const vmSchema = z.object({
     .optional()
     .describe("names of those of them whose values it has: it is neither saved nor forked"),
   drives: z.array(attachedDriveSchema).describe("what it is to have besides its disk: drives and volumes"),
+  mounts: z
+    .array(
+      vmMountSchema.extend({ reason: z.string().optional().describe("why the VM does not get at it at the moment") }),
+    )
+    .describe("host directories and files that it sees live"),
   labels: z.record(z.string(), z.string()),
   restart: restartSchema,
   restartCount: z.number().int().describe("restarts in a row, since it last ran for a while or somebody started it"),

@@ -21,6 +21,7 @@ import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
 import { listImages } from "../images/store.ts";
 import { removeStaleWorkDirs } from "../images/work-dir.ts";
+import { MountService } from "../mounts/service.ts";
 import { NatService } from "../network/nat/service.ts";
 import { readRegistryUrls } from "../network/registries.ts";
 import { checkSecretHosts, NetworkService } from "../network/service.ts";
@@ -178,7 +179,14 @@ async function main(): Promise<void> {
     env: process.env,
     log,
   });
-  const vms = new VmService({ ...parts, templates, network, workspaces: createWorkspaceHooks(workspaces, log) });
+  const mounts = new MountService({ ownFolders: [paths.home, paths.runtime], log });
+  const vms = new VmService({
+    ...parts,
+    templates,
+    network,
+    workspaces: createWorkspaceHooks(workspaces, log),
+    mounts,
+  });
   secrets.onChange((name) => void vms.secretChanged(name));
   const snapshots = new VmSnapshots({ ...parts, vms, network });
   const images = new ImageService({
@@ -279,6 +287,7 @@ async function main(): Promise<void> {
     await forwards.close();
     await sleep(KILL_MS);
     vms.close();
+    await mounts.close();
     network.close();
     nat.close();
     driver.close();

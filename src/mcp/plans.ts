@@ -10,6 +10,7 @@ const MEANINGS: Record<string, string> = {
   await_guest: "wait for its guest agent",
   personalise: "give it its name, clock and randomness",
   attach_drives: "give it the drives that outlive it",
+  serve_mounts: "let it see what it has mounted of this machine, and nothing of what another VM has",
   let_go_of_drives: "have it write out and let go of the drives that outlive it",
   push_workspace: "copy its workspace's directory into it",
   pull_workspace: "bring what has changed in its workspace back",

@@ -172,6 +172,7 @@ const MIGRATIONS: readonly string[] = [
      warm TEXT,
      created_at TEXT NOT NULL
    ) STRICT;`,
+  `ALTER TABLE vms ADD COLUMN mounts TEXT NOT NULL DEFAULT '[]';`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

@@ -46,6 +46,7 @@ const COLUMNS: Record<keyof VmRecord, Column> = {
   env: json("env"),
   policy: json("policy"),
   secrets: json("secrets"),
+  mounts: json("mounts"),
   authority: { column: "authority" },
   vmm: json("vmm"),
   startFrom: json("start_from"),

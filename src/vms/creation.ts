@@ -1,3 +1,4 @@
+import type { VmMount } from "../contract/mount.ts";
 import type { Vm, VmCreateParsed } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -12,6 +13,13 @@ import type { Known, Starting, StartOptions } from "./starting.ts";
 import { cannotShrink } from "./vm-errors.ts";
 import type { StartFrom, VmRecord } from "./vm-store.ts";
 
+/** What a fork has otherwise than what it is forked from. */
+export interface ForkOf {
+  name?: string | undefined;
+  diskMib?: number | undefined;
+  mounts?: readonly VmMount[] | undefined;
+}
+
 interface CreationOptions
   extends Pick<
     VmParts,
@@ -22,6 +30,7 @@ interface CreationOptions
     | "admission"
     | "workspaces"
     | "network"
+    | "mounts"
     | "locks"
     | "lifetimes"
     | "sources"
@@ -47,12 +56,15 @@ export class Creation {
     network?.check(request.network, request.secrets);
     const { admissionWaitMs } = request;
     const workspace = await this.#resolveWorkspace(request.workspace);
+    const mounts = await this.#resolveMounts(request.mounts);
     await admission.admit(request.memoryMib, { ...options, admissionWaitMs });
     attached.check(request.volumes ?? []);
     const image = await source.resolveImage(request.image, options);
     const kernel = await source.resolveKernel(options);
     const isEphemeral = options.ephemeral ?? false;
-    const record = this.#newRecord(fromRequest(request, { image, kernel, driver: driver.name, isEphemeral }));
+    const record = this.#newRecord(
+      fromRequest({ ...request, mounts }, { image, kernel, driver: driver.name, isEphemeral }),
+    );
     const claim = () => attached.claim(record, request.volumes ?? []);
     return this.#startNew(record, { ...options, admissionWaitMs, workspace }, { image, kernel }, claim);
   }
@@ -63,19 +75,25 @@ export class Creation {
     return { ...spec, directory: await workspaces.resolve(spec.directory) };
   }
 
+  async #resolveMounts(mounts: readonly VmMount[] | undefined): Promise<VmMount[]> {
+    if (mounts === undefined || mounts.length === 0) return [];
+    return (await this.#options.mounts?.resolve(mounts)) ?? [];
+  }
+
   /** See `VmService.createFrom`. */
   async createFrom(
     manifest: Manifest,
-    request: { name?: string | undefined; diskMib?: number | undefined; snapshot: string | undefined },
+    request: ForkOf & { snapshot: string | undefined },
     options: WorkOptions,
   ): Promise<Vm> {
     const { machine } = manifest;
+    const mounts = await this.#resolveMounts(request.mounts);
     this.#options.admission.check(machine.memoryMib);
     if (request.diskMib !== undefined && request.diskMib < machine.diskMib) {
       throw cannotShrink(`the snapshot ${manifest.name ?? manifest.id}`, machine.diskMib);
     }
     return this.#startNew(
-      this.#newRecord({ ...fromManifest(manifest), ...request, diskMib: request.diskMib ?? machine.diskMib }),
+      this.#newRecord({ ...fromManifest(manifest), ...request, mounts, diskMib: request.diskMib ?? machine.diskMib }),
       options,
     );
   }

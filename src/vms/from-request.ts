@@ -10,7 +10,7 @@ export const FIRST_VM_UID = 961_000_000;
 
 /** What of a record is made up for each new VM. */
 type MadeUp = "id" | "name" | "state" | "uid" | "createdAt" | "origin" | "restartCount" | "isWanted";
-type Defaulted = "labels" | "restart" | "onExpiry";
+type Defaulted = "labels" | "restart" | "onExpiry" | "mounts";
 
 /** What decides about a new VM; the rest is made up or has a default. */
 export type NewVm = Omit<VmRecord, MadeUp | Defaulted> &
@@ -36,6 +36,7 @@ export function fromRequest(
     env: { ...image.env, ...request.env },
     policy: request.network,
     secrets: request.secrets,
+    mounts: request.mounts,
     startFrom: { from: request.cold ? "boot" : "template" },
     labels: request.labels,
     restart: request.restart,
@@ -49,6 +50,7 @@ export function fromRequest(
 export function makeVmRecord(given: NewVm, store: VmStore): VmRecord {
   return {
     labels: {},
+    mounts: [],
     restart: { policy: "never" },
     onExpiry: "stop",
     ...given,

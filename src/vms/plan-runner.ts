@@ -69,6 +69,7 @@ export class PlanRunner {
       isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
       startFrom: record.startFrom,
       hasAttached: attached.has(record),
+      hasMounts: record.mounts.length > 0,
       ...(workspaces?.isAutomatic(record.id)
         ? { workspace: record.ephemeral ? ("best_effort" as const) : ("required" as const) }
         : {}),

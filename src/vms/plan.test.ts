@@ -77,7 +77,9 @@ test("a VM from a template or a snapshot gets a copy of its drive before its mem
   for (const startFrom of [template, fork, restored]) {
     for (const hasDrive of [false, true]) {
       const steps = planVm({ state: "running" }, { state: "created", hasDrive, isVmmAlive: false, startFrom });
-      assert.deepEqual(kinds(steps), ["mark", "copy_drive", "restore_vmm", "await_guest", "personalise", "mark"]);
+      const serve = startFrom.from === "snapshot" ? ["serve_mounts"] : [];
+      const expected = ["mark", "copy_drive", "restore_vmm", "await_guest", "personalise", ...serve, "mark"];
+      assert.deepEqual(kinds(steps), expected);
       for (const step of steps) if ("source" in step) assert.deepEqual(step.source, startFrom);
     }
   }
@@ -88,6 +90,17 @@ test("a fork becomes a machine of its own; a VM that is restored or was suspende
   const plan = (startFrom: StartFrom) => planVm({ state: "running" }, { ...facts, startFrom });
   assert.deepEqual([boot, template, fork].map(plan).map(identityIn), ["new", "new", "new"]);
   assert.deepEqual([restored, suspension].map(plan).map(identityIn), ["same", "same"]);
+});
+
+test("what a VM sees of the host is there before it counts as running, however it comes up", () => {
+  for (const startFrom of [boot, template, fork, restored, suspension]) {
+    const state = startFrom.from === "suspension" ? "suspended" : "created";
+    const facts = { state, hasDrive: true, isVmmAlive: false, startFrom, hasMounts: true } as const;
+    const steps = planVm({ state: "running" }, facts);
+    const served = steps.findIndex(({ kind }) => kind === "serve_mounts");
+    const isRunning = steps.findIndex((step) => step.kind === "mark" && step.state === "running");
+    assert.ok(kinds(steps).indexOf("personalise") < served && served < isRunning);
+  }
 });
 
 test("a suspended VM comes back on the drive that it has, and what it was saved to goes once it runs", () => {

@@ -17,6 +17,8 @@ export interface VmFacts {
   startFrom: StartFrom;
   /** It has drives that are attached to it once it runs. */
   hasAttached?: boolean;
+  /** It sees something of the host's live. */
+  hasMounts?: boolean;
   /** A workspace is pushed at its start and pulled before its end; of one that is deleted with its command, as far as that is possible. */
   workspace?: "required" | "best_effort";
 }
@@ -34,6 +36,8 @@ export type VmStep =
   | { kind: "personalise"; identity: "new" | "same" }
   /** Those that outlive it; one that was suspended has them already. */
   | { kind: "attach_drives" }
+  /** What it sees of the host is there from its first command on; of another VM's mounts, a fork sees nothing. */
+  | { kind: "serve_mounts" }
   /** What a guest has written to drives that outlive it is on them before it ends. */
   | { kind: "let_go_of_drives" }
   | { kind: "pause_vmm" }
@@ -111,8 +115,9 @@ function planPush({ workspace, startFrom }: VmFacts): VmStep[] {
   return workspace !== undefined && isFresh ? [{ kind: "push_workspace" }] : [];
 }
 
-function planBringUp({ startFrom, hasDrive, hasAttached }: VmFacts): VmStep[] {
-  const attach: VmStep[] = hasAttached ? [{ kind: "attach_drives" }] : [];
+function planBringUp({ startFrom, hasDrive, hasAttached, hasMounts }: VmFacts): VmStep[] {
+  const serve: VmStep[] = hasMounts || startFrom.from === "snapshot" ? [{ kind: "serve_mounts" }] : [];
+  const attach: VmStep[] = [...(hasAttached ? [{ kind: "attach_drives" } as const] : []), ...serve];
   switch (startFrom.from) {
     case "boot":
       return [
@@ -127,6 +132,7 @@ function planBringUp({ startFrom, hasDrive, hasAttached }: VmFacts): VmStep[] {
         { kind: "restore_vmm", source: startFrom },
         { kind: "await_guest" },
         { kind: "personalise", identity: "same" },
+        ...serve,
       ];
     case "template":
     case "snapshot":

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { DriveFormat } from "../contract/attachment.ts";
+import type { VmMount } from "../contract/mount.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import type { Progress, Vm } from "../contract/vm.ts";
@@ -118,4 +119,27 @@ export interface WorkspaceHooks {
     options: WorkOptions & { isRequired: boolean; isEphemeral: boolean },
   ): Promise<WorkspaceReport | undefined>;
   forget(vmId: string, keepsReport: boolean): Promise<void>;
+}
+
+/** Host directories and files that VMs see live. Implemented by src/mounts/service.ts. */
+export interface MountHooks {
+  /** With the host paths' canonical form. Throws HOST_PATH_NOT_FOUND, MOUNT_PATH_REFUSED. */
+  resolve(mounts: readonly VmMount[]): Promise<VmMount[]>;
+  /**
+   * Serves a VM's mounts until its signal aborts; what its guest has mounted besides, since it is a fork, is refused. Resolves when all are there. Throws
+   * MOUNT_FAILED, MOUNT_BUSY, GUEST_FEATURE_MISSING.
+   */
+  begin(vm: VmMounts, link: MountLink): Promise<void>;
+  /** The same for a VM that another daemon has served: what cannot be served is tried again. */
+  resume(vm: VmMounts, link: MountLink): void;
+  /** Why mounts are not served at the moment, by their path in the guest. */
+  problemsOf(vmId: string): ReadonlyMap<string, string>;
+}
+export type VmMounts = Pick<Vm, "id" | "name"> & { mounts: readonly VmMount[] };
+export interface MountLink {
+  client: GuestClient;
+  /** Aborts when the VM is let go of. */
+  signal: AbortSignal;
+  /** Of its agent. */
+  features: readonly string[];
 }

@@ -6,7 +6,10 @@ import type { VmRecord } from "./vm-store.ts";
 
 /** What the recovery of VMs does things with. */
 export interface RecoveryParts
-  extends Pick<VmParts, "driver" | "store" | "sources" | "log" | "steps" | "liveVms" | "lifetimes" | "roster"> {
+  extends Pick<
+    VmParts,
+    "driver" | "store" | "sources" | "log" | "steps" | "liveVms" | "lifetimes" | "roster" | "mounts"
+  > {
   remove: (record: VmRecord) => Promise<void>;
 }
 
@@ -48,7 +51,8 @@ async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> 
       log("a VMM does not answer", { vm: record.name, error: toFirebreakError(error).message }),
     );
     await suspension.delete(record.id);
-    liveVms.open(store.update(record.id, { state: wanted }));
+    const { client, signal } = liveVms.open(store.update(record.id, { state: wanted }));
+    parts.mounts?.resume(record, { client, signal, features: record.agent?.features ?? [] });
     roster.note(record, "adopted", {});
     return;
   }

@@ -6,9 +6,9 @@ import { toVm } from "./vm-view.ts";
 
 /** The VMs that there are, by what callers call them, and as callers see them. */
 export class Roster {
-  readonly #options: Pick<VmServiceOptions, "store" | "log" | "attached" | "network">;
+  readonly #options: Pick<VmServiceOptions, "store" | "log" | "attached" | "network" | "mounts">;
 
-  constructor(options: Pick<VmServiceOptions, "store" | "log" | "attached" | "network">) {
+  constructor(options: Pick<VmServiceOptions, "store" | "log" | "attached" | "network" | "mounts">) {
     this.#options = options;
   }
 
@@ -20,8 +20,8 @@ export class Roster {
   }
 
   view(record: VmRecord): Vm {
-    const { attached, network } = this.#options;
-    return toVm(record, attached.list(record), network?.exposedIn(record));
+    const { attached, network, mounts } = this.#options;
+    return toVm(record, attached.list(record), network?.exposedIn(record), mounts?.problemsOf(record.id));
   }
 
   /** As the store has it now. Throws VM_NOT_FOUND. */

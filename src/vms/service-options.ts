@@ -5,7 +5,7 @@ import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { Admission } from "./admission.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
-import type { BootSource, NetworkHooks, WorkspaceHooks } from "./ports.ts";
+import type { BootSource, MountHooks, NetworkHooks, WorkspaceHooks } from "./ports.ts";
 import type { VmStore } from "./vm-store.ts";
 
 /** What VmService is made with. */
@@ -22,4 +22,5 @@ export interface VmServiceOptions {
   admission?: Admission;
   workspaces?: WorkspaceHooks;
   network?: NetworkHooks;
+  mounts?: MountHooks;
 }

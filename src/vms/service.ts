@@ -7,7 +7,7 @@ import type { Manifest } from "../snapshots/manifest.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import { Access } from "./access.ts";
 import { Admission } from "./admission.ts";
-import { Creation } from "./creation.ts";
+import { Creation, type ForkOf } from "./creation.ts";
 import { Ending } from "./ending.ts";
 import { ExclusiveWork } from "./exclusive.ts";
 import { Exits } from "./exits.ts";
@@ -197,7 +197,7 @@ export class VmService {
   /** A new VM that goes on where a snapshot stands. `snapshot` is the one that it will be said to come from. */
   createFrom(
     manifest: Manifest,
-    request: { name?: string | undefined; diskMib?: number | undefined; snapshot: string | undefined },
+    request: ForkOf & { snapshot: string | undefined },
     options: WorkOptions = {},
   ): Promise<Vm> {
     return this.#creation.createFrom(manifest, request, options);

@@ -8,6 +8,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
+import type { ForkOf } from "./creation.ts";
 import { requireSavable } from "./network-values.ts";
 import type { BootSource, NetworkHooks, WorkOptions } from "./ports.ts";
 import { saveVm } from "./save.ts";
@@ -80,11 +81,7 @@ export class VmSnapshots {
   }
 
   /** A new VM that goes on where a snapshot stands. */
-  async fork(
-    nameOrId: string,
-    request: { name?: string | undefined; diskMib?: number | undefined },
-    options: WorkOptions = {},
-  ): Promise<Vm> {
+  async fork(nameOrId: string, request: ForkOf, options: WorkOptions = {}): Promise<Vm> {
     return this.#using(nameOrId, ({ manifest }) =>
       this.#options.vms.createFrom(manifest, { ...request, snapshot: manifest.id }, options),
     );
@@ -96,11 +93,7 @@ export class VmSnapshots {
   }
 
   /** A second VM that goes on where a running one stands, by a snapshot that is gone afterwards. */
-  async forkVm(
-    vm: string,
-    request: { name?: string | undefined; diskMib?: number | undefined },
-    options: WorkOptions = {},
-  ): Promise<Vm> {
+  async forkVm(vm: string, request: ForkOf, options: WorkOptions = {}): Promise<Vm> {
     const { vms, snapshots, driver } = this.#options;
     if (request.name !== undefined) vms.requireFreeName(request.name);
     const source = vms.get(vm);

@@ -21,7 +21,15 @@ import type { LiveVm } from "./live-vm.ts";
 import { consoleLogPath, machineOf, overlayPath, vmDir } from "./machine.ts";
 import { networkValues } from "./network-values.ts";
 import type { SavedSource, VmStep } from "./plan.ts";
-import type { BootSource, ImageRef, KernelRef, NetworkHooks, WorkOptions, WorkspaceHooks } from "./ports.ts";
+import type {
+  BootSource,
+  ImageRef,
+  KernelRef,
+  MountHooks,
+  NetworkHooks,
+  WorkOptions,
+  WorkspaceHooks,
+} from "./ports.ts";
 import { describeAgent, saveVm } from "./save.ts";
 import type { Sources } from "./sources.ts";
 import { Turns } from "./turns.ts";
@@ -68,6 +76,7 @@ export interface VmStepsOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
   workspaces?: WorkspaceHooks;
   network?: NetworkHooks;
+  mounts?: MountHooks;
   open: (record: VmRecord) => LiveVm;
   close: (record: VmRecord) => void;
   live: (record: VmRecord) => LiveVm | undefined;
@@ -93,6 +102,7 @@ export class VmSteps {
       await_guest: (context) => this.#awaitGuest(context),
       personalise: (context, step) => this.#personalise(context, step.identity),
       attach_drives: ({ record }) => options.attached.attachAll(record, options.live(record) as LiveVm), // await_guest comes before
+      serve_mounts: (context) => this.#serveMounts(context),
       let_go_of_drives: ({ record }) => options.attached.letGo(record, options.live(record)),
       pause_vmm: ({ record }) => options.driver.pause(vmmOf(record)),
       resume_vmm: (context) => this.#resumeVmm(context),
@@ -354,6 +364,12 @@ export class VmSteps {
     context.endTurn?.();
     await this.#options.network?.ready(record.id);
     context.learnt = { ...context.learnt, agent };
+  }
+
+  async #serveMounts({ record, learnt }: StepContext): Promise<void> {
+    const { client, signal } = this.#options.live(record) as LiveVm; // await_guest comes before
+    const features = learnt?.agent?.features ?? record.agent?.features ?? [];
+    await this.#options.mounts?.begin(record, { client, signal, features });
   }
 
   async #resumeVmm({ record }: StepContext): Promise<void> {

@@ -1,4 +1,5 @@
 import type { VmEvent } from "../contract/event.ts";
+import type { VmMount } from "../contract/mount.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import type { ExpiryAction, RestartPolicy, VmOrigin, VmState } from "../contract/vm.ts";
@@ -35,6 +36,8 @@ export interface VmRecord {
   policy: EgressPolicy;
   /** What it may use on its way out. */
   secrets: SecretGrant[];
+  /** Host directories and files that it sees live. */
+  mounts: VmMount[];
   /** Whose certificate authority opens its TLS; its own, unless it is a fork, whose programs trust their parent's. */
   authority?: string;
   vmm?: VmmRecord;

@@ -2,11 +2,12 @@ import type { AttachedDriveInfo } from "../contract/attachment.ts";
 import type { Vm } from "../contract/vm.ts";
 import type { VmRecord } from "./vm-store.ts";
 
-/** The form in which the API shows a VM; `exposedSecrets` are those whose values it has. */
+/** The form in which the API shows a VM; `exposedSecrets` are those whose values it has, `mountProblems` are reasons by guest path. */
 export function toVm(
   record: VmRecord,
   drives: readonly AttachedDriveInfo[],
   exposedSecrets: readonly string[] = [],
+  mountProblems: ReadonlyMap<string, string> = new Map(),
 ): Vm {
   const isLive = record.vmm !== undefined;
   return {
@@ -30,6 +31,10 @@ export function toVm(
     secrets: record.secrets,
     ...(exposedSecrets.length === 0 ? {} : { exposedSecrets }),
     drives,
+    mounts: record.mounts.map((mount) => {
+      const reason = mountProblems.get(mount.guestPath);
+      return { ...mount, ...(reason === undefined ? {} : { reason }) };
+    }),
     labels: record.labels,
     restart: record.restart,
     restartCount: record.restartCount,

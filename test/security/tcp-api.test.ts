@@ -178,6 +178,7 @@ test("a key makes no keys, moves no listener, ends no daemon and reaches no dire
   const open = { guestPort: 80, hostAddress: "0.0.0.0" };
   for (const [target, body] of [
     ["/v1/vms", { workspace: { directory: "/etc" } }],
+    ["/v1/vms", { mounts: [{ hostPath: "/etc/hostname", guestPath: "/mnt/x" }] }],
     ["/v1/vms", { publish: [{ guestPort: 80 }, open] }],
     ["/v1/vms/any/forwards", open],
     ["/v1/vms/any/forwards", { ...open, hostAddress: "::" }],

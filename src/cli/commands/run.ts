@@ -3,6 +3,7 @@ import { DEFAULT_WORKSPACE_PATH } from "../../contract/workspace.ts";
 import { openContext } from "../context.ts";
 import { runSession, terminalSize } from "../exec-session.ts";
 import { announceForwards } from "../forward-spec.ts";
+import { toMounts } from "../mount-spec.ts";
 import { printJson } from "../output.ts";
 import { parseDurationMs } from "../parse.ts";
 import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "./network-options.ts";
@@ -57,6 +58,7 @@ Examples:
             ...toVmCreate(options),
             ...(await toNetwork(options, client)),
             ...(workspace === undefined ? {} : { workspace }),
+            ...(await toMounts(options.mount)),
           },
           ...toPublish(options),
           exec: {

@@ -20,6 +20,7 @@ const VM: Vm = {
   network: { mode: "none" },
   secrets: [],
   drives: [],
+  mounts: [],
   restart: { policy: "never" },
   restartCount: 0,
   onExpiry: "stop",

@@ -32,6 +32,7 @@ export function vmFacts(
         undefined,
     ],
     ...describeDrives(vm),
+    ["mounts", vm.mounts.map(describeMount).join(", ") || undefined],
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [
       "labels",
@@ -55,6 +56,11 @@ function describeDrives({ drives }: Vm): [label: string, value: string][] {
     const failed = reason === undefined ? "" : `; failed: ${reason}`;
     return [format === "ext4" ? "volume" : "drive", `${name}${place} (${how}${failed})`];
   });
+}
+
+function describeMount({ hostPath, guestPath, access, reason }: Vm["mounts"][number]): string {
+  const place = hostPath === guestPath ? hostPath : `${hostPath} at ${guestPath}`;
+  return `${place} (${access}${reason === undefined ? "" : `; not there: ${reason}`})`;
 }
 
 const ORIGINS: Record<Vm["origin"], string> = {

@@ -18,6 +18,7 @@ export interface VmOptionValues extends KindOptionValues {
   env?: string[];
   cold?: boolean;
   volume?: string[];
+  mount?: string[];
   idleTimeout?: string;
   label?: string[];
   restart?: string;
@@ -54,6 +55,11 @@ export function addVmOptions(command: Command): Command {
     .option(
       "-v, --volume <name:/path>",
       "a volume to mount there; NAME:/PATH:ro for reading only (repeatable)",
+      collect,
+    )
+    .option(
+      "--mount <host[:guest][:rw]>",
+      "a directory or file of this host that it sees live, at the same path or another; only with :rw may it change it (repeatable)",
       collect,
     )
     .option("-l, --label <key=value>", "a label to find it by (repeatable)", collect)

@@ -93,7 +93,7 @@ async function runEphemeral(
 ): Promise<void> {
   const frames = readFrames(incoming);
   const request = parseRequest(runPublishSchema, await firstFrame(frames));
-  if (request.vm.workspace !== undefined) requireLocal(context);
+  if (request.vm.workspace !== undefined || request.vm.mounts.length > 0) requireLocal(context);
   requireLocalForOpenPorts(context, request.publish ?? []);
   const onProgress = progressTo(outgoing);
   // Before a VM is made for nothing.

@@ -9,6 +9,7 @@ import {
 import type { WorkOptions } from "../../vms/ports.ts";
 import type { VmService } from "../../vms/service.ts";
 import type { VmSnapshots } from "../../vms/snapshots.ts";
+import { requireLocal } from "./caller.ts";
 import { type Api, readJson } from "./context.ts";
 import { answerProgress, parseRequest } from "./responses.ts";
 
@@ -39,6 +40,7 @@ export function addSnapshotRoutes(api: Api, { vms, snapshots, templates }: Snaps
   api.post("/v1/snapshots/:snapshot/fork", async (context) => {
     const { id } = await snapshots.get(context.req.param("snapshot"));
     const request = parseRequest(forkSchema, await readJson(context));
+    if ((request.mounts ?? []).length > 0) requireLocal(context);
     return answerProgress(context, (options) => snapshots.fork(id, request, options));
   });
   api.post("/v1/snapshots/:snapshot/restore", async (context) => {
@@ -53,6 +55,7 @@ export function addSnapshotRoutes(api: Api, { vms, snapshots, templates }: Snaps
   api.post("/v1/vms/:vm/fork", async (context) => {
     const { id } = vms.get(context.req.param("vm"));
     const request = parseRequest(forkSchema, await readJson(context));
+    if ((request.mounts ?? []).length > 0) requireLocal(context);
     return answerProgress(context, (options) => snapshots.forkVm(id, request, options));
   });
   api.post("/v1/vms/:vm/pause", async (context) => context.json(await vms.pause(context.req.param("vm"))));

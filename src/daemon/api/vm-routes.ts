@@ -24,7 +24,7 @@ export function addVmRoutes(api: Api, { vms, forwards }: VmDeps): void {
   });
   api.post("/v1/vms", async (context) => {
     const { publish = [], ...request } = parseRequest(vmPublishSchema, await readJson(context));
-    if (request.workspace !== undefined) requireLocal(context);
+    if (request.workspace !== undefined || request.mounts.length > 0) requireLocal(context);
     requireLocalForOpenPorts(context, publish);
     return answerProgress(context, (options) => forwards.publish(publish, () => vms.create(request, options)));
   });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_MOUNTS_PER_VM, vmMountSchema } from "../../contract/mount.ts";
 import { mountPathSchema } from "../../contract/mount-path.ts";
 import { describePolicy } from "../../contract/policy.ts";
 import { secretNameSchema } from "../../contract/secret.ts";
@@ -46,6 +47,17 @@ const inputSchema = z.strictObject({
     .max(16)
     .optional()
     .describe("Volumes to mount (volume_create makes one)."),
+  mounts: z
+    .array(
+      z.strictObject({
+        host_path: vmMountSchema.shape.hostPath.describe("Of this machine."),
+        guest_path: vmMountSchema.shape.guestPath.optional().describe("Default: the same."),
+        access: z.enum(["ro", "rw"]).optional().describe("rw: the VM may change it here (default: ro)."),
+      }),
+    )
+    .max(MAX_MOUNTS_PER_VM)
+    .optional()
+    .describe("Directories and files of this machine to see live; for local callers."),
   ...limitArguments,
   ...waitArguments,
   cold: z
@@ -59,7 +71,7 @@ export const vmCreate = defineTool({
   title: "Create a VM",
   description: [
     "Creates a Linux VM and starts it; returns when commands can run in it.",
-    "It stays, with its disk, until vm_delete. It shares no files with this machine, and has no network unless network says what it may reach.",
+    "It stays, with its disk, until vm_delete. It shares no files with this machine unless mounts names them, and has no network unless network says what it may reach.",
     "This takes a fraction of a second, and some seconds for the first VM of its kind (image, memory, CPUs); the first use of an image may build it first, which takes minutes.",
   ].join(" "),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
@@ -69,7 +81,7 @@ export const vmCreate = defineTool({
   plan: async (args, { client, signal }) => {
     const taken = (await client.vms.list({ signal })).some(({ name }) => name === args.name);
     if (taken) throw new FirebreakError("VM_ALREADY_EXISTS", `a VM named '${args.name}' exists`);
-    const { image, memoryMib, cpus, diskMib, cold, network } = vmCreateSchema.parse(toVmCreate(args));
+    const { image, memoryMib, cpus, diskMib, cold, network, mounts } = vmCreateSchema.parse(toVmCreate(args));
     const size = `${memoryMib} MiB, ${cpus} CPU${cpus === 1 ? "" : "s"}, disk ${diskMib} MiB`;
     const start = cold
       ? "start_vmm: boot it"
@@ -79,6 +91,7 @@ export const vmCreate = defineTool({
         `create: a VM ${args.name ?? "with a made-up name"}, image ${image}, ${size}`,
         start,
         `network: ${describePolicy(network).join("; ")}`,
+        ...mounts.map(({ hostPath, guestPath, access }) => `serve_mounts: ${hostPath} at ${guestPath} (${access})`),
       ],
       state: null,
     };
@@ -103,8 +116,14 @@ function toVmCreate(args: z.output<typeof inputSchema>): VmCreate {
     ...(args.secrets === undefined ? {} : { secrets: args.secrets.map((name) => ({ name })) }),
     ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: args.idle_timeout_seconds * 1000 }),
     ...(args.volumes === undefined ? {} : { volumes: args.volumes.map(toVolume) }),
+    ...(args.mounts === undefined ? {} : { mounts: args.mounts.map(toMount) }),
     ...(args.cold === undefined ? {} : { cold: args.cold }),
     ...toLimits(args),
     ...toWait(args),
   };
+}
+
+function toMount(args: NonNullable<z.output<typeof inputSchema>["mounts"]>[number]) {
+  const { host_path: hostPath, guest_path: guestPath, access } = args;
+  return { hostPath, guestPath: guestPath ?? hostPath, ...(access === undefined ? {} : { access }) };
 }

@@ -25,6 +25,7 @@ export const vmViewSchema = z.strictObject({
     .optional()
     .describe("Those of them whose values it has; it cannot be saved, forked or suspended."),
   drives: z.array(z.string()).optional().describe("Drives besides its disk, and where they are mounted."),
+  mounts: z.array(z.string()).optional().describe("What of this machine it sees live."),
   idle_timeout_seconds: z.number().optional().describe("Unused for this long, it is suspended."),
   labels: z.record(z.string(), z.string()).optional(),
   restart: z.string().optional().describe("Restart policy, when it has one."),
@@ -54,6 +55,7 @@ export function toVmView(vm: Vm): VmView {
     ...(vm.secrets.length === 0 ? {} : { secrets: vm.secrets.map(({ name }) => name) }),
     ...(vm.exposedSecrets === undefined ? {} : { exposed_secrets: vm.exposedSecrets }),
     ...(vm.drives.length === 0 ? {} : { drives: vm.drives.map(describeDrive) }),
+    ...(vm.mounts.length === 0 ? {} : { mounts: vm.mounts.map(describeMount) }),
     ...(vm.idleTimeoutMs === undefined ? {} : { idle_timeout_seconds: vm.idleTimeoutMs / 1000 }),
     ...(Object.keys(vm.labels).length === 0 ? {} : { labels: vm.labels }),
     ...(vm.restart.policy === "never" ? {} : { restart: vm.restart.policy }),
@@ -69,6 +71,10 @@ export function toVmView(vm: Vm): VmView {
 function describeDrive({ name, path, readOnly, reason }: Vm["drives"][number]): string {
   const place = path === undefined ? "" : ` at ${path}`;
   return `${name}${place}${readOnly ? " (read-only)" : ""}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
+function describeMount({ hostPath, guestPath, access, reason }: Vm["mounts"][number]): string {
+  return `${hostPath} at ${guestPath} (${access}${reason === undefined ? "" : `; not there: ${reason}`})`;
 }
 
 /** What tools answer that change a VM's state or make a VM: the rest is vm_get's. */

@@ -93,6 +93,7 @@ function fakeVm(name: string): Vm {
     labels: {},
     network: { mode: "none" },
     secrets: [],
+    mounts: [],
     drives: [],
     restart: { policy: "never" },
     restartCount: 0,

@@ -16,7 +16,7 @@ export function addSnapshotFork(parent: Command): void {
     const { client, asJson, progress } = await openContext(command);
     const startedMs = performance.now();
     const vm = await client.snapshots
-      .fork(name, toFork(newName, options), { onProgress: progress.update })
+      .fork(name, await toFork(newName, options), { onProgress: progress.update })
       .finally(() => progress.clear());
     if (asJson) printJson(vm);
     else printNewVm(vm, performance.now() - startedMs);

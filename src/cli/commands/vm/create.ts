@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { openContext } from "../../context.ts";
 import { announceForwards } from "../../forward-spec.ts";
+import { toMounts } from "../../mount-spec.ts";
 import { printJson } from "../../output.ts";
 import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "../network-options.ts";
 import { printNewVm } from "../vm-facts.ts";
@@ -24,6 +25,7 @@ Examples:
   $ firebreak vm create db --restart on-failure:5 --volume data:/var/lib/data
   $ firebreak vm create ci --allow registries --allow api.github.com
   $ firebreak vm create dev --workspace ./project --exclude node_modules
+  $ firebreak vm create live --mount ./project:/src:rw --mount ~/data:/data
   $ firebreak vm create trial --max-lifetime 8h --on-expiry delete`,
     )
     .action(async (name: string | undefined, options: VmOptionValues & NetworkOptionValues & WorkspaceOptionValues) => {
@@ -34,6 +36,7 @@ Examples:
         ...toVmCreate(options),
         ...(await toNetwork(options, client)),
         ...toPublish(options),
+        ...(await toMounts(options.mount)),
         ...(workspace === undefined ? {} : { workspace }),
       };
       const startedMs = performance.now();
