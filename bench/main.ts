@@ -13,6 +13,7 @@ import { benchGateway } from "./gateway.ts";
 import { benchKernel } from "./kernel.ts";
 import { benchManyFlows } from "./many-flows.ts";
 import { benchMcp } from "./mcp.ts";
+import { benchMount } from "./mount.ts";
 import { benchOpened } from "./opened.ts";
 import { writePerformancePage } from "./page.ts";
 import { drawDistributions } from "./picture.ts";
@@ -29,6 +30,7 @@ const BENCHES = {
   egress: benchEgress,
   opened: benchOpened,
   flows: benchManyFlows,
+  mount: benchMount,
   mcp: benchMcp,
   gateway: benchGateway,
   daemon: benchDaemon,
