@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_MOUNTS_PER_VM } from "./mount.ts";
 import { egressPolicySchema } from "./policy.ts";
 import { DEFINITION_KINDS, findingSchema } from "./scan.ts";
 import { SECRET_EXPOSURES, secretGrantSchema } from "./secret.ts";
@@ -87,7 +88,7 @@ export const vmServerSchema = z.strictObject({
   cwd: z.string().startsWith("/", "an absolute path").max(4_096).optional().describe("in the VM"),
   image: z.string().min(1).max(200).optional().describe("without one the command is installed: npx, uvx, pip …"),
   env: envSchema.default({}),
-  mounts: z.array(serverMountSchema).max(64).default([]),
+  mounts: z.array(serverMountSchema).max(MAX_MOUNTS_PER_VM).default([]),
   network: egressPolicySchema,
   secrets: z.array(serverSecretSchema).max(64, "at most 64 secrets").default([]),
   memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB),

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { canonicalJson } from "../contract/canonical-json.ts";
+import type { VmMount } from "../contract/mount.ts";
 import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import type { VmServer } from "../contract/server.ts";
@@ -117,6 +118,8 @@ export class Machines {
       network,
       labels: { ...config.labels, [SERVER_LABEL]: config.name },
       ...(config.image === undefined ? {} : { image: config.image }),
+      // While somebody's package is being installed, nothing of this host is there.
+      mounts: plan.kind === "none" ? mountsOf(config) : [],
     });
     const vm = await vms.create(wanted, options);
     try {
@@ -147,7 +150,7 @@ export class Machines {
     const isShared = labels[SESSION_LABEL] === undefined;
     const vm = await snapshots.fork(
       snapshot,
-      { name: vmName(config.name, !isShared || this.#isTaken(config.name)) },
+      { name: vmName(config.name, !isShared || this.#isTaken(config.name)), mounts: mountsOf(config) },
       options,
     );
     return vms.update(vm.id, { labels: { ...config.labels, [SERVER_LABEL]: config.name, ...labels } });
@@ -224,4 +227,8 @@ export function closed(policy: EgressPolicy): EgressPolicy {
 /** A server's secrets as its VM is granted them. */
 export function grantsOf({ secrets }: VmServer): SecretGrant[] {
   return secrets.map(({ expose: _expose, ...grant }) => grant);
+}
+
+function mountsOf({ mounts }: VmServer): VmMount[] {
+  return mounts.map(({ path: hostPath, at: guestPath, access }) => ({ hostPath, guestPath, access }));
 }

@@ -331,11 +331,14 @@ export class ManagedServer {
       save({ installed: state });
       if (known?.snapshot !== undefined && known.snapshot !== snapshot) await machines.forgetSnapshot(known.snapshot);
       this.#installed = state;
-      return { vm, installed };
+      if (this.config.mounts.length === 0) return { vm, installed };
     } catch (error) {
       await machines.delete(vm.id);
       throw error;
     }
+    // What it was installed in has seen nothing of this host, and what it runs in sees its files from the start.
+    await machines.delete(vm.id);
+    return { vm: await machines.fork(this.#installed?.snapshot ?? "", this.config, {}, options), installed };
   }
 
   #installKey(): string {

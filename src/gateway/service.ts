@@ -157,7 +157,12 @@ export class Gateway {
    * has a server of one of the names.
    */
   async apply(source: string, configs: readonly ServerConfig[]): Promise<ServerApplied> {
-    for (const { name } of configs) {
+    for (const config of configs) {
+      const { name } = config;
+      if (config.kind === "vm" && config.mounts.some(({ mode }) => mode === "copy"))
+        throw new FirebreakError("INVALID_ARGUMENT", `the server '${name}': mount_mode = "copy" is not there yet`, {
+          hint: "Leave it out: the server then sees the folder itself, read-only unless its path says ':rw'.",
+        });
       const other = this.#entries.get(name)?.record.source;
       if (other !== undefined && other !== source)
         throw new FirebreakError("INVALID_ARGUMENT", `a server named '${name}' comes from ${other}`, {
