@@ -12,6 +12,11 @@ export interface CallOptions {
   onProgress?: (progress: Progress) => void;
 }
 
+/** `isPeek`: looking is no use of the VM, which has to run, and is suspended as if nobody had looked. */
+export interface PeekOptions extends CallOptions {
+  isPeek?: boolean;
+}
+
 export interface RawOptions {
   query?: Record<string, string | number | boolean | readonly string[] | undefined>;
   body?: Readable | string;

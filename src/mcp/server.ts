@@ -98,7 +98,7 @@ function addResources(server: Server, { connect, subscriptions, extras }: McpSer
   );
   server.setRequestHandler("resources/subscribe", ({ params }) => {
     if (!isWatchable(params.uri) && extras?.isWatchable(params.uri) !== true) {
-      const message = `changes of ${params.uri} are not told of: only those of VMs, consoles and the lists of snapshots and artifacts are`;
+      const message = `${params.uri} is no resource of firebreak's: there is nothing to tell of`;
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, message);
     }
     subscriptions?.subscribe(params.uri);

@@ -169,6 +169,11 @@ export class VmService {
     return this.#access.use(nameOrId, options, work);
   }
 
+  /** As `use`, but it is none: a VM that does not run is not brought back, and one that is idle stays so. Throws VM_STATE_CONFLICT. */
+  async peek<T>(nameOrId: string, work: (live: LiveVm) => Promise<T>): Promise<T> {
+    return work(this.live(nameOrId));
+  }
+
   /** Counts as a use that is over at once: traffic of a forward. */
   touch(id: string): void {
     this.#parts.idle.touch(id);

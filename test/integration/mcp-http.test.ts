@@ -3,6 +3,7 @@ import http from "node:http";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import type { Client } from "@modelcontextprotocol/client";
+import type { Vm } from "../../src/contract/vm.ts";
 import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
 import { artifactUri } from "../../src/mcp/resources/uri.ts";
 import { TOOLSETS } from "../../src/mcp/toolsets.ts";
@@ -322,31 +323,48 @@ test("more legacy sessions than memory is for go on all the same, unless all of 
 });
 
 test("subscriptions are served in both eras, for as long as somebody listens", async () => {
-  const fake = createFakeVmClient(["web"]);
+  const output = [{ type: "stdout" as const, bytes: Buffer.from("x") }];
+  const fake = createFakeVmClient(["web", "asleep"], { output });
   const mcp = await serveHttpMcp(fake);
-  const uris = ["firebreak://vms", "firebreak://vms/web/console", "firebreak://artifacts"];
+  const uris = [
+    "firebreak://vms",
+    "firebreak://vms/web",
+    "firebreak://vms/web/console",
+    "firebreak://artifacts",
+    "firebreak://vms/web/files/f",
+    "firebreak://vms/web/files/new",
+    "firebreak://vms/web/execs/exec-1/output",
+  ];
+  const silent = ["firebreak://vms/web/files/same", "firebreak://vms/asleep/files/f"];
+  (fake.world.vms[1] as Vm).state = "suspended";
+  fake.world.files.set("/same", Buffer.from("x"));
   fake.world.files.set("/f", Buffer.from("x"));
   for (const { era, options } of ERAS) {
     const client = await mcp.open(options);
     const updated = new Set<string>();
     client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.add(params.uri));
-    if (era === "2025-11-25") for (const uri of uris) await client.subscribeResource({ uri });
-    else await client.listen({ resourceSubscriptions: uris });
+    const all = [...uris, ...silent];
+    if (era === "2025-11-25") for (const uri of all) await client.subscribeResource({ uri });
+    else await client.listen({ resourceSubscriptions: all });
     await waitFor(() => fake.world.followers.size === 1);
     let count = 0;
     const changing = setInterval(() => {
       for (const vm of fake.world.vms) vm.cpus++;
       void fake.artifacts.create("web", { path: "/f", name: `f${count++}` });
+      fake.world.files.set("/f", Buffer.alloc(count));
+      if (count % 30 === 0 && !fake.world.files.delete("/new")) fake.world.files.set("/new", Buffer.from("x"));
+      output.push(...output.slice(0, 1));
       for (const follower of fake.world.followers) follower.write("printed\n");
     }, 50);
-    await waitFor(() => updated.size === uris.length);
+    await waitFor(() => uris.every((uri) => updated.has(uri)));
     clearInterval(changing);
-    if (era === "2025-11-25") for (const uri of uris) await client.unsubscribeResource({ uri });
+    assert.deepEqual([...updated].sort(), [...uris].sort());
+    if (era === "2025-11-25") for (const uri of all) await client.unsubscribeResource({ uri });
     await client.close();
     await waitFor(() => fake.world.followers.size === 0);
   }
   const legacy = await mcp.open({});
-  await assert.rejects(legacy.subscribeResource({ uri: "firebreak://vms/web/files/etc/hosts" }), /are not told of/);
+  await assert.rejects(legacy.subscribeResource({ uri: "firebreak://vms/web/nothing" }), /is no resource/);
   await legacy.close();
   await mcp.close();
 });

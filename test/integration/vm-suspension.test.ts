@@ -95,6 +95,17 @@ test("a suspended VM has no VMM, and whoever uses it brings it back where it sto
   assert.deepEqual(kinds("one").slice(-4), ["suspending", "suspended", "starting", "running"]);
 });
 
+test("to peek at a VM is no use of it: one that is suspended stays so", async () => {
+  await service.create("one", { idleTimeoutMs: 1_000 });
+  const peek = () => service.vms.peek("one", ({ client }) => client.execList());
+  // For as long as somebody only looks, it counts as idle.
+  const looking = setInterval(() => void peek().catch(() => {}), 100);
+  await waitFor(() => service.vms.get("one").state === "suspended");
+  clearInterval(looking);
+  await assert.rejects(peek(), hasCode("VM_STATE_CONFLICT"));
+  assert.equal(service.vms.get("one").state, "suspended");
+});
+
 test("many uses at once bring a suspended VM back once", async () => {
   await service.create("one");
   await service.vms.suspend("one");

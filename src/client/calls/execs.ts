@@ -1,7 +1,7 @@
 import type { RunPublish } from "../../contract/forward.ts";
 import type { ExecRequest } from "../../contract/vm.ts";
 import type { ExecInfo } from "../../guest/protocol.ts";
-import type { CallOptions, DaemonHttp } from "../daemon-http.ts";
+import type { CallOptions, DaemonHttp, PeekOptions } from "../daemon-http.ts";
 import type { ExecStream } from "../exec-stream.ts";
 import { vmPath } from "./vm-path.ts";
 
@@ -37,8 +37,8 @@ export class ExecCalls {
     return (await this.#http.json<{ execs: ExecInfo[] }>("GET", `${vmPath(vm)}/execs`, options)).execs;
   }
 
-  get(vm: string, id: string, options: CallOptions = {}): Promise<ExecInfo> {
-    return this.#http.json("GET", execPath(vm, id), options);
+  get(vm: string, id: string, { isPeek, ...options }: PeekOptions = {}): Promise<ExecInfo> {
+    return this.#http.json("GET", execPath(vm, id), options, undefined, isPeek ? { peek: "true" } : {});
   }
 
   async signal(vm: string, id: string, signal: string, options: CallOptions = {}): Promise<void> {

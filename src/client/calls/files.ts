@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { ArchiveResult, Directory, FileStat } from "../../guest/protocol.ts";
-import { type CallOptions, type DaemonHttp, readText, signalOf } from "../daemon-http.ts";
+import { type CallOptions, type DaemonHttp, type PeekOptions, readText, signalOf } from "../daemon-http.ts";
 import { vmPath } from "./vm-path.ts";
 
 /** Files of VMs, and archives of their directories. */
@@ -11,8 +11,9 @@ export class FileCalls {
     this.#http = http;
   }
 
-  stat(vm: string, path: string, options: CallOptions = {}): Promise<FileStat> {
-    return this.#http.json("GET", `${vmPath(vm)}/stat`, options, undefined, { path });
+  stat(vm: string, path: string, { isPeek, ...options }: PeekOptions = {}): Promise<FileStat> {
+    const query = { path, ...(isPeek ? { peek: "true" } : {}) };
+    return this.#http.json("GET", `${vmPath(vm)}/stat`, options, undefined, query);
   }
 
   list(

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { execInfoSchema, execListSchema } from "../../guest/protocol.ts";
 import { runPublishSchema } from "../forward.ts";
 import { execSpecSchema, killSchema, resizeSchema, signalSchema } from "../vm.ts";
-import { count, flag, json, jsonBody, nothing, type Route } from "./route.ts";
+import { count, flag, json, jsonBody, nothing, peekFlag, type Route } from "./route.ts";
 
 export const execRoutes: Route[] = [
   {
@@ -35,6 +35,7 @@ export const execRoutes: Route[] = [
     method: "GET",
     path: "/v1/vms/:vm/execs/:id",
     summary: "One command",
+    query: z.object({ peek: peekFlag }),
     answer: json(execInfoSchema),
   },
   {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { archiveResultSchema, directorySchema, fileStatSchema } from "../../guest/protocol.ts";
 import { moveSchema } from "../vm.ts";
-import { count, flag, guestPath, json, jsonBody, type Route } from "./route.ts";
+import { count, flag, guestPath, json, jsonBody, peekFlag, type Route } from "./route.ts";
 
 const mode = z.string().optional().describe("octal, such as 0644");
 const parents = flag("make the folders above it that are missing");
@@ -37,7 +37,11 @@ export const fileRoutes: Route[] = [
     method: "GET",
     path: "/v1/vms/:vm/stat",
     summary: "What a path is",
-    query: z.object({ path: guestPath, follow: flag("of what a symbolic link points to (the default), or of itself") }),
+    query: z.object({
+      path: guestPath,
+      follow: flag("of what a symbolic link points to (the default), or of itself"),
+      peek: peekFlag,
+    }),
     answer: json(fileStatSchema),
   },
   {

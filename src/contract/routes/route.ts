@@ -47,6 +47,9 @@ export const nothing: Answer = { form: "nothing", status: 204 };
 /** Query parameters that several requests have. */
 export const guestPath = z.string().describe("an absolute path in the guest");
 export const flag = (meaning: string) => z.boolean().optional().describe(meaning);
+export const peekFlag = flag(
+  "it is no use of the VM: one that does not run is not brought back, and one that is idle stays so",
+);
 export const count = (meaning: string) => z.number().int().min(0).optional().describe(meaning);
 /** What a deletion answers. */
 export const deletedSchema = z.object({ deleted: z.string(), id: z.string() });

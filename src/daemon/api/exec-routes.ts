@@ -49,7 +49,9 @@ export function addExecRoutes(api: Api, { vms, images, forwards }: ExecDeps): vo
   );
   api.get("/v1/vms/:vm/execs/:id", async (context) => {
     const { vm, id } = context.req.param();
-    return context.json(await vms.use(vm, {}, ({ client }) => client.execGet(id)));
+    const look = ({ client }: LiveVm) => client.execGet(id);
+    const isPeek = context.req.query("peek") === "true";
+    return context.json(await (isPeek ? vms.peek(vm, look) : vms.use(vm, {}, look)));
   });
   api.post("/v1/vms/:vm/execs/:id/attach", (context) => {
     const { vm: name, id } = context.req.param();

@@ -48,7 +48,10 @@ export function addFileRoutes(api: Api, { vms }: VmDeps): void {
   });
   api.get("/v1/vms/:vm/stat", async (context) => {
     const target = path(context);
-    return context.json(await use(context, (client) => client.stat(target, context.req.query("follow") !== "false")));
+    const look = (client: GuestClient) => client.stat(target, context.req.query("follow") !== "false");
+    const isPeek = context.req.query("peek") === "true";
+    const peek = () => vms.peek(context.req.param("vm") ?? "", (live) => look(live.client));
+    return context.json(await (isPeek ? peek() : use(context, look)));
   });
   api.get("/v1/vms/:vm/dir", async (context) => {
     const limit = parseCount(context.req.query("limit"), "limit") ?? DEFAULT_PAGE;

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmClient } from "../vm-client.ts";
-import { ARTIFACTS_URI, parseUri, SNAPSHOTS_URI, VMS_URI, vmUri } from "./uri.ts";
+import { GuestLooks } from "./guest-looks.ts";
+import { ARTIFACTS_URI, artifactUri, parseUri, SNAPSHOTS_URI, snapshotUri, VMS_URI, vmUri } from "./uri.ts";
 
-/** How often VMs, snapshots and artifacts are looked at while somebody wants to hear of them, ms. */
+/** How often VMs, snapshots, artifacts, files and outputs are looked at while somebody wants to hear of them, ms. */
 const LOOK_MS = 500;
 /** News of one resource come no quicker than this one after another, ms. */
 const LEAST_INTERVAL_MS = 250;
@@ -24,6 +25,7 @@ export class ResourceWatch {
   readonly #consoles = new Map<string, AbortController>();
   readonly #lastToldMs = new Map<string, number>();
   readonly #delayed = new Map<string, NodeJS.Timeout>();
+  readonly #guests = new GuestLooks((uri) => this.#tell(uri));
   #wantsList = 0;
   #look: NodeJS.Timeout | undefined;
   #isLooking = false;
@@ -34,7 +36,7 @@ export class ResourceWatch {
     this.#options = options;
   }
 
-  /** Tells of changes of these until the returned function is called. Those that do not change, such as files, are passed over. */
+  /** Tells of changes of these until the returned function is called. What is no resource is passed over. */
   watch = (uris: readonly string[]): (() => void) => {
     const mine = [...new Set(uris)].filter(isWatchable);
     for (const uri of mine) this.#add(uri);
@@ -73,6 +75,7 @@ export class ResourceWatch {
     clearTimeout(this.#delayed.get(uri));
     this.#delayed.delete(uri);
     this.#lastToldMs.delete(uri);
+    this.#guests.forget(uri);
   }
 
   #schedule(): void {
@@ -98,8 +101,14 @@ export class ResourceWatch {
         client.snapshots.list(),
         client.artifacts.list(),
       ]);
+      this.#guests.begin([...this.#wanted.keys()].filter(GuestLooks.covers), vms, client);
       const now = new Map<string, string>();
-      for (const vm of vms) now.set(vmUri(vm.name), JSON.stringify(vm));
+      const note = (uri: string, thing: unknown) => now.set(uri, JSON.stringify(thing));
+      for (const vm of vms) for (const uri of [vmUri(vm.name), vmUri(vm.id)]) note(uri, vm);
+      for (const snapshot of snapshots)
+        for (const uri of [snapshotUri(snapshot.name), snapshotUri(snapshot.id)]) note(uri, snapshot);
+      for (const artifact of artifacts)
+        for (const uri of [artifactUri(artifact.name), artifactUri(artifact.id)]) note(uri, artifact);
       const names = JSON.stringify([vms, snapshots, artifacts].map((things) => things.map(({ name }) => name)));
       const isListNew = this.#seen !== undefined && this.#seen.get("") !== names;
       const before = this.#seen;
@@ -168,14 +177,15 @@ export class ResourceWatch {
 }
 
 export function isWatchable(uri: string): boolean {
-  const kind = parseUri(uri)?.kind;
-  return kind === "vms" || kind === "vm" || kind === "console" || kind === "snapshots" || kind === "artifacts";
+  return parseUri(uri) !== undefined;
 }
 
 /** One spelling for each resource. */
 function canonical(uri: string): string {
   const address = parseUri(uri);
-  return address?.kind === "vm" ? vmUri(address.vm) : uri;
+  if (address?.kind === "vm") return vmUri(address.vm);
+  if (address?.kind === "snapshot") return snapshotUri(address.snapshot);
+  return address?.kind === "artifact" ? artifactUri(address.artifact) : uri;
 }
 
 function once(work: () => void): () => void {
