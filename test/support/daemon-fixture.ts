@@ -89,7 +89,7 @@ export async function startDaemonFixture(
   return { folder, paths, env, program, client, cli, ok, json, close };
 }
 
-function runProgram(program: string, args: string[], options: CliOptions): Promise<CliResult> {
+export function runProgram(program: string, args: string[], options: CliOptions): Promise<CliResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: options.env ?? process.env, stdio: ["pipe", "pipe", "pipe"] });
     const stdout: Buffer[] = [];
