@@ -47,8 +47,8 @@ describe("the tools", () => {
     }
   });
 
-  test("of the default toolsets are told in less than 47 KB: each client's model reads them all", () => {
-    assert.ok(JSON.stringify(new ToolRegistry().list()).length < 47_000);
+  test("of the default toolsets are told in less than 48 KB: each client's model reads them all", () => {
+    assert.ok(JSON.stringify(new ToolRegistry().list()).length < 48_000);
   });
 });
 

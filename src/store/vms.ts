@@ -202,19 +202,20 @@ export class SqliteVmStore implements VmStore {
     if (!this.#database.isTransaction) this.#tell();
   }
 
-  events({ vmId, afterId = 0, limit = -1 }: EventFilter): VmEvent[] {
+  events({ vmId, afterId, limit = -1 }: EventFilter): VmEvent[] {
     const ofVm = vmId === undefined ? "" : "AND vm_id = ?";
-    return this.#database
-      .prepare(`SELECT id, at, vm_id, vm, kind, data FROM events WHERE id > ? ${ofVm} ORDER BY id LIMIT ?`)
-      .all(...(vmId === undefined ? [afterId, limit] : [afterId, vmId, limit]))
-      .map((row) => ({
-        id: Number(row.id),
-        at: String(row.at),
-        vmId: String(row.vm_id),
-        vm: String(row.vm),
-        kind: String(row.kind),
-        data: JSON.parse(String(row.data)) as Record<string, unknown>,
-      }));
+    const order = afterId === undefined ? "DESC" : "ASC";
+    const rows = this.#database
+      .prepare(`SELECT id, at, vm_id, vm, kind, data FROM events WHERE id > ? ${ofVm} ORDER BY id ${order} LIMIT ?`)
+      .all(...(vmId === undefined ? [afterId ?? 0, limit] : [afterId ?? 0, vmId, limit]));
+    return (afterId === undefined ? rows.reverse() : rows).map((row) => ({
+      id: Number(row.id),
+      at: String(row.at),
+      vmId: String(row.vm_id),
+      vm: String(row.vm),
+      kind: String(row.kind),
+      data: JSON.parse(String(row.data)) as Record<string, unknown>,
+    }));
   }
 
   onEvent(listener: (event: VmEvent) => void): () => void {

@@ -77,7 +77,7 @@ export interface VmStore {
   /** A change and the event that tells of it, in one transaction. */
   note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord;
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void;
-  /** The oldest first: those after `afterId` (default: all that are kept), at most `limit`. */
+  /** The oldest first: those after `afterId`, at most `limit`; without `afterId`, the newest `limit` of all that are kept. */
   events(filter: EventFilter): VmEvent[];
   /** Calls with each event from now on, once it is durable; returns what ends that. */
   onEvent(listener: (event: VmEvent) => void): () => void;

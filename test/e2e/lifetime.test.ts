@@ -104,6 +104,12 @@ test("events are followed over all VMs, each once and in order, also from where 
     rest.events.map((event) => event.id),
     ids.filter((id) => id > half),
   );
+  assert.deepEqual(
+    (await json<EventPage>("event", "list", "--limit", "2")).events.map((event) => event.id),
+    ids.slice(-2),
+    "the newest",
+  );
+  assert.equal((await json<EventPage>("event", "list", "--limit", "1", "--after", "0")).events[0]?.id, before[0]?.id);
   const gone = seen.find((event) => event.vm === "brief")?.vmId as string;
   assert.equal((await json<EventPage>("vm", "events", gone)).events.at(-1)?.kind, "deleted", "by its id");
 });

@@ -243,3 +243,14 @@ test("figures are had of a VM in any state, and bring no suspended one back", as
   assert.deepEqual([suspended.state, suspended.vmm, suspended.guest], ["suspended", undefined, undefined]);
   assert.equal(service.vms.get("one").state, "suspended");
 });
+
+test("of the history the newest are told, or those after one, the oldest first", async () => {
+  await service.create("one");
+  await service.vms.stop("one", 0);
+  const ids = (filter: { afterId?: number; limit?: number }) => service.vms.events(filter).map(({ id }) => id);
+  const all = ids({});
+  assert.ok(all.length > 3);
+  assert.deepEqual(ids({ limit: 2 }), all.slice(-2));
+  assert.deepEqual(ids({ afterId: 0, limit: 2 }), all.slice(0, 2));
+  assert.deepEqual(ids({ afterId: all[1] ?? 0 }), all.slice(2));
+});

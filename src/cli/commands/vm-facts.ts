@@ -1,14 +1,19 @@
+import type { Forward } from "../../contract/forward.ts";
 import { describePolicy } from "../../contract/policy.ts";
 import type { Snapshot } from "../../contract/snapshot.ts";
 import type { Vm, VmStats } from "../../contract/vm.ts";
 import { formatAge, formatBytes, formatDuration } from "../output.ts";
 
+/** What `vm get` knows of a VM. */
+interface KnownVm {
+  vm: Vm;
+  snapshots: Snapshot[];
+  forwards: Forward[];
+  stats: VmStats["guest"];
+}
+
 /** What `vm get` says of a VM. */
-export function vmFacts(
-  vm: Vm,
-  snapshots: Snapshot[],
-  stats: VmStats["guest"],
-): [label: string, value: string | undefined][] {
+export function vmFacts({ vm, snapshots, forwards, stats }: KnownVm): [label: string, value: string | undefined][] {
   const used = ({ totalBytes, availableBytes }: { totalBytes: number; availableBytes: number }) =>
     `${formatBytes(totalBytes - availableBytes)} of ${formatBytes(totalBytes)}`;
   return [
@@ -33,6 +38,7 @@ export function vmFacts(
     ],
     ...describeDrives(vm),
     ["mounts", vm.mounts.map(describeMount).join(", ") || undefined],
+    ...forwards.map(describeForward),
     ["idle timeout", vm.idleTimeoutMs === undefined ? undefined : formatDuration(vm.idleTimeoutMs)],
     [
       "labels",
@@ -61,6 +67,12 @@ function describeDrives({ drives }: Vm): [label: string, value: string][] {
 function describeMount({ hostPath, guestPath, access, reason }: Vm["mounts"][number]): string {
   const place = hostPath === guestPath ? hostPath : `${hostPath} at ${guestPath}`;
   return `${place} (${access}${reason === undefined ? "" : `; not there: ${reason}`})`;
+}
+
+function describeForward({ id, hostAddress, hostPort, guestPort, state, reason }: Forward): [string, string] {
+  const host = hostAddress.includes(":") ? `[${hostAddress}]` : hostAddress;
+  const how = [state, ...(reason === undefined ? [] : [reason])].join(": ");
+  return ["forward", `${host}:${hostPort} to ${guestPort} (${how}, ${id})`];
 }
 
 const ORIGINS: Record<Vm["origin"], string> = {

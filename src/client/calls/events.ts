@@ -9,7 +9,7 @@ export class EventCalls {
     this.#http = http;
   }
 
-  /** A page of the history of all VMs, or of one. */
+  /** A page of the history of all VMs, or of one: what comes after `after`, or without it the newest. */
   list(
     filter: { vm?: string | undefined; after?: number | undefined; limit?: number | undefined } = {},
     options: CallOptions = {},

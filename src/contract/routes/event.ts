@@ -3,7 +3,9 @@ import { eventPageSchema, MAX_EVENT_PAGE } from "../event.ts";
 import { type Answer, count, flag, json, type Route } from "./route.ts";
 
 const page = {
-  after: count("the id of the last event that is known; a stream goes by Last-Event-ID, too"),
+  after: count(
+    "the id of the last event that is known, 0 for all from the first; without it the newest events, and a stream of all; a stream goes by Last-Event-ID, too",
+  ),
   limit: z.number().int().min(1).max(MAX_EVENT_PAGE).optional().describe("events at most"),
   follow: flag("go on with what comes, as lines or as a stream"),
 };

@@ -16,14 +16,15 @@ export function addEventRoutes(api: Api, { vms }: VmDeps): void {
   const answer = async (context: ApiContext, vm: string | undefined): Promise<Response> => {
     const isStream = (context.req.header("accept") ?? "").includes("text/event-stream");
     const after = context.req.query("after") ?? (isStream ? context.req.header("last-event-id") : undefined);
-    const afterId = parseCount(after, "after") ?? 0;
+    const afterId = parseCount(after, "after");
     const vmId = vm === undefined ? undefined : idOf(vms, vm);
     if (isStream || context.req.query("follow") === "true")
-      return answerRaw(context, (_incoming, outgoing) => follow(outgoing, vms, vmId, afterId, isStream));
+      return answerRaw(context, (_incoming, outgoing) => follow(outgoing, vms, vmId, afterId ?? 0, isStream));
     const limit = parseCount(context.req.query("limit"), "limit") ?? DEFAULT_EVENT_PAGE;
     if (limit < 1 || limit > MAX_EVENT_PAGE)
       throw new FirebreakError("INVALID_ARGUMENT", `limit: 1 to ${MAX_EVENT_PAGE}`);
-    const events = vms.events({ vm: vmId, afterId, limit: limit + 1 });
+    // The newest have none after them.
+    const events = vms.events({ vm: vmId, afterId, limit: afterId === undefined ? limit : limit + 1 });
     const page: EventPage = { events: events.slice(0, limit), more: events.length > limit };
     return context.json(page);
   };

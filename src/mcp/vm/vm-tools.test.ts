@@ -74,3 +74,40 @@ test("a VM is shown with the drives that it has", async () => {
     "disk: it is gone",
   ]);
 });
+
+test("a VM is shown with its forwards", async () => {
+  const client = createFakeVmClient(["web"]);
+  const call = caller(client);
+  assert.equal(Object.hasOwn((await call("vm_get", { vm: "web" })).data, "forwards"), false);
+  await client.forwards.create("web", { guestPort: 80, hostPort: 8080 });
+  const { data, text } = await call("vm_get", { vm: "web" });
+  const forward = "f0: 127.0.0.1:8080 of this computer to port 80 of vm web, listening";
+  assert.deepEqual(data.forwards, [forward]);
+  assert.ok(text.includes(forward));
+});
+
+test("how often a VM is restarted may be limited, where it is restarted at all", async () => {
+  const client = createFakeVmClient();
+  const asked: unknown[] = [];
+  const { create, update } = client.vms;
+  client.vms.create = (request, options) => {
+    asked.push(request.restart);
+    return create(request, options);
+  };
+  client.vms.update = async (vm, changes, options) => {
+    asked.push(changes.restart);
+    const updated = await update(vm, changes, options);
+    return { ...updated, restart: changes.restart ?? updated.restart };
+  };
+  const call = caller(client);
+  await call("vm_create", { name: "one", restart: "on-failure", max_restarts: 3 });
+  const updated = await call("vm_update", { vm: "one", restart: "always", max_restarts: 5 });
+  assert.equal(updated.data.restart, "always:5");
+  assert.deepEqual(asked, [
+    { policy: "on-failure", maxRetries: 3 },
+    { policy: "always", maxRetries: 5 },
+  ]);
+  for (const args of [{ max_restarts: 3 }, { restart: "never", max_restarts: 3 }])
+    assert.equal((await call("vm_create", { name: "two", ...args })).data.code, "INVALID_ARGUMENT");
+  assert.equal(asked.length, 2);
+});

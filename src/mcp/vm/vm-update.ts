@@ -10,7 +10,7 @@ import {
 import { defineTool } from "../tool.ts";
 import { vmArgument } from "../vm-argument.ts";
 import { limitArguments, toLimits } from "./limits.ts";
-import { describeVm, toVmState } from "./vm-view.ts";
+import { describeRestart, describeVm, toVmState } from "./vm-view.ts";
 
 const SECOND_MS = 1000;
 
@@ -25,6 +25,7 @@ export const vmUpdate = defineTool({
     labels: labelsSchema.optional().describe("Added to those that it has."),
     remove_labels: z.array(z.string().max(63)).max(MAX_LABELS).optional().describe("Keys of labels to take away."),
     restart: limitArguments.restart,
+    max_restarts: limitArguments.max_restarts.describe("With restart."),
     idle_timeout_seconds: secondsUpTo(MAX_IDLE_TIMEOUT_MS).describe("Suspend it when unused for this long; 0: never."),
     max_lifetime_seconds: secondsUpTo(MAX_LIFETIME_MS).describe("From now on; 0: no limit."),
     on_expiry: limitArguments.on_expiry,
@@ -37,10 +38,10 @@ export const vmUpdate = defineTool({
     idle_timeout_seconds: z.number().optional(),
     expires_at: z.string().optional(),
   }),
-  handler: async ({ vm: nameOrId, name, restart, on_expiry, ...args }, { client, signal }) => {
+  handler: async ({ vm: nameOrId, name, restart, max_restarts, on_expiry, ...args }, { client, signal }) => {
     const labels = { ...args.labels, ...Object.fromEntries((args.remove_labels ?? []).map((key) => [key, null])) };
     const changes = vmUpdateSchema.parse({
-      ...toLimits({ restart, on_expiry }),
+      ...toLimits({ restart, max_restarts, on_expiry }),
       ...(name === undefined ? {} : { name }),
       ...(Object.keys(labels).length === 0 ? {} : { labels }),
       ...(args.idle_timeout_seconds === undefined ? {} : { idleTimeoutMs: orNull(args.idle_timeout_seconds) }),
@@ -50,7 +51,7 @@ export const vmUpdate = defineTool({
     const structured = {
       ...toVmState(vm),
       labels: vm.labels,
-      restart: vm.restart.policy,
+      restart: describeRestart(vm),
       ...(vm.idleTimeoutMs === undefined ? {} : { idle_timeout_seconds: vm.idleTimeoutMs / SECOND_MS }),
       ...(vm.expiresAt === undefined ? {} : { expires_at: vm.expiresAt }),
     };

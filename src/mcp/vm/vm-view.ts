@@ -58,13 +58,18 @@ export function toVmView(vm: Vm): VmView {
     ...(vm.mounts.length === 0 ? {} : { mounts: vm.mounts.map(describeMount) }),
     ...(vm.idleTimeoutMs === undefined ? {} : { idle_timeout_seconds: vm.idleTimeoutMs / 1000 }),
     ...(Object.keys(vm.labels).length === 0 ? {} : { labels: vm.labels }),
-    ...(vm.restart.policy === "never" ? {} : { restart: vm.restart.policy }),
+    ...(vm.restart.policy === "never" ? {} : { restart: describeRestart(vm) }),
     ...(vm.expiresAt === undefined ? {} : { expires_at: vm.expiresAt }),
     ephemeral: vm.ephemeral,
     created_at: vm.createdAt,
     ...(vm.startedAt === undefined ? {} : { started_at: vm.startedAt }),
     ...(vm.bootMs === undefined ? {} : { boot_ms: vm.bootMs }),
   };
+}
+
+/** `always`, or `on-failure:5` where it is given up after that many in a row. */
+export function describeRestart({ restart: { policy, maxRetries } }: Vm): string {
+  return maxRetries === undefined ? policy : `${policy}:${maxRetries}`;
 }
 
 /** `data at /data (read-only)`. */

@@ -18,8 +18,8 @@ export function addEventList(command: Command): void {
       "Print events, the oldest first: state changes with their reasons. With --json --follow a line of JSON each.",
     )
     .option("-f, --follow", "go on with those that come; none is missed and none comes twice")
-    .option("--after <id>", "those after this event only")
-    .option("-n, --limit <n>", "at most so many (not with --follow)")
+    .option("--after <id>", "those after this event only; 0 for all from the first")
+    .option("-n, --limit <n>", "at most so many, the newest unless --after says where to begin (not with --follow)")
     .action(async (vm: string | undefined, options: EventOptions) => {
       const { client, asJson } = await openContext(command);
       const after = options.after === undefined ? undefined : parseCount("--after", options.after);
