@@ -92,7 +92,7 @@ export const LAYERS = {
     folder("guest"),
     folder("vms"),
     folder("snapshots"),
-    "^src/mcp/(extras|subscription-hooks)\\.ts$",
+    "^src/mcp/(extras|subscription-hooks|log-levels)\\.ts$",
     // Rules of policies are read and checked where they stand, with their line; that part of the network is pure.
     "^src/network/(problems|rule-text|ports|sets)\\.ts$",
     "^src/network/nat/address-rules\\.ts$",

@@ -48,7 +48,13 @@ export class McpFront {
     const { GatewayWatch } = await import("../gateway/watch.ts");
     const viewFor = (caller: ExtrasCaller) =>
       new GatewayView({ gateway, servers: () => gateway.offered, isPrefixed: true, caller });
-    const nobody = viewFor({ principal: "", session: undefined, capabilities: () => ({}), info: () => undefined });
+    const nobody = viewFor({
+      principal: "",
+      session: undefined,
+      capabilities: () => ({}),
+      info: () => undefined,
+      logLevel: () => undefined,
+    });
     const agent = new Agent({ keepAlive: true });
     const own = new DaemonClient(new SocketEndpoint(socketPath, { agent }));
     return createEndpoint({

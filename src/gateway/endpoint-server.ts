@@ -1,5 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, Server } from "@modelcontextprotocol/server";
 import type { ExtrasCaller } from "../mcp/extras.ts";
+import { followLogLevel } from "../mcp/log-levels.ts";
 import type { SubscriptionHooks } from "../mcp/subscription-hooks.ts";
 import type { Gateway } from "./service.ts";
 import { GatewayView } from "./view.ts";
@@ -34,6 +35,7 @@ export function createEndpointServer({ gateway, server: name, caller, hooks }: E
       ...caller,
       capabilities: () => server.getClientCapabilities() ?? {},
       info: () => server.getClientVersion(),
+      logLevel: followLogLevel(server),
     },
   });
   const missing = (what: string) =>

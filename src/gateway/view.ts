@@ -17,6 +17,7 @@ import {
 import type { AuditVerdict } from "../contract/audit.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
+import { DEFAULT_LEVEL, isLogLevel, isMoreVerbose, type LogLevel } from "../mcp/log-levels.ts";
 import { Call } from "./calls.ts";
 import { nameTools } from "./names.ts";
 import { RpcError } from "./rpc/messages.ts";
@@ -330,12 +331,15 @@ export class GatewayView implements Extras {
     const capabilities = this.#capabilities(context);
     gateway.audit.requireWritable();
     const leave = gateway.limitsOf(server).enter();
+    const logLevel = this.#logLevel(context);
     const call = new Call(
       {
         principal: caller.principal,
         capabilities,
-        onLog: ({ level, data, logger }) =>
-          void context.mcpReq.log(level as never, data, logger as string).catch(() => {}),
+        onLog: ({ level, data, logger }) => {
+          if (!isLogLevel(level) || logLevel === undefined || isMoreVerbose(level, logLevel)) return;
+          context.mcpReq.log(level, data, typeof logger === "string" ? logger : undefined).catch(() => {});
+        },
       },
       (signal) =>
         managed.use(key, { signal }, ({ session }) =>
@@ -343,7 +347,7 @@ export class GatewayView implements Extras {
             signal,
             capabilities,
             meta: traceOf(context),
-            logLevel: (context.mcpReq.envelope as Record<string, string> | undefined)?.[LOG_LEVEL_META_KEY],
+            logLevel,
             timeoutMs: timeoutOf(gateway, server),
             ...(progressToken === undefined ? {} : { onProgress: notify }),
           }),
@@ -352,6 +356,13 @@ export class GatewayView implements Extras {
     call.result.finally(leave).catch(() => {});
     gateway.calls(server, key).begin(call);
     return call;
+  }
+
+  /** Undefined for a client that wants to hear nothing. */
+  #logLevel({ mcpReq }: ServerContext): LogLevel | undefined {
+    if (mcpReq.envelope === undefined) return this.#options.caller.logLevel() ?? DEFAULT_LEVEL;
+    const wanted = (mcpReq.envelope as Record<string, unknown>)[LOG_LEVEL_META_KEY];
+    return isLogLevel(wanted) ? wanted : undefined;
   }
 
   #keyOf(server: string): string | undefined {

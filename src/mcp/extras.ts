@@ -10,6 +10,7 @@ import type {
   ServerOptions,
   Tool,
 } from "@modelcontextprotocol/server";
+import type { LogLevel } from "./log-levels.ts";
 
 /** Whose requests a server answers. */
 export interface ExtrasCaller {
@@ -21,6 +22,8 @@ export interface ExtrasCaller {
   capabilities: () => Record<string, unknown>;
   /** What a legacy client has said that it is. */
   info: () => { name?: string; version?: string } | undefined;
+  /** What a legacy client has said that it wants to hear of the log; a modern one says it with each request. */
+  logLevel: () => LogLevel | undefined;
 }
 
 /** What a server offers besides its own: MCP servers in VMs, or the conformance suite's fixtures. */

@@ -1,4 +1,5 @@
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { DEFAULT_LEVEL, isMoreVerbose, type LogLevel } from "../../mcp/log-levels.ts";
 import { RPC_CODE, RpcError } from "../rpc/messages.ts";
 import type { RequestOptions, RpcPeer } from "../rpc/peer.ts";
 
@@ -15,6 +16,7 @@ const META = "io.modelcontextprotocol/";
 const HANDSHAKE_TIMEOUT_MS = 120_000;
 /** One of the older revisions may not answer at all what it does not know. */
 const DISCOVER_TIMEOUT_MS = 30_000;
+const SET_LEVEL_TIMEOUT_MS = 30_000;
 
 /** What a server and its client have agreed on; kept with the saved machine that the server goes on in. */
 export interface UpstreamTerms {
@@ -87,7 +89,8 @@ export interface UpstreamCall extends RequestOptions {
   capabilities?: Record<string, unknown> | undefined;
   /** Goes on to the server: trace context, for one. */
   meta?: Record<string, unknown> | undefined;
-  logLevel?: string | undefined;
+  /** Of the log, what the caller wants to hear. */
+  logLevel?: LogLevel | undefined;
 }
 
 /** Requests to a server whose acquaintance has been made, in its own era's terms. */
@@ -95,6 +98,8 @@ export class UpstreamSession {
   readonly terms: UpstreamTerms;
   readonly #peer: RpcPeer;
   readonly #client: ClientInfo;
+  /** What a server of the older revisions tells all of its clients. */
+  #logLevel: LogLevel = DEFAULT_LEVEL;
 
   constructor(peer: RpcPeer, terms: UpstreamTerms, client: ClientInfo) {
     this.#peer = peer;
@@ -118,7 +123,16 @@ export class UpstreamSession {
     const { capabilities, meta, logLevel, ...options } = call;
     const own = this.terms.era === "modern" ? metaOf(this.#client, capabilities, logLevel) : {};
     const _meta = { ...meta, ...own };
+    if (logLevel !== undefined) this.#raise(logLevel);
     return this.#peer.request(method, Object.keys(_meta).length === 0 ? params : { ...params, _meta }, options);
+  }
+
+  /** A server that is asked for a level by one client tells all of it: each hears of that what it wants itself. */
+  #raise(level: LogLevel): void {
+    if (this.terms.era === "modern" || !this.has("logging") || !isMoreVerbose(level, this.#logLevel)) return;
+    this.#logLevel = level;
+    // Nobody waits for it: it is read before the request that comes after it.
+    this.#peer.request("logging/setLevel", { level }, { timeoutMs: SET_LEVEL_TIMEOUT_MS }).catch(() => {});
   }
 
   notify(method: string, params: Record<string, unknown> = {}): void {
@@ -140,7 +154,7 @@ export function isOfOtherEra(thrown: unknown): boolean {
 function metaOf(
   client: ClientInfo,
   capabilities: Record<string, unknown> = CLIENT_CAPABILITIES,
-  logLevel?: string,
+  logLevel?: LogLevel,
 ): Record<string, unknown> {
   return {
     [`${META}protocolVersion`]: MODERN_VERSION,

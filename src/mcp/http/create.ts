@@ -1,5 +1,6 @@
 import type { Server } from "@modelcontextprotocol/server";
 import type { Extras, ExtrasCaller } from "../extras.ts";
+import { followLogLevel, type LogLevel } from "../log-levels.ts";
 import { ToolRegistry } from "../registry.ts";
 import { ResourceWatch } from "../resources/watch.ts";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
@@ -50,17 +51,19 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
   let extrasOf: ((caller: ExtrasCaller) => Extras) | undefined;
   const endpoint = new McpEndpoint({
     createServer: ({ principal, query, hooks, session }) => {
-      const own: { server?: Server } = {};
+      const own: { server?: Server; logLevel?: () => LogLevel | undefined } = {};
       const capabilities = () => own.server?.getClientCapabilities() ?? {};
       const info = () => own.server?.getClientVersion();
+      const logLevel = () => own.logLevel?.();
       own.server = createMcpServer({
         registry: registryOf(query),
         connect: () => connect(principal),
         version,
         endingSignal,
         ...(hooks === undefined ? {} : { subscriptions: hooks }),
-        ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities, info }) }),
+        ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities, info, logLevel }) }),
       });
+      if (extrasOf !== undefined) own.logLevel = followLogLevel(own.server);
       return own.server;
     },
     checkQuery: (query) => void registryOf(query),
