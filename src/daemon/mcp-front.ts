@@ -77,7 +77,14 @@ export class McpFront {
         return viewFor;
       },
       createExtraChanges: (listener) =>
-        new GatewayWatch({ gateway, serverOf: (uri) => nobody.serverOfResource(uri), log, ...listener }),
+        new GatewayWatch({
+          gateway,
+          serverOf: (uri) => nobody.serverOfResource(uri),
+          isShown: () => true,
+          log,
+          ...listener,
+        }),
+      onSessionEnded: (session) => gateway.endSession(session),
     });
   }
 }

@@ -58,7 +58,9 @@ export class ServerFront {
       createServer: ({ principal, session, hooks }) =>
         createEndpointServer({ gateway, server, caller: { principal, session }, hooks }),
       checkQuery: () => {},
-      createChanges: (listener) => new GatewayWatch({ gateway, serverOf: () => server, log, ...listener }),
+      createChanges: (listener) =>
+        new GatewayWatch({ gateway, serverOf: () => server, isShown: (name) => name === server, log, ...listener }),
+      onSessionEnded: (session) => gateway.endSession(session),
       store,
       onError: (error) => log("MCP: a message was refused or lost", { server, error: error.message }),
     });

@@ -71,3 +71,15 @@ test("a client that goes away gives its call up", async () => {
   await assert.rejects(round);
   assert.ok(isCanceled());
 });
+
+test("what a server does not want to know any more is asked of nobody", async () => {
+  const calls = new Calls();
+  const { call, finish } = begin(calls);
+  const aborter = new AbortController();
+  const asked = calls.ask("elicitation/create", {}, aborter.signal);
+  aborter.abort();
+  await assert.rejects(asked);
+  const round = call.next(idle);
+  finish({ content: [] });
+  assert.deepEqual(await round, { result: { content: [] } });
+});

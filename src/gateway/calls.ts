@@ -43,8 +43,14 @@ export class Call {
 
   ask(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>> {
     return new Promise((answer, refuse) => {
-      this.#questions.push({ method, params, answer, refuse });
-      signal.addEventListener("abort", () => refuse(new Error("the server does not ask any more")), { once: true });
+      const question = { method, params, answer, refuse };
+      this.#questions.push(question);
+      const onAbort = () => {
+        const at = this.#questions.indexOf(question);
+        if (at >= 0) this.#questions.splice(at, 1);
+        refuse(new Error("the server does not ask any more"));
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
       this.#wake.resolve();
     });
   }
@@ -55,12 +61,13 @@ export class Call {
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      if (this.#questions.length === 0) {
+      // Woken by one that was taken back meanwhile, it waits on.
+      while (this.#questions.length === 0) {
         const woken = this.#wake.promise.then(() => undefined);
         const result = await Promise.race([this.result, woken]);
+        this.#wake = Promise.withResolvers<void>();
         if (result !== undefined) return { result };
       }
-      this.#wake = Promise.withResolvers<void>();
       return { question: this.#questions.shift() as Question };
     } finally {
       signal.removeEventListener("abort", onAbort);

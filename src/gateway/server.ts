@@ -8,6 +8,7 @@ import { attachInstance, type Instance, type InstanceHooks, startInstance } from
 import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
+import { listenForLists } from "./upstream/list-news.ts";
 import type { ClientInfo } from "./upstream/session.ts";
 
 /** Ends in a row after which a server is not started again at once, and how long not. */
@@ -40,6 +41,8 @@ interface Slot {
   uses: number;
   idle: NodeJS.Timeout | undefined;
   lock: Mutex;
+  /** The VM whose server has been asked to tell of its lists; it goes on with that when it is suspended and brought back. */
+  tellingVm?: string;
 }
 
 /** One server with VMs of its own: installed once, started once, and from then on brought back from where it was saved. */
@@ -145,6 +148,19 @@ export class ManagedServer {
     }
   }
 
+  /** What an earlier daemon has left running stops for being idle, too; what it was still making goes. */
+  async watchFound(): Promise<void> {
+    const { machines } = this.#deps;
+    for (const { id, state, labels } of machines.find(this.config.name)) {
+      if (labels[STATE_LABEL] === undefined) await machines.delete(id);
+      else if (state === "running" && !this.config.resident) {
+        const key = labels[SESSION_LABEL];
+        const slot = this.#slot(key);
+        if (slot.uses === 0) this.#setIdleTimer(slot, () => this.#setAside(slot, key, id));
+      }
+    }
+  }
+
   /** A client's session is over: its VM goes. */
   async endSession(key: string): Promise<void> {
     const slot = this.#slots.get(key);
@@ -209,6 +225,8 @@ export class ManagedServer {
       const own = { ...options, signal: this.#ending.signal };
       const warm = await this.prepare(own);
       slot.instance = (await this.#adopt(warm, key, slot, own)) ?? (await this.#start(warm, key, slot, own));
+      if (slot.tellingVm !== slot.instance.vm) listenForLists(slot.instance.session);
+      slot.tellingVm = slot.instance.vm;
       return slot.instance;
     });
   }
@@ -400,28 +418,34 @@ export class ManagedServer {
   #watchIdle(slot: Slot, key: string | undefined): void {
     clearTimeout(slot.idle);
     if (this.config.resident || slot.instance === undefined) return;
-    slot.idle = setTimeout(() => void this.#setAside(slot, key), this.config.idleTimeoutMs);
+    const { vm } = slot.instance;
+    this.#setIdleTimer(slot, () => this.#setAside(slot, key, vm));
+  }
+
+  #setIdleTimer(slot: Slot, work: () => Promise<void>): void {
+    clearTimeout(slot.idle);
+    slot.idle = setTimeout(() => void work(), this.config.idleTimeoutMs);
     slot.idle.unref();
   }
 
   /** Saves an idle server's VM and ends its VMM; one that may not be saved is ended. */
-  async #setAside(slot: Slot, key: string | undefined): Promise<void> {
+  async #setAside(slot: Slot, key: string | undefined, vm: string): Promise<void> {
     await slot.lock.run(async () => {
       const { instance } = slot;
-      if (instance === undefined || slot.uses > 0) return;
+      if (slot.uses > 0 || (instance !== undefined && instance.vm !== vm)) return;
       const { machines, log } = this.#deps;
       slot.instance = undefined;
-      instance.session.close();
+      instance?.session.close();
       try {
-        if (machines.isExposed(this.config)) await machines.delete(instance.vm);
-        else await machines.vms.suspend(instance.vm);
+        if (machines.isExposed(this.config)) await machines.delete(vm);
+        else await machines.vms.suspend(vm);
       } catch (thrown) {
         log("an idle server's VM could not be suspended", {
           server: this.config.name,
           key,
           error: toFirebreakError(thrown).message,
         });
-        await machines.delete(instance.vm);
+        await machines.delete(vm);
       }
     });
   }

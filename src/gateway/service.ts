@@ -12,6 +12,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { Calls, ParkedCalls } from "./calls.ts";
+import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import { nameTools } from "./names.ts";
@@ -42,8 +43,12 @@ export interface Audit {
 /** What those who serve clients hear of. */
 export interface GatewayListener {
   onOffersChanged?: (server: string) => void;
-  onResourceUpdated?: (server: string, uri: string) => void;
+  /** `key` is the session whose VM it is of; undefined for the shared one. */
+  onResourceUpdated?: (server: string, uri: string, key: string | undefined) => void;
 }
+
+/** What a server offers is asked for no more often than this, however often it says that it has changed. */
+const RELIST_GAP_MS = 1_000;
 
 interface Entry {
   record: ServerRecord;
@@ -53,6 +58,8 @@ interface Entry {
   limits: CallLimits;
   /** What of it has been approved; nothing before that has been looked at. */
   approved: Approved;
+  /** By the session, as `calls`: what asks anew for what is offered. */
+  relisting: Map<string | undefined, Coalesced>;
   failure?: FirebreakError;
   preparing: number;
 }
@@ -80,7 +87,19 @@ export class Gateway {
       .filter(
         ({ labels }) => labels["firebreak/server"] !== undefined && !this.#entries.has(labels["firebreak/server"]),
       );
-    await Promise.all(gone.map(({ id }) => machines.delete(id)));
+    await Promise.all([
+      ...gone.map(({ id }) => machines.delete(id)),
+      ...[...this.#entries.values()].map(({ managed }) => managed.watchFound()),
+    ]);
+  }
+
+  /** A client's session is over: with it go the VMs that it has to itself. */
+  endSession(key: string): void {
+    for (const { record, managed, calls, relisting } of this.#entries.values()) {
+      calls.delete(key);
+      relisting.delete(key);
+      if (record.config.kind === "vm" && record.config.isolation === "session") void managed.endSession(key);
+    }
   }
 
   listen(listener: GatewayListener): () => void {
@@ -129,6 +148,12 @@ export class Gateway {
     entry.approved = await this.#options.pins.approve(this.#judgedOf(entry), only);
     this.#tell((listener) => listener.onOffersChanged?.(name));
     return this.#options.pins.scan(this.#judgedOf(entry));
+  }
+
+  /** The session whose VM a caller's calls go to; undefined where one is shared. */
+  keyOf(name: string, { principal, session }: { principal: string; session?: string | undefined }): string | undefined {
+    const config = this.configOf(name);
+    return config.kind === "vm" && config.isolation === "session" ? (session ?? principal) : undefined;
   }
 
   configOf(name: string): ServerConfig {
@@ -280,6 +305,7 @@ export class Gateway {
       calls: new Map(),
       limits: new CallLimits(name, record.config.limits),
       approved: NOTHING_APPROVED,
+      relisting: new Map(),
       preparing: 0,
     };
     this.#entries.set(name, entry);
@@ -324,8 +350,15 @@ export class Gateway {
     if (method === "notifications/message") this.calls(name, key).log(params);
     else if (method === "notifications/resources/updated" && typeof params.uri === "string") {
       const { uri } = params;
-      this.#tell((listener) => listener.onResourceUpdated?.(name, uri));
-    } else if (/^notifications\/(?:tools|prompts|resources)\/list_changed$/.test(method)) void this.#relist(name, key);
+      this.#tell((listener) => listener.onResourceUpdated?.(name, uri, key));
+    } else if (/^notifications\/(?:tools|prompts|resources)\/list_changed$/.test(method)) this.#askRelist(name, key);
+  }
+
+  #askRelist(name: string, key: string | undefined): void {
+    const { relisting } = this.#find(name);
+    const coalesced = relisting.get(key) ?? new Coalesced(() => this.#relist(name, key), RELIST_GAP_MS);
+    relisting.set(key, coalesced);
+    coalesced.ask();
   }
 
   /** A server says that it offers something else than it did. */

@@ -18,6 +18,7 @@ import type { AuditVerdict } from "../contract/audit.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
 import { DEFAULT_LEVEL, isLogLevel, isMoreVerbose, type LogLevel } from "../mcp/log-levels.ts";
+import { Allowance } from "./allowance.ts";
 import { Call } from "./calls.ts";
 import { nameTools } from "./names.ts";
 import { RpcError } from "./rpc/messages.ts";
@@ -323,11 +324,14 @@ export class GatewayView implements Extras {
     const key = this.#keyOf(server);
     const managed = gateway.managed(server);
     const { progressToken } = (context.mcpReq._meta ?? {}) as { progressToken?: string | number };
-    const notify = (params: Record<string, unknown>) =>
+    const allowance = new Allowance();
+    const notify = (params: Record<string, unknown>) => {
+      if (!allowance.take()) return;
       // A client that is gone needs no news.
       void context.mcpReq
         .notify({ method: "notifications/progress", params: { ...params, progressToken } as never })
         .catch(() => {});
+    };
     const capabilities = this.#capabilities(context);
     gateway.audit.requireWritable();
     const leave = gateway.limitsOf(server).enter();
@@ -338,6 +342,7 @@ export class GatewayView implements Extras {
         capabilities,
         onLog: ({ level, data, logger }) => {
           if (!isLogLevel(level) || logLevel === undefined || isMoreVerbose(level, logLevel)) return;
+          if (!allowance.take()) return;
           context.mcpReq.log(level, data, typeof logger === "string" ? logger : undefined).catch(() => {});
         },
       },
@@ -367,8 +372,7 @@ export class GatewayView implements Extras {
 
   #keyOf(server: string): string | undefined {
     const { gateway, caller } = this.#options;
-    const config = gateway.configOf(server);
-    return config.kind === "vm" && config.isolation === "session" ? (caller.session ?? caller.principal) : undefined;
+    return gateway.keyOf(server, caller);
   }
 
   #capabilities(context: ServerContext): Record<string, unknown> {

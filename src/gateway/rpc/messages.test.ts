@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parseMessage } from "./messages.ts";
+import { findAnsweredIds, parseMessage } from "./messages.ts";
 
 const parse = (value: unknown) => parseMessage(Buffer.from(typeof value === "string" ? value : JSON.stringify(value)));
 
@@ -68,4 +68,13 @@ test("whatever bytes come, there is a message or none", () => {
       },
     ),
   );
+});
+
+test("what a malformed answer is to is found at its ends, and in nothing that is no answer", () => {
+  const ids = (line: string) => findAnsweredIds(Buffer.from(line));
+  const long = "x".repeat(10_000);
+  assert.deepEqual(ids(`{"jsonrpc":"2.0","id":12,"result":{"a":"${long}`), [12]);
+  assert.deepEqual(ids(`{"result":{"a":"${long}"},"jsonrpc":"2.0","id":13}`).slice(0, 1), [13]);
+  assert.deepEqual(ids(`got {"jsonrpc":"2.0","id":12,"method":"tools/call"}`), []);
+  assert.deepEqual(ids(`{ jsonrpc: '2.0', "id": 12 }`), []);
 });

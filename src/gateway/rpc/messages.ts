@@ -54,6 +54,20 @@ export function parseMessage(line: Buffer): RpcMessage | undefined {
   return result.success && id !== null ? { kind: "result", id, result: result.data } : undefined;
 }
 
+const EDGE_BYTES = 1_024;
+const ANSWERED_ID = /"id"\s*:\s*(\d{1,16})\s*[,}]/g;
+
+/**
+ * Ids that a line which is no message may be meant to answer: too long, too deep, malformed. Of what servers print to their standard output
+ * besides, nothing looks like a message.
+ */
+export function findAnsweredIds(line: Buffer): number[] {
+  if (line[0] !== 0x7b) return [];
+  const edges = `${line.subarray(0, EDGE_BYTES).toString("latin1")}\n${line.subarray(-EDGE_BYTES).toString("latin1")}`;
+  if (!edges.includes('"jsonrpc"')) return [];
+  return [...edges.matchAll(ANSWERED_ID)].map(([, id]) => Number(id));
+}
+
 /** Whether brackets are nested beyond what any program writes: what reads or writes such a value runs out of stack. */
 function isDeep(line: Buffer): boolean {
   if (line.length <= MAX_NESTING) return false;

@@ -128,3 +128,36 @@ test("the server's end fails what is under way, once, and all that comes after",
   await assert.rejects(peer.request("b", {}), hasCode("SERVER_FAILED"));
   assert.equal(closed.length, 1);
 });
+
+test("a server that does not read keeps nobody waiting, nor what it is sent without end", async () => {
+  const peer = new RpcPeer({
+    server: "fake",
+    onNotification: () => {},
+    onRequest: async () => ({}),
+    onNoise: () => {},
+    onClosed: () => {},
+  });
+  peer.attach({ write: () => new Promise(() => {}), close: () => {} });
+  await assert.rejects(peer.request("a", {}, { timeoutMs: 5 }), hasCode("DEADLINE_EXCEEDED"));
+  const text = "x".repeat(20 * 1024 * 1024);
+  const asked = [1, 2, 3, 4].map(() => peer.request("a", { text }).catch((error: FirebreakError) => error));
+  assert.ok(hasCode("SERVER_BUSY")(await Promise.race(asked)));
+});
+
+test("an answer that is none is an error to who waits for it, and to nobody else", async () => {
+  const { peer, sent, say } = open();
+  const asked = [1, 2, 3, 4].map((x) => peer.request("a", { x }));
+  await sleep(0);
+  const [huge, deep, odd, good] = sent.map(({ id }) => id);
+  say(`{"result":{"text":"${"x".repeat(17 * 1024 * 1024)}"},"jsonrpc":"2.0","id":${huge}}`);
+  say(`{"jsonrpc":"2.0","id":${deep},"result":{"a":${"[".repeat(300)}${"]".repeat(300)}}}`);
+  say({ jsonrpc: "2.0", id: odd, result: "text" });
+  say(`received {"jsonrpc":"2.0","id":${good},"method":"a"}`);
+  say({ jsonrpc: "2.0", id: good, result: {} });
+  const outcomes = await Promise.allSettled(asked);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["rejected", "rejected", "rejected", "fulfilled"],
+  );
+  await assert.rejects(asked[0] as Promise<unknown>, /the server 'fake' has answered with what is no message/);
+});

@@ -1,12 +1,14 @@
 import { randomInt } from "node:crypto";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { LineSplitter } from "./lines.ts";
-import { parseMessage, RPC_CODE, RpcError, type RpcId, type RpcMessage } from "./messages.ts";
+import { findAnsweredIds, parseMessage, RPC_CODE, RpcError, type RpcId, type RpcMessage } from "./messages.ts";
 
 /** Requests of a server's that are being answered at once; more are refused. */
 const MAX_INBOUND = 64;
 /** Requests under way to one server. */
 const MAX_PENDING = 4_096;
+/** What a server has not read yet of what it was sent, characters. */
+const MAX_UNREAD = 64 * 1024 * 1024;
 
 /** A server's standard input and output. Closing it does not end the server. */
 export interface ServerPipe {
@@ -53,6 +55,8 @@ export class RpcPeer {
   readonly #pending = new Map<RpcId, Pending>();
   readonly #inbound = new Map<RpcId, AbortController>();
   readonly #lines: LineSplitter;
+  readonly #ended = Promise.withResolvers<void>();
+  #unread = 0;
   #pipe: ServerPipe | undefined;
   #closed: FirebreakError | undefined;
   /** Ids of another attachment to the same server are never ours: a late answer to one of them is for nobody. */
@@ -62,7 +66,7 @@ export class RpcPeer {
     this.#options = options;
     this.#lines = new LineSplitter({
       onLine: (line) => this.#receive(line),
-      onTooLong: () => this.#options.onNoise("a line of more than 16 MiB"),
+      onTooLong: (edges) => this.#giveUpOn(edges, "a line of more than 16 MiB"),
     });
   }
 
@@ -84,6 +88,11 @@ export class RpcPeer {
     return this.#closed !== undefined;
   }
 
+  /** Resolves when the server has ended, or has been let go of. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
   /** Throws RpcError, SERVER_FAILED when the server ends meanwhile, DEADLINE_EXCEEDED, OPERATION_CANCELED. */
   async request(method: string, params: Record<string, unknown>, options: RequestOptions = {}) {
     const { signal, onProgress, timeoutMs } = options;
@@ -94,8 +103,6 @@ export class RpcPeer {
       throw new FirebreakError("SERVER_BUSY", `the server '${server}' has ${MAX_PENDING} calls under way`);
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
-    // It may fail while the request is still being written.
-    promise.catch(() => {});
     this.#pending.set(id, { resolve, reject, onProgress });
     const giveUp = (error: FirebreakError, reason: string) => {
       if (!this.#pending.delete(id)) return;
@@ -111,7 +118,8 @@ export class RpcPeer {
     try {
       const meta =
         onProgress === undefined ? {} : { _meta: { ...(params._meta as object | undefined), progressToken: id } };
-      await this.#send({ jsonrpc: "2.0", id, method, params: { ...params, ...meta } });
+      // A server that does not read keeps nobody waiting for longer than they want to.
+      this.#send({ jsonrpc: "2.0", id, method, params: { ...params, ...meta } }).catch(reject);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -134,12 +142,20 @@ export class RpcPeer {
   async #send(message: Record<string, unknown>): Promise<void> {
     if (this.#closed !== undefined) throw this.#closed;
     if (this.#pipe === undefined) throw new FirebreakError("INTERNAL", "nothing is attached to the server");
-    await this.#pipe.write(`${JSON.stringify(message)}\n`);
+    const line = `${JSON.stringify(message)}\n`;
+    if (this.#unread + line.length > MAX_UNREAD)
+      throw new FirebreakError("SERVER_BUSY", `the server '${this.#options.server}' does not read what it is sent`);
+    this.#unread += line.length;
+    try {
+      await this.#pipe.write(line);
+    } finally {
+      this.#unread -= line.length;
+    }
   }
 
   #receive(line: Buffer): void {
     const message = parseMessage(line);
-    if (message === undefined) return void this.#options.onNoise(preview(line));
+    if (message === undefined) return void this.#giveUpOn(line, preview(line));
     if (message.kind === "request") return void this.#answer(message);
     if (message.kind === "notification") return void this.#hear(message);
     const pending = message.id === null ? undefined : this.#pending.get(message.id);
@@ -148,6 +164,21 @@ export class RpcPeer {
     this.#pending.delete(message.id);
     if (message.kind === "result") pending.resolve(message.result);
     else pending.reject(new RpcError(message.error));
+  }
+
+  /** What is no message may be meant for an answer: whoever waits for that gets none. */
+  #giveUpOn(line: Buffer, what: string): void {
+    const { server, onNoise } = this.#options;
+    onNoise(what);
+    for (const id of findAnsweredIds(line)) {
+      const error = new FirebreakError(
+        "SERVER_PROTOCOL_ERROR",
+        `the server '${server}' has answered with what is no message, or is larger than 16 MiB`,
+        { details: { server } },
+      );
+      this.#pending.get(id)?.reject(error);
+      this.#pending.delete(id);
+    }
   }
 
   #hear({ method, params }: { method: string; params: Record<string, unknown> }): void {
@@ -188,6 +219,7 @@ export class RpcPeer {
     this.#pending.clear();
     for (const aborter of this.#inbound.values()) aborter.abort();
     this.#lines.reset();
+    this.#ended.resolve();
     this.#options.onClosed(error);
   }
 }

@@ -19,6 +19,7 @@ import {
   execStartedSchema,
 } from "../../guest/protocol.ts";
 import { writeWhole } from "../../platform/streams.ts";
+import { Mutex } from "../../vms/mutex.ts";
 import type { PipeEvents, ServerPipe } from "../rpc/peer.ts";
 
 /** What is kept in the guest of a server's output for a daemon that comes back. */
@@ -72,6 +73,8 @@ class Pipe implements GuestPipe {
   #offset: number;
   #exit: ExecExit | undefined;
   #isClosed = false;
+  /** One line at a time: a long one goes out in several frames. */
+  readonly #writing = new Mutex();
 
   constructor(id: string, offset: number, stream: ClientHttp2Stream, options: GuestPipeOptions) {
     this.id = id;
@@ -85,7 +88,11 @@ class Pipe implements GuestPipe {
     return this.#offset;
   }
 
-  async write(line: string): Promise<void> {
+  write(line: string): Promise<void> {
+    return this.#writing.run(() => this.#write(line));
+  }
+
+  async #write(line: string): Promise<void> {
     const bytes = Buffer.from(line);
     for (let at = 0; at < bytes.length; at += MAX_FRAME_BYTES) {
       if (this.#isClosed || this.#stream.destroyed)

@@ -111,8 +111,9 @@ export class UpstreamSession {
     return this.#peer.isClosed;
   }
 
-  get pendingCount(): number {
-    return this.#peer.pendingCount;
+  /** Resolves when the server has ended, or has been let go of. */
+  get ended(): Promise<void> {
+    return this.#peer.ended;
   }
 
   has(capability: string): boolean {

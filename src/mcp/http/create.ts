@@ -22,6 +22,7 @@ export interface CreateEndpointOptions {
   /** Aborts when the endpoint ends: calls that may take long end then. */
   endingSignal: AbortSignal;
   onError?: (error: Error) => void;
+  onSessionEnded?: (session: string) => void;
   /** How long a legacy client whose connection broke may take to read on, ms. */
   graceMs?: number;
   maxLoaded?: number;
@@ -73,6 +74,7 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
       return extra === undefined ? own : joinChanges(own, extra);
     },
     store,
+    onSessionEnded: options.onSessionEnded,
     ...(onError === undefined ? {} : { onError }),
     ...(graceMs === undefined ? {} : { graceMs }),
     ...(maxLoaded === undefined ? {} : { maxLoaded }),
@@ -87,7 +89,7 @@ function joinChanges(one: ResourceChanges, other: ResourceChanges): ResourceChan
     for (const stop of stops) stop();
   };
   return {
-    watch: (uris) => both([one.watch(uris), other.watch(uris)]),
+    watch: (uris, watcher) => both([one.watch(uris, watcher), other.watch(uris, watcher)]),
     watchList: () => both([one.watchList(), other.watchList()]),
   };
 }

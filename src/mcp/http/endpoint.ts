@@ -13,7 +13,7 @@ const KEEP_ALIVE_MS = 15_000;
 /** Tells of changes of the resources that clients have asked for; resources/watch.ts is one. */
 export interface ResourceChanges {
   /** Calls back on a change of one of these, until it is called off. */
-  watch: (uris: readonly string[]) => () => void;
+  watch: (uris: readonly string[], watcher: Pick<ServerContext, "principal" | "session">) => () => void;
   /** Calls back on a change of the list, until it is called off. */
   watchList: () => () => void;
 }
@@ -42,6 +42,8 @@ export interface McpEndpointOptions {
   createChanges: (listener: { onUpdated: (uri: string) => void; onListChanged: () => void }) => ResourceChanges;
   store: McpSessionStore;
   onError?: (error: Error) => void;
+  /** A legacy client's session is over for good. */
+  onSessionEnded?: ((session: string) => void) | undefined;
   /** How long a legacy client whose connection broke may take to read on, ms. */
   graceMs?: number;
   /** Sessions of legacy clients that are held in memory at once; others are in the store alone. */
@@ -80,9 +82,10 @@ export class McpEndpoint {
     this.#legacy = new LegacySessions({
       createServer,
       store,
-      watch: (uris) => this.#changes.watch(uris),
+      watch: (uris, watcher) => this.#changes.watch(uris, watcher),
       watchList: () => this.#changes.watchList(),
       onError,
+      onSessionEnded: options.onSessionEnded,
       ...(graceMs === undefined ? {} : { graceMs }),
       ...(maxLoaded === undefined ? {} : { maxLoaded }),
     });
@@ -111,7 +114,7 @@ export class McpEndpoint {
     }
     const query = new URL(request.url).search;
     this.#contexts.set(request, { principal, query });
-    const stopWatching = this.#watchFor(message?.value);
+    const stopWatching = this.#watchFor(message?.value, principal);
     try {
       const options = message === undefined ? {} : { parsedBody: message.value };
       await respond(outgoing, await this.#modern.fetch(request, options));
@@ -151,10 +154,13 @@ export class McpEndpoint {
   }
 
   /** What a modern client's `subscriptions/listen` wants to hear of is looked after for as long as its stream is open. */
-  #watchFor(message: unknown): () => void {
+  #watchFor(message: unknown, principal: string): () => void {
     const filter = readListenFilter(message);
     if (filter === undefined) return () => {};
-    const stops = [this.#changes.watch(filter.uris), ...(filter.wantsList ? [this.#changes.watchList()] : [])];
+    const stops = [
+      this.#changes.watch(filter.uris, { principal }),
+      ...(filter.wantsList ? [this.#changes.watchList()] : []),
+    ];
     return () => {
       for (const stop of stops) stop();
     };

@@ -25,10 +25,12 @@ export interface LegacySessionsOptions {
   createServer: (context: { principal: string; query: string; hooks: SubscriptionHooks; session: string }) => Server;
   store: McpSessionStore;
   /** Sees to it that changes of these resources are told of, until it is called off. */
-  watch: (uris: readonly string[]) => () => void;
+  watch: (uris: readonly string[], watcher: { principal: string; session: string }) => () => void;
   /** The same for what resources there are. */
   watchList: () => () => void;
   onError: (error: Error) => void;
+  /** A session cannot be gone on with any more: its client has ended it, or has not come back for too long. */
+  onSessionEnded?: ((session: string) => void) | undefined;
   graceMs?: number;
   maxLoaded?: number;
 }
@@ -72,6 +74,7 @@ export class LegacySessions {
     this.#noteUse(id, loaded);
     if (request.method === "DELETE") this.#options.store.remove(id);
     await loaded.session.handle(request, body, outgoing);
+    if (request.method === "DELETE") this.#options.onSessionEnded?.(id);
   }
 
   /** Tells the clients that asked for it that a resource has changed. */
@@ -163,6 +166,7 @@ export class LegacySessions {
     const { id } = record;
     const { createServer, store, watch, watchList, onError, graceMs } = this.#options;
     const subscriptions = new Set<string>(record.subscriptions);
+    const watcher = { principal: record.principal, session: id };
     const loaded: Partial<Loaded> = { principal: record.principal, subscriptions, notedMs: Date.now() };
     const change = (isMore: boolean, uri: string) => {
       if (subscriptions.has(uri) === isMore) return;
@@ -172,7 +176,7 @@ export class LegacySessions {
       else subscriptions.delete(uri);
       store.update(id, { subscriptions: [...subscriptions] });
       loaded.stopWatching?.();
-      loaded.stopWatching = watch([...subscriptions]);
+      loaded.stopWatching = watch([...subscriptions], watcher);
     };
     const hooks = {
       subscribe: (uri: string) => change(true, uri),
@@ -192,7 +196,7 @@ export class LegacySessions {
       onError,
       ...(graceMs === undefined ? {} : { graceMs }),
     });
-    loaded.stopWatching = watch([...subscriptions]);
+    loaded.stopWatching = watch([...subscriptions], watcher);
     this.#loaded.set(id, loaded as Loaded);
     return loaded as Loaded;
   }
@@ -220,7 +224,9 @@ export class LegacySessions {
       if (loaded.session.isIdle && nowMs - loaded.session.usedMs > UNLOAD_MS) this.#unload(loaded);
     }
     for (const id of this.#options.store.listExpired(new Date(nowMs - EXPIRY_MS).toISOString(), MAX_SESSIONS)) {
-      if (!this.#loaded.has(id)) this.#options.store.remove(id);
+      if (this.#loaded.has(id)) continue;
+      this.#options.store.remove(id);
+      this.#options.onSessionEnded?.(id);
     }
   }
 
