@@ -120,7 +120,7 @@ export type ServerConfig = z.infer<typeof serverConfigSchema>;
 
 /**
  * `new`: it has never been started. `preparing`: it is being installed, started for the first time, and saved. `failed`: that did not work. `stopped`: the next
- * call brings it back. `running`: it has a VM. `disabled`: by its configuration.
+ * call brings it back. `running`: it has a VM, or a session where it runs elsewhere. `disabled`: by its configuration.
  */
 export const SERVER_STATES = ["new", "preparing", "failed", "stopped", "running", "disabled"] as const;
 

@@ -77,6 +77,7 @@ import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
+import { secretsForRemotes } from "./remote-secrets.ts";
 import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
@@ -254,6 +255,7 @@ async function main(): Promise<void> {
     client: { name: "firebreak", version },
     pins: new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home }),
     audit,
+    secretFor: secretsForRemotes(secrets),
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });

@@ -41,7 +41,14 @@ export class Call {
     this.#aborter.abort();
   }
 
-  ask(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>> {
+  /** Throws RpcError where its client cannot be asked. */
+  async ask(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>> {
+    const capability = method.split("/")[0] as string;
+    if (this.owner.capabilities[capability] === undefined)
+      throw new RpcError({
+        code: RPC_CODE.methodNotFound,
+        message: `the client cannot be asked: it has no ${capability}`,
+      });
     return new Promise((answer, refuse) => {
       const question = { method, params, answer, refuse };
       this.#questions.push(question);
@@ -98,12 +105,6 @@ export class Calls {
       throw new RpcError({
         code: RPC_CODE.invalidRequest,
         message: `${method} is for a call under way, of one client; isolation = "session" gives each client a server of its own`,
-      });
-    const capability = method.split("/")[0] as string;
-    if (call.owner.capabilities[capability] === undefined)
-      throw new RpcError({
-        code: RPC_CODE.methodNotFound,
-        message: `the client cannot be asked: it has no ${capability}`,
       });
     return call.ask(method, params, signal);
   }

@@ -3,7 +3,6 @@ import type { VmServer } from "../contract/server.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import type { Launch, Machines } from "./machine.ts";
-import { RPC_CODE, RpcError } from "./rpc/messages.ts";
 import { RpcPeer } from "./rpc/peer.ts";
 import { attachServer, type GuestPipe, startServer } from "./upstream/guest-pipe.ts";
 import {
@@ -11,6 +10,7 @@ import {
   isOfOtherEra,
   type Opening,
   openSession,
+  requireQuestion,
   UpstreamSession,
   type UpstreamTerms,
 } from "./upstream/session.ts";
@@ -139,8 +139,7 @@ function createPeer(server: string, hooks: InstanceHooks): RpcPeer {
     server,
     onNotification: hooks.onNotification,
     onRequest: async (method, params, signal) => {
-      if (method !== "elicitation/create" && method !== "sampling/createMessage")
-        throw new RpcError({ code: RPC_CODE.methodNotFound, message: `${method} is not offered` });
+      requireQuestion(method);
       return hooks.onRequest(method, params, signal);
     },
     onNoise: (what) => hooks.onLog(`[not MCP] ${what}\n`),

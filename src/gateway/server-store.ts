@@ -1,4 +1,4 @@
-import type { ServerConfig } from "../contract/server.ts";
+import type { SERVER_TRANSPORTS, ServerConfig } from "../contract/server.ts";
 import type { Installed } from "./install/install.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 import type { Opening, UpstreamTerms } from "./upstream/session.ts";
@@ -12,18 +12,28 @@ export interface InstalledState {
   snapshot?: string;
 }
 
-/** A server that has been started, listed and saved. */
-export interface WarmState {
+/** What is known of a server that has been spoken to. */
+export interface KnownState {
+  /** Of all that it was asked with; what is known of another one is asked anew. */
   key: string;
+  opening: Opening;
+  terms: UpstreamTerms;
+  definitions: Definitions;
+  at: string;
+}
+
+/** A server that runs elsewhere and has been reached. */
+export interface RemoteState extends KnownState {
+  transport: (typeof SERVER_TRANSPORTS)[number];
+}
+
+/** A server that has been started, listed and saved. */
+export interface WarmState extends KnownState {
   /** Absent for one that is started afresh each time, since it gets values of secrets. */
   snapshot?: string;
   /** The command that it is, and where its output stood when it was saved. */
   execId: string;
   offset: number;
-  opening: Opening;
-  terms: UpstreamTerms;
-  definitions: Definitions;
-  at: string;
 }
 
 export interface ServerRecord {
@@ -31,7 +41,8 @@ export interface ServerRecord {
   /** The file that it comes from, or who set it. */
   source: string;
   installed?: InstalledState;
-  warm?: WarmState;
+  /** Of a server in a VM it is a WarmState, of another one a RemoteState. */
+  warm?: KnownState;
   createdAt: string;
 }
 

@@ -6,6 +6,7 @@ import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
 import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
+import type { Managed, Packages } from "./managed.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
 import { listenForLists } from "./upstream/list-news.ts";
@@ -34,8 +35,6 @@ export interface ManagedServerDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
-type Packages = InstalledState["installed"]["packages"];
-
 interface Slot {
   instance: Instance | undefined;
   uses: number;
@@ -46,7 +45,7 @@ interface Slot {
 }
 
 /** One server with VMs of its own: installed once, started once, and from then on brought back from where it was saved. */
-export class ManagedServer {
+export class ManagedServer implements Managed {
   readonly config: VmServer;
   readonly #deps: ManagedServerDeps;
   readonly #slots = new Map<string | undefined, Slot>();
@@ -61,7 +60,7 @@ export class ManagedServer {
   constructor(record: ServerRecord, deps: ManagedServerDeps) {
     this.config = record.config as VmServer;
     this.#installed = record.installed;
-    this.#warm = record.warm;
+    this.#warm = record.warm as WarmState | undefined;
     this.#deps = deps;
     const { args, cwd, env, mounts, network, secrets } = this.config;
     this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets);
@@ -87,6 +86,10 @@ export class ManagedServer {
     this.#warm = { ...warm, definitions };
     this.#deps.save({ warm: this.#warm });
     return true;
+  }
+
+  get isUp(): boolean {
+    return this.runningVms.length > 0;
   }
 
   get runningVms(): string[] {

@@ -15,8 +15,11 @@ import { Calls, ParkedCalls } from "./calls.ts";
 import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
+import type { Managed } from "./managed.ts";
 import { nameTools } from "./names.ts";
 import { type Approved, type Judged, NOTHING_APPROVED, type Pins } from "./pins.ts";
+import { RemoteServer, type RemoteServerDeps } from "./remote/server.ts";
+import type { SecretFor } from "./remote/target.ts";
 import { ManagedServer } from "./server.ts";
 import type { ServerRecord, ServerStore } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
@@ -28,6 +31,8 @@ export interface GatewayOptions {
   client: ClientInfo;
   pins: Pins;
   audit: Audit;
+  /** Secrets for servers that run elsewhere. */
+  secretFor: SecretFor;
   /** Takes what a server prints beside the protocol. */
   writeLog: (server: string, text: string) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
@@ -52,7 +57,7 @@ const RELIST_GAP_MS = 1_000;
 
 interface Entry {
   record: ServerRecord;
-  managed: ManagedServer;
+  managed: Managed;
   /** By the session whose VM it is; undefined is the shared one. */
   calls: Map<string | undefined, Calls>;
   limits: CallLimits;
@@ -153,14 +158,16 @@ export class Gateway {
   /** The session whose VM a caller's calls go to; undefined where one is shared. */
   keyOf(name: string, { principal, session }: { principal: string; session?: string | undefined }): string | undefined {
     const config = this.configOf(name);
-    return config.kind === "vm" && config.isolation === "session" ? (session ?? principal) : undefined;
+    // A server that runs elsewhere has a session for each principal, and no VM.
+    if (config.kind === "remote") return principal;
+    return config.isolation === "session" ? (session ?? principal) : undefined;
   }
 
   configOf(name: string): ServerConfig {
     return this.#find(name).record.config;
   }
 
-  managed(name: string): ManagedServer {
+  managed(name: string): Managed {
     const { managed, record } = this.#find(name);
     if (record.config.enabled) return managed;
     throw new FirebreakError("SERVER_DISABLED", `the server '${name}' is switched off`, {
@@ -276,7 +283,7 @@ export class Gateway {
   /** In the background; what goes wrong is told by the server's state. */
   warmUp(name: string): void {
     const { record } = this.#find(name);
-    if (!record.config.enabled || record.config.kind !== "vm") return;
+    if (!record.config.enabled) return;
     const work = isResident(record.config) ? this.start(name) : this.prepare(name);
     work.catch((thrown: unknown) =>
       this.#options.log("a server could not be made ready", { server: name, error: toFirebreakError(thrown).message }),
@@ -325,13 +332,12 @@ export class Gateway {
     await this.#judge(config.name);
   }
 
-  #manage(record: ServerRecord): ManagedServer {
-    const { store, machines, client, writeLog, log } = this.#options;
-    const { name } = record.config;
-    return new ManagedServer(record, {
-      machines,
+  #manage(record: ServerRecord): Managed {
+    const { store, machines, client, secretFor, writeLog, log } = this.#options;
+    const { name, kind } = record.config;
+    const deps: RemoteServerDeps = {
       client,
-      log,
+      secretFor,
       hooks: {
         onRequest: (key, method, params, signal) => this.calls(name, key).ask(method, params, signal),
         onNotification: (key, method, params) => this.#hear(name, key, method, params),
@@ -343,7 +349,8 @@ export class Gateway {
         entry.record = { ...entry.record, ...changes };
         store.put(entry.record);
       },
-    });
+    };
+    return kind === "remote" ? new RemoteServer(record, deps) : new ManagedServer(record, { ...deps, machines, log });
   }
 
   #hear(name: string, key: string | undefined, method: string, params: Record<string, unknown>): void {
@@ -445,7 +452,7 @@ export class Gateway {
       ? "disabled"
       : preparing > 0
         ? "preparing"
-        : managed.runningVms.length > 0
+        : managed.isUp
           ? "running"
           : failure !== undefined
             ? "failed"

@@ -336,7 +336,7 @@ export class GatewayView implements Extras {
     gateway.audit.requireWritable();
     const leave = gateway.limitsOf(server).enter();
     const logLevel = this.#logLevel(context);
-    const call = new Call(
+    const call: Call = new Call(
       {
         principal: caller.principal,
         capabilities,
@@ -354,6 +354,7 @@ export class GatewayView implements Extras {
             meta: traceOf(context),
             logLevel,
             timeoutMs: timeoutOf(gateway, server),
+            caller: { ask: (...asked) => call.ask(...asked), log: (params) => call.owner.onLog(params) },
             ...(progressToken === undefined ? {} : { onProgress: notify }),
           }),
         ),

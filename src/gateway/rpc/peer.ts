@@ -1,12 +1,20 @@
 import { randomInt } from "node:crypto";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { LineSplitter } from "./lines.ts";
-import { findAnsweredIds, parseMessage, RPC_CODE, RpcError, type RpcId, type RpcMessage } from "./messages.ts";
+import {
+  findAnsweredIds,
+  parseMessage,
+  RPC_CODE,
+  RpcError,
+  type RpcErrorBody,
+  type RpcId,
+  type RpcMessage,
+} from "./messages.ts";
 
 /** Requests of a server's that are being answered at once; more are refused. */
-const MAX_INBOUND = 64;
+export const MAX_INBOUND = 64;
 /** Requests under way to one server. */
-const MAX_PENDING = 4_096;
+export const MAX_PENDING = 4_096;
 /** What a server has not read yet of what it was sent, characters. */
 const MAX_UNREAD = 64 * 1024 * 1024;
 
@@ -24,11 +32,33 @@ export interface PipeEvents {
   onClosed(error: FirebreakError): void;
 }
 
+/** The call that a request is of, for transports that tell of which one a question or a log line is. */
+export interface RequestCaller {
+  /** Throws RpcError where the client cannot be asked. */
+  ask(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>>;
+  log(params: Record<string, unknown>): void;
+}
+
 export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** Hears `notifications/progress` of this request, without their token. */
   onProgress?: ((params: Record<string, unknown>) => void) | undefined;
   timeoutMs?: number | undefined;
+  caller?: RequestCaller | undefined;
+}
+
+/** JSON-RPC with one MCP server, whatever carries it. */
+export interface Peer {
+  readonly pendingCount: number;
+  readonly isClosed: boolean;
+  /** Resolves when the server has ended, or has been let go of. */
+  readonly ended: Promise<void>;
+  /** Throws RpcError, SERVER_FAILED, DEADLINE_EXCEEDED, OPERATION_CANCELED. */
+  request(method: string, params: Record<string, unknown>, options?: RequestOptions): Promise<Record<string, unknown>>;
+  /** Never throws: who does not listen any more needs no news. */
+  notify(method: string, params?: Record<string, unknown>): void;
+  /** Lets go of the server, which goes on. */
+  close(): void;
 }
 
 export interface RpcPeerOptions {
@@ -50,7 +80,7 @@ interface Pending {
 }
 
 /** JSON-RPC with one MCP server over its standard input and output. */
-export class RpcPeer {
+export class RpcPeer implements Peer {
   readonly #options: RpcPeerOptions;
   readonly #pending = new Map<RpcId, Pending>();
   readonly #inbound = new Map<RpcId, AbortController>();
@@ -200,10 +230,7 @@ export class RpcPeer {
       try {
         return { result: await this.#options.onRequest(method, params, aborter.signal) };
       } catch (thrown) {
-        const error = thrown instanceof RpcError ? thrown : undefined;
-        const { message } = error ?? toFirebreakError(thrown);
-        const data = error?.data === undefined ? {} : { data: error.data };
-        return { error: { code: error?.code ?? RPC_CODE.internal, message, ...data } };
+        return { error: toRpcError(thrown) };
       } finally {
         this.#inbound.delete(id);
       }
@@ -224,11 +251,18 @@ export class RpcPeer {
   }
 }
 
-function canceled(server: string): FirebreakError {
+/** What a request is answered with that could not be. */
+export function toRpcError(thrown: unknown): RpcErrorBody {
+  if (!(thrown instanceof RpcError)) return { code: RPC_CODE.internal, message: toFirebreakError(thrown).message };
+  const { code, message, data } = thrown;
+  return { code, message, ...(data === undefined ? {} : { data }) };
+}
+
+export function canceled(server: string): FirebreakError {
   return new FirebreakError("OPERATION_CANCELED", `the call of the server '${server}' has been cancelled`);
 }
 
-function late(server: string, method: string, timeoutMs: number): FirebreakError {
+export function late(server: string, method: string, timeoutMs: number): FirebreakError {
   return new FirebreakError(
     "DEADLINE_EXCEEDED",
     `the server '${server}' did not answer ${method} within ${timeoutMs} ms`,
@@ -236,6 +270,6 @@ function late(server: string, method: string, timeoutMs: number): FirebreakError
 }
 
 /** What a line begins with, fit for a log. */
-function preview(line: Buffer): string {
+export function preview(line: Buffer): string {
   return JSON.stringify(line.subarray(0, 200).toString("utf8"));
 }

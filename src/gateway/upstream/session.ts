@@ -1,7 +1,7 @@
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { DEFAULT_LEVEL, isMoreVerbose, type LogLevel } from "../../mcp/log-levels.ts";
 import { RPC_CODE, RpcError } from "../rpc/messages.ts";
-import type { RequestOptions, RpcPeer } from "../rpc/peer.ts";
+import type { Peer, RequestOptions } from "../rpc/peer.ts";
 
 /** What `firebreak` says that it can do as the client of a server. Roots are not offered: they would take the place of the paths that the configuration allows. */
 const CLIENT_CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: {} } as const;
@@ -40,7 +40,7 @@ export type Opening = "discover" | "initialize";
  * other way.
  */
 export async function openSession(
-  peer: RpcPeer,
+  peer: Peer,
   opening: Opening,
   client: ClientInfo,
   server: string,
@@ -48,7 +48,7 @@ export async function openSession(
   return opening === "discover" ? discover(peer, client, server) : initialize(peer, client, server);
 }
 
-async function discover(peer: RpcPeer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
+async function discover(peer: Peer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
   const result = await peer.request("server/discover", { _meta: metaOf(client) }, { timeoutMs: DISCOVER_TIMEOUT_MS });
   const { supportedVersions, capabilities, instructions, _meta } = result;
   if (!Array.isArray(supportedVersions) || !supportedVersions.includes(MODERN_VERSION))
@@ -65,7 +65,7 @@ async function discover(peer: RpcPeer, client: ClientInfo, server: string): Prom
   };
 }
 
-async function initialize(peer: RpcPeer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
+async function initialize(peer: Peer, client: ClientInfo, server: string): Promise<UpstreamTerms> {
   const params = { protocolVersion: LEGACY_VERSION, capabilities: CLIENT_CAPABILITIES, clientInfo: client };
   const result = await peer.request("initialize", params, { timeoutMs: HANDSHAKE_TIMEOUT_MS });
   const { protocolVersion, capabilities, serverInfo, instructions } = result;
@@ -96,12 +96,12 @@ export interface UpstreamCall extends RequestOptions {
 /** Requests to a server whose acquaintance has been made, in its own era's terms. */
 export class UpstreamSession {
   readonly terms: UpstreamTerms;
-  readonly #peer: RpcPeer;
+  readonly #peer: Peer;
   readonly #client: ClientInfo;
   /** What a server of the older revisions tells all of its clients. */
   #logLevel: LogLevel = DEFAULT_LEVEL;
 
-  constructor(peer: RpcPeer, terms: UpstreamTerms, client: ClientInfo) {
+  constructor(peer: Peer, terms: UpstreamTerms, client: ClientInfo) {
     this.#peer = peer;
     this.terms = terms;
     this.#client = client;
@@ -183,6 +183,11 @@ function infoOf(value: unknown, server: string): UpstreamTerms["serverInfo"] {
     version: text(version, "?"),
     ...(typeof title === "string" ? { title: title.slice(0, 256) } : {}),
   };
+}
+
+/** Throws RpcError on a request of a server's that no client is asked. */
+export function requireQuestion(method: string): void {
+  if (method !== "elicitation/create" && method !== "sampling/createMessage") throw methodNotFound(method);
 }
 
 /** A method that a server does not have. */

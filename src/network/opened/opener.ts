@@ -4,9 +4,8 @@ import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.t
 import type { GrantedSecret } from "../../secrets/service.ts";
 import type { Dialled } from "../connect.ts";
 import type { EgressLog } from "../egress-log.ts";
-import { hasPort } from "../ports.ts";
-import { parseRule } from "../rule-text.ts";
 import type { CompiledPolicy } from "../rules.ts";
+import { isSecretFor } from "../secret-hosts.ts";
 import type { Flow, FlowCounts, FlowOpener } from "../vm-egress.ts";
 import type { Authority } from "./authority.ts";
 import type { OpenedFlow } from "./exchange.ts";
@@ -16,8 +15,6 @@ import { serveHttp2 } from "./http2.ts";
 import type { FlowSecret } from "./substitute.ts";
 import { hostRoots, Upstream } from "./upstream.ts";
 
-/** A secret goes out over TLS unless its host's port says otherwise. */
-const SECRET_PORTS = [[443, 443]] as const;
 const TLS_HANDSHAKE = 0x16;
 /** What a client has to begin to speak in. */
 const FIRST_BYTE_DEADLINE_MS = 30_000;
@@ -53,7 +50,7 @@ export class Opener implements FlowOpener {
     return this.#options
       .secrets()
       .filter(({ expose }) => expose === "proxy")
-      .map((secret) => ({ secret, isForHost: isFor(secret, name, port) }));
+      .map((secret) => ({ secret, isForHost: isSecretFor(secret.hosts, name, port) }));
   }
 
   async carry(flow: Flow, counts: FlowCounts): Promise<{ address?: string }> {
@@ -118,17 +115,6 @@ export class Opener implements FlowOpener {
     found.socket?.destroy();
     http1.serve(guest, opened, found.failure);
   }
-}
-
-function isFor(secret: GrantedSecret, name: string, port: number): boolean {
-  return secret.hosts.some((host) => {
-    const entries = parseRule(host, new Map(), SECRET_PORTS);
-    if ("why" in entries) return false;
-    return entries.some(
-      (entry) =>
-        hasPort(entry.ports, port) && (entry.isWildcard ? name.endsWith(`.${entry.name}`) : name === entry.name),
-    );
-  });
 }
 
 /** Of what the guest sends, which stays to be read; undefined when it sends nothing and ends. */

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasCode } from "../../test/support/has-code.ts";
+import type { GrantedSecret } from "../secrets/service.ts";
+import { secretsForRemotes } from "./remote-secrets.ts";
+
+function open(hosts: string[], expose: GrantedSecret["expose"] = "proxy") {
+  const granted = { name: "TOKEN", hosts, expose, value: () => "value" } as unknown as GrantedSecret;
+  const secretFor = secretsForRemotes({ get: () => ({}) as never, granted: () => [granted] });
+  return (url: string) => secretFor("TOKEN", new URL(url));
+}
+
+test("a secret goes to the hosts that it is for, and to their ports", () => {
+  const secretFor = open(["far.example", "*.near.example", "localhost:8080"]);
+  for (const url of ["https://far.example/mcp", "https://a.near.example/", "http://localhost:8080/mcp"])
+    assert.equal(secretFor(url), "value");
+  for (const url of [
+    "https://other.example/mcp",
+    "http://far.example/mcp",
+    "https://far.example:8443/",
+    "https://near.example/",
+  ])
+    assert.throws(() => secretFor(url), hasCode("SECRET_INVALID"));
+});
+
+test("one that is for no host goes nowhere, unless programs may have its value anyway", () => {
+  assert.throws(() => open([])("https://far.example/"), hasCode("SECRET_INVALID"));
+  assert.equal(open([], "env")("https://far.example/"), "value");
+  assert.throws(() => open(["far.example"], "env")("https://other.example/"), hasCode("SECRET_INVALID"));
+});

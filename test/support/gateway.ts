@@ -1,0 +1,97 @@
+import { once } from "node:events";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { type ServerConfig, serverConfigSchema } from "../../src/contract/server.ts";
+import { ServerFront } from "../../src/daemon/server-front.ts";
+import type { Approved, Judged, Pins } from "../../src/gateway/pins.ts";
+import type { SecretFor } from "../../src/gateway/remote/target.ts";
+import type { ServerRecord } from "../../src/gateway/server-store.ts";
+import { Gateway } from "../../src/gateway/service.ts";
+import type { Definitions } from "../../src/gateway/upstream/definitions.ts";
+import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
+
+export interface GatewayFixture {
+  gateway: Gateway;
+  /** What servers have said beside the protocol, and what has been logged. */
+  logged: string[];
+  /** A client of one server's own endpoint; `principal` stands for what authentication finds out. */
+  open: (server: string, options?: ClientOptions, principal?: string) => Promise<Client>;
+  urlOf: (server: string, kind?: "mcp" | "sse") => URL;
+  front: ServerFront;
+  close: () => Promise<void>;
+}
+
+/** A gateway without VMs: servers that run elsewhere, behind endpoints on a port of loopback. */
+export async function openGateway(
+  servers: Record<string, Partial<Extract<ServerConfig, { kind: "remote" }>>>,
+  secretFor: SecretFor = () => {
+    throw new Error("there are no secrets");
+  },
+): Promise<GatewayFixture> {
+  const records = new Map<string, ServerRecord>();
+  const logged: string[] = [];
+  const log = (message: string, fields: Record<string, unknown>) =>
+    void logged.push(JSON.stringify({ message, ...fields }));
+  const gateway = new Gateway({
+    store: {
+      list: () => [...records.values()],
+      get: (name) => records.get(name),
+      put: (record) => void records.set(record.config.name, record),
+      remove: (name) => void records.delete(name),
+    },
+    // Servers that run elsewhere have no VMs.
+    machines: { find: () => [] } as never,
+    client: { name: "firebreak", version: "0" },
+    // What is offered is approved as it is: it is how servers are reached that is looked at.
+    pins: { judge: async ({ definitions }: Judged) => approveAll(definitions) } as unknown as Pins,
+    audit: { requireWritable: () => {}, record: () => {} },
+    secretFor,
+    writeLog: (server, text) => void logged.push(`${server}: ${text}`),
+    log,
+  });
+  const configs = Object.entries(servers).map(([name, config]) =>
+    serverConfigSchema.parse({ name, kind: "remote", ...config }),
+  );
+  await gateway.apply("/test/firebreak.toml", configs);
+  const front = new ServerFront({ gateway, store: new MemoryMcpSessionStore(), log });
+  const server = http.createServer((incoming, outgoing) => {
+    const [, name = "", kind] = /^\/servers\/([^/]+)\/(\w+)/.exec(incoming.url ?? "") ?? [];
+    const id = String(incoming.headers["x-principal"] ?? "local");
+    const caller = id === "local" ? ({ via: "socket" } as const) : ({ via: "tcp", key: { id, name: id } } as const);
+    void (kind === "mcp" ? front.handle(name, incoming, outgoing, caller) : outgoing.writeHead(404).end());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const urlOf = (name: string, kind = "mcp") => new URL(`http://127.0.0.1:${port}/servers/${name}/${kind}`);
+  return {
+    gateway,
+    logged,
+    front,
+    urlOf,
+    open: async (name, options = {}, principal = "local") => {
+      const client = new Client({ name: "test", version: "0" }, options);
+      await client.connect(
+        new StreamableHTTPClientTransport(urlOf(name), { requestInit: { headers: { "x-principal": principal } } }),
+      );
+      return client;
+    },
+    close: async () => {
+      await front.close();
+      gateway.close();
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+function approveAll({ tools, prompts, resources, resourceTemplates }: Definitions): Approved {
+  return {
+    tool: new Set(tools.map(({ name }) => name)),
+    prompt: new Set(prompts.map(({ name }) => name)),
+    resource: new Set(resources.map(({ uri }) => uri)),
+    resource_template: new Set(resourceTemplates.map(({ uriTemplate }) => uriTemplate)),
+  };
+}
