@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Gateway } from "../gateway/service.ts";
+import type { GatewayWatch } from "../gateway/watch.ts";
 import type { McpEndpoint } from "../mcp/http/endpoint.ts";
 import type { McpSessionStore } from "../mcp/http/session-store.ts";
+import type { SseSessions } from "../mcp/sse/sessions.ts";
 import type { Caller } from "./api/context.ts";
 import { principalOf } from "./mcp-front.ts";
 
@@ -12,41 +14,103 @@ export interface ServerFrontOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
-/** The MCP endpoint of each server, `/servers/NAME/mcp`: made with its first request. */
+interface OldClients {
+  sessions: SseSessions;
+  /** By the server: has it tell of changes of its resources. */
+  watches: Map<string, GatewayWatch>;
+}
+
+/** The MCP endpoint of each server, `/servers/NAME/mcp`, and `/servers/NAME/sse` for old clients: made with its first request. */
 export class ServerFront {
   readonly #options: ServerFrontOptions;
   readonly #endpoints = new Map<string, Promise<McpEndpoint>>();
+  #old: Promise<OldClients> | undefined;
 
   constructor(options: ServerFrontOptions) {
     this.#options = options;
     options.gateway.listen({
-      onOffersChanged: (server) =>
+      onOffersChanged: (server) => {
         void this.#endpoints.get(server)?.then(({ notify }) => {
           notify.toolsChanged();
           notify.promptsChanged();
-        }),
+        });
+        void this.#old?.then(({ sessions }) => sessions.tellListsChanged(server));
+      },
     });
   }
 
   async handle(server: string, incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller): Promise<void> {
-    const { gateway } = this.#options;
-    try {
-      // What a server can do is known once it has been started; that is done once.
-      await gateway.prepare(gateway.get(server).name);
-    } catch (thrown) {
-      const error = toFirebreakError(thrown);
-      outgoing.writeHead(error.httpStatus, { "content-type": "application/json" });
-      outgoing.end(JSON.stringify({ error: error.toBody() }));
-      return;
-    }
+    if (!(await this.#prepare(server, outgoing))) return;
     const endpoint = this.#endpoints.get(server) ?? this.#create(server);
     this.#endpoints.set(server, endpoint);
     await (await endpoint).handle(incoming, outgoing, `${server} ${principalOf(caller)}`);
   }
 
+  /** The same for clients that know the transport of 2024 only: GET opens a stream, and POST goes to where that says. */
+  async handleSse(server: string, incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller): Promise<void> {
+    if (!(await this.#prepare(server, outgoing))) return;
+    const { gateway } = this.#options;
+    this.#old ??= this.#createOld();
+    const { sessions, watches } = await this.#old;
+    const { createEndpointServer } = await import("../gateway/endpoint-server.ts");
+    const { GatewayWatch } = await import("../gateway/watch.ts");
+    const watch =
+      watches.get(server) ??
+      new GatewayWatch({
+        gateway,
+        serverOf: () => server,
+        log: this.#options.log,
+        onUpdated: (uri) => sessions.tellUpdated(server, uri),
+        onListChanged: () => {},
+      });
+    watches.set(server, watch);
+    const principal = `${server} ${principalOf(caller)}`;
+    await sessions.handle(incoming, outgoing, `/servers/${server}/sse`, {
+      place: server,
+      principal,
+      createServer: (session, hooks) =>
+        createEndpointServer({ gateway, server, caller: { principal, session }, hooks }),
+      watch: watch.watch,
+      onClosed: (session) => void this.#endSession(server, session),
+    });
+  }
+
   async close(): Promise<void> {
+    await (await this.#old)?.sessions.close();
     await Promise.all([...this.#endpoints.values()].map(async (endpoint) => (await endpoint).close()));
     this.#endpoints.clear();
+  }
+
+  /** What a server can do is known once it has been started; that is done once. Returns whether it could be, and has answered if not. */
+  async #prepare(server: string, outgoing: ServerResponse): Promise<boolean> {
+    const { gateway } = this.#options;
+    try {
+      await gateway.prepare(gateway.get(server).name);
+      return true;
+    } catch (thrown) {
+      const error = toFirebreakError(thrown);
+      outgoing.writeHead(error.httpStatus, { "content-type": "application/json" });
+      outgoing.end(JSON.stringify({ error: error.toBody() }));
+      return false;
+    }
+  }
+
+  async #createOld(): Promise<OldClients> {
+    const { SseSessions } = await import("../mcp/sse/sessions.ts");
+    const onError = (error: Error) =>
+      this.#options.log("MCP over SSE: a message was refused or lost", { error: error.message });
+    return { sessions: new SseSessions({ onError }), watches: new Map() };
+  }
+
+  /** A VM of that session's own goes with it. */
+  async #endSession(server: string, session: string): Promise<void> {
+    const { gateway, log } = this.#options;
+    try {
+      const config = gateway.configOf(server);
+      if (config.kind === "vm" && config.isolation === "session") await gateway.managed(server).endSession(session);
+    } catch (thrown) {
+      log("what a session has used could not be ended", { server, error: toFirebreakError(thrown).message });
+    }
   }
 
   async #create(server: string): Promise<McpEndpoint> {

@@ -59,7 +59,9 @@ export async function openGateway(
     const [, name = "", kind] = /^\/servers\/([^/]+)\/(\w+)/.exec(incoming.url ?? "") ?? [];
     const id = String(incoming.headers["x-principal"] ?? "local");
     const caller = id === "local" ? ({ via: "socket" } as const) : ({ via: "tcp", key: { id, name: id } } as const);
-    void (kind === "mcp" ? front.handle(name, incoming, outgoing, caller) : outgoing.writeHead(404).end());
+    void (kind === "sse"
+      ? front.handleSse(name, incoming, outgoing, caller)
+      : front.handle(name, incoming, outgoing, caller));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -19,6 +19,8 @@ export interface ServerDeps {
   serverMcp: {
     /** Answers a request to one server's MCP endpoint. */
     handle(server: string, incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller): Promise<void>;
+    /** The same for clients of 2024. */
+    handleSse(server: string, incoming: IncomingMessage, outgoing: ServerResponse, caller: Caller): Promise<void>;
   };
 }
 
@@ -82,5 +84,11 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
   api.all("/servers/:server/mcp", (context) => {
     const name = context.req.param("server");
     return answerRaw(context, (incoming, outgoing) => serverMcp.handle(name, incoming, outgoing, context.env.caller));
+  });
+  api.all("/servers/:server/sse", (context) => {
+    const name = context.req.param("server");
+    return answerRaw(context, (incoming, outgoing) =>
+      serverMcp.handleSse(name, incoming, outgoing, context.env.caller),
+    );
   });
 }
