@@ -59,6 +59,8 @@ export class ServerFront {
       new GatewayWatch({
         gateway,
         serverOf: () => server,
+        // Changes of lists are told of to all clients of the old transport.
+        isShown: () => false,
         log: this.#options.log,
         onUpdated: (uri) => sessions.tellUpdated(server, uri),
         onListChanged: () => {},
@@ -71,7 +73,7 @@ export class ServerFront {
       createServer: (session, hooks) =>
         createEndpointServer({ gateway, server, caller: { principal, session }, hooks }),
       watch: watch.watch,
-      onClosed: (session) => void this.#endSession(server, session),
+      onClosed: (session) => gateway.endSession(session),
     });
   }
 
@@ -100,17 +102,6 @@ export class ServerFront {
     const onError = (error: Error) =>
       this.#options.log("MCP over SSE: a message was refused or lost", { error: error.message });
     return { sessions: new SseSessions({ onError }), watches: new Map() };
-  }
-
-  /** A VM of that session's own goes with it. */
-  async #endSession(server: string, session: string): Promise<void> {
-    const { gateway, log } = this.#options;
-    try {
-      const config = gateway.configOf(server);
-      if (config.kind === "vm" && config.isolation === "session") await gateway.managed(server).endSession(session);
-    } catch (thrown) {
-      log("what a session has used could not be ended", { server, error: toFirebreakError(thrown).message });
-    }
   }
 
   async #create(server: string): Promise<McpEndpoint> {

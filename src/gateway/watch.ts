@@ -29,6 +29,8 @@ export interface GatewayWatchOptions {
 }
 
 interface Watched {
+  uri: string;
+  key: string | undefined;
   count: number;
   aborter: AbortController;
   news: Coalesced;
@@ -43,7 +45,11 @@ export class GatewayWatch {
     this.#options = options;
     options.gateway.listen({
       onResourceUpdated: (server, uri, key) => {
-        if (options.serverOf(uri) === server) this.#watched.get(nameOf(uri, key))?.news.ask();
+        if (options.serverOf(uri) !== server) return;
+        // One session with a server that runs elsewhere may be several principals'.
+        const isOfAll = options.gateway.configOf(server).kind === "remote";
+        for (const watched of this.#watched.values())
+          if (watched.uri === uri && (isOfAll || watched.key === key)) watched.news.ask();
       },
       onOffersChanged: (server) => {
         if (options.isShown(server)) options.onListChanged();
@@ -77,7 +83,7 @@ export class GatewayWatch {
     }
     const aborter = new AbortController();
     const news = new Coalesced(async () => this.#options.onUpdated(uri), LEAST_GAP_MS);
-    this.#watched.set(nameOf(uri, key), { count: 1, aborter, news });
+    this.#watched.set(nameOf(uri, key), { uri, key, count: 1, aborter, news });
     void this.#follow(uri, server, key, aborter.signal);
   }
 

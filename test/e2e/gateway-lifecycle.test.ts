@@ -80,6 +80,16 @@ for (const era of ["legacy", "modern"] as const) {
     all.setNotificationHandler("notifications/tools/list_changed", () => void heard.all++);
     await callText(legacy, "grow");
     await waitFor(() => Object.values(heard).every((times) => times > 0));
+    const isGrown = async () => (await modern.listTools()).tools.some(({ name }) => name === "grown");
+    // What is new waits for somebody to look at it.
+    assert.equal(await isGrown(), false);
+    const { pending } = await fixture.client.servers.scan(server);
+    assert.deepEqual(
+      pending.map(({ name, what }) => [name, what]),
+      [["grown", "new"]],
+    );
+    await fixture.client.servers.approve(server, {});
+    await waitFor(isGrown);
     assert.ok((await modern.listTools()).tools.some(({ name }) => name === "grown"));
     assert.ok((await all.listTools()).tools.some(({ name }) => name === `${era}__grown`));
     for (const each of [legacy, modern, all]) await leave(each);

@@ -25,7 +25,7 @@ export interface SseSession {
   principal: string;
   createServer: (session: string, hooks: SubscriptionHooks) => Server;
   /** Sees to it that changes of these resources are told of, until it is called off. */
-  watch: (uris: readonly string[]) => () => void;
+  watch: (uris: readonly string[], watcher: { principal: string; session: string }) => () => void;
   onClosed: (session: string) => void;
 }
 
@@ -101,7 +101,7 @@ export class SseSessions {
     const server = session.createServer(id, {
       subscribe: (uri) => {
         if (!subscriptions.has(uri) && subscriptions.size < MAX_SUBSCRIPTIONS)
-          subscriptions.set(uri, session.watch([uri]));
+          subscriptions.set(uri, session.watch([uri], { principal: session.principal, session: id }));
       },
       unsubscribe: (uri) => {
         subscriptions.get(uri)?.();
