@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { parseConfig, readConfig, readPrices, readTrust } from "./config.ts";
+import { parseConfig, readConfig, readPrices, readTrust, watchOvercommit } from "./config.ts";
 
 const refusal = (code: string, message: RegExp) => (error: unknown) =>
   error instanceof FirebreakError && error.code === code && message.test(error.message);
@@ -25,6 +25,7 @@ test("what is wrong with a file is named, and a misspelt key's nearest", () => {
     ['[prices]\ncurrency = "EUR"\ncpu_hour = -1\ngib_hour = 1\n', /prices.cpu_hour: a price is/],
     ["[network]\ntrusts = []\n", /no key 'network.trusts', did you mean 'trust'\?/],
     ['[network]\ntrust = ["ca.pem"]\n', /^f:2: network.trust\[0\]: an absolute path/],
+    ["[vms]\nmemory_overcommit = 0.5\n", /^f:2: vms.memory_overcommit: a number from 1/],
     ["[prices\n", /^f:1: /],
   ] as const)
     assert.throws(() => parseConfig(text, "f"), refusal("CONFIG_INVALID", message), text);
@@ -57,5 +58,20 @@ test("a file that is not there says nothing, and no price is made up", async () 
   await assert.rejects(readPrices(file), refusal("PRICES_NOT_SET", /no \[prices\]/));
   writeFileSync(file, '[prices]\ncurrency = "USD"\ncpu_hour = 1\ngib_hour = 2\n');
   assert.equal((await readPrices(file)).gib_hour, 2);
+  rmSync(folder, { recursive: true });
+});
+
+test("how much memory is kept for others is read anew each time, and a file that is wrong meanwhile changes nothing", () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-config-"));
+  const file = path.join(folder, "firebreak.toml");
+  const logged: string[] = [];
+  const read = watchOvercommit(file, 4, (message) => void logged.push(message));
+  assert.equal(read(), 4);
+  writeFileSync(file, "[vms]\nmemory_overcommit = 1.0\n");
+  assert.equal(read(), 1);
+  assert.equal(logged.length, 0);
+  writeFileSync(file, "[vms]\nmemory_overcommit =");
+  assert.equal(read(), 1);
+  assert.equal(logged.length, 1);
   rmSync(folder, { recursive: true });
 });

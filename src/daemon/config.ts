@@ -13,7 +13,7 @@ import { createSets } from "../network/sets.ts";
 /** The guest agent takes 64 KiB, of which the VM's own needs some. */
 const MAX_TRUST_BYTES = 60 * 1024;
 
-/** What the owner of an installation decides: `[prices]` and `[network]` of $FIREBREAK_HOME/firebreak.toml; its servers are the gateway's. */
+/** What the owner of an installation decides: `[prices]`, `[network]`, `[audit]` and `[vms]` of $FIREBREAK_HOME/firebreak.toml; its servers are the gateway's. */
 export type Config = OwnerTables;
 
 /** Reads the configuration; an absent file is an empty one. Throws CONFIG_INVALID, which names the line or the key. */
@@ -80,4 +80,25 @@ export async function readPrices(file: string): Promise<Prices> {
 export function readAuditSettings(file: string): AuditSettings {
   const { audit } = parseConfig(existsSync(file) ? readFileSync(file, "utf8") : "", file);
   return { keepsArguments: audit?.arguments ?? false, whenFailing: audit?.when_failing ?? "continue" };
+}
+
+/**
+ * Reads `memory_overcommit` of `[vms]` anew at each call. A file that is wrong at the moment, such as one that is being edited, keeps no VM from
+ * starting: what it said last holds, and the log tells.
+ */
+export function watchOvercommit(
+  file: string,
+  fallback: number,
+  log: (message: string, fields: Record<string, unknown>) => void,
+) {
+  let last = fallback;
+  return () => {
+    try {
+      const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+      last = parseConfig(text, file).vms?.memory_overcommit ?? fallback;
+    } catch (error) {
+      log("the configuration is not read", { error: (error as Error).message });
+    }
+    return last;
+  };
 }

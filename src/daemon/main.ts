@@ -52,6 +52,7 @@ import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
+import { DEFAULT_OVERCOMMIT } from "../vms/admission.ts";
 import { AttachedDrives } from "../vms/attached-drives.ts";
 import { Drives } from "../vms/drives.ts";
 import { FIRST_VM_UID } from "../vms/from-request.ts";
@@ -64,7 +65,7 @@ import type { Caller } from "./api/context.ts";
 import { AuditMask } from "./audit-mask.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readAuditSettings, readPrices, readSets, readTrust } from "./config.ts";
+import { readAuditSettings, readPrices, readSets, readTrust, watchOvercommit } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -187,6 +188,7 @@ async function main(): Promise<void> {
     network,
     workspaces: createWorkspaceHooks(workspaces, log),
     mounts,
+    memory: { overcommit: watchOvercommit(configFile, DEFAULT_OVERCOMMIT, log) },
   });
   secrets.onChange((name) => void vms.secretChanged(name));
   const snapshots = new VmSnapshots({ ...parts, vms, network });

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 
 /** Ticks of utime and stime in /proc/PID/stat: USER_HZ, which Linux keeps at 100 on every architecture of ours (proc(5)). */
@@ -26,4 +27,17 @@ export async function readProcessUsage(pid: number): Promise<ProcessUsage | unde
     rssBytes: Number(rss) * 1024,
     ...(pss === undefined ? {} : { pssBytes: Number(pss) * 1024 }),
   };
+}
+
+/**
+ * Memory that a process has to itself, bytes: what it has written to. Of a private mapping that is shared until it is written to, the rest does
+ * not count. Undefined when the process has ended.
+ */
+export function readOwnMemoryBytes(pid: number): number | undefined {
+  try {
+    const own = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return own === undefined ? undefined : Number(own) * 1024;
+  } catch {
+    return undefined;
+  }
 }

@@ -4,6 +4,7 @@ import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
+import type { Reservation } from "./admission.ts";
 import type { Ending } from "./ending.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { fromRequest, makeVmRecord, type NewVm } from "./from-request.ts";
@@ -57,16 +58,20 @@ export class Creation {
     const { admissionWaitMs } = request;
     const workspace = await this.#resolveWorkspace(request.workspace);
     const mounts = await this.#resolveMounts(request.mounts);
-    await admission.admit(request.memoryMib, { ...options, admissionWaitMs });
-    attached.check(request.volumes ?? []);
-    const image = await source.resolveImage(request.image, options);
-    const kernel = await source.resolveKernel(options);
-    const isEphemeral = options.ephemeral ?? false;
-    const record = this.#newRecord(
-      fromRequest({ ...request, mounts }, { image, kernel, driver: driver.name, isEphemeral }),
-    );
-    const claim = () => attached.claim(record, request.volumes ?? []);
-    return this.#startNew(record, { ...options, admissionWaitMs, workspace }, { image, kernel }, claim);
+    const reservation = await admission.admit(request.memoryMib, { ...options, admissionWaitMs });
+    try {
+      attached.check(request.volumes ?? []);
+      const image = await source.resolveImage(request.image, options);
+      const kernel = await source.resolveKernel(options);
+      const isEphemeral = options.ephemeral ?? false;
+      const record = this.#newRecord(
+        fromRequest({ ...request, mounts }, { image, kernel, driver: driver.name, isEphemeral }),
+      );
+      const claim = () => attached.claim(record, request.volumes ?? []);
+      return await this.#startNew(record, { ...options, workspace }, reservation, { image, kernel }, claim);
+    } finally {
+      reservation.release();
+    }
   }
 
   async #resolveWorkspace(spec: WorkspaceSpec | undefined): Promise<WorkspaceSpec | undefined> {
@@ -88,14 +93,14 @@ export class Creation {
   ): Promise<Vm> {
     const { machine } = manifest;
     const mounts = await this.#resolveMounts(request.mounts);
-    this.#options.admission.check(machine.memoryMib);
     if (request.diskMib !== undefined && request.diskMib < machine.diskMib) {
       throw cannotShrink(`the snapshot ${manifest.name ?? manifest.id}`, machine.diskMib);
     }
-    return this.#startNew(
-      this.#newRecord({ ...fromManifest(manifest), ...request, mounts, diskMib: request.diskMib ?? machine.diskMib }),
-      options,
-    );
+    return this.#options.admission.withMemory(machine.memoryMib, (reservation) => {
+      const diskMib = request.diskMib ?? machine.diskMib;
+      const record = this.#newRecord({ ...fromManifest(manifest), ...request, mounts, diskMib });
+      return this.#startNew(record, options, reservation);
+    });
   }
 
   /** See `VmService.restoreTo`. */
@@ -108,21 +113,14 @@ export class Creation {
     const startFrom: StartFrom = { from: "snapshot", id: manifest.id, isFork: false };
     const existing = store.get(origin.id);
     if (existing === undefined) {
-      admission.check(manifest.machine.memoryMib);
-      const record = this.#newRecord({
-        ...fromManifest(manifest),
-        name: origin.name,
-        startFrom,
-        snapshot: manifest.id,
+      return admission.withMemory(manifest.machine.memoryMib, (reservation) => {
+        const snapshot = manifest.id;
+        const record = this.#newRecord({ ...fromManifest(manifest), name: origin.name, startFrom, snapshot });
+        return this.#startNew({ ...record, id: origin.id }, options, reservation);
       });
-      return this.#startNew({ ...record, id: origin.id }, options);
     }
     requireSameMachine(existing, manifest);
-    return locks.run(existing.id, async () => {
-      const current = roster.find(existing.id);
-      // Whole and of this host, before what is there is given up.
-      await sources.verify(saved);
-      if (current.state !== "running" && current.state !== "paused") admission.check(current.memoryMib);
+    const restore = async (current: VmRecord) => {
       if (current.state === "running") await steps.run({ kind: "let_go_of_drives" }, { record: current, options });
       await steps.run({ kind: "end_vmm" }, { record: current, options });
       // Of a machine that is given up: with the restored drive it would be no machine.
@@ -133,6 +131,12 @@ export class Creation {
       // Its memory fits only the drive that is replaced now.
       await sources.discardSuspension(record);
       return starting.startLocked(record, options);
+    };
+    return locks.run(existing.id, async () => {
+      const current = roster.find(existing.id);
+      // Whole and of this host, before what is there is given up.
+      await sources.verify(saved);
+      return admission.withMemory(current.memoryMib, () => restore(current), current);
     });
   }
 
@@ -145,6 +149,7 @@ export class Creation {
   async #startNew(
     record: VmRecord,
     options: StartOptions,
+    reservation: Reservation,
     known: Known = {},
     /** Runs once the VM is noted, before it starts. */
     prepare: () => void = () => {},
@@ -152,11 +157,12 @@ export class Creation {
     const { store, workspaces, lifetimes, starting, ending } = this.#options;
     const { image, memoryMib, cpus, startFrom } = record;
     store.insert(record, { image, memoryMib, cpus, from: startFrom.from });
+    reservation.vmId = record.id;
     if (options.workspace !== undefined) workspaces?.declare(record, options.workspace);
     lifetimes.watch(record);
     try {
       prepare();
-      return await starting.start(record.id, options, known);
+      return await starting.start(record.id, options, known, reservation);
     } catch (error) {
       // A VM that never ran is of no use to whoever asked for it; its console's end is in the error.
       await ending.delete(record.id).catch(() => {});

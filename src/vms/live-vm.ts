@@ -14,6 +14,8 @@ const PANIC_GRACE_MS = 400;
 export interface LiveVmOptions {
   driver: VmmDriver;
   vmm: VmmRecord;
+  /** What its VMM may take. */
+  memoryMib: number;
   consoleLogPath: string;
   attachDeadlineMs: number;
 }
@@ -21,6 +23,7 @@ export interface LiveVmOptions {
 /** What the daemon holds of a VM whose VMM runs: the channel and the console. One owner closes it; the VM goes on. */
 export class LiveVm {
   readonly vmm: VmmRecord;
+  readonly memoryMib: number;
   readonly connection: GuestConnection;
   readonly client: GuestClient;
   readonly #lifetime = new AbortController();
@@ -33,6 +36,7 @@ export class LiveVm {
 
   constructor(options: LiveVmOptions) {
     this.vmm = options.vmm;
+    this.memoryMib = options.memoryMib;
     this.connection = new GuestConnection({
       open: (signal) => options.driver.openChannel(options.vmm, signal),
       attachDeadlineMs: options.attachDeadlineMs,

@@ -1,4 +1,5 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { MemoryHolder } from "./admission.ts";
 import type { IdleWatch } from "./idle.ts";
 import { LiveVm } from "./live-vm.ts";
 import { consoleLogPath } from "./machine.ts";
@@ -27,12 +28,18 @@ export class LiveVms {
     return this.#live.get(id);
   }
 
+  /** Who takes memory of the host. */
+  holders(): MemoryHolder[] {
+    return [...this.#live].map(([id, { memoryMib, vmm }]) => ({ id, memoryMib, pid: vmm.pid }));
+  }
+
   /** Attaches to a VMM that runs and watches it from now on. */
   open(record: VmRecord): LiveVm {
     if (record.vmm === undefined) throw new FirebreakError("INTERNAL", `the VM '${record.name}' has no VMM`);
     const live = new LiveVm({
       driver: this.#options.driver,
       vmm: record.vmm,
+      memoryMib: record.memoryMib,
       consoleLogPath: consoleLogPath(record, this.#options.paths),
       attachDeadlineMs: ATTACH_DEADLINE_MS,
     });

@@ -3,7 +3,7 @@ import type { Disk } from "../snapshots/ports.ts";
 import type { SavedFolder } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
 import type { VmmDriver } from "../vmm/driver.ts";
-import type { Admission } from "./admission.ts";
+import type { AdmissionOptions } from "./admission.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import type { BootSource, MountHooks, NetworkHooks, WorkspaceHooks } from "./ports.ts";
 import type { VmStore } from "./vm-store.ts";
@@ -19,7 +19,8 @@ export interface VmServiceOptions {
   disk: Disk;
   attached: AttachedDrives;
   log: (message: string, fields: Record<string, unknown>) => void;
-  admission?: Admission;
+  /** How the host's memory is read, and how much of it is kept for VMs that run. */
+  memory?: Pick<AdmissionOptions, "readHost" | "overcommit">;
   workspaces?: WorkspaceHooks;
   network?: NetworkHooks;
   mounts?: MountHooks;

@@ -6,7 +6,7 @@ import type { FirebreakError } from "../errors/firebreak-error.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import { Access } from "./access.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type Reservation } from "./admission.ts";
 import { Creation, type ForkOf } from "./creation.ts";
 import { Ending } from "./ending.ts";
 import { ExclusiveWork } from "./exclusive.ts";
@@ -47,7 +47,6 @@ export class VmService {
   readonly #suspension: Suspension;
 
   constructor(options: VmServiceOptions) {
-    const admission = options.admission ?? new Admission();
     const roster = new Roster(options);
     const locks = new Locks();
     const sources = new Sources(options);
@@ -62,6 +61,7 @@ export class VmService {
       delete: (id) => this.delete(id),
     });
     const liveVms = new LiveVms({ ...options, idle, onExit: (record, live) => this.#exits.note(record, live) });
+    const admission = new Admission({ ...options.memory, holders: () => liveVms.holders() });
     const steps = new VmSteps({
       ...options,
       sources,
@@ -189,9 +189,12 @@ export class VmService {
     this.#parts.roster.requireFreeName(name);
   }
 
-  /** Refuses a VM that would not fit into the host's memory. */
-  admit(memoryMib: number): void {
-    this.#parts.admission.check(memoryMib);
+  /**
+   * Runs `work` while memory is kept for it: for the start of `vm`, of one that is about to be made, or of a copy. Throws VM_MEMORY_EXHAUSTED
+   * when it does not fit, unless the VM has it already.
+   */
+  withMemory<T>(memoryMib: number, work: (reservation: Reservation) => Promise<T>, vm?: VmRecord): Promise<T> {
+    return this.#parts.admission.withMemory(memoryMib, work, vm);
   }
 
   /** A VM that runs; there is none when this throws. */

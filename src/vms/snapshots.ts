@@ -154,13 +154,13 @@ export class VmSnapshots {
         }
         requireSavable(this.#options.network, record);
         options.onProgress?.({ step: "snapshot", message: `saving the VM '${record.name}'` });
-        // A recorder holds its memory once more for as long as the save lasts.
-        vms.admit(record.memoryMib);
         const staged = await snapshots.stage(id);
         try {
           const afterwards = record.state === "paused" ? "stay_paused" : "continue";
           const save = () => saveVm(record, live, staged, { ...this.#options, ...options, id, afterwards });
-          const manifest = await this.#options.attached.without(record, live, save);
+          // A recorder holds its memory once more for as long as the save lasts.
+          const saveOnce = () => this.#options.attached.without(record, live, save);
+          const manifest = await vms.withMemory(record.memoryMib, saveOnce);
           const saved = await snapshots.commit(staged, manifest);
           if (options.name !== undefined)
             store.note(record.id, { snapshot: id }, "snapshot", { name: options.name, id });

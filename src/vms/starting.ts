@@ -1,6 +1,7 @@
 import type { Vm } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { hasMemory, type Reservation } from "./admission.ts";
 import type { VmParts } from "./parts.ts";
 import type { WorkOptions } from "./ports.ts";
 import { discardStaleSuspension } from "./recovery.ts";
@@ -30,22 +31,33 @@ export class Starting {
   }
 
   /** See `VmService.start`. */
-  async start(nameOrId: string, options: StartOptions = {}, known: Known = {}): Promise<Vm> {
+  async start(
+    nameOrId: string,
+    options: StartOptions = {},
+    known: Known = {},
+    /** Memory that is kept for it already. */
+    reserved?: Reservation,
+  ): Promise<Vm> {
     const { store, admission, locks, lifetimes, roster } = this.#options;
-    const { id, memoryMib, state } = roster.find(nameOrId);
-    const hasMemory = state === "running" || state === "paused";
+    const found = roster.find(nameOrId);
+    const { id } = found;
+    const mayWait = options.admissionWaitMs !== undefined && !hasMemory(found);
     // Not while it is locked: a deletion need not wait for the host's memory.
-    if (options.admissionWaitMs !== undefined && !hasMemory) await admission.admit(memoryMib, options);
-    lifetimes.callOffRestart(id);
-    return locks.run(id, async () => {
-      const current = roster.find(id);
-      if (current.state === "deleting")
-        throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${current.name}' is being deleted`);
-      if (current.state !== "running" && current.state !== "paused") admission.check(current.memoryMib);
-      const isAsked = current.isWanted && current.restartCount === 0;
-      const record = isAsked ? current : store.update(id, { isWanted: true, restartCount: 0 });
-      return this.startLocked(record, options, known);
-    });
+    let reservation = reserved ?? (mayWait ? await admission.admit(found.memoryMib, options, id) : undefined);
+    try {
+      lifetimes.callOffRestart(id);
+      return await locks.run(id, async () => {
+        const current = roster.find(id);
+        if (current.state === "deleting")
+          throw new FirebreakError("VM_STATE_CONFLICT", `the VM '${current.name}' is being deleted`);
+        if (!hasMemory(current)) reservation ??= admission.claim(current.memoryMib, id);
+        const isAsked = current.isWanted && current.restartCount === 0;
+        const record = isAsked ? current : store.update(id, { isWanted: true, restartCount: 0 });
+        return this.startLocked(record, options, known);
+      });
+    } finally {
+      reservation?.release();
+    }
   }
 
   /** The same for who has the VM's lock. */
@@ -73,8 +85,7 @@ export class Starting {
       const record = store.get(id);
       if (record === undefined || !record.isWanted) return;
       if (record.state !== "stopped" && record.state !== "crashed") return;
-      admission.check(record.memoryMib);
-      await this.startLocked(record, {});
+      await admission.withMemory(record.memoryMib, () => this.startLocked(record, {}), record);
     });
   }
 

@@ -42,8 +42,7 @@ export class Suspension {
     return exclusive.run(nameOrId, async (record) => {
       if (record.state !== "running" && record.state !== "paused" && record.state !== "suspended")
         throw notRunning(record);
-      if (record.state === "suspended") admission.check(record.memoryMib);
-      return starting.startLocked(record, {});
+      return admission.withMemory(record.memoryMib, () => starting.startLocked(record, {}), record);
     });
   }
 

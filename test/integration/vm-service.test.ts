@@ -175,3 +175,34 @@ test("a VM that the host has no memory for is refused with the figures", async (
     (error: unknown) => hasCode("VM_MEMORY_EXHAUSTED")(error) && /MiB/.test((error as Error).message),
   );
 });
+
+test("VMs that are started at once, or wait for memory together, share what there is, and a snapshot counts while it is saved", async () => {
+  const free = { mib: 1_300 };
+  const readHost = () => ({ totalMib: 2_000, freeMib: free.mib });
+  const small = openVmService({ memory: { readHost, overcommit: () => 1 } });
+  try {
+    // The fake guests take next to nothing: what they were promised is kept for them.
+    const ask = (more: object = {}) => small.create(undefined, { memoryMib: 512, ...more });
+    const answers = await Promise.allSettled([ask(), ask(), ask()]);
+    assert.deepEqual(answers.map(({ status }) => status).sort(), ["fulfilled", "fulfilled", "rejected"]);
+    const refused = answers.find((answer) => answer.status === "rejected")?.reason;
+    assert.ok(hasCode("VM_MEMORY_EXHAUSTED")(refused));
+    assert.ok(refused.details.keptMib > 900 && refused.details.availableMib === 1_300, JSON.stringify(refused.details));
+
+    const [first, second] = small.vms.list();
+    await assert.rejects(small.snapshots.create(first?.id ?? "", "s", {}), hasCode("VM_MEMORY_EXHAUSTED"));
+    const waiting = [ask({ admissionWaitMs: 60_000 }), ask({ admissionWaitMs: 60_000 })];
+    await small.vms.delete(first?.id ?? "");
+    const third = await Promise.race(waiting);
+    assert.equal(small.vms.list().length, 2);
+    await small.vms.stop(second?.id ?? "", 0);
+    await Promise.all(waiting);
+    await assert.rejects(small.vms.start(second?.id ?? ""), hasCode("VM_MEMORY_EXHAUSTED"));
+    assert.equal(small.vms.get(second?.id ?? "").state, "stopped");
+    // What failed, or has ended, keeps nothing.
+    await small.vms.stop(third.id, 0);
+    assert.equal((await small.vms.start(second?.id ?? "")).state, "running");
+  } finally {
+    await small.close();
+  }
+});

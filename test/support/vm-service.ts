@@ -12,14 +12,15 @@ import { SqliteForwardStore } from "../../src/store/forwards.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
 import { Drives } from "../../src/vms/drives.ts";
-import type { BootSource, NetworkHooks } from "../../src/vms/ports.ts";
+import type { BootSource } from "../../src/vms/ports.ts";
 import { VmService } from "../../src/vms/service.ts";
+import type { VmServiceOptions } from "../../src/vms/service-options.ts";
 import { VmSnapshots } from "../../src/vms/snapshots.ts";
 import { FakeDisk } from "./fake-disk.ts";
 import { FakeDriver } from "./fake-driver.ts";
 
 /** A VM service on real SQLite and the real guest agent as a process, without a VMM. `restart` is what a new daemon does. */
-export function openVmService({ network }: { network?: NetworkHooks } = {}) {
+export function openVmService({ network, memory }: Pick<VmServiceOptions, "network" | "memory"> = {}) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "fb-vms-"));
   const paths = resolvePaths({
     FIREBREAK_HOME: path.join(folder, "home"),
@@ -55,7 +56,7 @@ export function openVmService({ network }: { network?: NetworkHooks } = {}) {
     const patience = { letGoMs: 500, forcedMs: 500 };
     const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, patience, log });
     const parts = { paths, store, driver, source, disk, snapshots, attached, log };
-    const vms = new VmService({ ...parts, templates, network });
+    const vms = new VmService({ ...parts, templates, network, memory });
     const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files: driveFiles, log });
     return { vms, templates, drives, snapshots: new VmSnapshots({ ...parts, vms }) };
   };

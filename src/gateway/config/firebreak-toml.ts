@@ -11,8 +11,8 @@ export function readFirebreakToml(text: string, file: string): ConfigDocument {
   return document;
 }
 
-/** `[prices]`, `[network]` and `[audit]`. Throws CONFIG_INVALID with line and key. */
+/** `[prices]`, `[network]`, `[audit]` and `[vms]`. Throws CONFIG_INVALID with line and key. */
 export function readOwnerTables(document: ConfigDocument): OwnerTables {
-  const { prices, network, audit } = isTable(document.value) ? document.value : {};
-  return checkTable(ownerTablesSchema, { prices, network, audit }, { document, path: [] });
+  const { prices, network, audit, vms } = isTable(document.value) ? document.value : {};
+  return checkTable(ownerTablesSchema, { prices, network, audit, vms }, { document, path: [] });
 }

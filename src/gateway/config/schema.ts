@@ -124,13 +124,19 @@ export const auditTableSchema = z.strictObject({
   when_failing: z.enum(["continue", "refuse"]).optional(),
 });
 
+export const vmsTableSchema = z.strictObject({
+  /** Of memory that was promised to running VMs and not taken by them yet, one part in this many is kept free for them. */
+  memory_overcommit: z.number().min(1, "a number from 1 (all is kept)").max(1000).optional(),
+});
+
 /** What the owner of an installation decides, in $FIREBREAK_HOME/firebreak.toml. */
 export const ownerTablesSchema = z.object({
   prices: pricesSchema.optional(),
   network: networkTableSchema.optional(),
   audit: auditTableSchema.optional(),
+  vms: vmsTableSchema.optional(),
 });
 export type OwnerTables = z.output<typeof ownerTablesSchema>;
 
 /** All tables of firebreak.toml by name. Each is read when it is needed: a misspelt key of a server keeps nobody from reading the prices. */
-export const TABLES = ["prices", "network", "audit", "servers", "profiles", "defaults"] as const;
+export const TABLES = ["prices", "network", "audit", "vms", "servers", "profiles", "defaults"] as const;
