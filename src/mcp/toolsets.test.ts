@@ -7,7 +7,7 @@ import { ToolRegistry } from "./registry.ts";
 import { DEFAULT_TOOLSETS, parseToolsets, TOOLSET_NAMES, TOOLSETS, toolsOf } from "./toolsets.ts";
 
 /** Folders of what is not a tool. */
-const NO_TOOLSETS = new Set(["stdio", "http", "resources", "prompts", "conformance", "bridge"]);
+const NO_TOOLSETS = new Set(["stdio", "http", "sse", "resources", "prompts", "conformance", "bridge"]);
 
 describe("toolsets", () => {
   test("are asked for by name, in any order, and listed in one", () => {
