@@ -3,12 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
-import { PACKAGE_ROOT } from "../../src/platform/package-files.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { runSuite } from "./suite.ts";
 
-const SUITE = path.join(PACKAGE_ROOT, "node_modules/@modelcontextprotocol/conformance/dist/index.js");
 const EXPECTED = path.join(import.meta.dirname, "expected-failures.yml");
 
 let fixture: DaemonFixture;
@@ -29,23 +27,6 @@ after(async () => {
   await fixture.close();
 });
 
-async function runSuite(args: string[]): Promise<{ exitCode: number; output: string }> {
-  const child = spawn(
-    process.execPath,
-    [SUITE, "server", "--url", url, ...args, "-o", path.join(fixture.folder, "out")],
-    {
-      cwd: fixture.folder,
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  const [output, errors, [exitCode]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "exit") as Promise<[number]>,
-  ]);
-  return { exitCode, output: output + errors };
-}
-
 describe("the protocol's conformance suite passes", () => {
   for (const [name, args, least] of [
     ["all that revision 2026-07-28 requires", ["--requirements", "2026-07-28"], 37],
@@ -53,7 +34,7 @@ describe("the protocol's conformance suite passes", () => {
     ["all that is tested of revision 2025-11-25", ["--spec-version", "2025-11-25"], 31],
   ] as const) {
     test(name, async () => {
-      const { exitCode, output } = await runSuite([...args, "--expected-failures", EXPECTED]);
+      const { exitCode, output } = await runSuite(url, [...args, "--expected-failures", EXPECTED], fixture.folder);
       assert.equal(exitCode, 0, output);
       // A run of nothing would pass as well.
       const passed = output.match(/^✓ [\w-]+: [1-9]\d* passed, 0 failed/gm) ?? [];
@@ -68,7 +49,11 @@ describe("the protocol's conformance suite passes", () => {
     ["http-header-validation", "2026-07-28"],
   ] as const) {
     test(`${scenario}, of revision ${revision}`, async () => {
-      const { exitCode, output } = await runSuite(["--scenario", scenario, "--spec-version", revision]);
+      const { exitCode, output } = await runSuite(
+        url,
+        ["--scenario", scenario, "--spec-version", revision],
+        fixture.folder,
+      );
       assert.equal(exitCode, 0, output);
       assert.match(output, /Passed: \d+\/\d+, 0 failed|[1-9]\d* passed, 0 failed/);
     });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
 import type { Client } from "@modelcontextprotocol/client";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -149,7 +150,7 @@ describe("hostile servers in VMs, beside a healthy one", () => {
   });
 
   const statusFile = async () => `/proc/${(await fixture.client.status()).pid}`;
-  const resetPeak = async () => (await import("node:fs/promises")).writeFile(`${await statusFile()}/clear_refs`, "5");
+  const resetPeak = async () => writeFile(`${await statusFile()}/clear_refs`, "5");
   const peakBytes = async () => {
     const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(await readFile(`${await statusFile()}/status`, "utf8")) ?? [];
     return Number(kib) * 1024;
@@ -165,11 +166,11 @@ describe("hostile servers in VMs, beside a healthy one", () => {
       });
     do await callText(healthy, "count");
     while (!isOver);
-    const text = await outcome;
+    const result = await outcome;
     await callText(healthy, "count");
     const growth = (await peakBytes()) - atFirst;
     assert.ok(growth < MOST_GROWTH_BYTES, `${tool}: the daemon has grown by ${Math.round(growth / 1024 / 1024)} MiB`);
-    return text;
+    return result;
   }
 
   test("what is printed beside the protocol is the log's, and half a line waits for its other half", async () => {
@@ -213,17 +214,12 @@ describe("hostile servers in VMs, beside a healthy one", () => {
     hostile.setRequestHandler("elicitation/create", () => ({ action: "accept", content: {} }));
     assert.deepEqual(JSON.parse(await against("ask")), [{ action: "accept", content: {} }]);
     assert.equal(await against("askLater"), "done");
-    let answers: { code?: number }[] = [];
-    await waitFor(async () => {
-      const text = await against("answers");
-      assert.doesNotMatch(text, /^error/);
-      answers = JSON.parse(text) as typeof answers;
-      return answers.length >= 200;
-    });
-    assert.ok(
-      answers.every(({ code }) => code === -32_600),
-      JSON.stringify(answers.slice(0, 3)),
+    // Another call of the same client would be taken for the one that it asks for.
+    await waitFor(async () =>
+      (await text(await fixture.client.servers.log("hostile", false))).includes("200 have been"),
     );
+    const answers = JSON.parse(await against("answers")) as { code?: number }[];
+    assert.equal(answers.filter(({ code }) => code === -32_600).length, 200);
     const openAsOther = await serveGateway(fixture, "two");
     const other = await openAsOther("hostile", {});
     const aborter = new AbortController();

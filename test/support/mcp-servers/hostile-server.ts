@@ -108,8 +108,11 @@ function hostileServer(): void {
       result?: unknown;
       error?: unknown;
     };
-    if (method === undefined) state.answers.push(result ?? error);
-    else if (method === "initialize") {
+    if (method === undefined) {
+      state.answers.push(result ?? error);
+      if (state.answers.length === 200) process.stderr.write("200 have been answered\n");
+    }
+    if (method === "initialize") {
       const capabilities = { tools: { listChanged: true }, logging: {} };
       const serverInfo = { name: "hostile", version: "1" };
       void send({ id, result: { protocolVersion: params.protocolVersion, capabilities, serverInfo } });
@@ -119,7 +122,8 @@ function hostileServer(): void {
       const tools = [...Object.keys(acts).map(tool), { ...tool("cyclic"), inputSchema: cyclic }, ...changing];
       void send({ id, result: { tools } });
     } else if (method === "tools/call") void acts[params.name ?? ""]?.(id, params._meta ?? {});
-    else if (id !== undefined) void send({ id, error: { code: -32601, message: "no such method" } });
+    else if (id !== undefined && method !== undefined)
+      void send({ id, error: { code: -32601, message: "no such method" } });
   };
   let rest = "";
   process.stdin.setEncoding("utf8");
