@@ -15,7 +15,7 @@ function hostileServer(): void {
   const many = async (count: number, line: (index: number) => string) => {
     for (let from = 0; from < count; from += 1_000) {
       let text = "";
-      for (let index = from; index < from + 1_000; index++) text += `${line(index)}\n`;
+      for (let index = from; index < Math.min(from + 1_000, count); index++) text += `${line(index)}\n`;
       await write(text);
     }
   };
