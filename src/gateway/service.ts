@@ -373,8 +373,8 @@ export class Gateway {
     try {
       const managed = this.managed(name);
       const definitions = await managed.use(key, {}, ({ session }) => listDefinitions(session, name));
-      if (!managed.redefine(definitions)) return;
-      await this.#judge(name);
+      if (managed.redefine(definitions)) await this.#judge(name);
+      // Also of what looks the same here: it is the server that says so, and it is asked for no more than once in a while.
       this.#tell((listener) => listener.onOffersChanged?.(name));
     } catch (thrown) {
       this.#options.log("what a server offers now could not be read", {

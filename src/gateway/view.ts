@@ -277,7 +277,9 @@ export class GatewayView implements Extras {
     if ("result" in outcome) return this.#toOurs(outcome.result);
     const { question } = outcome;
     const parked = gateway.parked.park(call, question, subject);
-    const { method: asked, params: about } = question;
+    const { method: asked } = question;
+    // What the server has sent along is between it and us.
+    const { _meta, ...about } = question.params;
     return {
       resultType: "input_required",
       inputRequests: { [QUESTION]: { method: asked, params: about } },
