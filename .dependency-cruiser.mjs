@@ -50,6 +50,8 @@ export const LAYERS = {
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   audit: [folder("errors"), folder("platform"), ...PORTS],
+  // Counters in Prometheus' text format; who counts what is the daemon's.
+  metrics: [],
   "daemon/api": [
     folder("errors"),
     folder("platform"),
@@ -83,6 +85,7 @@ export const LAYERS = {
     folder("secrets"),
     folder("gateway"),
     folder("audit"),
+    folder("metrics"),
     folder("mounts"),
   ],
   // MCP servers, each in a VM of its own.

@@ -78,6 +78,7 @@ import { KernelLibrary } from "./kernel-library.ts";
 import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
+import { Metrics } from "./metrics.ts";
 import { secretsForRemotes } from "./remote-secrets.ts";
 import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
@@ -240,7 +241,16 @@ async function main(): Promise<void> {
     upgrade: (incoming, socket, head) => upgrades.handle(incoming, socket, head),
   });
   const serverLogs = new ServerLogs(path.join(paths.home, "servers"));
-  const gateway = new Gateway({
+  const metrics = new Metrics({
+    vms: {
+      list: () => vms.list(),
+      get: (id) => store.get(id),
+      onChange: (listener) => void store.onChange(listener),
+    },
+    egress: () => network.log.totals,
+    servers: () => gateway.list(),
+  });
+  const gateway: Gateway = new Gateway({
     store: new SqliteServerStore(database),
     machines: new Machines({
       vms,
@@ -256,7 +266,7 @@ async function main(): Promise<void> {
     }),
     client: { name: "firebreak", version },
     pins: new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home }),
-    audit,
+    audit: metrics.counting(audit),
     secretFor: secretsForRemotes(secrets),
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
@@ -353,6 +363,7 @@ async function main(): Promise<void> {
     },
     tcp,
     mcp,
+    metrics,
     gateway,
     serverLogs,
     serverMcp,

@@ -20,6 +20,8 @@ interface Budget {
 export class EgressLog {
   readonly #store: EgressStore;
   readonly #onFailure: (error: unknown) => void;
+  /** Since the daemon's start, those included that are not noted. */
+  readonly totals = { allowed: 0, denied: 0, failed: 0 };
   readonly #listeners = new Set<(event: EgressEvent) => void>();
   readonly #waiting = new Map<number, EgressEvent>();
   readonly #recent = new Map<string, { event: EgressEvent; untilMs: number }>();
@@ -35,6 +37,7 @@ export class EgressLog {
 
   /** Undefined: not noted, since the VM has had its share of this second. */
   add(entry: EgressEntry, count = 1): EgressEvent | undefined {
+    this.totals[entry.verdict] += count;
     const nowMs = Date.now();
     const key = JSON.stringify([
       entry.vm.id,

@@ -17,6 +17,7 @@ import { addImageRoutes, type ImageDeps } from "./image-routes.ts";
 import { addKernelRoutes, type KernelDeps } from "./kernel-routes.ts";
 import { addKeyRoutes, type KeyDeps } from "./key-routes.ts";
 import { addMcpRoutes, type McpDeps } from "./mcp-routes.ts";
+import { addMetricRoutes, type MetricDeps } from "./metric-routes.ts";
 import { addNatRoutes, type NatDeps } from "./nat-routes.ts";
 import { checkQuery } from "./query-check.ts";
 import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
@@ -41,6 +42,7 @@ export interface ApiDeps
     NatDeps,
     SecretDeps,
     McpDeps,
+    MetricDeps,
     ServerDeps,
     WorkspaceDeps,
     ArtifactDeps,
@@ -78,6 +80,7 @@ export function createApi(deps: ApiDeps): Api {
   addAuditRoutes(api, deps);
   addHostRoutes(api, deps);
   addMcpRoutes(api, deps);
+  addMetricRoutes(api, deps);
   addServerRoutes(api, deps);
   addWorkspaceRoutes(api, deps);
   addArtifactRoutes(api, deps);
