@@ -14,8 +14,8 @@ import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { ForwardService } from "../forwards/service.ts";
+import { lazyJudge } from "../gateway/approved.ts";
 import { Machines } from "../gateway/machine.ts";
-import { Pins } from "../gateway/pins.ts";
 import { Gateway } from "../gateway/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
 import { IMAGE_REQUIREMENTS } from "../images/requirements.ts";
@@ -265,7 +265,10 @@ async function main(): Promise<void> {
       log,
     }),
     client: { name: "firebreak", version },
-    pins: new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home }),
+    pins: lazyJudge(async () => {
+      const { Pins } = await import("../gateway/pins.ts");
+      return new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home });
+    }),
     audit: metrics.counting(audit),
     secretFor: secretsForRemotes(secrets),
     writeLog: (server, text) => serverLogs.write(server, text),

@@ -2,7 +2,7 @@ import { type StatsListener, unwatchFile, watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
-import { type ReadContext, readServersFile } from "../gateway/config/read.ts";
+import type { ReadContext } from "../gateway/config/read.ts";
 import type { Gateway } from "../gateway/service.ts";
 
 /** A file is looked at so often, ms: editors replace files, which a watch of the file itself does not survive. */
@@ -49,6 +49,7 @@ export class ServerFiles {
   async #reload(file: string): Promise<void> {
     const { gateway, sets, log } = this.#options;
     try {
+      const { readServersFile } = await import("../gateway/config/read.ts");
       const known = sets();
       const { servers } = readServersFile(
         await readFile(file, "utf8"),

@@ -5,7 +5,8 @@ import type { ServerScan } from "../contract/server.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { quoteBriefly } from "../platform/hidden-text.ts";
 import { Mutex } from "../vms/mutex.ts";
-import { approve, compareWithLock, gate, type ServerFacts, toLockScan } from "./pin/compare.ts";
+import type { Approved, Judge, Judged } from "./approved.ts";
+import { approve, compareWithLock, gate, toLockScan } from "./pin/compare.ts";
 import { diffDefinitions } from "./pin/definition-diff.ts";
 import { DefinitionStore } from "./pin/definition-store.ts";
 import type { Lock } from "./pin/lock.ts";
@@ -21,29 +22,8 @@ export interface PinsOptions {
   home: string;
 }
 
-/** A server as it is judged. */
-export interface Judged {
-  name: string;
-  /** The configuration file that it comes from; the lock stands beside it. */
-  source: string;
-  definitions: Definitions;
-  instructions?: string | undefined;
-  facts: Omit<ServerFacts, "scan">;
-  otherServers: { name: string; tools: string[] }[];
-}
-
-/** Names that may be offered, by kind. */
-export type Approved = Readonly<Record<DefinitionKind, ReadonlySet<string>>>;
-
-export const NOTHING_APPROVED: Approved = {
-  tool: new Set(),
-  prompt: new Set(),
-  resource: new Set(),
-  resource_template: new Set(),
-};
-
 /** What servers were approved with, in the `firebreak.lock` beside each configuration file. */
-export class Pins {
+export class Pins implements Judge {
   readonly #options: PinsOptions;
   readonly #store: DefinitionStore;
   /** One writer at a time, whatever the file. */

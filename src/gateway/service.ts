@@ -11,13 +11,13 @@ import type {
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
 import type { WorkOptions } from "../vms/ports.ts";
+import { type Approved, type Judge, type Judged, NOTHING_APPROVED } from "./approved.ts";
 import { Calls, ParkedCalls } from "./calls.ts";
 import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import type { Managed } from "./managed.ts";
 import { nameTools } from "./names.ts";
-import { type Approved, type Judged, NOTHING_APPROVED, type Pins } from "./pins.ts";
 import { RemoteServer, type RemoteServerDeps } from "./remote/server.ts";
 import type { SecretFor } from "./remote/target.ts";
 import { ManagedServer } from "./server.ts";
@@ -29,7 +29,7 @@ export interface GatewayOptions {
   store: ServerStore;
   machines: Machines;
   client: ClientInfo;
-  pins: Pins;
+  pins: Judge;
   audit: Audit;
   /** Secrets for servers that run elsewhere. */
   secretFor: SecretFor;

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type ServerConfig, serverConfigSchema } from "../../src/contract/server.ts";
 import { ServerFront } from "../../src/daemon/server-front.ts";
-import type { Approved, Judged, Pins } from "../../src/gateway/pins.ts";
+import type { Approved, Judge, Judged } from "../../src/gateway/approved.ts";
 import type { SecretFor } from "../../src/gateway/remote/target.ts";
 import type { ServerRecord } from "../../src/gateway/server-store.ts";
 import { Gateway } from "../../src/gateway/service.ts";
@@ -44,7 +44,7 @@ export async function openGateway(
     machines: { find: () => [] } as never,
     client: { name: "firebreak", version: "0" },
     // What is offered is approved as it is: it is how servers are reached that is looked at.
-    pins: { judge: async ({ definitions }: Judged) => approveAll(definitions) } as unknown as Pins,
+    pins: { judge: async ({ definitions }: Judged) => approveAll(definitions) } as unknown as Judge,
     audit: { requireWritable: () => {}, record: () => {} },
     secretFor,
     writeLog: (server, text) => void logged.push(`${server}: ${text}`),

@@ -36,7 +36,7 @@ function mineUnder(key: string): string {
     "files": {
       "command": "npx" // latest
     } // last
-    // TODO: more
+    // and so on
   },
   "other": [1, 2,],
 }
@@ -411,7 +411,7 @@ describe("where the files are", () => {
   const place = (over: Partial<Place> = {}): Place => ({
     env: {},
     home: "/home/me",
-    cwd: "/work/it",
+    cwd: "/projects/it",
     platform: "linux",
     isThere: () => false,
     ...over,
@@ -420,16 +420,16 @@ describe("where the files are", () => {
 
   test("on Linux", () => {
     assert.deepEqual(Object.fromEntries(CLIENTS.map((client) => [client.id, files(client, place())])), {
-      "claude-code": ["/home/me/.claude.json", "/work/it/.mcp.json"],
+      "claude-code": ["/home/me/.claude.json", "/projects/it/.mcp.json"],
       "claude-desktop": ["/home/me/.config/Claude/claude_desktop_config.json"],
-      cursor: ["/home/me/.cursor/mcp.json", "/work/it/.cursor/mcp.json"],
-      vscode: ["/home/me/.config/Code/User/mcp.json", "/work/it/.vscode/mcp.json"],
-      codex: ["/home/me/.codex/config.toml", "/work/it/.codex/config.toml"],
-      gemini: ["/home/me/.gemini/settings.json", "/work/it/.gemini/settings.json"],
-      opencode: ["/home/me/.config/opencode/opencode.json", "/work/it/opencode.json"],
-      zed: ["/home/me/.config/zed/settings.json", "/work/it/.zed/settings.json"],
-      copilot: ["/home/me/.copilot/mcp-config.json", "/work/it/.github/mcp.json"],
-      "mcp-json": ["/work/it/mcp.json"],
+      cursor: ["/home/me/.cursor/mcp.json", "/projects/it/.cursor/mcp.json"],
+      vscode: ["/home/me/.config/Code/User/mcp.json", "/projects/it/.vscode/mcp.json"],
+      codex: ["/home/me/.codex/config.toml", "/projects/it/.codex/config.toml"],
+      gemini: ["/home/me/.gemini/settings.json", "/projects/it/.gemini/settings.json"],
+      opencode: ["/home/me/.config/opencode/opencode.json", "/projects/it/opencode.json"],
+      zed: ["/home/me/.config/zed/settings.json", "/projects/it/.zed/settings.json"],
+      copilot: ["/home/me/.copilot/mcp-config.json", "/projects/it/.github/mcp.json"],
+      "mcp-json": ["/projects/it/mcp.json"],
     });
   });
 

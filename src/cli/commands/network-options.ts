@@ -105,13 +105,15 @@ async function toPolicy(options: NetworkOptionValues): Promise<EgressPolicyInput
 }
 
 async function readPolicy(file: string): Promise<EgressPolicyInput> {
-  const text = (await readInput(file)).toString("utf8");
+  const invalid = (why: string) => new FirebreakError("INVALID_ARGUMENT", `${file}: ${why}`);
+  let value: unknown;
   try {
-    const parsed = egressPolicySchema.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    const [issue] = parsed.error.issues;
-    throw new Error(`${issue?.path.join(".")}: ${issue?.message}`);
+    value = JSON.parse((await readInput(file)).toString("utf8"));
   } catch (error) {
-    throw new FirebreakError("INVALID_ARGUMENT", `${file}: ${(error as Error).message}`);
+    throw error instanceof FirebreakError ? error : invalid((error as Error).message);
   }
+  const parsed = egressPolicySchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw invalid(`${issue?.path.join(".")}: ${issue?.message}`);
 }

@@ -1,6 +1,10 @@
+import { createRequire } from "node:module";
 import { parse, TomlError } from "smol-toml";
-import { type AST, parseTOML } from "toml-eslint-parser";
+import type { AST } from "toml-eslint-parser";
 import { type ConfigDocument, configError, type KeyPath, LineIndex, MAX_CONFIG_LENGTH } from "./document.ts";
+
+/** Loaded with the first file that is wrong: a daemon whose files are right does without its memory. */
+const loadParser = (): typeof import("toml-eslint-parser") => createRequire(import.meta.url)("toml-eslint-parser");
 
 /** Reads TOML. Throws CONFIG_INVALID with the line. */
 export function readToml(given: string, file: string): ConfigDocument {
@@ -31,7 +35,7 @@ function indexLines(text: string): LineIndex {
   const index = new LineIndex();
   let body: AST.TOMLTopLevelTable["body"];
   try {
-    [{ body }] = parseTOML(text).body;
+    [{ body }] = loadParser().parseTOML(text).body;
   } catch {
     // The two disagree about the file: the values hold, and there are no lines.
     return index;

@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { STALL_MS } from "../http/respond.ts";
 
 const KEEP_ALIVE_MS = 15_000;
@@ -47,7 +48,7 @@ export class SseTransport implements Transport {
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
-    if (this.#isClosed) throw new Error("the client has hung up");
+    if (this.#isClosed) throw new FirebreakError("OPERATION_CANCELED", "the client has hung up");
     this.#write(`event: message\ndata: ${JSON.stringify(message)}\n\n`);
   }
 
