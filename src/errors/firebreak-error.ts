@@ -68,6 +68,11 @@ function isDiskFull(error: Error): boolean {
   return (error as NodeJS.ErrnoException).code === "ENOSPC" || (error as { errcode?: number }).errcode === SQLITE_FULL;
 }
 
+/** No space was left for a file or a row, however that was said. */
+export function isHostDiskFull(thrown: unknown): boolean {
+  return toFirebreakError(thrown).code === "HOST_DISK_FULL";
+}
+
 /** Any thrown value as a FirebreakError: ours as it is, an abort as OPERATION_CANCELED, the rest as INTERNAL. */
 export function toFirebreakError(thrown: unknown): FirebreakError {
   if (thrown instanceof FirebreakError) return thrown;

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { VmEvent } from "../contract/event.ts";
 import { VM_TRANSITIONS, type VmState } from "../contract/vm.ts";
-import { FirebreakError } from "../errors/firebreak-error.ts";
+import { FirebreakError, isHostDiskFull } from "../errors/firebreak-error.ts";
 import type { EventFilter, VmChanges, VmRecord, VmStore } from "../vms/vm-store.ts";
 
 type Row = Record<string, SQLOutputValue>;
@@ -26,6 +26,17 @@ const flag = (column: string): Column => ({
 
 /** Events that are kept, the newest; older ones go when the daemon starts. */
 const KEPT_EVENTS = 100_000;
+
+/** How often changes are tried again that there was no space for, ms. */
+const RETRY_MS = 1_000;
+/** Events of one VM that wait for space at most, the newest. */
+const MAX_UNWRITTEN_EVENTS = 32;
+
+/** What there was no space for. */
+interface Unwritten {
+  changes: VmChanges;
+  events: { at: string; kind: string; data: Record<string, unknown> }[];
+}
 
 const COLUMNS: Record<keyof VmRecord, Column> = {
   id: { column: "id" },
@@ -73,6 +84,9 @@ export class SqliteVmStore implements VmStore {
   /** Written in the transaction under way: nobody hears of what may yet be taken back. */
   #pending: VmEvent[] = [];
   readonly #changeListeners = new Set<(vmId: string) => void>();
+  /** By VM. It is replaced, never changed: what is rolled back is unwritten again. */
+  #unwritten: ReadonlyMap<string, Unwritten> = new Map();
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -99,14 +113,17 @@ export class SqliteVmStore implements VmStore {
   }
 
   update(id: string, changes: VmChanges): VmRecord {
-    const keys = Object.keys(changes) as (keyof VmChanges)[];
     if (changes.state !== undefined) this.#checkTransition(id, changes.state);
+    const unwritten = this.#unwritten.get(id);
+    const all = { ...unwritten?.changes, ...changes };
+    const keys = Object.keys(all) as (keyof VmChanges)[];
     if (keys.length > 0) {
       const assignments = keys.map((key) => `${COLUMNS[key].column} = ?`).join(", ");
       this.#database
         .prepare(`UPDATE vms SET ${assignments} WHERE id = ?`)
-        .run(...keys.map((key) => encode(key, changes[key])), id);
+        .run(...keys.map((key) => encode(key, all[key])), id);
     }
+    if (unwritten !== undefined) this.#setUnwritten(id, { ...unwritten, changes: {} });
     this.#tellOfChange(id);
     const record = this.get(id);
     if (record === undefined) throw new FirebreakError("VM_NOT_FOUND", `the VM ${id} is gone`);
@@ -122,25 +139,35 @@ export class SqliteVmStore implements VmStore {
   /** Its history stays, under the name that it had. */
   remove(id: string): void {
     this.#atomically(() => {
+      this.#writeEvents(id);
       if (this.get(id) !== undefined) this.addEvent(id, "deleted", {});
       this.#database.prepare("DELETE FROM vms WHERE id = ?").run(id);
+      this.#setUnwritten(id, undefined);
     });
     this.#tellOfChange(id);
   }
 
   get(id: string): VmRecord | undefined {
-    return decode(this.#database.prepare("SELECT * FROM vms WHERE id = ?").get(id));
+    return this.#read(this.#database.prepare("SELECT * FROM vms WHERE id = ?").get(id));
   }
 
   find(nameOrId: string): VmRecord | undefined {
-    return decode(this.#database.prepare("SELECT * FROM vms WHERE name = ? OR id = ?").get(nameOrId, nameOrId));
+    return this.#read(this.#database.prepare("SELECT * FROM vms WHERE name = ? OR id = ?").get(nameOrId, nameOrId));
   }
 
   list(): VmRecord[] {
     return this.#database
       .prepare("SELECT * FROM vms ORDER BY created_at, id")
       .all()
-      .map((row) => decode(row) as VmRecord);
+      .map((row) => this.#read(row) as VmRecord);
+  }
+
+  #read(row: Row | undefined): VmRecord | undefined {
+    const record = decode(row);
+    const unwritten = record === undefined ? undefined : this.#unwritten.get(record.id);
+    if (record === undefined || unwritten === undefined) return record;
+    const present = Object.entries({ ...record, ...unwritten.changes }).filter(([, value]) => value !== undefined);
+    return Object.fromEntries(present) as unknown as VmRecord;
   }
 
   freeUid(base: number): number {
@@ -158,9 +185,62 @@ export class SqliteVmStore implements VmStore {
   note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord {
     return this.#atomically(() => {
       const record = this.update(id, changes);
+      this.#writeEvents(id);
       this.addEvent(id, kind, data);
       return record;
     });
+  }
+
+  keep(id: string, changes: VmChanges, event?: { kind: string; data: Record<string, unknown> }): VmRecord {
+    try {
+      return event === undefined ? this.update(id, changes) : this.note(id, changes, event.kind, event.data);
+    } catch (error) {
+      const known = this.get(id);
+      if (known === undefined || !isHostDiskFull(error)) throw error;
+      const at = new Date().toISOString();
+      const before = this.#unwritten.get(id) ?? { changes: {}, events: [] };
+      const events = event === undefined ? before.events : [...before.events, { at, ...event }];
+      this.#setUnwritten(id, {
+        changes: { ...before.changes, ...changes },
+        events: events.slice(-MAX_UNWRITTEN_EVENTS),
+      });
+      this.#retry ??= setInterval(() => this.#writeAll(), RETRY_MS).unref();
+      this.#tellOfChange(id);
+      // Whoever waits for it looks at the VM; whoever reads the history finds the event there when it is written.
+      if (event !== undefined)
+        for (const listener of this.#listeners) listener({ id: 0, at, vmId: id, vm: known.name, ...event });
+      return { ...known, ...this.get(id) };
+    }
+  }
+
+  /** Writes what there was no space for, if there is some now. */
+  #writeAll(): void {
+    try {
+      for (const id of this.#unwritten.keys())
+        this.#atomically(() => {
+          if (this.get(id) !== undefined) this.update(id, {});
+          this.#writeEvents(id);
+        });
+    } catch (error) {
+      // Another trouble than that, such as a database that has been closed, is not waited for.
+      if (isHostDiskFull(error)) return;
+    }
+    clearInterval(this.#retry);
+    this.#retry = undefined;
+  }
+
+  #writeEvents(id: string): void {
+    const unwritten = this.#unwritten.get(id);
+    if (unwritten === undefined) return;
+    for (const { at, kind, data } of unwritten.events) this.#insertEvent(id, kind, data, at);
+    this.#setUnwritten(id, { ...unwritten, events: [] });
+  }
+
+  #setUnwritten(id: string, unwritten: Unwritten | undefined): void {
+    const isEmpty =
+      unwritten === undefined || (unwritten.events.length === 0 && Object.keys(unwritten.changes).length === 0);
+    const others = [...this.#unwritten].filter(([other]) => other !== id);
+    this.#unwritten = new Map(isEmpty ? others : [...others, [id, unwritten]]);
   }
 
   onChange(listener: (vmId: string) => void): () => void {
@@ -173,6 +253,7 @@ export class SqliteVmStore implements VmStore {
   }
 
   #atomically<T>(work: () => T): T {
+    const unwritten = this.#unwritten;
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       const result = work();
@@ -182,6 +263,7 @@ export class SqliteVmStore implements VmStore {
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#pending = [];
+      this.#unwritten = unwritten;
       throw error;
     }
   }
@@ -193,7 +275,10 @@ export class SqliteVmStore implements VmStore {
   }
 
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void {
-    const at = new Date().toISOString();
+    this.#insertEvent(vmId, kind, data, new Date().toISOString());
+  }
+
+  #insertEvent(vmId: string, kind: string, data: Record<string, unknown>, at: string): void {
     const vm = this.get(vmId)?.name ?? "";
     const { lastInsertRowid } = this.#database
       .prepare("INSERT INTO events (at, vm_id, vm, kind, data) VALUES (?, ?, ?, ?, ?)")

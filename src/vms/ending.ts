@@ -25,7 +25,7 @@ export class Ending {
     const { store, locks, lifetimes, exclusive, runner, roster } = this.#options;
     const record = roster.find(nameOrId);
     lifetimes.callOffRestart(record.id);
-    if (record.isWanted && options.staysWanted !== true) store.update(record.id, { isWanted: false });
+    if (record.isWanted && options.staysWanted !== true) store.keep(record.id, { isWanted: false });
     if (graceMs === 0) {
       this.#stopping.get(record.id)?.abort();
       await exclusive.interrupt(record);

@@ -34,7 +34,7 @@ export class Exits {
           );
       await steps.run({ kind: "end_vmm" }, { record: current, options: {} });
       const state = ending.isGuestShutdown ? "stopped" : "crashed";
-      store.update(record.id, { state, reason });
+      store.keep(record.id, { state, reason });
       roster.note(record, state, { reason: reason ?? "the guest powered off" });
       const ranMs = ranFor(current, Date.now());
       lifetimes.afterEnd(record.id, { isFailure: state === "crashed", ranMs });

@@ -44,10 +44,10 @@ export class Lifetimes {
     const plan = planRestart(record, end);
     // Nor does the next daemon begin anew.
     if (plan.kind === "give_up")
-      store.note(id, { isWanted: false }, "restart_given_up", { restarts: record.restartCount });
+      store.keep(id, { isWanted: false }, { kind: "restart_given_up", data: { restarts: record.restartCount } });
     if (plan.kind !== "restart") return;
     const { count, delayMs } = plan;
-    store.note(id, { restartCount: count }, "restart_scheduled", { count, delayMs });
+    store.keep(id, { restartCount: count }, { kind: "restart_scheduled", data: { count, delayMs } });
     this.#restarts.set(id, delayMs, () => void this.#restart(id));
   }
 
@@ -82,15 +82,15 @@ export class Lifetimes {
     if (record?.expiresAt === undefined) return;
     const { onExpiry: action, expiresAt } = record;
     try {
-      store.addEvent(id, "expired", { action });
+      store.keep(id, {}, { kind: "expired", data: { action } });
       await this.#act(id, action);
       // Whoever has given it more time meanwhile means that.
-      if (store.get(id)?.expiresAt === expiresAt) store.update(id, { expiresAt: undefined });
+      if (store.get(id)?.expiresAt === expiresAt) store.keep(id, { expiresAt: undefined });
     } catch (error) {
       const reason = toFirebreakError(error).message;
       log("an expired VM could not be dealt with", { vm: record.name, action, reason });
       if (store.get(id) === undefined) return;
-      store.addEvent(id, "expiry_failed", { action, reason });
+      store.keep(id, {}, { kind: "expiry_failed", data: { action, reason } });
       this.#expiries.set(id, EXPIRY_RETRY_MS, () => void this.#expire(id));
     }
   }

@@ -51,7 +51,7 @@ async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> 
       log("a VMM does not answer", { vm: record.name, error: toFirebreakError(error).message }),
     );
     await suspension.delete(record.id);
-    const { client, signal } = liveVms.open(store.update(record.id, { state: wanted }));
+    const { client, signal } = liveVms.open(store.keep(record.id, { state: wanted }));
     parts.mounts?.resume(record, { client, signal, features: record.agent?.features ?? [] });
     roster.note(record, "adopted", {});
     return;
@@ -63,7 +63,7 @@ async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> 
   }
   await steps.run({ kind: "end_vmm" }, { record, options: {} });
   if (record.state === "suspending" && (await suspension.get(record.id).catch(() => undefined)) !== undefined) {
-    store.update(record.id, { state: "suspended", startFrom: { from: "suspension" } });
+    store.keep(record.id, { state: "suspended", startFrom: { from: "suspension" } });
     roster.note(record, "suspended", {});
     return;
   }
@@ -73,7 +73,7 @@ async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> 
     record.state === "running" || record.state === "paused"
       ? "its VMM ended while no daemon ran"
       : `the daemon ended while it was ${record.state}`;
-  store.update(record.id, { state, reason: state === "stopped" ? undefined : reason });
+  store.keep(record.id, { state, reason: state === "stopped" ? undefined : reason });
   roster.note(record, state, { reason });
 }
 

@@ -39,7 +39,7 @@ export class Roster {
 
   /** Tells of what has happened to a VM: in its history, unless it is gone, and in the daemon's log. */
   note(record: VmRecord, kind: string, data: Record<string, unknown>): void {
-    if (this.#options.store.get(record.id) !== undefined) this.#options.store.addEvent(record.id, kind, data);
+    if (this.#options.store.get(record.id) !== undefined) this.#options.store.keep(record.id, {}, { kind, data });
     this.#options.log(`vm ${kind}`, { vm: record.name, ...data });
   }
 }

@@ -103,7 +103,7 @@ export class Starting {
     // What a VM was suspended to is still there, and it may be brought back another time.
     const state = record.startFrom.from === "suspension" ? "suspended" : "crashed";
     await discardStaleSuspension(record, sources);
-    store.update(id, { state, reason });
+    store.keep(id, { state, reason });
     roster.note(record, "start_failed", { reason });
   }
 }

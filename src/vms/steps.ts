@@ -6,7 +6,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { VmState } from "../contract/vm.ts";
 import type { WorkspaceReport } from "../contract/workspace.ts";
-import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { FirebreakError, isHostDiskFull } from "../errors/firebreak-error.ts";
 import type { PersonaliseValues } from "../guest/protocol.ts";
 import { readBoundedLog } from "../platform/bounded-log.ts";
 import { addConsoleWords } from "../platform/console-words.ts";
@@ -130,7 +130,7 @@ export class VmSteps {
   }
 
   async #mark({ record, learnt }: StepContext, state: VmState): Promise<void> {
-    const { store, log } = this.#options;
+    const { store } = this.#options;
     // A VM that runs has left behind what it was brought up from; its next start is a boot of its own drive.
     const changes =
       state === "running" && record.state === "starting"
@@ -140,14 +140,11 @@ export class VmSteps {
           : state === "suspended"
             ? { startFrom: { from: "suspension" } as const }
             : {};
-    try {
-      store.note(record.id, { state, reason: undefined, ...changes, ...learnt }, state, {});
-    } catch (error) {
-      // What frees space must go on when there is none for the note of it.
-      const isFreeing = state === "deleting" || state === "stopping";
-      if (!isFreeing || !isDiskFull(error)) throw error;
-      log("no space for a note", { vm: record.name, state });
-    }
+    const all = { state, reason: undefined, ...changes, ...learnt };
+    // What frees space must go on when there is none for the note of it.
+    const isFreeing = state === "deleting" || state === "stopping" || state === "stopped";
+    if (isFreeing) store.keep(record.id, all, { kind: state, data: {} });
+    else store.note(record.id, all, state, {});
   }
 
   /** On a full disk there may be room for that only when the VM's files have gone. */
@@ -157,7 +154,7 @@ export class VmSteps {
       store.remove(id);
     } catch (error) {
       const leaving = this.#leaving.get(id);
-      if (leaving === undefined || !isDiskFull(error)) throw error;
+      if (leaving === undefined || !isHostDiskFull(error)) throw error;
       await leaving;
       store.remove(id);
     }
@@ -436,7 +433,8 @@ export class VmSteps {
 
   #noteSync(record: VmRecord, { direction, counts, conflicts, backup }: WorkspaceReport): void {
     const data = { ...counts, conflicts: conflicts.length, ...(backup === undefined ? {} : { backup: backup.id }) };
-    this.#options.store.addEvent(record.id, direction === "push" ? "workspace_pushed" : "workspace_pulled", data);
+    const kind = direction === "push" ? "workspace_pushed" : "workspace_pulled";
+    this.#options.store.keep(record.id, {}, { kind, data });
   }
 
   /** Asks the guest to power off and waits until it has, at most a little longer than the grace. */
@@ -461,17 +459,9 @@ export class VmSteps {
     if (record.vmm !== undefined) await this.#options.driver.kill(record.vmm);
     else await this.#options.driver.killUnrecorded(runtimeDir);
     await this.#options.network?.unplug(record.id);
-    try {
-      if (this.#options.store.get(record.id) !== undefined) this.#options.store.update(record.id, { vmm: undefined });
-    } catch (error) {
-      // It has ended all the same, and its files may be what fills the disk: a VMM that is gone is seen to be.
-      if (!isDiskFull(error)) throw error;
-      this.#options.log("no space for a note", { vm: record.name, note: "its VMM has ended" });
-    }
+    if (this.#options.store.get(record.id) !== undefined) this.#options.store.keep(record.id, { vmm: undefined });
   }
 }
-
-const isDiskFull = (error: unknown) => toFirebreakError(error).code === "HOST_DISK_FULL";
 
 const MIB = 1024 * 1024;
 

@@ -103,6 +103,6 @@ export class Suspension {
     if (isAlive) await driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, "running");
     else await steps.run({ kind: "end_vmm" }, { record, options: {} });
     const changes = isAlive ? { state: "running" as const } : { state: "crashed" as const, reason };
-    store.note(id, changes, "suspend_failed", { reason });
+    store.keep(id, changes, { kind: "suspend_failed", data: { reason } });
   }
 }

@@ -76,6 +76,11 @@ export interface VmStore {
   freeUid(base: number): number;
   /** A change and the event that tells of it, in one transaction. */
   note(id: string, changes: VmChanges, kind: string, data: Record<string, unknown>): VmRecord;
+  /**
+   * As `update`, or `note` where there is an event, for what is so whether or not it can be written: that a VMM has ended, or what frees space. Where
+   * the disk is full it holds from now on all the same, and is written as soon as there is space; a daemon that dies before that forgets it.
+   */
+  keep(id: string, changes: VmChanges, event?: { kind: string; data: Record<string, unknown> }): VmRecord;
   addEvent(vmId: string, kind: string, data: Record<string, unknown>): void;
   /** The oldest first: those after `afterId`, at most `limit`; without `afterId`, the newest `limit` of all that are kept. */
   events(filter: EventFilter): VmEvent[];

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import { FirebreakError, isHostDiskFull } from "../../src/errors/firebreak-error.ts";
 import { overlayPath } from "../../src/vms/machine.ts";
 import type { NetworkHooks } from "../../src/vms/ports.ts";
 import type { VmRecord } from "../../src/vms/vm-store.ts";
@@ -103,6 +103,42 @@ test("a VM whose disk fills the host's is deleted, though nothing can be noted b
   }
   await service.vms.delete("one");
   assert.deepEqual(service.vms.list(), []);
+});
+
+test("on a full disk VMs are stopped, end and fail to start as ever, and that is written when there is space", async () => {
+  const names = ["stopped", "killed", "deleted"];
+  for (const name of names) await service.create(name, { memoryMib: 128 });
+  await service.create("off", { memoryMib: 128 });
+  await service.vms.stop("off", 0);
+  const waiting = service.vms.wait("stopped", ["stopped"], {});
+  service.setDiskFull(true);
+  assert.equal((await service.vms.stop("stopped", 0)).state, "stopped");
+  assert.equal((await waiting).state, "stopped");
+  process.kill(service.vms.get("killed").pid as number, "SIGKILL");
+  await waitFor(() => service.vms.get("killed").state === "crashed");
+  await assert.rejects(service.vms.start("off"), isHostDiskFull);
+  // Its row cannot go, and says so: it is no VM that runs.
+  await assert.rejects(service.vms.delete("deleted"), isHostDiskFull);
+  const { state, pid } = service.vms.get("deleted");
+  assert.deepEqual([state, pid], ["deleting", undefined]);
+  const told = service.vms.list().map((vm) => [vm.name, vm.state, vm.pid]);
+  assert.equal(
+    service.vms.events({ vm: "stopped" }).some(({ kind }) => kind === "stopped"),
+    false,
+  );
+  service.setDiskFull(false);
+  await waitFor(() => service.vms.events({ vm: "stopped" }).some(({ kind }) => kind === "stopped"));
+  assert.deepEqual(
+    service.vms.events({ vm: "killed" }).map(({ kind }) => kind),
+    ["created", "starting", "running", "crashed"],
+  );
+  await service.restart();
+  assert.deepEqual(
+    service.vms.list().map((vm) => [vm.name, vm.state, vm.pid]),
+    told.filter(([name]) => name !== "deleted"),
+    "the new daemon finds what was told, and finishes the deletion",
+  );
+  assert.equal((await service.vms.start("stopped")).state, "running");
 });
 
 test("a VMM that dies makes its VM crashed, with the reason, and it starts again", async () => {

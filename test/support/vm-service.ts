@@ -37,6 +37,13 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
   };
   const driver = new FakeDriver();
   const database = openDatabase(paths.database);
+  let isDiskFull = false;
+  const prepare = database.prepare.bind(database);
+  database.prepare = (sql) => {
+    if (!isDiskFull || !/^(INSERT|UPDATE|DELETE)/.test(sql)) return prepare(sql);
+    // SQLITE_FULL, as node:sqlite throws it.
+    throw Object.assign(new Error("database or disk is full"), { code: "ERR_SQLITE_ERROR", errcode: 13 });
+  };
   const store = new SqliteVmStore(database);
   const forwardStore = new SqliteForwardStore(database);
   const disk = new FakeDisk();
@@ -81,6 +88,10 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
     },
     create: (name?: string, more: VmCreate = {}) =>
       vms.create(vmCreateSchema.parse({ ...(name === undefined ? {} : { name }), ...more })),
+    /** From now on, or no longer, there is no space for any row. */
+    setDiskFull: (isFull: boolean) => {
+      isDiskFull = isFull;
+    },
     /** The state that a dead daemon left, whatever the VM was in before. */
     leaveIn: (id: string, state: VmState) => {
       database.prepare("UPDATE vms SET state = ? WHERE id = ?").run(state, id);
