@@ -165,6 +165,7 @@ async function main(): Promise<void> {
     owner: ownerOf(paths.home),
     isRoot: process.getuid?.() === 0,
     log,
+    onNameservers: (vmIds) => vms.networkChanged(vmIds),
     onRepair: (vmIds, what) => {
       for (const id of vmIds) if (store.get(id) !== undefined) store.addEvent(id, "network_repaired", { what });
     },

@@ -56,15 +56,24 @@ export class RunningPolicies {
 
   /** See `VmService.secretChanged`. */
   async secretChanged(secret: string): Promise<void> {
-    const { store, liveVms, log } = this.#options;
+    const { store } = this.#options;
     const users = store.list().filter(({ secrets }) => secrets.some(({ name }) => name === secret));
-    for (const record of users) {
-      const live = liveVms.of(record.id);
-      if (live === undefined || record.state !== "running") continue;
-      await this.#tell(record, live).catch((error: unknown) =>
-        log("a VM was not told of a secret", { vm: record.name, error: toFirebreakError(error).message }),
-      );
-    }
+    for (const { id } of users) await this.#retell(id, "a VM was not told of a secret");
+  }
+
+  /** See `VmService.networkChanged`. */
+  async networkChanged(ids: readonly string[]): Promise<void> {
+    await Promise.all(ids.map((id) => this.#retell(id, "a VM was not told of its network")));
+  }
+
+  async #retell(id: string, failure: string): Promise<void> {
+    const { store, liveVms, log } = this.#options;
+    const record = store.get(id);
+    const live = liveVms.of(id);
+    if (live === undefined || record?.state !== "running") return;
+    await this.#tell(record, live).catch((error: unknown) =>
+      log(failure, { vm: record.name, error: toFirebreakError(error).message }),
+    );
   }
 
   async #tell(record: VmRecord, { client }: LiveVm): Promise<void> {

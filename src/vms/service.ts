@@ -151,6 +151,11 @@ export class VmService {
     return this.#policies.secretChanged(secret);
   }
 
+  /** What guests are told of their network has changed. Those that do not run are told when they do. */
+  networkChanged(ids: readonly string[]): Promise<void> {
+    return this.#policies.networkChanged(ids);
+  }
+
   /** The live side of a running VM. Throws VM_STATE_CONFLICT when it does not run. */
   live(nameOrId: string): LiveVm {
     return this.#access.live(nameOrId);

@@ -70,7 +70,7 @@ export class Starting {
     try {
       await this.#options.runner.reach(record, { state: "running" }, { ...options, signal }, known);
     } catch (error) {
-      await this.#afterFailure(record.id, error);
+      await this.#afterFailure(record, error);
       throw error;
     } finally {
       this.#underWay.delete(record.id);
@@ -94,14 +94,16 @@ export class Starting {
     this.#underWay.get(id)?.abort();
   }
 
-  async #afterFailure(id: string, thrown: unknown): Promise<void> {
+  async #afterFailure({ id, state: before }: VmRecord, thrown: unknown): Promise<void> {
     const { store, sources, steps, roster } = this.#options;
     const record = store.get(id);
     if (record === undefined) return;
     const reason = toFirebreakError(thrown).message;
+    // What keeps a VM from being started at all, such as the configuration, crashes nothing.
+    const isAsBefore = before === "stopped" && record.vmm === undefined;
     await steps.run({ kind: "end_vmm" }, { record, options: {} });
     // What a VM was suspended to is still there, and it may be brought back another time.
-    const state = record.startFrom.from === "suspension" ? "suspended" : "crashed";
+    const state = record.startFrom.from === "suspension" ? "suspended" : isAsBefore ? "stopped" : "crashed";
     await discardStaleSuspension(record, sources);
     store.keep(id, { state, reason });
     roster.note(record, "start_failed", { reason });

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import type { NatStatus } from "../../src/contract/nat.ts";
 import type { ProbeResult } from "../../src/contract/probe.ts";
@@ -10,15 +13,20 @@ import { waitFor } from "../support/wait-for.ts";
 
 let internet: Internet;
 let fixture: DaemonFixture;
+/** Programs that the daemon finds before those of the host. */
+let tools: string;
 
 before(async () => {
   requireRoot();
   internet = await openInternet();
-  fixture = await startDaemonFixture({ within: internet.within });
+  tools = await mkdtemp(path.join(os.tmpdir(), "fb-tools-"));
+  const env = { PATH: `${tools}:${process.env.PATH}` };
+  fixture = await startDaemonFixture({ within: internet.within, env });
 });
 after(async () => {
   await fixture?.close();
   internet?.close();
+  await rm(tools, { recursive: true });
 });
 
 const get = (vm: string, url: string) =>
@@ -46,6 +54,21 @@ test("a VM with a card reaches public addresses by packets of any kind, and send
     "nameserver 203.0.113.1\n",
   );
   assert.equal((await fixture.ok("vm", "exec", "open", "--", "cat", "/sys/class/net/eth0/carrier")).stdout, "1\n");
+});
+
+test("another name server is told to VMs that run; one that cannot be put in force is nobody's", async () => {
+  const resolvers = async () => (await fixture.ok("vm", "exec", "open", "--", "cat", "/etc/resolv.conf")).stdout;
+  await fixture.ok("network", "setup", "--nameserver", "203.0.113.7");
+  assert.equal(await resolvers(), "nameserver 203.0.113.7\n");
+  await writeFile(path.join(tools, "nft"), "#!/bin/sh\necho no rules today >&2\nexit 1\n", { mode: 0o755 });
+  const { exitCode, stderr } = await fixture.cli(["network", "setup", "--nameserver", "203.0.113.8"]);
+  await rm(path.join(tools, "nft"));
+  assert.notEqual(exitCode, 0);
+  assert.match(stderr, /NETWORK_SETUP_FAILED/);
+  assert.deepEqual((await status()).nameservers, ["203.0.113.7"]);
+  assert.equal(await resolvers(), "nameserver 203.0.113.7\n");
+  await fixture.ok("network", "setup", "--nameserver", "203.0.113.1");
+  assert.equal(await resolvers(), "nameserver 203.0.113.1\n");
 });
 
 test("private networks, metadata, this host and other VMs are closed to it", async () => {

@@ -149,12 +149,27 @@ test("a VMM that dies makes its VM crashed, with the reason, and it starts again
   assert.equal((await service.vms.start("one")).state, "running");
 });
 
+test("a stopped VM that cannot be started stays stopped, with the reason", async () => {
+  await service.create("one");
+  await service.vms.stop("one", 0);
+  service.driver.startError = new FirebreakError("NETWORK_NOT_SET_UP", "no network");
+  await assert.rejects(service.vms.start("one"), hasCode("NETWORK_NOT_SET_UP"));
+  const { state, reason } = service.vms.get("one");
+  assert.deepEqual([state, reason], ["stopped", "no network"]);
+  assert.equal(service.vms.events({ vm: "one" }).at(-1)?.kind, "start_failed");
+  service.driver.startError = undefined;
+  assert.equal((await service.vms.start("one")).reason, undefined);
+});
+
 test("a VM whose disk is gone is not started with an empty one", async () => {
   await service.create("one");
   await service.vms.stop("one", 0);
   rmSync(overlayPath(service.store.find("one") as VmRecord, service.paths));
   await assert.rejects(service.vms.start("one"), { message: "the disk of the VM 'one' is gone" });
-  assert.equal(service.vms.get("one").state, "crashed");
+  assert.deepEqual(
+    [service.vms.get("one").state, service.vms.get("one").reason],
+    ["stopped", "the disk of the VM 'one' is gone"],
+  );
 });
 
 test("a new daemon adopts a running VM with its process and its channel", async () => {

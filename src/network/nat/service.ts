@@ -42,6 +42,8 @@ export interface NatServiceOptions {
   log: (message: string, fields: Record<string, unknown>) => void;
   /** Something on the host had been changed, and has been put back. */
   onRepair: (vmIds: string[], what: string[]) => void;
+  /** VMs may ask other name servers from now on than they have been told. Never throws. */
+  onNameservers: (vmIds: string[]) => Promise<void>;
 }
 
 /** Network cards: TAP devices at a bridge of the host, and tables of nftables that say what each VM may reach. */
@@ -83,6 +85,7 @@ export class NatService {
         hint: "Run the daemon as root; or, if VMs may reach what listens on this host's loopback: firebreak network setup --user",
       });
     if (asked !== undefined) parseSubnet(asked);
+    const nameserversBefore = this.#nameservers;
     await this.#alone(async () => {
       const old = this.#options.settings.get();
       // Said again for another name server, it is not to take VMs their addresses.
@@ -102,10 +105,18 @@ export class NatService {
           await this.#lower(setUp).catch(() => {});
           this.#options.settings.set(undefined);
         }
+        // The old rules hold still: what is said of them, and what VMs are told, is what holds.
+        if (old !== undefined && !isOther) {
+          const hasSetForwarding = this.#options.settings.get()?.hasSetForwarding ?? old.hasSetForwarding;
+          this.#options.settings.set({ ...old, hasSetForwarding });
+          this.#nameservers = nameserversBefore;
+        }
         throw error;
       });
     });
     this.#watch();
+    if (this.#nameservers.join() !== nameserversBefore.join())
+      await this.#options.onNameservers([...this.#stations.keys()]);
     return this.status();
   }
 
@@ -322,7 +333,10 @@ export class NatService {
     await this.#alone(async () => {
       const drift = await this.#findDrift();
       if (drift.length === 0) return;
+      const nameserversBefore = this.#nameservers.join();
       await this.#raise(setUp);
+      // The host may name others by now. Guests take their time, and nobody waits for it.
+      if (this.#nameservers.join() !== nameserversBefore) void this.#options.onNameservers([...this.#stations.keys()]);
       const left = await this.#findDrift();
       // A VM's own device cannot be put back while it runs: that is told once, not every ten seconds.
       const mended = drift.filter((what) => !left.includes(what));
