@@ -17,11 +17,11 @@ import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import type { Managed } from "./managed.ts";
-import { nameTools } from "./names.ts";
 import { RemoteServer, type RemoteServerDeps } from "./remote/server.ts";
 import type { SecretFor } from "./remote/target.ts";
 import { ManagedServer } from "./server.ts";
 import type { ServerRecord, ServerStore } from "./server-store.ts";
+import { onlyApproved, toServer } from "./server-view.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
 import type { ClientInfo } from "./upstream/session.ts";
 
@@ -435,78 +435,11 @@ export class Gateway {
     for (const listener of this.#listeners) news(listener);
   }
 
-  #toServer({ record, managed, failure, preparing, approved }: Entry): Server {
-    const { config, source } = record;
-    const { machines } = this.#options;
-    const { warm, installed } = managed;
-    const definitions = managed.definitions === undefined ? undefined : onlyApproved(managed.definitions, approved);
-    const vms = machines.find(config.name);
-    const tools = definitions?.tools ?? [];
-    const names = nameTools(
-      config.name,
-      tools.map(({ name }) => name),
-      config.tools,
-      true,
-    );
-    const state = !config.enabled
-      ? "disabled"
-      : preparing > 0
-        ? "preparing"
-        : managed.isUp
-          ? "running"
-          : failure !== undefined
-            ? "failed"
-            : warm === undefined
-              ? "new"
-              : "stopped";
-    return {
-      name: config.name,
-      kind: config.kind,
-      state,
-      ...(failure === undefined ? {} : { reason: failure.message }),
-      source,
-      config,
-      packages: installed?.installed.packages.slice(0, 1) ?? [],
-      ...(warm === undefined
-        ? {}
-        : {
-            protocol: { era: warm.terms.era, version: warm.terms.protocolVersion },
-            implementation: { name: warm.terms.serverInfo.name, version: warm.terms.serverInfo.version },
-            preparedAt: warm.at,
-          }),
-      tools: [...names].map(([as, name]) => {
-        const description = tools.find((tool) => tool.name === name)?.description;
-        return { name, as, ...(description === undefined ? {} : { description }) };
-      }),
-      prompts: definitions?.prompts.length ?? 0,
-      resources: definitions?.resources.length ?? 0,
-      waiting: countWaiting(managed.definitions, approved),
-      vms: vms.map((vm) => vm.name),
-    };
+  #toServer(entry: Entry): Server {
+    return toServer(entry, this.#options.machines.find(entry.record.config.name));
   }
 }
 
 function isResident(config: ServerConfig): boolean {
   return config.kind === "vm" && config.enabled && config.resident;
-}
-
-function onlyApproved(definitions: Definitions, approved: Approved): Definitions {
-  return {
-    tools: definitions.tools.filter(({ name }) => approved.tool.has(name)),
-    prompts: definitions.prompts.filter(({ name }) => approved.prompt.has(name)),
-    resources: definitions.resources.filter(({ uri }) => approved.resource.has(uri)),
-    resourceTemplates: definitions.resourceTemplates.filter(({ uriTemplate }) =>
-      approved.resource_template.has(uriTemplate),
-    ),
-  };
-}
-
-/** How much of what it offers waits for an approval. */
-function countWaiting(definitions: Definitions | undefined, approved: Approved): number {
-  if (definitions === undefined) return 0;
-  const offered = onlyApproved(definitions, approved);
-  return (Object.keys(offered) as (keyof Definitions)[]).reduce(
-    (sum, kind) => sum + definitions[kind].length - offered[kind].length,
-    0,
-  );
 }
