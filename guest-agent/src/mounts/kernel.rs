@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
-    Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -94,6 +94,23 @@ pub enum Listing {
 }
 
 impl Listing {
+    /// `next` is the offset behind it. True: there is no room for it.
+    pub fn add(
+        &mut self,
+        next: u64,
+        name: &OsStr,
+        fresh: &Duration,
+        attr: &FileAttr,
+        generation: Generation,
+    ) -> bool {
+        match self {
+            Listing::Names(reply) => reply.add(attr.ino, next, attr.kind, name),
+            Listing::WithAttributes(reply) => {
+                reply.add(attr.ino, next, name, fresh, attr, generation)
+            }
+        }
+    }
+
     pub fn fail(self, errno: Errno) {
         match self {
             Listing::Names(reply) => reply.error(errno),
