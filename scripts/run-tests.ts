@@ -19,6 +19,7 @@ if (files.length === 0) {
 }
 /** A file's time, ms: one of them builds a kernel when the test home has none. */
 const TIMEOUT_MS = 20 * 60_000;
+const SLOWEST_SHOWN = 15;
 const counts = { passed: 0, failed: 0 };
 const skipped: string[] = [];
 const stream = run({ files, concurrency, timeout: TIMEOUT_MS });
@@ -30,10 +31,17 @@ stream.on("test:pass", (event) => {
 stream.on("test:fail", (event) => {
   if (event.details.type !== "suite") counts.failed++;
 });
+/** What each file took, for the list of the slowest: they decide how long a run takes. */
+const times: { file: string; seconds: number }[] = [];
+stream.on("test:summary", ({ file, duration_ms }) => {
+  if (file !== undefined) times.push({ file: path.relative(process.cwd(), file), seconds: duration_ms / 1000 });
+});
 stream.compose(new spec()).pipe(process.stdout);
 stream.once("end", () => {
   // After the reporter's own end, so that this line closes the output.
   setImmediate(() => {
+    const slowest = times.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
+    for (const { file, seconds } of slowest) process.stdout.write(`${seconds.toFixed(1).padStart(8)} s  ${file}\n`);
     for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
     process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${skipped.length} skipped\n`);
     const skipsFail = process.env.FIREBREAK_NO_SKIPS === "1" && skipped.length > 0;

@@ -23,6 +23,11 @@ export interface CopyResult {
   skipped: string[];
 }
 
+/** The calls that a copy makes. */
+export interface CopyClient {
+  files: Pick<DaemonClient["files"], "stat" | "read" | "write" | "readArchive" | "writeArchive">;
+}
+
 type OnBytes = (bytes: number, totalBytes: number | undefined) => void;
 
 /** `VM:/path` is in a VM; anything else, also `./a:b`, is on this host. */
@@ -44,7 +49,7 @@ export function parsePlace(text: string): Place {
 
 /** Copies a host file or directory into a VM. */
 export async function copyIn(
-  client: DaemonClient,
+  client: CopyClient,
   source: string,
   vm: string,
   target: string,
@@ -72,7 +77,7 @@ export async function copyIn(
 }
 
 async function copyDirectoryIn(
-  client: DaemonClient,
+  client: CopyClient,
   source: string,
   vm: string,
   place: string,
@@ -86,7 +91,7 @@ async function copyDirectoryIn(
 
 /** Copies a file or directory of a VM to this host. The archive is the guest's: entries that leave the target are refused. */
 export async function copyOut(
-  client: DaemonClient,
+  client: CopyClient,
   vm: string,
   source: string,
   target: string,
@@ -103,7 +108,7 @@ export async function copyOut(
 }
 
 async function copyFileOut(
-  client: DaemonClient,
+  client: CopyClient,
   vm: string,
   source: string,
   place: string,
@@ -141,7 +146,7 @@ function tooManyBytes(source: string, limits: ArchiveLimits): FirebreakError {
 }
 
 async function copyDirectoryOut(
-  client: DaemonClient,
+  client: CopyClient,
   vm: string,
   source: string,
   place: string,

@@ -19,9 +19,9 @@ import { Header } from "tar";
 import { TAR_END } from "../../src/archive/tar-format.ts";
 import { readTar } from "../../src/archive/tar-reader.ts";
 import { tarHead } from "../../src/archive/tar-writer.ts";
-import { copyIn, copyOut } from "../../src/cli/copy.ts";
-import type { DaemonClient } from "../../src/client/daemon-client.ts";
+import { type CopyClient, copyIn, copyOut } from "../../src/cli/copy.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
+import type { FileStat } from "../../src/guest/protocol.ts";
 import { stripControl } from "../../src/platform/terminal-text.ts";
 
 let folder: string;
@@ -52,12 +52,37 @@ function makeTar(entries: Entry[]): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
-/** A daemon that hands out what a hostile guest made. */
-function clientWith(archive: Buffer | Iterable<Buffer>): DaemonClient {
+/** A daemon with these calls and no other. */
+function clientOf(files: Partial<CopyClient["files"]>): CopyClient {
+  const isMissing = () => assert.fail("a call that this copy was not to make");
   return {
-    fileStat: async () => ({ path: "/x", type: "directory", sizeBytes: 0, mode: "0755", uid: 0, gid: 0, mtimeMs: 0 }),
-    archiveRead: async () => Readable.from(archive instanceof Buffer ? [archive] : archive),
-  } as Partial<DaemonClient> as DaemonClient;
+    files: {
+      stat: isMissing,
+      read: isMissing,
+      write: isMissing,
+      readArchive: isMissing,
+      writeArchive: isMissing,
+      ...files,
+    },
+  };
+}
+
+const statOf = (type: FileStat["type"], sizeBytes: number): FileStat => ({
+  path: "/x",
+  type,
+  sizeBytes,
+  mode: "0755",
+  uid: 0,
+  gid: 0,
+  mtimeMs: 0,
+});
+
+/** A daemon that hands out what a hostile guest made. */
+function clientWith(archive: Buffer | Iterable<Buffer>): CopyClient {
+  return clientOf({
+    stat: async () => statOf("directory", 0),
+    readArchive: async () => Readable.from(archive instanceof Buffer ? [archive] : archive),
+  });
 }
 
 const outside = () => path.join(folder, "outside");
@@ -221,17 +246,17 @@ test("a bomb is refused by what its head announces, before a byte of it is taken
 });
 
 test("a file that goes on beyond what it said is not taken either", async () => {
-  const endless = {
-    fileStat: async () => ({ path: "/x", type: "file", sizeBytes: 1, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 }),
-    fileRead: async () => ({
-      stat: { path: "/x", type: "file", sizeBytes: 1, mode: "0644", uid: 0, gid: 0, mtimeMs: 0 },
+  const endless = clientOf({
+    stat: async () => statOf("file", 1),
+    read: async () => ({
+      stat: statOf("file", 1),
       body: Readable.from(
         (function* () {
           for (;;) yield Buffer.alloc(65_536);
         })(),
       ),
     }),
-  } as unknown as DaemonClient;
+  });
   const target = mkdtempSync(path.join(folder, "target-"));
   await assert.rejects(
     copyOut(endless, "vm", "/x", path.join(target, "f"), () => {}, limitsOf(10, 1024 * 1024)),
@@ -256,15 +281,15 @@ test("a host directory with a FIFO, a socket's name that is no UTF-8 and a link 
   writeFileSync(Buffer.concat([Buffer.from(`${source}/`), Buffer.from([0x66, 0xff])]), "bytes");
   symlinkSync("/etc/shadow", path.join(source, "link"));
   let sent: Buffer = Buffer.alloc(0);
-  const client = {
-    fileStat: async () => {
+  const client = clientOf({
+    stat: async () => {
       throw new FirebreakError("FILE_NOT_FOUND", "none");
     },
-    archiveWrite: async (_vm: string, _path: string, body: Readable) => {
+    writeArchive: async (_vm, _path, body) => {
       for await (const piece of body as AsyncIterable<Buffer>) sent = Buffer.concat([sent, piece]);
       return { entries: 2, bytes: 5 };
     },
-  } as unknown as DaemonClient;
+  });
   const { skipped } = await copyIn(client, source, "vm", "/root/x", () => {});
   assert.deepEqual(skipped, ["pipe"]);
   const entries: string[] = [];
