@@ -7,6 +7,8 @@ import type { KeyRing } from "./keys.ts";
 
 /** What is left of a refused request is read for this long, so that the refusal reaches a caller who is still sending, ms. */
 const LINGER_MS = 1_000;
+/** Bodies up to this many bytes are read to their end before the refusal. */
+const READ_BEFORE_REFUSAL = 64 * 1024;
 
 export interface GuardOptions {
   keys: KeyRing;
@@ -45,22 +47,39 @@ export class RequestGuard {
 }
 
 /**
- * Answers a refused request and lets go of its connection. The header `connection: close` would make Node close it at once: with bytes of the
- * caller unread, which takes the answer with them.
+ * Answers a refused request and lets go of its connection. A short body is read first: closed with bytes of the caller unread, a connection takes
+ * the answer with it. Then the answer can say `connection: close`, without which a caller's next request may come on a connection that is about to end.
  */
 export function refuse(incoming: IncomingMessage, outgoing: ServerResponse, error: FirebreakError): void {
   const { socket } = incoming;
   const text = JSON.stringify({ error: error.toBody() });
-  outgoing.writeHead(error.httpStatus, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
-    [API_VERSION_HEADER]: API_VERSION,
-    ...challenge(error),
+  let unread = READ_BEFORE_REFUSAL;
+  let isAnswered = false;
+  const answer = (isRead: boolean) => {
+    if (isAnswered) return;
+    isAnswered = true;
+    outgoing.writeHead(error.httpStatus, {
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(text),
+      [API_VERSION_HEADER]: API_VERSION,
+      ...challenge(error),
+      // With this header Node closes the connection at once.
+      ...(isRead ? { connection: "close" } : {}),
+    });
+    outgoing.end(text, () => socket.end());
+  };
+  incoming.on("data", (piece: Buffer) => {
+    unread -= piece.length;
+    if (unread < 0) answer(false);
   });
-  outgoing.end(text, () => socket.end());
-  incoming.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once("close", () => clearTimeout(timer));
+  incoming.once("end", () => answer(true));
+  if (Number(incoming.headers["content-length"] ?? 0) > READ_BEFORE_REFUSAL) answer(false);
+  const slow = setTimeout(() => answer(false), LINGER_MS);
+  const timer = setTimeout(() => socket.destroy(), 2 * LINGER_MS);
+  socket.once("close", () => {
+    clearTimeout(slow);
+    clearTimeout(timer);
+  });
 }
 
 /** RFC 6750, section 3: without an error code when there was no key at all. */

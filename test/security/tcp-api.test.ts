@@ -228,6 +228,36 @@ test("a stranger's long body is not read to its end", async () => {
   assert.match(await sendRaw(head), /^HTTP\/1\.1 401 .*API_KEY_MISSING/s);
 });
 
+test("after a refusal the next request comes on a connection that is there", async () => {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const send = (host: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const headers = { host, authorization: `Bearer ${key.key}`, "content-type": "application/json" };
+      const request = http.request({
+        agent,
+        host: url.hostname,
+        port: url.port,
+        path: "/mcp",
+        method: "POST",
+        headers,
+      });
+      request.once("error", reject);
+      request.once("response", (response) => {
+        response.resume();
+        response.once("end", () => resolve(response.statusCode));
+      });
+      request.end("{}");
+    });
+  try {
+    for (let i = 0; i < 50; i++) {
+      assert.equal(await send("evil.example"), 403);
+      assert.equal(await send("localhost"), 400);
+    }
+  } finally {
+    agent.destroy();
+  }
+});
+
 test("heads that never end, and connections that say nothing, are hung up on", async () => {
   const answers = await Promise.all([
     sendRaw("GET /v1/vms HTTP/1.1\r\nhost: localhost\r\n"),
