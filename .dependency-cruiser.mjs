@@ -16,6 +16,7 @@ const PORTS = [
   "^src/network/(egress-store|nat-settings)\\.ts$",
   "^src/secrets/secret-store\\.ts$",
   "^src/gateway/server-store\\.ts$",
+  "^src/tasks/task-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;
@@ -49,6 +50,16 @@ export const LAYERS = {
   mounts: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
+  // Work that is delegated: queue, runs, logs and results.
+  tasks: [
+    folder("errors"),
+    folder("platform"),
+    folder("archive"),
+    folder("guest"),
+    folder("vms"),
+    "^src/artifacts/media-type\\.ts$",
+    ...PORTS,
+  ],
   audit: [folder("errors"), folder("platform"), ...PORTS],
   // Counters in Prometheus' text format; who counts what is the daemon's.
   metrics: [],
@@ -65,6 +76,7 @@ export const LAYERS = {
     folder("secrets"),
     folder("gateway"),
     folder("audit"),
+    folder("tasks"),
   ],
   daemon: [
     folder("errors"),
@@ -83,6 +95,7 @@ export const LAYERS = {
     folder("artifacts"),
     folder("network"),
     folder("secrets"),
+    folder("tasks"),
     folder("gateway"),
     folder("audit"),
     folder("metrics"),

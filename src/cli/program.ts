@@ -37,6 +37,8 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   template: async () => (await import("./commands/template/index.ts")).addTemplateCommands,
   event: async () => (await import("./commands/event/index.ts")).addEventCommands,
   secret: async () => (await import("./commands/secret/index.ts")).addSecretCommands,
+  task: async () => (await import("./commands/task/index.ts")).addTaskCommands,
+  agent: async () => (await import("./commands/agent/index.ts")).addAgentCommands,
   up: async () => (await import("./commands/up.ts")).addUp,
   down: async () => (await import("./commands/down.ts")).addDown,
   status: async () => (await import("./commands/status.ts")).addStatus,

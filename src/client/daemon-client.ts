@@ -21,6 +21,7 @@ import { PolicyCalls } from "./calls/policies.ts";
 import { SecretCalls } from "./calls/secrets.ts";
 import { ServerCalls } from "./calls/servers.ts";
 import { SnapshotCalls } from "./calls/snapshots.ts";
+import { TaskCalls } from "./calls/tasks.ts";
 import { TemplateCalls } from "./calls/templates.ts";
 import { VmCalls } from "./calls/vms.ts";
 import { VolumeCalls } from "./calls/volumes.ts";
@@ -53,6 +54,7 @@ export class DaemonClient {
   readonly secrets: SecretCalls;
   readonly servers: ServerCalls;
   readonly snapshots: SnapshotCalls;
+  readonly tasks: TaskCalls;
   readonly templates: TemplateCalls;
   readonly vms: VmCalls;
   readonly volumes: VolumeCalls;
@@ -80,6 +82,7 @@ export class DaemonClient {
     this.secrets = new SecretCalls(http);
     this.servers = new ServerCalls(http);
     this.snapshots = new SnapshotCalls(http);
+    this.tasks = new TaskCalls(http);
     this.templates = new TemplateCalls(http);
     this.vms = new VmCalls(http);
     this.volumes = new VolumeCalls(http);

@@ -17,6 +17,7 @@ const PATH_PARTS: Record<string, string> = {
   forward: "a forward's id",
   backup: "a backup's id",
   artifact: "an artifact's name or id",
+  task: "a task's id",
   key: "an API key's name or id",
   name: "a name",
   id: "an id",

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { parseConfig, readConfig, readPrices, readTrust, watchOvercommit } from "./config.ts";
+import { parseConfig, readConfig, readPrices, readTrust, watchConfig } from "./config.ts";
 
 const refusal = (code: string, message: RegExp) => (error: unknown) =>
   error instanceof FirebreakError && error.code === code && message.test(error.message);
@@ -65,7 +65,11 @@ test("how much memory is kept for others is read anew each time, and a file that
   const folder = mkdtempSync(path.join(os.tmpdir(), "fb-config-"));
   const file = path.join(folder, "firebreak.toml");
   const logged: string[] = [];
-  const read = watchOvercommit(file, 4, (message) => void logged.push(message));
+  const read = watchConfig(
+    file,
+    ({ vms }) => vms?.memory_overcommit ?? 4,
+    (message) => void logged.push(message),
+  );
   assert.equal(read(), 4);
   writeFileSync(file, "[vms]\nmemory_overcommit = 1.0\n");
   assert.equal(read(), 1);

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import os from "node:os";
 import type { AuditSettings } from "../audit/service.ts";
 import type { Prices } from "../contract/host.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -9,6 +10,7 @@ import type { OwnerTables } from "../gateway/config/schema.ts";
 import { type HostSetup, readRegistries } from "../network/registries.ts";
 import type { NamedSets } from "../network/rules.ts";
 import { createSets } from "../network/sets.ts";
+import type { TaskSettings } from "../tasks/settings.ts";
 
 /** The guest agent takes 64 KiB, of which the VM's own needs some. */
 const MAX_TRUST_BYTES = 60 * 1024;
@@ -82,23 +84,31 @@ export function readAuditSettings(file: string): AuditSettings {
   return { keepsArguments: audit?.arguments ?? false, whenFailing: audit?.when_failing ?? "continue" };
 }
 
-/**
- * Reads `memory_overcommit` of `[vms]` anew at each call. A file that is wrong at the moment, such as one that is being edited, keeps no VM from
- * starting: what it said last holds, and the log tells.
- */
-export function watchOvercommit(
+/** A part of the configuration, read anew at each call. A file that is wrong at the moment, such as one that is being edited, holds nobody up: what it said last holds, and the log tells. */
+export function watchConfig<T>(
   file: string,
-  fallback: number,
+  select: (config: Config) => T,
   log: (message: string, fields: Record<string, unknown>) => void,
-) {
-  let last = fallback;
+): () => T {
+  let last = select({});
   return () => {
     try {
-      const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-      last = parseConfig(text, file).vms?.memory_overcommit ?? fallback;
+      last = select(parseConfig(existsSync(file) ? readFileSync(file, "utf8") : "", file));
     } catch (error) {
       log("the configuration is not read", { error: (error as Error).message });
     }
     return last;
+  };
+}
+
+const DEFAULT_KEEP_MS = 30 * 24 * 3600_000;
+
+/** `[tasks]`. Throws CONFIG_INVALID. */
+export function toTaskSettings({ tasks }: Config): TaskSettings {
+  return {
+    maxRunning: tasks?.max_running ?? 2 * os.availableParallelism(),
+    maxPerUser: tasks?.max_per_user,
+    maxPerLabel: tasks?.max_per_label ?? {},
+    keepMs: tasks?.keep ?? DEFAULT_KEEP_MS,
   };
 }

@@ -65,7 +65,7 @@ import type { Caller } from "./api/context.ts";
 import { AuditMask } from "./audit-mask.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readAuditSettings, readPrices, readSets, readTrust, watchOvercommit } from "./config.ts";
+import { readAuditSettings, readPrices, readSets, readTrust, toTaskSettings, watchConfig } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -84,6 +84,7 @@ import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
+import { createTasks, listAgents } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
 
@@ -190,7 +191,9 @@ async function main(): Promise<void> {
     network,
     workspaces: createWorkspaceHooks(workspaces, log),
     mounts,
-    memory: { overcommit: watchOvercommit(configFile, DEFAULT_OVERCOMMIT, log) },
+    memory: {
+      overcommit: watchConfig(configFile, (config) => config.vms?.memory_overcommit ?? DEFAULT_OVERCOMMIT, log),
+    },
   });
   secrets.onChange((name) => void vms.secretChanged(name));
   const snapshots = new VmSnapshots({ ...parts, vms, network });
@@ -275,6 +278,14 @@ async function main(): Promise<void> {
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });
+  const tasks = createTasks({
+    folder: path.join(paths.home, "tasks"),
+    database,
+    vms,
+    secrets: secretStore,
+    settings: watchConfig(configFile, toTaskSettings, log),
+    log,
+  });
   const sessions = new SqliteMcpSessionStore(database);
   const mcp = new McpFront({ socketPath: paths.socket, store: sessions, version, gateway, log });
   const serverFiles = new ServerFiles({ gateway, sets: () => readSets(configFile, hostSetup), log });
@@ -294,6 +305,7 @@ async function main(): Promise<void> {
     await Promise.all([mcp.close(), serverMcp.close()]);
     serverFiles.close();
     gateway.close();
+    await tasks.close();
     server.close();
     tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));
@@ -368,6 +380,8 @@ async function main(): Promise<void> {
     tcp,
     mcp,
     metrics,
+    tasks,
+    agents: async () => listAgents(secretStore),
     gateway,
     serverLogs,
     serverMcp,
@@ -414,6 +428,7 @@ async function main(): Promise<void> {
   );
   await tcp.start();
   await gateway.recover();
+  await tasks.recover();
   serverFiles.follow();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>

@@ -113,6 +113,18 @@ export const ERROR_CODES = {
     about: "A snapshot was taken with another VMM version, accelerator or CPU than this host has.",
   },
   SNAPSHOT_FAILED: { class: "unavailable", about: "The VMM could not save the VM; the VM goes on." },
+  TASK_NOT_FOUND: { class: "not_found", about: "No task has that id." },
+  TASK_STATE_CONFLICT: { class: "failed_precondition", about: "The task's state does not allow the action." },
+  TASK_FILE_NOT_FOUND: { class: "not_found", about: "The task's output directory held no such file." },
+  TASK_LOST: {
+    class: "unavailable",
+    about: "The machine below a task failed: its VM ended, or could not be reached any more.",
+  },
+  AGENT_NOT_FOUND: { class: "not_found", about: "No agent has that name." },
+  AGENT_SECRET_MISSING: {
+    class: "failed_precondition",
+    about: "The vault has no key for the model that the task's agent speaks to.",
+  },
   TEMPLATE_NOT_FOUND: { class: "not_found", about: "No template has that id." },
 
   VMM_NOT_FOUND: { class: "failed_precondition", about: "The VMM program (qemu-system-*) is not installed." },

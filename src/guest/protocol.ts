@@ -187,3 +187,9 @@ export interface ExecSpec {
   stdin?: boolean;
   spoolBytes?: number;
 }
+
+/** One that goes on while nobody follows it. */
+export interface UnattendedExecSpec extends ExecSpec {
+  /** What happens to a full spool that nobody reads: the oldest bytes go, or the command waits. */
+  detach: "drop" | "block";
+}

@@ -173,6 +173,16 @@ const MIGRATIONS: readonly string[] = [
      created_at TEXT NOT NULL
    ) STRICT;`,
   `ALTER TABLE vms ADD COLUMN mounts TEXT NOT NULL DEFAULT '[]';`,
+  `CREATE TABLE tasks (
+     number INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     state TEXT NOT NULL,
+     agent TEXT NOT NULL,
+     user TEXT,
+     created_at TEXT NOT NULL,
+     record TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX tasks_by_state ON tasks (state, number);`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

@@ -17,6 +17,7 @@ import type { Route } from "./route.ts";
 import { secretRoutes } from "./secret.ts";
 import { serverRoutes } from "./server.ts";
 import { snapshotRoutes } from "./snapshot.ts";
+import { taskRoutes } from "./task.ts";
 import { vmRoutes } from "./vm.ts";
 import { volumeRoutes } from "./volume.ts";
 import { workspaceRoutes } from "./workspace.ts";
@@ -44,4 +45,5 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   artifact: artifactRoutes,
   host: hostRoutes,
   server: serverRoutes,
+  task: taskRoutes,
 };

@@ -23,6 +23,7 @@ import { checkQuery } from "./query-check.ts";
 import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
 import { addServerRoutes, type ServerDeps } from "./server-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
+import { addTaskRoutes, type TaskDeps } from "./task-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
 import { addVolumeRoutes } from "./volume-routes.ts";
 import { addWorkspaceRoutes, type WorkspaceDeps } from "./workspace-routes.ts";
@@ -44,6 +45,7 @@ export interface ApiDeps
     McpDeps,
     MetricDeps,
     ServerDeps,
+    TaskDeps,
     WorkspaceDeps,
     ArtifactDeps,
     DaemonDeps {
@@ -82,6 +84,7 @@ export function createApi(deps: ApiDeps): Api {
   addMcpRoutes(api, deps);
   addMetricRoutes(api, deps);
   addServerRoutes(api, deps);
+  addTaskRoutes(api, deps);
   addWorkspaceRoutes(api, deps);
   addArtifactRoutes(api, deps);
   api.notFound((context) => {

@@ -11,8 +11,8 @@ export function readFirebreakToml(text: string, file: string): ConfigDocument {
   return document;
 }
 
-/** `[prices]`, `[network]`, `[audit]` and `[vms]`. Throws CONFIG_INVALID with line and key. */
+/** `[prices]`, `[network]`, `[audit]`, `[vms]` and `[tasks]`. Throws CONFIG_INVALID with line and key. */
 export function readOwnerTables(document: ConfigDocument): OwnerTables {
-  const { prices, network, audit, vms } = isTable(document.value) ? document.value : {};
-  return checkTable(ownerTablesSchema, { prices, network, audit, vms }, { document, path: [] });
+  const { prices, network, audit, vms, tasks } = isTable(document.value) ? document.value : {};
+  return checkTable(ownerTablesSchema, { prices, network, audit, vms, tasks }, { document, path: [] });
 }

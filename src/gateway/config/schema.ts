@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { pricesSchema } from "../../contract/host.ts";
 import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
+import { readDurationMs, TIME_WANTED } from "../../contract/quantities.ts";
 import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
 import { SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
 import { envSchema, labelsSchema } from "../../contract/vm.ts";
@@ -129,14 +130,29 @@ export const vmsTableSchema = z.strictObject({
   memory_overcommit: z.number().min(1, "a number from 1 (all is kept)").max(1000).optional(),
 });
 
+const cap = z.number().int("a whole number is wanted").min(0).max(1_000);
+export const tasksTableSchema = z.strictObject({
+  /** Tasks that work at once; two for each processor when absent. */
+  max_running: cap.min(1).optional(),
+  max_per_user: cap.optional(),
+  /** `KEY` or `KEY=VALUE` to how many at once. */
+  max_per_label: z.record(z.string().min(1).max(320), cap).optional(),
+  /** How long tasks that have ended are kept, with their events and files; 30 days when absent. */
+  keep: time
+    .refine((value) => readDurationMs(String(value)) !== undefined, TIME_WANTED)
+    .transform((value) => readDurationMs(String(value)) ?? 0)
+    .optional(),
+});
+
 /** What the owner of an installation decides, in $FIREBREAK_HOME/firebreak.toml. */
 export const ownerTablesSchema = z.object({
   prices: pricesSchema.optional(),
   network: networkTableSchema.optional(),
   audit: auditTableSchema.optional(),
   vms: vmsTableSchema.optional(),
+  tasks: tasksTableSchema.optional(),
 });
 export type OwnerTables = z.output<typeof ownerTablesSchema>;
 
 /** All tables of firebreak.toml by name. Each is read when it is needed: a misspelt key of a server keeps nobody from reading the prices. */
-export const TABLES = ["prices", "network", "audit", "vms", "servers", "profiles", "defaults"] as const;
+export const TABLES = ["prices", "network", "audit", "vms", "tasks", "servers", "profiles", "defaults"] as const;

@@ -1,0 +1,34 @@
+import type { Writable } from "node:stream";
+import type { Task } from "../../../contract/task.ts";
+import { stripControl } from "../../../platform/terminal-text.ts";
+import { formatBytes, formatDuration } from "../../output.ts";
+
+/** How a task stands, in few lines. */
+export function printTask(task: Task, out: Writable = process.stdout): void {
+  const took =
+    task.startedAt === undefined
+      ? undefined
+      : formatDuration(Date.parse(task.endedAt ?? new Date().toISOString()) - Date.parse(task.startedAt));
+  const tokens = (task.usage?.tokens ?? []).reduce((sum, { input, output }) => sum + input + output, 0);
+  const cost = task.usage?.cost;
+  const facts: [string, string | undefined][] = [
+    ["task", task.name === undefined ? task.id : `${task.id} (${task.name})`],
+    ["state", task.reason === undefined ? task.state : `${task.state}: ${task.reason}`],
+    ["agent", task.model === undefined ? task.agent : `${task.agent}, ${task.model}`],
+    ["queue", task.position === undefined ? undefined : `number ${task.position}`],
+    ["exit code", task.exitCode === undefined ? undefined : String(task.exitCode)],
+    ["took", took],
+    ["tokens", tokens === 0 ? undefined : String(tokens)],
+    ["cost", cost === undefined ? undefined : `${cost.usd.toFixed(4)} USD (${cost.source})`],
+    ["vm", task.vm?.name],
+    [
+      "files",
+      (task.files ?? []).length === 0
+        ? undefined
+        : (task.files ?? []).map(({ path, sizeBytes }) => `${path} (${formatBytes(sizeBytes)})`).join(", "),
+    ],
+  ];
+  const shown = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
+  const width = Math.max(...shown.map(([label]) => label.length));
+  for (const [label, value] of shown) out.write(`${label.padEnd(width)}  ${stripControl(value)}\n`);
+}

@@ -1,0 +1,75 @@
+import type { DaemonClient } from "../../../client/daemon-client.ts";
+import type { Task } from "../../../contract/task.ts";
+import type { TaskEvent } from "../../../contract/task-event.ts";
+import { stripControl } from "../../../platform/terminal-text.ts";
+
+const INPUT_LENGTH = 200;
+const RESULT_LINES = 8;
+const COLOURS = { thinking: "35", text: "34", tool: "33", result: "90", good: "32", bad: "31" } as const;
+
+/** Prints a task's events from a number on until it has ended. */
+export async function followTask(client: DaemonClient, id: string, from: number): Promise<Task> {
+  const print = createPrinter();
+  for await (const event of client.tasks.events(id, { from, follow: true })) if ("seq" in event) print(event);
+  return client.tasks.get(id);
+}
+
+/** Writes events for people: output as it is, what an agent does in short. */
+export function createPrinter(): (event: TaskEvent) => void {
+  const hasColour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
+  const paint = (colour: keyof typeof COLOURS, text: string) =>
+    hasColour ? `\x1b[${COLOURS[colour]}m${text}\x1b[0m` : text;
+  let isLineOpen = false;
+  const line = (text: string) => {
+    process.stdout.write(`${isLineOpen ? "\n" : ""}${text}\n`);
+    isLineOpen = false;
+  };
+  const piece = (text: string) => {
+    process.stdout.write(text);
+    isLineOpen = !text.endsWith("\n");
+  };
+  return (event) => {
+    switch (event.type) {
+      case "output": {
+        const bytes = event.text ?? (event.base64 === undefined ? "" : Buffer.from(event.base64, "base64"));
+        if (event.stream === "stderr") process.stderr.write(bytes);
+        else if (typeof bytes === "string") piece(bytes);
+        else process.stdout.write(bytes);
+        return;
+      }
+      case "text":
+        return event.isDelta ? piece(paint("text", safe(event.text))) : line(paint("text", safe(event.text)));
+      case "thinking":
+        return event.isDelta ? piece(paint("thinking", safe(event.text))) : line(paint("thinking", safe(event.text)));
+      case "tool_call":
+        return line(
+          paint("tool", `→ ${safe(event.name)} ${safe(JSON.stringify(event.input) ?? "").slice(0, INPUT_LENGTH)}`),
+        );
+      case "tool_result":
+        return line(paint("result", shorten(safe(event.output))));
+      case "retry":
+        return line(paint("result", `retry: ${safe(event.message)}`));
+      case "error":
+        return line(paint("bad", safe(event.message)));
+      case "gap":
+        return line(paint("bad", `[${event.bytes} bytes of output are lost: ${event.reason}]`));
+      case "state":
+        return void process.stderr.write(
+          `${event.state}${event.reason === undefined ? "" : `: ${safe(event.reason)}`}\n`,
+        );
+      default:
+        return;
+    }
+  };
+}
+
+/** What an agent says may hold anything; lines stay lines. */
+function safe(text: string): string {
+  return text.split("\n").map(stripControl).join("\n");
+}
+
+function shorten(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  const rest = lines.length - RESULT_LINES;
+  return rest > 0 ? [...lines.slice(0, RESULT_LINES), `… ${rest} lines more`].join("\n") : lines.join("\n");
+}

@@ -1,0 +1,191 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import type { Command } from "commander";
+import type { DaemonClient } from "../../../client/daemon-client.ts";
+import { isEnded, KEEP_VM, type Task, type TaskCreate } from "../../../contract/task.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { openContext } from "../../context.ts";
+import { printJson } from "../../output.ts";
+import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib } from "../../parse.ts";
+import { readInput } from "../../read-input.ts";
+import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "../network-options.ts";
+import { addKindOptions, collect, type KindOptionValues } from "../vm-options.ts";
+import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
+import { printTask } from "./describe.ts";
+import { followTask } from "./follow.ts";
+
+interface TaskRunOptions extends KindOptionValues, NetworkOptionValues, WorkspaceOptionValues {
+  agent?: string;
+  wait?: boolean;
+  detach?: boolean;
+  name?: string;
+  model?: string;
+  maxTurns?: string;
+  maxCost?: string;
+  timeout?: string;
+  deadline?: string;
+  env?: string[];
+  file?: string[];
+  git?: string;
+  cwd?: string;
+  outputDir?: string;
+  priority?: string;
+  label?: string[];
+  keepVm?: string;
+  retries?: string;
+}
+
+export function addTaskRun(parent: Command, hasSeparator: boolean): void {
+  const command = parent
+    .command("run")
+    .summary("give a prompt to an agent, or run a command, in a VM of its own")
+    .description(
+      "Queue a task: a prompt for a coding agent, or a command (--agent command, or just -- CMD), in a VM of its own that is deleted afterwards. Its events are printed as they come, and the exit code is 0 when it has completed. What it leaves in its output directory is kept.",
+    )
+    .argument("[words...]", "the prompt; - is stdin; or the command, after --")
+    .option(
+      "--agent <name>",
+      "claude, codex, gemini, opencode, copilot, command, or one of firebreak.toml (default: claude)",
+    );
+  addWorkspaceOptions(addNetworkOptions(addKindOptions(command)))
+    .option("--wait", "wait for its end without printing its events")
+    .option("--detach", "print its id and return at once")
+    .option("--name <text>", "a name for people")
+    .option("--model <name>", "the agent's model")
+    .option("--max-turns <n>", "turns of the agent at most")
+    .option("--max-cost <usd>", "stop it when it has cost more than so many US dollars")
+    .option("-t, --timeout <time>", "end its work after this time, such as 30m (default: 1h)")
+    .option("--deadline <time>", "fail if it has not begun after this time, such as 2h")
+    .option("-e, --env <name=value>", "environment; NAME alone passes this shell's value on (repeatable)", collect)
+    .option("--file <host[:guest]>", "a file of this host that it finds at /root/NAME, or there (repeatable)", collect)
+    .option("--git <url[#ref]>", "a repository that is cloned for it to work in")
+    .option("-w, --cwd <dir>", "where it works in the VM (default: the workspace, or /root)")
+    .option("--output-dir <dir>", "what is in it at the end is kept (default: /root/output)")
+    .option("--priority <n>", "-100 to 100; higher ones come first (default: 0)")
+    .option("-l, --label <key=value>", "a label (repeatable)", collect)
+    .option("--keep-vm <when>", `${KEEP_VM.join(", ")} (default: never)`)
+    .option("--retries <n>", "begin again after failures of the machine below it at most so often (default: 1)")
+    .passThroughOptions(!hasSeparator)
+    .action(async (words: string[], options: TaskRunOptions) => {
+      const { client, asJson, progress } = await openContext(command);
+      const task = await client.tasks.create(await toTaskCreate(words, options, hasSeparator, client));
+      if (options.detach) return asJson ? printJson(task) : void process.stdout.write(`${task.id}\n`);
+      const stop = cancelOnInterrupt(client, task.id);
+      let ended: Task;
+      try {
+        if (asJson || options.wait) {
+          progress.update({ step: "task", message: `task ${task.id} is ${task.state}` });
+          ended = await waitForEnd(client, task.id, (message) => progress.update({ step: "task", message }));
+          progress.clear();
+        } else ended = await followTask(client, task.id, 1);
+      } finally {
+        stop();
+      }
+      if (asJson) printJson(ended);
+      else printTask(ended, process.stderr);
+      process.exitCode = exitCodeOf(ended);
+    });
+}
+
+/** A task in the terms of its options. */
+async function toTaskCreate(
+  words: string[],
+  options: TaskRunOptions,
+  hasSeparator: boolean,
+  client: DaemonClient,
+): Promise<TaskCreate> {
+  const isCommand = options.agent === "command" || (options.agent === undefined && hasSeparator);
+  const number = (flag: string, text: string | undefined) => (text === undefined ? undefined : parseCount(flag, text));
+  const workspace = await toWorkspace(options);
+  if (workspace !== undefined && options.git !== undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", "--workspace and --git cannot both be given");
+  const { policy: _policy, ...rest } = { policy: undefined, ...(await toNetwork(options, client)) };
+  return dropUndefined({
+    ...rest,
+    ...(isCommand ? { agent: "command", argv: words } : { agent: options.agent, prompt: await toPrompt(words) }),
+    name: options.name,
+    model: options.model,
+    maxTurns: number("--max-turns", options.maxTurns),
+    maxCostUsd: options.maxCost === undefined ? undefined : Number(options.maxCost),
+    image: options.image,
+    memoryMib: options.memory === undefined ? undefined : parseMib("--memory", options.memory),
+    cpus: number("--cpus", options.cpus),
+    diskMib: options.disk === undefined ? undefined : parseMib("--disk", options.disk),
+    timeoutMs: options.timeout === undefined ? undefined : parseDurationMs("--timeout", options.timeout),
+    deadlineAt:
+      options.deadline === undefined
+        ? undefined
+        : new Date(Date.now() + parseDurationMs("--deadline", options.deadline)).toISOString(),
+    env: options.env === undefined ? undefined : parseEnv(options.env),
+    files: await readFiles(options.file ?? []),
+    workspace: workspace ?? toGit(options.git),
+    cwd: options.cwd,
+    outputDir: options.outputDir,
+    priority: options.priority === undefined ? undefined : Number(options.priority),
+    labels: options.label === undefined ? undefined : parseLabels(options.label),
+    keepVm: options.keepVm,
+    maxRetries: number("--retries", options.retries),
+  }) as TaskCreate;
+}
+
+async function toPrompt(words: string[]): Promise<string> {
+  const text = words.length === 1 && words[0] === "-" ? (await readInput("-")).toString() : words.join(" ");
+  if (text.trim() !== "") return text;
+  throw new FirebreakError("INVALID_ARGUMENT", "a prompt is missing", {
+    hint: 'firebreak task run "Fix the failing test" --workspace .   or a command: firebreak task run -- make test',
+  });
+}
+
+async function readFiles(specs: readonly string[]): Promise<Record<string, { base64: string }>> {
+  const files: Record<string, { base64: string }> = {};
+  for (const spec of specs) {
+    const at = spec.lastIndexOf(":/");
+    const [host, guest] = at > 0 ? [spec.slice(0, at), spec.slice(at + 1)] : [spec, `/root/${path.basename(spec)}`];
+    const content = await readFile(host).catch((error: NodeJS.ErrnoException) => {
+      throw new FirebreakError("HOST_PATH_NOT_FOUND", `--file: ${host} cannot be read (${error.code})`);
+    });
+    files[guest] = { base64: content.toString("base64") };
+  }
+  return files;
+}
+
+function toGit(text: string | undefined): { git: string; ref?: string } | undefined {
+  if (text === undefined) return undefined;
+  const at = text.lastIndexOf("#");
+  return at < 0 ? { git: text } : { git: text.slice(0, at), ref: text.slice(at + 1) };
+}
+
+/** Waits as long as it takes, in requests that end. */
+export async function waitForEnd(
+  client: DaemonClient,
+  id: string,
+  onState: (message: string) => void = () => {},
+): Promise<Task> {
+  for (;;) {
+    const task = await client.tasks.wait(id, 10_000);
+    if (isEnded(task.state)) return task;
+    const place = task.position === undefined ? "" : `, number ${task.position} in the queue`;
+    onState(`task ${id} is ${task.state}${place}${task.reason === undefined ? "" : `: ${task.reason}`}`);
+  }
+}
+
+/** The first Ctrl-C ends the task; the second one ends us. */
+function cancelOnInterrupt(client: DaemonClient, id: string): () => void {
+  const onSignal = () => {
+    process.stderr.write(`\nfirebreak: cancelling task ${id}; it is told once more by Ctrl-C\n`);
+    void client.tasks.cancel(id).catch(() => {});
+  };
+  process.once("SIGINT", onSignal);
+  return () => void process.off("SIGINT", onSignal);
+}
+
+/** A command's own exit code is its task's. */
+export function exitCodeOf({ state, agent, exitCode }: Task): number {
+  if (state === "completed") return 0;
+  if (state === "cancelled") return 130;
+  return agent === "command" && exitCode !== undefined && exitCode > 0 ? exitCode : 1;
+}
+
+function dropUndefined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,88 @@
+import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
+import { isEnded, TASK_TRANSITIONS } from "../contract/task.ts";
+import { FirebreakError } from "../errors/firebreak-error.ts";
+import type { TaskFilter, TaskRecord, TaskStore } from "../tasks/task-store.ts";
+
+const DEFAULT_LIMIT = 1_000;
+
+/** Tasks in SQLite. */
+export class SqliteTaskStore implements TaskStore {
+  readonly #database: DatabaseSync;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  insert(record: TaskRecord): void {
+    const { id, state, request, user, createdAt } = record;
+    this.#database
+      .prepare("INSERT INTO tasks (id, state, agent, user, created_at, record) VALUES (?, ?, ?, ?, ?, ?)")
+      .run(id, state, request.agent, user ?? null, createdAt, JSON.stringify(record));
+  }
+
+  get(id: string): TaskRecord | undefined {
+    return this.#database.prepare("SELECT record FROM tasks WHERE id = ?").all(id).map(decode)[0];
+  }
+
+  list({ states, agent, user, labels = [], before, limit = DEFAULT_LIMIT }: TaskFilter = {}): TaskRecord[] {
+    const where: string[] = [];
+    const values: (string | number)[] = [];
+    const add = (condition: string, ...of: (string | number)[]) => {
+      where.push(condition);
+      values.push(...of);
+    };
+    if (states !== undefined) add(`state IN (${states.map(() => "?").join(", ")})`, ...states);
+    if (agent !== undefined) add("agent = ?", agent);
+    if (user !== undefined) add("user = ?", user);
+    if (before !== undefined) add("number < (SELECT number FROM tasks WHERE id = ?)", before);
+    for (const label of labels) {
+      const [key = "", value] = splitLabel(label);
+      const place = `$.request.labels."${key}"`;
+      if (value === undefined) add("json_extract(record, ?) IS NOT NULL", place);
+      else add("json_extract(record, ?) = ?", place, value);
+    }
+    return this.#database
+      .prepare(
+        `SELECT record FROM tasks ${where.length > 0 ? `WHERE ${where.join(" AND ")}` : ""} ORDER BY number DESC LIMIT ?`,
+      )
+      .all(...values, limit)
+      .map(decode);
+  }
+
+  update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord {
+    const old = this.get(id);
+    if (old === undefined) throw new FirebreakError("TASK_NOT_FOUND", `there is no task '${id}'`);
+    const record = { ...old, ...change };
+    if (record.state !== old.state && !TASK_TRANSITIONS[old.state].includes(record.state))
+      throw new FirebreakError(
+        "TASK_STATE_CONFLICT",
+        isEnded(old.state) ? `the task ${id} has ended: ${old.state}` : `the task ${id} is ${old.state}`,
+      );
+    this.#database
+      .prepare("UPDATE tasks SET state = ?, record = ? WHERE id = ?")
+      .run(record.state, JSON.stringify(record), id);
+    return record;
+  }
+
+  remove(id: string): void {
+    this.#database.prepare("DELETE FROM tasks WHERE id = ?").run(id);
+  }
+
+  usesDigest(digest: string): boolean {
+    const rows = this.#database
+      .prepare(
+        "SELECT 1 FROM tasks, json_each(tasks.record, '$.files') AS file WHERE json_extract(file.value, '$.digest') = ? LIMIT 1",
+      )
+      .all(digest);
+    return rows.length > 0;
+  }
+}
+
+function splitLabel(label: string): [string, string | undefined] {
+  const at = label.indexOf("=");
+  return at < 0 ? [label, undefined] : [label.slice(0, at), label.slice(at + 1)];
+}
+
+function decode(row: Record<string, SQLOutputValue>): TaskRecord {
+  return JSON.parse(String(row.record)) as TaskRecord;
+}

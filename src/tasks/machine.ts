@@ -1,0 +1,252 @@
+import { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
+import { NO_NETWORK } from "../contract/policy.ts";
+import { type Vm, vmCreateSchema } from "../contract/vm.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { GuestClient } from "../guest/client.ts";
+import { type ExecExit, execSkippedSchema, type UnattendedExecSpec } from "../guest/protocol.ts";
+import { relayAttach } from "../vms/exec-relay.ts";
+import type { WorkOptions } from "../vms/ports.ts";
+import { runCommand } from "../vms/run-command.ts";
+import type { VmService } from "../vms/service.ts";
+import type { AgentLaunch } from "./agents/agent.ts";
+import type { OutputStream } from "./output-reader.ts";
+import type { TaskRecord } from "./task-store.ts";
+import type { GitSource, TaskVm } from "./wanted.ts";
+
+/** By which a task's VM is found again. */
+export const TASK_LABEL = "firebreak/task";
+/** Output that a guest keeps for a daemon that is away; the command waits when it is full. */
+const SPOOL_BYTES = 8 * 1024 * 1024;
+const KILL_GRACE_MS = 5_000;
+/** How long after TERM and KILL a guest may take to say so before its VM is given up. */
+const KILL_DEADLINE_MS = 15_000;
+const PREPARE_TIMEOUT_MS = 10 * 60_000;
+const TAIL_LENGTH = 2_000;
+/** Between two tries to be attached again, ms. */
+const REATTACH_MS = 500;
+/** Tries before a guest that runs and does not answer is given up. */
+const MAX_REATTACHES = 20;
+
+/** Who hears a command's output; what `onOutput` returns is waited for, and the command with it. */
+export interface OutputSink {
+  /** Bytes of both streams that have been taken, from the command's start. */
+  readonly offset: number;
+  onOutput(stream: OutputStream, bytes: Buffer): Promise<void>;
+  onSkipped(bytes: number): Promise<void>;
+}
+
+/** VMs as tasks need them. */
+export class TaskMachines {
+  readonly #vms: VmService;
+
+  constructor(vms: VmService) {
+    this.#vms = vms;
+  }
+
+  /** A VM that runs, for one attempt of a task. Throws what `VmService.create` throws; VM_MEMORY_EXHAUSTED says to wait. */
+  create(record: TaskRecord, wanted: TaskVm, options: WorkOptions): Promise<Vm> {
+    const { workspace, ...rest } = wanted;
+    return this.#vms.create(
+      vmCreateSchema.parse({
+        network: NO_NETWORK,
+        ...rest,
+        ...(workspace === undefined ? {} : { workspace }),
+        name: `task-${record.id}-${record.attempt}`,
+        labels: { ...record.request.labels, [TASK_LABEL]: record.id },
+      }),
+      options,
+    );
+  }
+
+  /** Those of a task's VMs that are there, of whatever state. */
+  find(task: string): Vm[] {
+    return this.#vms.list().filter(({ labels }) => labels[TASK_LABEL] === task);
+  }
+
+  /** All VMs of tasks. */
+  list(): Vm[] {
+    return this.#vms.list().filter(({ labels }) => labels[TASK_LABEL] !== undefined);
+  }
+
+  /** Writes files and makes directories that the task's work begins with. */
+  async prepare(
+    vm: string,
+    { files, directories, git }: { files: Record<string, Buffer>; directories: string[]; git: GitSource | undefined },
+    options: WorkOptions & { onText: (text: string) => void },
+  ): Promise<void> {
+    const { signal } = options;
+    const wait = signal === undefined ? {} : { signal };
+    await this.#vms.use(vm, options, async ({ client }) => {
+      if (git !== undefined) await this.#clone(vm, client, git, options);
+      for (const directory of directories)
+        await client.makeDirectory(directory, { parents: true }, wait).catch((error: unknown) => {
+          if (toFirebreakError(error).code !== "FILE_ALREADY_EXISTS") throw error;
+        });
+      for (const [path, content] of Object.entries(files))
+        await client.writeFile(path, Readable.from([content]), { parents: true, mode: "0600" }, wait);
+    });
+  }
+
+  async #clone(
+    vm: string,
+    client: GuestClient,
+    { url, ref, path }: GitSource,
+    { signal, onText }: WorkOptions & { onText: (text: string) => void },
+  ): Promise<void> {
+    const run = async (argv: string[]) => {
+      const { exit, tail } = await runCommand(
+        { argv, env: { HOME: "/root", GIT_TERMINAL_PROMPT: "0" }, timeoutMs: PREPARE_TIMEOUT_MS },
+        { client, signal, explainLoss: () => this.#vms.explainLoss(vm), tailLength: TAIL_LENGTH, onText },
+      );
+      if (exit?.exitCode !== 0)
+        throw new FirebreakError("INVALID_ARGUMENT", `the repository could not be fetched: ${tail.trim()}`, {
+          hint: "The image needs git, and the repository to be readable without a password.",
+        });
+    };
+    await run(["git", "clone", "--quiet", "--", url, path]);
+    if (ref !== "HEAD") await run(["git", "-C", path, "checkout", "--quiet", "--detach", ref, "--"]);
+  }
+
+  /**
+   * Starts the task's command, or goes on with one that an earlier daemon has started, and hears it to its end. The command waits while nobody hears it. An
+   * abort lets go of it and leaves it running. Throws TASK_LOST when the VM below it has failed.
+   */
+  async follow(
+    vm: string,
+    id: string,
+    launch: AgentLaunch & { cwd: string },
+    sink: OutputSink,
+    { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+  ): Promise<ExecExit> {
+    // An earlier daemon may have started it, or have died before that.
+    let isStarted = false;
+    for (let tries = 0; ; tries++) {
+      const before = sink.offset;
+      try {
+        const exit = await this.#vms.use(vm, { signal }, async ({ client }) => {
+          const options = {
+            client,
+            input: (async function* () {})(),
+            output: toWritable(sink),
+            signal,
+            explainLoss: () => this.#vms.explainLoss(vm),
+            killGraceMs: KILL_GRACE_MS,
+          };
+          if (!isStarted && !(await exists(client, id))) await startDetached(client, id, launch, timeoutMs);
+          isStarted = true;
+          return relayAttach(id, sink.offset, true, options);
+        });
+        if (exit !== undefined) return exit;
+        throw new FirebreakError("CHANNEL_LOST", "the command's output ended before the command did");
+      } catch (thrown) {
+        if (signal.aborted) throw thrown;
+        const error = toFirebreakError(thrown);
+        if (sink.offset > before) tries = 0;
+        // The daemon's own connection has broken; the command goes on, and so does its output.
+        if (error.code === "CHANNEL_LOST" || error.code === "GUEST_UNREACHABLE") {
+          if (tries < MAX_REATTACHES) {
+            await sleep(REATTACH_MS, undefined, { signal });
+            continue;
+          }
+        } else if (!LOSSES.has(error.code)) throw error;
+        throw new FirebreakError("TASK_LOST", `the task's VM failed: ${error.message}`, { cause: error });
+      }
+    }
+  }
+
+  /** Ends a command's processes. False when its guest does not say that it has. */
+  async kill(vm: string, id: string): Promise<boolean> {
+    const signal = AbortSignal.timeout(KILL_DEADLINE_MS);
+    return this.#vms
+      .peek(vm, ({ client }) => client.execKill(id, KILL_GRACE_MS, { signal }))
+      .then(
+        () => true,
+        (error: unknown) => toFirebreakError(error).code === "EXEC_NOT_FOUND",
+      );
+  }
+
+  /** A directory of the VM as a tar; undefined when there is none. */
+  async readDirectory(vm: string, path: string, signal: AbortSignal): Promise<Readable | undefined> {
+    return this.#vms.use(vm, { signal }, async ({ client }) => {
+      const info = await client.stat(path, true, { signal }).catch((error: unknown) => {
+        if (toFirebreakError(error).code !== "FILE_NOT_FOUND") throw error;
+      });
+      return info?.type === "directory" ? client.readArchive(path, { signal }) : undefined;
+    });
+  }
+
+  /** Whether a VM is there and runs. */
+  isRunning(vm: string): boolean {
+    try {
+      return ["running", "paused", "suspended", "suspending", "starting"].includes(this.#vms.get(vm).state);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Throws WORKSPACE_NOT_SYNCED when what it worked on cannot be brought back. */
+  async delete(vm: string): Promise<void> {
+    await this.#vms.delete(vm).catch((error: unknown) => {
+      if (toFirebreakError(error).code !== "VM_NOT_FOUND") throw error;
+    });
+  }
+}
+
+/** What says that the VM is not there any more, or is not what it was. */
+const LOSSES = new Set([
+  "VM_CRASHED",
+  "VM_NOT_FOUND",
+  "VM_STATE_CONFLICT",
+  "VM_BOOT_FAILED",
+  "GUEST_PROTOCOL_ERROR",
+  "EXEC_NOT_FOUND",
+]);
+
+async function exists(client: GuestClient, id: string): Promise<boolean> {
+  return client.execGet(id).then(
+    () => true,
+    (error: unknown) => {
+      if (toFirebreakError(error).code === "EXEC_NOT_FOUND") return false;
+      throw error;
+    },
+  );
+}
+
+async function startDetached(
+  client: GuestClient,
+  id: string,
+  { argv, env, cwd }: AgentLaunch & { cwd: string },
+  timeoutMs: number,
+): Promise<void> {
+  const spec: UnattendedExecSpec = { id, argv, env, cwd, timeoutMs, spoolBytes: SPOOL_BYTES, detach: "block" };
+  const stream = await client.openExec();
+  try {
+    stream.write(encodeJsonFrame(FRAME.spec, spec));
+    await client.awaitHead(stream, "/v1/exec");
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** Takes the frames of a command's output. */
+function toWritable(sink: OutputSink): Writable {
+  const decoder = new FrameDecoder();
+  const take = async (chunk: Buffer) => {
+    for (const { type, payload } of decoder.push(chunk)) {
+      if (type === FRAME.stdout) await sink.onOutput("stdout", payload);
+      else if (type === FRAME.stderr) await sink.onOutput("stderr", payload);
+      else if (type === FRAME.skipped)
+        await sink.onSkipped(execSkippedSchema.parse(JSON.parse(payload.toString("utf8"))).bytes);
+    }
+  };
+  return new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      take(chunk).then(
+        () => done(),
+        (error: unknown) => done(toFirebreakError(error)),
+      );
+    },
+  });
+}

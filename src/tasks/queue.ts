@@ -1,0 +1,66 @@
+/** Who begins next: pure, so that it can be looked at in all its cases. */
+
+export interface QueuedTask {
+  id: string;
+  priority: number;
+  /** When it was asked for, ms. A task that begins again keeps its time. */
+  createdAtMs: number;
+  user: string | undefined;
+  labels: Readonly<Record<string, string>>;
+}
+
+export interface QueueCaps {
+  /** Tasks that work at once. */
+  maxRunning: number;
+  /** Of one user; absent: no cap of its own. */
+  maxPerUser: number | undefined;
+  /** `KEY` (each value of it has its own count) or `KEY=VALUE` to how many at once. */
+  maxPerLabel: Readonly<Record<string, number>>;
+}
+
+/** A priority of one more is worth this much waiting, ms: whoever waits long enough comes before what is more urgent and new. */
+export const AGEING_MS = 60_000;
+
+/** The order in which tasks begin: priority with the time waited, then who came first. */
+export function orderQueue(queued: readonly QueuedTask[]): QueuedTask[] {
+  // Each waits for as long as the others, so that when one came is all that the order depends on.
+  const rank = ({ priority, createdAtMs }: QueuedTask) => createdAtMs - priority * AGEING_MS;
+  return [...queued].sort(
+    (a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
+  );
+}
+
+/** Those of the queue that may begin now, in order, beside those that have begun. A cap that one meets lets others pass. */
+export function chooseNext(
+  queued: readonly QueuedTask[],
+  begun: readonly QueuedTask[],
+  caps: QueueCaps,
+  places: number,
+): QueuedTask[] {
+  const counts = new Map<string, number>();
+  const keysOf = (task: QueuedTask) => capKeys(task, caps);
+  const add = (task: QueuedTask) => {
+    for (const [key] of keysOf(task)) counts.set(key, (counts.get(key) ?? 0) + 1);
+  };
+  for (const task of begun) add(task);
+  const chosen: QueuedTask[] = [];
+  for (const task of orderQueue(queued)) {
+    if (chosen.length >= places) break;
+    if (keysOf(task).some(([key, cap]) => (counts.get(key) ?? 0) >= cap)) continue;
+    chosen.push(task);
+    add(task);
+  }
+  return chosen;
+}
+
+/** What a task counts for, and how many of that there may be. */
+function capKeys({ user, labels }: QueuedTask, { maxPerUser, maxPerLabel }: QueueCaps): [string, number][] {
+  const keys: [string, number][] = [];
+  if (maxPerUser !== undefined) keys.push([`user ${user ?? ""}`, maxPerUser]);
+  for (const [label, value] of Object.entries(labels))
+    for (const key of [label, `${label}=${value}`]) {
+      const cap = maxPerLabel[key];
+      if (cap !== undefined) keys.push([key === label ? `label ${label} ${value}` : `label ${key}`, cap]);
+    }
+  return keys;
+}

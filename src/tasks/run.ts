@@ -1,0 +1,324 @@
+import type { TaskUsage } from "../contract/task.ts";
+import type { Cost, FinishReason, TaskEvent, TaskEventBody, Tokens } from "../contract/task-event.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { AgentReader, TaskAgent } from "./agents/agent.ts";
+import { Attempt, type AttemptEnd } from "./attempt.ts";
+import type { TaskLog } from "./log/task-log.ts";
+import type { TaskLogs } from "./logs.ts";
+import type { TaskMachines } from "./machine.ts";
+import { replay } from "./replay.ts";
+import { collectFiles } from "./results/collect.ts";
+import type { ResultStorage } from "./results/storage.ts";
+import { OutputTail } from "./tail.ts";
+import type { TaskRecord, TaskStore } from "./task-store.ts";
+import type { TaskPlan } from "./wanted.ts";
+
+/** How long fetching the files of an output directory may take, ms. */
+const COLLECT_MS = 10 * 60_000;
+
+export interface RunDeps {
+  store: TaskStore;
+  logs: TaskLogs;
+  machines: TaskMachines;
+  storage: ResultStorage;
+  /** For files that are on their way to the storage. */
+  workFolder: string;
+  agentOf: (name: string) => TaskAgent;
+  /** What a task comes to, its agent's drive included, which is made when it is not there. */
+  plan: (record: TaskRecord, options: { signal: AbortSignal; onText: (text: string) => void }) => Promise<TaskPlan>;
+  costOf: (tokens: readonly Tokens[], reportedUsd: number | undefined) => Cost | undefined;
+  /** Waits for a place among those that work. */
+  takePlace: (id: string, signal: AbortSignal) => Promise<void>;
+  /** A task has got further. */
+  onChange: (record: TaskRecord) => void;
+  log: (message: string, fields: Record<string, unknown>) => void;
+}
+
+/** What a run came to: `waits` for memory, is to begin `again`, has `ended`, or was `left` for another daemon. */
+export type RunEnd = "waits" | "again" | "ended" | "left";
+
+/** A task that has begun, in one attempt: from its VM to its end. */
+export class TaskRun {
+  readonly #deps: RunDeps;
+  readonly #id: string;
+  readonly #abort = new AbortController();
+  #attempt: Attempt | undefined;
+  #isLeft = false;
+  #isCancelled = false;
+
+  constructor(id: string, deps: RunDeps) {
+    this.#id = id;
+    this.#deps = deps;
+  }
+
+  /** Begins, or goes on where an earlier daemon was. Never throws. */
+  async live(): Promise<RunEnd> {
+    const { logs } = this.#deps;
+    try {
+      return await logs.use(this.#id, (log) => this.#live(log));
+    } catch (error) {
+      if (!this.#isLeft) this.#deps.log("a task is left as it is", { task: this.#id, error: describe(error) });
+      return "left";
+    }
+  }
+
+  cancel(): void {
+    this.#isCancelled = true;
+    if (this.#attempt === undefined) this.#abort.abort();
+    else this.#attempt.end("cancelled", "it was cancelled");
+  }
+
+  /** The daemon ends: what runs goes on in its VM. */
+  letGo(): void {
+    this.#isLeft = true;
+    this.#attempt?.letGo();
+    this.#abort.abort();
+  }
+
+  async #live(log: TaskLog): Promise<RunEnd> {
+    const record = this.#record();
+    const agent = this.#deps.agentOf(record.request.agent);
+    let known: { reader: AgentReader | undefined; tail: OutputTail } = {
+      reader: agent.createReader?.(),
+      tail: new OutputTail(),
+    };
+    try {
+      if (record.state === "queued") await this.#prepare(log);
+      else known = await replay(log, agent);
+      if (this.#record().state !== "collecting") {
+        const end = await this.#work(log, agent, known);
+        this.#note({
+          state: "collecting",
+          finish: end.reason,
+          reason: end.message,
+          exitCode: end.exit?.exitCode ?? undefined,
+        });
+        await log.append([this.#stateEvent()]);
+      }
+    } catch (error) {
+      if (this.#isLeft) throw error;
+      return this.#afterFailure(toFirebreakError(error), log);
+    }
+    await this.#collect(log);
+    await this.#end(log, known);
+    return "ended";
+  }
+
+  async #prepare(log: TaskLog): Promise<void> {
+    const { machines, plan } = this.#deps;
+    const { signal } = this.#abort;
+    const attempt = this.#record().attempt + 1;
+    this.#note({ state: "starting", attempt, reason: undefined, error: undefined });
+    const onText = (text: string) =>
+      void log.append([{ type: "output", stream: "stderr", text }]).catch((error: unknown) => this.#tell("log", error));
+    const planned = await plan(this.#record(), { signal, onText });
+    const vm = await machines.create(this.#record(), planned.vm, { signal });
+    this.#note({ vm: { id: vm.id, name: vm.name }, vmAt: new Date().toISOString() });
+    // Only now: a task that waits for memory is told of once, not each time it is tried.
+    await log.append([this.#stateEvent()], { offset: 0, stdout: 0, stderr: 0 });
+    await machines.prepare(vm.id, planned, { signal, onText });
+    this.#plan = planned;
+    await this.#deps.takePlace(this.#id, signal);
+    this.#note({ state: "running", startedAt: new Date().toISOString() });
+    await log.append([this.#stateEvent()]);
+  }
+
+  #plan: TaskPlan | undefined;
+
+  async #work(
+    log: TaskLog,
+    agent: TaskAgent,
+    { reader, tail }: { reader: AgentReader | undefined; tail: OutputTail },
+  ): Promise<AttemptEnd> {
+    const { machines, plan, costOf } = this.#deps;
+    const record = this.#record();
+    const { vm, attempt, startedAt, request } = record;
+    if (vm === undefined || startedAt === undefined || !machines.isRunning(vm.id))
+      throw new FirebreakError("TASK_LOST", "the task's VM is not there any more");
+    this.#plan ??= await plan(record, { signal: this.#abort.signal, onText: () => {} });
+    this.#attempt = new Attempt({
+      vm: vm.id,
+      execId: `task-${attempt}`,
+      plan: this.#plan,
+      agent,
+      log,
+      tail,
+      reader,
+      machines,
+      startedAtMs: Date.parse(startedAt),
+      timeoutMs: request.timeoutMs,
+      maxCostUsd: request.maxCostUsd,
+      costOf: (of) => costOf(of.tokens, of.costUsd)?.usd,
+      onError: (message, error) => this.#deps.log(message, { task: this.#id, error: error.message }),
+    });
+    if (this.#isCancelled || record.cancelledAt !== undefined) this.#attempt.end("cancelled", "it was cancelled");
+    if (this.#isLeft) this.#attempt.letGo();
+    return this.#attempt.run();
+  }
+
+  /** The machine below has failed, or what was asked for cannot be. */
+  async #afterFailure(error: FirebreakError, log: TaskLog): Promise<RunEnd> {
+    const record = this.#record();
+    await this.#removeVms();
+    if (this.#isCancelled || record.cancelledAt !== undefined) {
+      await this.#endWithout(log, "cancelled", undefined);
+      return "ended";
+    }
+    if (error.code === "VM_MEMORY_EXHAUSTED" && record.state === "starting") {
+      this.#note({ state: "queued", attempt: record.attempt - 1, reason: `it waits: ${error.message}`, vm: undefined });
+      return "waits";
+    }
+    const isMachine = ["unavailable", "internal", "resource_exhausted", "deadline_exceeded"].includes(error.class);
+    if (isMachine && record.attempt <= record.request.maxRetries) {
+      const usage = this.#usage(undefined);
+      this.#note({
+        state: "queued",
+        reason: `it begins again: ${error.message}`,
+        vm: undefined,
+        vmAt: undefined,
+        usage,
+      });
+      await log.append([this.#stateEvent()]);
+      return "again";
+    }
+    await this.#endWithout(log, isMachine ? "lost" : "failed", error);
+    return "ended";
+  }
+
+  /** The output directory's files; a failure costs them, and not the task. */
+  async #collect(log: TaskLog): Promise<void> {
+    const { machines, storage, workFolder } = this.#deps;
+    const { vm, request, files } = this.#record();
+    if (files !== undefined) return;
+    if (vm === undefined || !machines.isRunning(vm.id)) return void this.#note({ files: [] });
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(COLLECT_MS)]);
+    try {
+      const archive = await machines.readDirectory(vm.id, request.outputDir, signal);
+      const found =
+        archive === undefined ? { files: [], skipped: [] } : await collectFiles(archive, storage, workFolder);
+      this.#note({ files: found.files });
+      const events: TaskEventBody[] = found.skipped
+        .slice(0, 100)
+        .map((text) => ({ type: "error", message: `left out of the files: ${text}`, fatal: false }));
+      await log.append(events);
+    } catch (error) {
+      if (this.#isLeft) throw error;
+      this.#note({ files: [] });
+      await log.append([
+        { type: "error", message: `its files could not be fetched: ${describe(error)}`, fatal: false },
+      ]);
+    }
+  }
+
+  async #end(log: TaskLog, { reader, tail }: { reader: AgentReader | undefined; tail: OutputTail }): Promise<void> {
+    const record = this.#record();
+    const keeps =
+      record.request.keepVm === "always" || (record.request.keepVm === "on-failure" && record.finish !== "completed");
+    const usage = this.#usage(reader);
+    let reason = record.reason;
+    let isKept = keeps;
+    if (!keeps)
+      await this.#removeVms().catch((error: unknown) => {
+        isKept = true;
+        reason = `${reason === undefined ? "" : `${reason}; `}its VM is kept: ${describe(error)}`;
+      });
+    this.#note({
+      usage,
+      reason,
+      outputTail: tail.text,
+      answer: tail.answer,
+      ...(isKept ? {} : { vm: undefined }),
+    });
+    await this.#close(log);
+  }
+
+  async #endWithout(log: TaskLog, finish: FinishReason, error: FirebreakError | undefined): Promise<void> {
+    this.#note({
+      finish,
+      usage: this.#usage(undefined),
+      files: [],
+      vm: undefined,
+      reason: error?.message ?? this.#record().reason,
+      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+    });
+    await this.#close(log);
+  }
+
+  /** The last event, then the row: a daemon that dies between finds the event and writes the row. */
+  async #close(log: TaskLog): Promise<void> {
+    await closeTask(this.#record(), log);
+    this.#note({ state: endStateOf(this.#record().finish), endedAt: new Date().toISOString() });
+  }
+
+  #usage(reader: AgentReader | undefined): TaskUsage {
+    const { usage: before, vmAt, request } = this.#record();
+    const seconds = vmAt === undefined ? 0 : Math.max(0, (Date.now() - Date.parse(vmAt)) / 1000);
+    const vmSeconds = round((before?.vmSeconds ?? 0) + seconds);
+    const tokens = reader?.tokens ?? [];
+    const cost = this.#deps.costOf(tokens, reader?.costUsd);
+    const memoryMib = this.#plan?.vm.memoryMib ?? request.memoryMib ?? 512;
+    return {
+      tokens,
+      ...(cost === undefined ? {} : { cost }),
+      vmSeconds,
+      memoryMibSeconds: round(vmSeconds * memoryMib),
+    };
+  }
+
+  async #removeVms(): Promise<void> {
+    for (const vm of this.#deps.machines.find(this.#id)) await this.#deps.machines.delete(vm.id);
+  }
+
+  #stateEvent(): TaskEventBody {
+    const { state, attempt, reason } = this.#record();
+    return { type: "state", state, attempt, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  #note(change: Parameters<TaskStore["update"]>[1]): void {
+    this.#deps.onChange(this.#deps.store.update(this.#id, change));
+  }
+
+  #record(): TaskRecord {
+    const record = this.#deps.store.get(this.#id);
+    if (record === undefined) throw new FirebreakError("TASK_NOT_FOUND", `there is no task '${this.#id}'`);
+    return record;
+  }
+
+  #tell(what: string, error: unknown): void {
+    this.#deps.log(`a task's ${what} failed`, { task: this.#id, error: describe(error) });
+  }
+}
+
+/** Writes a task's last event, unless it is there. */
+export async function closeTask(
+  { finish = "failed", exitCode, usage, reason }: TaskRecord,
+  log: TaskLog,
+): Promise<void> {
+  for await (const piece of log.read(Math.max(1, log.lastSeq))) {
+    const last = piece.toString("utf8").trimEnd().split("\n").at(-1) ?? "null";
+    if ((JSON.parse(last) as TaskEvent | null)?.type === "finished") return log.end();
+  }
+  await log.append([
+    {
+      type: "finished",
+      reason: finish,
+      tokens: usage?.tokens ?? [],
+      ...(usage?.cost === undefined ? {} : { cost: usage.cost }),
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(reason === undefined ? {} : { message: reason }),
+    },
+  ]);
+  log.end();
+}
+
+export function endStateOf(finish: FinishReason | undefined): "completed" | "failed" | "cancelled" {
+  return finish === "completed" || finish === "cancelled" ? finish : "failed";
+}
+
+function describe(error: unknown): string {
+  return toFirebreakError(error).message;
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,376 @@
+import { randomBytes } from "node:crypto";
+import type { Readable } from "node:stream";
+import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
+import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { Mutex } from "../vms/mutex.ts";
+import type { TaskLog } from "./log/task-log.ts";
+import type { TaskLogs } from "./logs.ts";
+import { chooseNext, orderQueue, type QueuedTask } from "./queue.ts";
+import { type RunDeps, TaskRun } from "./run.ts";
+import { PREPARED_AHEAD, type TaskSettings } from "./settings.ts";
+import type { TaskFilter, TaskRecord } from "./task-store.ts";
+import { planTask } from "./wanted.ts";
+
+/** A task that waits for memory is tried again after this, or when another has ended, ms. */
+const MEMORY_RETRY_MS = 3_000;
+const PRUNE_MS = 3600_000;
+
+export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChange"> {
+  logs: TaskLogs;
+  settings: () => TaskSettings;
+  hasSecret: (name: string) => boolean;
+  baseUrlOf: (agent: string) => string | undefined;
+}
+
+/** All tasks of a daemon: their queue, and those that have begun. */
+export class TaskService {
+  readonly #options: TaskServiceOptions;
+  readonly #queued = new Map<string, QueuedTask>();
+  readonly #runs = new Map<string, { run: TaskRun; task: QueuedTask; done: Promise<void> }>();
+  /** Ids of those whose VMs are ready, each with what lets it begin its work. */
+  readonly #ready = new Map<string, () => void>();
+  readonly #working = new Set<string>();
+  readonly #listeners = new Set<(task: TaskRecord) => void>();
+  readonly #files = new Mutex();
+  #memoryRetry: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #pruning: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: TaskServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING. */
+  create(request: TaskRequest, user: string | undefined): Task {
+    const { store, agentOf, hasSecret, baseUrlOf } = this.#options;
+    const agent = agentOf(request.agent);
+    // What is wrong with it is said now, and not when its turn comes.
+    planTask(request, { agent, drive: undefined, hasSecret, baseUrl: baseUrlOf(agent.name) });
+    const record: TaskRecord = {
+      id: randomBytes(6).toString("hex"),
+      request,
+      state: "queued",
+      user,
+      createdAt: new Date().toISOString(),
+      attempt: 0,
+    };
+    store.insert(record);
+    this.#enqueue(record);
+    this.#tick();
+    return this.get(record.id);
+  }
+
+  get(id: string): Task {
+    return this.#view(this.#find(id));
+  }
+
+  list(filter: TaskFilter): Task[] {
+    return this.#options.store.list(filter).map((record) => this.#view(record));
+  }
+
+  /** Ends a task, whatever it is at. One that has ended stays as it is. */
+  async cancel(id: string): Promise<Task> {
+    const { store, logs } = this.#options;
+    const record = this.#find(id);
+    if (isEnded(record.state)) return this.#view(record);
+    const cancelledAt = new Date().toISOString();
+    const running = this.#runs.get(id);
+    if (running !== undefined) {
+      store.update(id, { cancelledAt });
+      running.run.cancel();
+      return this.get(id);
+    }
+    this.#queued.delete(id);
+    this.#tell(
+      store.update(id, { state: "cancelled", finish: "cancelled", cancelledAt, endedAt: cancelledAt, files: [] }),
+    );
+    await logs.use(id, async (log) => {
+      await log.append([{ type: "finished", reason: "cancelled", tokens: [] }]);
+      log.end();
+    });
+    this.#tick();
+    return this.get(id);
+  }
+
+  /** A new task like one that has ended. Throws TASK_STATE_CONFLICT. */
+  retry(id: string, user: string | undefined): Task {
+    const record = this.#find(id);
+    if (!isEnded(record.state))
+      throw new FirebreakError("TASK_STATE_CONFLICT", `the task ${id} has not ended: it is ${record.state}`, {
+        hint: `firebreak task cancel ${id}`,
+      });
+    return this.create({ ...record.request, deadlineAt: undefined }, user);
+  }
+
+  /** Forgets a task that has ended, with its log and files. Throws TASK_STATE_CONFLICT. */
+  async delete(id: string): Promise<Task> {
+    const { store, logs, storage } = this.#options;
+    const record = this.#find(id);
+    if (!isEnded(record.state) || this.#runs.has(id))
+      throw new FirebreakError("TASK_STATE_CONFLICT", `the task ${id} has not ended: it is ${record.state}`, {
+        hint: `firebreak task cancel ${id}`,
+      });
+    const view = this.#view(record);
+    await this.#files.run(async () => {
+      store.remove(id);
+      for (const { digest } of record.files ?? []) if (!store.usesDigest(digest)) await storage.delete(digest);
+    });
+    await logs.delete(id);
+    return view;
+  }
+
+  /** Until it has ended, or `signal` aborts: the task as it is then. */
+  async wait(id: string, signal: AbortSignal): Promise<Task> {
+    this.#find(id);
+    await new Promise<void>((resolve) => {
+      const check = () => {
+        const record = this.#options.store.get(id);
+        if (record !== undefined && !isEnded(record.state) && !signal.aborted) return;
+        this.#listeners.delete(check);
+        signal.removeEventListener("abort", check);
+        resolve();
+      };
+      this.#listeners.add(check);
+      signal.addEventListener("abort", check);
+      check();
+    });
+    return this.get(id);
+  }
+
+  /** Hears of each change of a task. */
+  onChange(listener: (task: TaskRecord) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A task's log for as long as `work` takes; it has ended when the task has. */
+  async useLog<T>(id: string, work: (log: TaskLog) => Promise<T>): Promise<T> {
+    this.#find(id);
+    return this.#options.logs.use(id, async (log) => {
+      if (isEnded(this.#find(id).state)) log.end();
+      return work(log);
+    });
+  }
+
+  /** A file of its output directory. Throws TASK_FILE_NOT_FOUND. */
+  async openFile(
+    id: string,
+    path: string,
+    range: { offset?: number | undefined; length?: number | undefined } = {},
+  ): Promise<{ file: NonNullable<TaskRecord["files"]>[number]; body: Readable }> {
+    const { files, state } = this.#find(id);
+    const file = files?.find((each) => each.path === path);
+    if (file === undefined)
+      throw new FirebreakError("TASK_FILE_NOT_FOUND", `the task ${id} has no file '${path}'`, {
+        hint: files === undefined ? `It is ${state}: files are fetched at its end.` : `firebreak task files ${id}`,
+      });
+    return { file, body: await this.#options.storage.get(file.digest, range) };
+  }
+
+  /** Finds the tasks of an earlier daemon again. VMs that no task needs are deleted. */
+  async recover(): Promise<void> {
+    const { store, machines } = this.#options;
+    const open = store.list({ states: ["queued", "starting", "running", "collecting"], limit: 100_000 }).reverse();
+    for (const record of open) {
+      if (record.state === "queued") this.#enqueue(record);
+      else if (record.state === "starting") {
+        // Its work has not begun: nothing is lost by beginning anew.
+        for (const vm of machines.find(record.id)) await machines.delete(vm.id).catch(() => {});
+        this.#enqueue(store.update(record.id, { state: "queued", attempt: record.attempt - 1, vm: undefined }));
+      } else this.#start(toQueued(record));
+    }
+    const owned = new Set(open.map(({ id }) => id));
+    for (const vm of machines.list()) {
+      const task = vm.labels["firebreak/task"] as string; // listed by it
+      if (owned.has(task) || store.get(task)?.vm?.id === vm.id) continue;
+      await machines.delete(vm.id).catch((error: unknown) => this.#report("a task's VM stays", vm.name, error));
+    }
+    this.#tick();
+    this.#pruning = setInterval(() => void this.prune(), PRUNE_MS).unref();
+    void this.prune();
+  }
+
+  /** Forgets what has ended long ago. */
+  async prune(): Promise<void> {
+    const limit = new Date(Date.now() - this.#options.settings().keepMs).toISOString();
+    const ended = this.#options.store.list({ states: ["completed", "failed", "cancelled"], limit: 100_000 });
+    for (const { id, endedAt } of ended)
+      if (endedAt !== undefined && endedAt < limit)
+        await this.delete(id).catch((error: unknown) => this.#report("a task could not be forgotten", id, error));
+  }
+
+  /** Lets go of what runs: its commands go on in their VMs. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#memoryRetry);
+    clearTimeout(this.#deadline);
+    clearInterval(this.#pruning);
+    for (const { run } of this.#runs.values()) run.letGo();
+    await Promise.all([...this.#runs.values()].map(({ done }) => done));
+  }
+
+  #enqueue(record: TaskRecord): void {
+    this.#queued.set(record.id, toQueued(record));
+  }
+
+  /** Begins whatever may begin. */
+  #tick(): void {
+    if (this.#isClosed) return;
+    this.#failLate();
+    const caps = this.#options.settings();
+    this.#fillPlaces(caps);
+    if (this.#memoryRetry !== undefined) return;
+    const begun = [...this.#runs].filter(([id]) => !this.#isCollecting(id)).map(([, { task }]) => task);
+    const places = caps.maxRunning + PREPARED_AHEAD - begun.length;
+    for (const task of chooseNext([...this.#queued.values()], begun, caps, places)) {
+      this.#queued.delete(task.id);
+      this.#start(task);
+    }
+  }
+
+  /** Those whose VMs are ready begin their work, as far as there are places. */
+  #fillPlaces({ maxRunning }: TaskSettings): void {
+    const ready = [...this.#ready.keys()].map((id) => this.#runs.get(id)?.task).filter((task) => task !== undefined);
+    for (const { id } of orderQueue(ready)) {
+      if (this.#working.size >= maxRunning) return;
+      this.#working.add(id);
+      this.#ready.get(id)?.();
+      this.#ready.delete(id);
+    }
+  }
+
+  #isCollecting(id: string): boolean {
+    return this.#options.store.get(id)?.state === "collecting";
+  }
+
+  #start(task: QueuedTask): void {
+    const { id } = task;
+    if (this.#options.store.get(id)?.state === "running") this.#working.add(id);
+    const run = new TaskRun(id, {
+      ...this.#options,
+      takePlace: (of, signal) => this.#takePlace(of, signal),
+      onChange: (record) => this.#changed(record),
+    });
+    const done = run.live().then((end) => {
+      this.#runs.delete(id);
+      this.#working.delete(id);
+      this.#ready.delete(id);
+      if (this.#isClosed || end === "left") return;
+      if (end === "waits") this.#waitForMemory();
+      else this.#stopWaiting();
+      const record = this.#options.store.get(id);
+      if (record?.state === "queued") this.#enqueue(record);
+      // Whoever waits for its end may ask for what it held.
+      if (record !== undefined) this.#tell(record);
+      this.#tick();
+    });
+    this.#runs.set(id, { run, task, done });
+  }
+
+  #takePlace(id: string, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#ready.delete(id);
+        reject(new FirebreakError("OPERATION_CANCELED", "it was cancelled"));
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#ready.set(id, resolve);
+      this.#tick();
+    });
+  }
+
+  #changed(record: TaskRecord): void {
+    if (record.state === "collecting") {
+      this.#working.delete(record.id);
+      setImmediate(() => this.#tick());
+    }
+    this.#tell(record);
+  }
+
+  /** While others work, their memory comes back when they end; what waits comes first then. */
+  #waitForMemory(): void {
+    clearTimeout(this.#memoryRetry);
+    this.#memoryRetry = setTimeout(() => {
+      this.#stopWaiting();
+      this.#tick();
+    }, MEMORY_RETRY_MS).unref();
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#memoryRetry);
+    this.#memoryRetry = undefined;
+  }
+
+  /** What was to have begun by now. */
+  #failLate(): void {
+    const { store, logs } = this.#options;
+    let next = Number.POSITIVE_INFINITY;
+    for (const id of this.#queued.keys()) {
+      const deadline = store.get(id)?.request.deadlineAt;
+      if (deadline === undefined) continue;
+      if (Date.parse(deadline) > Date.now()) {
+        next = Math.min(next, Date.parse(deadline));
+        continue;
+      }
+      this.#queued.delete(id);
+      const reason = `it had not begun by ${deadline}`;
+      const endedAt = new Date().toISOString();
+      this.#tell(store.update(id, { state: "failed", finish: "timeout", reason, endedAt, files: [] }));
+      void logs
+        .use(id, async (log) => {
+          await log.append([{ type: "finished", reason: "timeout", message: reason, tokens: [] }]);
+          log.end();
+        })
+        .catch((error: unknown) => this.#report("a task's log could not be written", id, error));
+    }
+    clearTimeout(this.#deadline);
+    if (Number.isFinite(next))
+      this.#deadline = setTimeout(() => this.#tick(), Math.min(next - Date.now() + 1, 2 ** 31 - 1)).unref();
+  }
+
+  #tell(record: TaskRecord): void {
+    for (const listener of [...this.#listeners]) listener(record);
+  }
+
+  #report(message: string, task: string, error: unknown): void {
+    this.#options.log(message, { task, error: toFirebreakError(error).message });
+  }
+
+  #find(id: string): TaskRecord {
+    const record = this.#options.store.get(id);
+    if (record === undefined)
+      throw new FirebreakError("TASK_NOT_FOUND", `there is no task '${id}'`, {
+        hint: "List them: firebreak task list",
+      });
+    return record;
+  }
+
+  #view(record: TaskRecord): Task {
+    const { request, cancelledAt: _cancelledAt, vmAt: _vmAt, user, ...rest } = record;
+    const index =
+      record.state === "queued" ? orderQueue([...this.#queued.values()]).findIndex(({ id }) => id === record.id) : -1;
+    const { name, agent, prompt, argv, model, priority, labels } = request;
+    return defined({
+      ...rest,
+      name,
+      agent,
+      prompt,
+      argv,
+      model,
+      priority,
+      labels,
+      user,
+      position: index < 0 ? undefined : index + 1,
+    }) as Task;
+  }
+}
+
+function toQueued({ id, request, createdAt, user }: TaskRecord): QueuedTask {
+  return { id, priority: request.priority, createdAtMs: Date.parse(createdAt), user, labels: request.labels };
+}
+
+function defined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}

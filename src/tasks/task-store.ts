@@ -1,0 +1,51 @@
+import type { TaskFile, TaskRequest, TaskState, TaskUsage } from "../contract/task.ts";
+import type { FinishReason } from "../contract/task-event.ts";
+
+/** A task as it is kept. Times are ISO 8601. */
+export interface TaskRecord {
+  id: string;
+  request: TaskRequest;
+  state: TaskState;
+  /** Name of the API key that asked for it. */
+  user: string | undefined;
+  createdAt: string;
+  attempt: number;
+  reason?: string | undefined;
+  finish?: FinishReason | undefined;
+  error?: { code: string; message: string } | undefined;
+  /** The VM of the attempt that is under way, or that was kept. */
+  vm?: { id: string; name: string } | undefined;
+  /** When the VM of this attempt was there; what it is charged for begins here. */
+  vmAt?: string | undefined;
+  startedAt?: string | undefined;
+  endedAt?: string | undefined;
+  cancelledAt?: string | undefined;
+  exitCode?: number | undefined;
+  answer?: string | undefined;
+  outputTail?: string | undefined;
+  files?: TaskFile[] | undefined;
+  usage?: TaskUsage | undefined;
+}
+
+export interface TaskFilter {
+  states?: readonly TaskState[] | undefined;
+  agent?: string | undefined;
+  user?: string | undefined;
+  /** KEY or KEY=VALUE, all of them. */
+  labels?: readonly string[] | undefined;
+  /** Only those made before this one. */
+  before?: string | undefined;
+  limit?: number | undefined;
+}
+
+export interface TaskStore {
+  insert(record: TaskRecord): void;
+  get(id: string): TaskRecord | undefined;
+  /** Newest first. */
+  list(filter?: TaskFilter): TaskRecord[];
+  /** Changes a task; `undefined` takes a value away. Throws TASK_STATE_CONFLICT when its state does not allow the next. */
+  update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord;
+  remove(id: string): void;
+  /** Whether a file of any task has this content. */
+  usesDigest(digest: string): boolean;
+}
