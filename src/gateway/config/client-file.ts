@@ -47,7 +47,7 @@ const texts = z.array(scalar, { error: "a list of texts is wanted" });
 const variables = z.record(z.string(), scalar.nullable(), { error: "a table of texts is wanted" });
 const words = z.array(z.string(), { error: "a list of texts is wanted" });
 
-/** What the clients' files say of a server; keys of others' are looked at in server-table.ts. */
+/** What the clients' files say of a server; keys of others' are looked at in client-keys.ts. */
 const clientServerSchema = z.looseObject({
   command: z
     .union(

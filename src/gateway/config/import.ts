@@ -1,13 +1,14 @@
 import type { SecretAws } from "../../contract/secret.ts";
 import { checkTable } from "./check.ts";
 import { readClientEntries } from "./client-file.ts";
+import { type ConvertedServer, createConversion } from "./conversion.ts";
 import type { ConfigDocument } from "./document.ts";
 import { readJson } from "./json.ts";
 import type { ConfigWarning } from "./layers.ts";
 import { formOf, placesOf, type ReadContext, readServersFile } from "./read.ts";
 import { serverTableSchema } from "./schema.ts";
 import type { FoundSecret } from "./secret-names.ts";
-import { type ConvertedServer, createConversion, toServerTable } from "./server-table.ts";
+import { toServerTable } from "./server-table.ts";
 import { readToml } from "./toml.ts";
 import { writeComment, writeKey, writeValue } from "./toml-writer.ts";
 

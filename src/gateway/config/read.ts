@@ -7,6 +7,7 @@ import { type Bounds, narrow, readBounds } from "./bounds.ts";
 import { buildServer, checkLayer } from "./build.ts";
 import { checkTable } from "./check.ts";
 import { readClientEntries } from "./client-file.ts";
+import { createConversion } from "./conversion.ts";
 import { type ConfigDocument, errorAt, isTable, type KeyPath } from "./document.ts";
 import { readFirebreakToml, readOwnerTables } from "./firebreak-toml.ts";
 import { readJson } from "./json.ts";
@@ -15,7 +16,7 @@ import { normaliseName } from "./names.ts";
 import type { BuildContext } from "./plan.ts";
 import { ProfileBook, type ProfileInfo, toList } from "./profiles.ts";
 import { defaultsTableSchema, type ServerTable, serverTableSchema } from "./schema.ts";
-import { createConversion, toServerTable } from "./server-table.ts";
+import { toServerTable } from "./server-table.ts";
 
 export interface ReadContext {
   /** What `~` is; this process's by default. */
