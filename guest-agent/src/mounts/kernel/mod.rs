@@ -1,23 +1,25 @@
 //! The kernel's side of a mount: what it asks comes from a thread of its own, and goes on as data.
 
+mod reply;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
-    ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Request, TimeOrNow, WriteFlags,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::protocol::{Changes, MAX_DATA_BYTES, Op, Place, Time};
+pub use reply::{Listing, Reply};
 
-const MAX_ERRNO: i32 = 512;
+use super::protocol::{Changes, MAX_DATA_BYTES, Op, Place, Time};
 
 /// A request of the kernel's.
 pub enum Call {
@@ -46,84 +48,6 @@ pub enum Call {
         node: u64,
         lookups: u64,
     },
-}
-
-/// What the kernel waits for.
-pub enum Reply {
-    Entry(ReplyEntry),
-    Attr(ReplyAttr),
-    Data(ReplyData),
-    Empty(ReplyEmpty),
-    Open(ReplyOpen),
-    Create(ReplyCreate),
-    Write(ReplyWrite),
-    Statfs(ReplyStatfs),
-    /// The page that a directory's reader goes on with.
-    Page {
-        offset: u64,
-        listing: Listing,
-    },
-    /// Opened anew after an attachment.
-    Reopened,
-    Nobody,
-}
-
-impl Reply {
-    pub fn fail(self, errno: i32) {
-        // The kernel takes no others, and would wait for ever.
-        let known = (1..MAX_ERRNO).contains(&errno);
-        let errno = Errno::from_i32(if known { errno } else { libc::EIO });
-        match self {
-            Reply::Entry(reply) => reply.error(errno),
-            Reply::Attr(reply) => reply.error(errno),
-            Reply::Data(reply) => reply.error(errno),
-            Reply::Empty(reply) => reply.error(errno),
-            Reply::Open(reply) => reply.error(errno),
-            Reply::Create(reply) => reply.error(errno),
-            Reply::Write(reply) => reply.error(errno),
-            Reply::Statfs(reply) => reply.error(errno),
-            Reply::Page { listing, .. } => listing.fail(errno),
-            Reply::Reopened | Reply::Nobody => {}
-        }
-    }
-}
-
-pub enum Listing {
-    Names(ReplyDirectory),
-    WithAttributes(ReplyDirectoryPlus),
-}
-
-impl Listing {
-    /// `next` is the offset behind it. True: there is no room for it.
-    pub fn add(
-        &mut self,
-        next: u64,
-        name: &OsStr,
-        fresh: &Duration,
-        attr: &FileAttr,
-        generation: Generation,
-    ) -> bool {
-        match self {
-            Listing::Names(reply) => reply.add(attr.ino, next, attr.kind, name),
-            Listing::WithAttributes(reply) => {
-                reply.add(attr.ino, next, name, fresh, attr, generation)
-            }
-        }
-    }
-
-    pub fn fail(self, errno: Errno) {
-        match self {
-            Listing::Names(reply) => reply.error(errno),
-            Listing::WithAttributes(reply) => reply.error(errno),
-        }
-    }
-
-    pub fn finish(self) {
-        match self {
-            Listing::Names(reply) => reply.ok(),
-            Listing::WithAttributes(reply) => reply.ok(),
-        }
-    }
 }
 
 pub struct Kernel {

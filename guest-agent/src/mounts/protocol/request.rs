@@ -1,15 +1,11 @@
-//! The frames of a mount: requests to the host, and its answers. docs/guest-protocol.md is the contract.
+//! What the host is asked for, as frames.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use super::nodes::Nodes;
+use super::super::nodes::Nodes;
 
-/// What one read or write carries at most.
-pub const MAX_DATA_BYTES: u32 = 128 << 10;
-/// Of a frame's rest: data, two paths and what stands before them.
-const MAX_ANSWER_BYTES: usize = 512 << 10;
 /// What one page of a directory may have, names and attributes.
 const PAGE_BYTES: u32 = 64 << 10;
 
@@ -322,189 +318,11 @@ fn put_changes(out: &mut BytesMut, changes: &Changes) {
     }
 }
 
-/// One answer of the host's.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub id: u64,
-    /// 0: it was done.
-    pub errno: i32,
-    pub payload: Bytes,
-}
-
-/// The host has said what no host says: the attachment is given up.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Malformed;
-
-/// Frames from pieces of the stream.
-#[derive(Default)]
-pub struct Answers {
-    buffer: BytesMut,
-}
-
-impl Answers {
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    pub fn next(&mut self) -> Result<Option<Answer>, Malformed> {
-        let Some(head) = self.buffer.first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = u32::from_be_bytes(*head) as usize;
-        if !(12..=MAX_ANSWER_BYTES).contains(&length) {
-            return Err(Malformed);
-        }
-        if self.buffer.len() < 4 + length {
-            return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(4 + length).freeze();
-        frame.advance(4);
-        let id = frame.get_u64();
-        let errno = i32::try_from(frame.get_u32()).map_err(|_| Malformed)?;
-        Ok(Some(Answer {
-            id,
-            errno,
-            payload: frame,
-        }))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    File,
-    Directory,
-    Symlink,
-}
-
-/// What the host says of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attr {
-    /// Of the file while it lives: other names of it have the same.
-    pub number: u64,
-    /// Another file that gets the number later has another one.
-    pub generation: u64,
-    pub kind: Kind,
-    pub mode: u16,
-    pub links: u32,
-    pub size: u64,
-    pub blocks: u64,
-    pub accessed: SystemTime,
-    pub modified: SystemTime,
-    pub changed: SystemTime,
-}
-
-const ATTR_BYTES: usize = 8 + 8 + 1 + 2 + 4 + 8 + 8 + 3 * 12;
-
-impl Attr {
-    pub fn take(from: &mut Bytes) -> Result<Attr, Malformed> {
-        if from.len() < ATTR_BYTES {
-            return Err(Malformed);
-        }
-        Ok(Attr {
-            number: from.get_u64(),
-            generation: from.get_u64(),
-            kind: match from.get_u8() {
-                1 => Kind::File,
-                2 => Kind::Directory,
-                3 => Kind::Symlink,
-                _ => return Err(Malformed),
-            },
-            mode: from.get_u16() & 0o777,
-            links: from.get_u32(),
-            size: from.get_u64(),
-            blocks: from.get_u64(),
-            accessed: take_time(from)?,
-            modified: take_time(from)?,
-            changed: take_time(from)?,
-        })
-    }
-}
-
-fn take_time(from: &mut Bytes) -> Result<SystemTime, Malformed> {
-    let (seconds, nanos) = (from.get_i64(), from.get_u32());
-    if nanos >= 1_000_000_000 {
-        return Err(Malformed);
-    }
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let moved = if seconds < 0 {
-        UNIX_EPOCH.checked_sub(whole)
-    } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
-    // A date that nothing can hold is one that nobody set on purpose.
-    Ok(moved
-        .and_then(|time| time.checked_add(Duration::from_nanos(nanos.into())))
-        .unwrap_or(UNIX_EPOCH))
-}
-
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub name: Vec<u8>,
-    pub attr: Attr,
-}
-
-/// A page of a directory, sorted by the bytes of the names.
-#[derive(Debug)]
-pub struct Page {
-    pub entries: Vec<Entry>,
-    pub is_last: bool,
-}
-
-impl Page {
-    pub fn take(mut from: Bytes) -> Result<Page, Malformed> {
-        if from.is_empty() {
-            return Err(Malformed);
-        }
-        let is_last = from.get_u8() == 1;
-        let mut entries = Vec::new();
-        while !from.is_empty() {
-            if from.len() < 2 {
-                return Err(Malformed);
-            }
-            let length = from.get_u16() as usize;
-            if length == 0 || length > from.len() {
-                return Err(Malformed);
-            }
-            let name = from.split_to(length).to_vec();
-            let attr = Attr::take(&mut from)?;
-            entries.push(Entry { name, attr });
-        }
-        // Without an entry there is no name to go on after.
-        if entries.is_empty() && !is_last {
-            return Err(Malformed);
-        }
-        Ok(Page { entries, is_last })
-    }
-}
-
-pub struct Statfs {
-    pub blocks: u64,
-    pub free: u64,
-    pub available: u64,
-    pub files: u64,
-    pub free_files: u64,
-    pub block_size: u32,
-}
-
-impl Statfs {
-    pub fn take(mut from: Bytes) -> Result<Statfs, Malformed> {
-        if from.len() != 44 {
-            return Err(Malformed);
-        }
-        Ok(Statfs {
-            blocks: from.get_u64(),
-            free: from.get_u64(),
-            available: from.get_u64(),
-            files: from.get_u64(),
-            free_files: from.get_u64(),
-            block_size: from.get_u32(),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::nodes::ROOT;
+    use std::time::Duration;
+
+    use super::super::super::nodes::ROOT;
     use super::*;
 
     fn place(name: &[u8]) -> Place {
@@ -582,45 +400,7 @@ mod tests {
         );
     }
 
-    #[test]
-    fn answers_are_put_together_from_pieces() {
-        let mut answers = Answers::default();
-        let frame = b"\0\0\0\x0e\0\0\0\0\0\0\0\x05\0\0\0\x02hi";
-        for byte in frame {
-            assert_eq!(answers.next(), Ok(None));
-            answers.push(&[*byte]);
-        }
-        assert_eq!(
-            answers.next(),
-            Ok(Some(Answer {
-                id: 5,
-                errno: 2,
-                payload: Bytes::from_static(b"hi")
-            }))
-        );
-    }
-
-    #[test]
-    fn frames_of_an_impossible_length_are_refused() {
-        for head in [b"\0\0\0\x0b", b"\xff\xff\xff\xff", b"\0\x10\0\0"] {
-            let mut answers = Answers::default();
-            answers.push(head);
-            assert_eq!(answers.next(), Err(Malformed));
-        }
-    }
-
     proptest::proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let bytes = Bytes::from(bytes);
-            let _ = Attr::take(&mut bytes.clone());
-            let _ = Page::take(bytes.clone());
-            let _ = Statfs::take(bytes.clone());
-            let mut answers = Answers::default();
-            answers.push(&bytes);
-            while let Ok(Some(_)) = answers.next() {}
-        }
-
         #[test]
         fn every_name_that_the_kernel_may_send_is_framed(name in proptest::collection::vec(1u8.., 1..255)) {
             let frame = Op::Lookup(place(&name)).encode(1, false, &Nodes::default()).unwrap();
