@@ -7,6 +7,8 @@ import type { BigIntStats } from "node:fs";
 
 /** What one read or write may carry. */
 export const MAX_DATA_BYTES = 128 * 1024;
+/** Beyond this Node takes no position for a write. */
+export const MAX_OFFSET = BigInt(Number.MAX_SAFE_INTEGER);
 /** PATH_MAX without its NUL, and NAME_MAX. */
 export const MAX_PATH_BYTES = 4095;
 export const MAX_NAME_BYTES = 255;
