@@ -1,8 +1,8 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { consoleReason } from "./console-reason.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { consoleLogPath } from "./machine.ts";
 import type { VmParts } from "./parts.ts";
-import { consoleReason } from "./steps.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 type ExitsOptions = Pick<

@@ -8,7 +8,8 @@ import { planVm, type VmFacts, type VmTarget } from "./plan.ts";
 import type { WorkOptions } from "./ports.ts";
 import type { Roster } from "./roster.ts";
 import type { VmServiceOptions } from "./service-options.ts";
-import type { StepContext, VmSteps } from "./steps.ts";
+import type { StepContext } from "./step-context.ts";
+import type { VmSteps } from "./steps.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 interface PlanRunnerOptions extends Pick<VmServiceOptions, "paths" | "store" | "driver" | "attached" | "workspaces"> {

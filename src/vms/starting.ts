@@ -5,7 +5,7 @@ import { hasMemory, type Reservation } from "./admission.ts";
 import type { VmParts } from "./parts.ts";
 import type { WorkOptions } from "./ports.ts";
 import { discardStaleSuspension } from "./recovery.ts";
-import type { StepContext } from "./steps.ts";
+import type { StepContext } from "./step-context.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 export type StartOptions = WorkOptions & {
