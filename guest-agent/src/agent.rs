@@ -89,11 +89,7 @@ impl Agent {
 /// Serves the port for ever: whatever ends a session, the next one is waited for.
 pub async fn serve_port(agent: Rc<Agent>, port: Port) {
     loop {
-        let attached = match port.wait_for_host().await {
-            Ok(()) => port.attach(),
-            Err(error) => Err(error),
-        };
-        match attached {
+        match port.next_stream().await {
             Ok(stream) => session::run(&agent, stream).await,
             Err(error) => {
                 crate::init::console::say(&format!("the port to the host fails: {error}"));

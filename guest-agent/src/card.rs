@@ -1,6 +1,6 @@
 //! The guest's network card, in the mode `nat`: an interface with an address of its own, which the host's rules look after.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::error::{Code, Context, Error, Result};
 use crate::files::blocking;
 use crate::init::network::name_resolver;
-use crate::init::{LateModules, interface};
+use crate::init::{LateModules, PendingModules, interface};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -38,31 +38,25 @@ impl CardBody {
     }
 }
 
-/// The driver is inserted with the first use of the card: a guest without a network does not pay for it.
 pub struct Card {
-    modules: RefCell<Option<LateModules>>,
+    /// Its driver.
+    modules: PendingModules,
     is_up: Cell<bool>,
 }
 
 impl Card {
     pub fn new(modules: Option<LateModules>) -> Card {
         Card {
-            modules: RefCell::new(modules),
+            modules: PendingModules::new(modules),
             is_up: Cell::new(false),
         }
     }
 
     /// Doing it again does no harm; a fork gets another address in the place of its parent's.
     pub async fn bring_up(&self, body: CardBody) -> Result<()> {
-        let modules = self.modules.borrow_mut().take();
         self.is_up.set(true);
-        blocking(move || {
-            if let Some(modules) = modules {
-                modules.insert();
-            }
-            configure(&body)
-        })
-        .await
+        self.modules.insert().await?;
+        blocking(move || configure(&body)).await
     }
 
     /// A machine whose policy was another when it was saved: its card is plugged into nothing now.

@@ -53,8 +53,14 @@ impl Port {
         }
     }
 
+    /// A stream to the host, once one is there.
+    pub async fn next_stream(&self) -> io::Result<PortStream> {
+        self.wait_for_host().await?;
+        self.attach()
+    }
+
     /// Returns once a host is there. Ready for a snapshot meanwhile: no thread waits, and no timer runs.
-    pub async fn wait_for_host(&self) -> io::Result<()> {
+    async fn wait_for_host(&self) -> io::Result<()> {
         if !is_hung_up(self.fd.as_fd())? {
             return Ok(());
         }
@@ -73,7 +79,7 @@ impl Port {
     }
 
     /// A fresh registration for one attachment.
-    pub fn attach(&self) -> io::Result<PortStream> {
+    fn attach(&self) -> io::Result<PortStream> {
         let fd = watch(
             self.fd.try_clone()?,
             Interest::READABLE | Interest::WRITABLE,

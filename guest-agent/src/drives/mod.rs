@@ -4,7 +4,6 @@ mod device;
 mod holders;
 mod mounts;
 
-use std::cell::RefCell;
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
@@ -20,7 +19,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::ext4::{Ext4, Growth, device_bytes, wait_for_size};
 use crate::files::blocking;
 use crate::http::query::guest_path;
-use crate::init::LateModules;
+use crate::init::{LateModules, PendingModules};
 
 use device::Device;
 
@@ -52,37 +51,22 @@ pub struct GrowBody {
 /// One request at a time works on drives.
 pub struct Drives {
     turn: tokio::sync::Mutex<()>,
-    /// Not inserted yet; none on a kernel that has all built in.
-    modules: RefCell<Option<LateModules>>,
+    /// What a controller needs.
+    modules: PendingModules,
 }
 
 impl Drives {
     pub fn new(modules: Option<LateModules>) -> Drives {
         Drives {
             turn: tokio::sync::Mutex::new(()),
-            modules: RefCell::new(modules),
+            modules: PendingModules::new(modules),
         }
     }
 
     /// Whether the kernel has what drives need, or can get it.
     pub fn are_possible(&self, role: Role) -> bool {
         let is_there = || Path::new("/sys/bus/scsi/drivers/sd").exists();
-        role == Role::Host || self.modules.borrow().is_some() || is_there()
-    }
-
-    /// What a controller needs is inserted with the first drive: a guest that has none does not pay for it.
-    async fn insert_modules(&self) -> Result<()> {
-        let modules = self.modules.borrow_mut().take();
-        match modules {
-            Some(modules) => {
-                blocking(move || {
-                    modules.insert();
-                    Ok(())
-                })
-                .await
-            }
-            None => Ok(()),
-        }
+        role == Role::Host || self.modules.are_there() || is_there()
     }
 }
 
@@ -94,7 +78,7 @@ pub async fn attach(agent: &Rc<Agent>, serial: &str, wanted: MountBody) -> Resul
         return Ok(json!({ "device": "/dev/none", "sizeBytes": 0 }));
     }
     let _turn = agent.drives.turn.lock().await;
-    agent.drives.insert_modules().await?;
+    agent.drives.modules.insert().await?;
     let device = device::wait_for(serial).await?;
     let opened = device.open()?;
     if let Some(path) = path {

@@ -25,11 +25,7 @@ const HOST_PATIENCE: Duration = Duration::from_secs(3);
 /// Serves the port for ever: whatever ends a connection, the next one is waited for.
 pub async fn serve(egress: Rc<Egress>, port: Port) {
     loop {
-        let attached = match port.wait_for_host().await {
-            Ok(()) => port.attach(),
-            Err(error) => Err(error),
-        };
-        match attached {
+        match port.next_stream().await {
             Ok(stream) => run(&egress, stream).await,
             // An error that lasts must not become a spin.
             Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,

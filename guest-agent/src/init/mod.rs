@@ -10,7 +10,7 @@ mod shutdown;
 
 use std::fs;
 
-pub use modules::LateModules;
+pub use modules::{LateModules, PendingModules};
 pub use shutdown::{end_machine, power_off};
 
 use crate::error::Result;

@@ -1,5 +1,6 @@
 //! Kernel modules of the initramfs.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -9,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::console;
 use crate::error::{Context, Error, Result};
+use crate::files::blocking;
 
 const LIST: &str = "/modules.list";
 /// Of what drives need that come later.
@@ -49,6 +51,36 @@ impl LateModules {
 
     fn keeps(&self, name: &std::ffi::OsStr) -> bool {
         self.names.iter().any(|kept| kept.as_str() == name)
+    }
+}
+
+/// Late modules that wait for the first use of what they are for: a guest that has none does not pay for them.
+/// None on a kernel that has them built in.
+#[derive(Default)]
+pub struct PendingModules(RefCell<Option<LateModules>>);
+
+impl PendingModules {
+    pub fn new(modules: Option<LateModules>) -> PendingModules {
+        PendingModules(RefCell::new(modules))
+    }
+
+    pub fn are_there(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Once; later calls do nothing.
+    pub async fn insert(&self) -> Result<()> {
+        let modules = self.0.borrow_mut().take();
+        match modules {
+            Some(modules) => {
+                blocking(move || {
+                    modules.insert();
+                    Ok(())
+                })
+                .await
+            }
+            None => Ok(()),
+        }
     }
 }
 

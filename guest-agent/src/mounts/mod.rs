@@ -28,7 +28,7 @@ use crate::error::{Code, Context, Error, Result};
 use crate::files::blocking;
 use crate::http::body::{Incoming, Outgoing};
 use crate::http::query::Query;
-use crate::init::LateModules;
+use crate::init::{LateModules, PendingModules};
 
 use kernel::{Call, Kernel};
 use mount::Mount;
@@ -44,20 +44,19 @@ pub struct Mounts {
     all: RefCell<Vec<Rc<Mount>>>,
     /// One mount is made or ended at a time.
     turn: tokio::sync::Mutex<()>,
-    /// Not inserted yet; none on a kernel that has it built in.
-    modules: RefCell<Option<LateModules>>,
+    modules: PendingModules,
 }
 
 impl Mounts {
     pub fn new(modules: Option<LateModules>) -> Mounts {
         Mounts {
-            modules: RefCell::new(modules),
+            modules: PendingModules::new(modules),
             ..Mounts::default()
         }
     }
 
     pub fn are_possible(&self) -> bool {
-        self.modules.borrow().is_some() || Path::new("/sys/class/misc/fuse").exists()
+        self.modules.are_there() || Path::new("/sys/class/misc/fuse").exists()
     }
 
     pub fn get(&self, id: &str) -> Result<Rc<Mount>> {
@@ -88,20 +87,6 @@ impl Mounts {
         self.all
             .borrow_mut()
             .retain(|known| !Rc::ptr_eq(known, mount));
-    }
-
-    async fn insert_modules(&self) -> Result<()> {
-        let modules = self.modules.borrow_mut().take();
-        match modules {
-            Some(modules) => {
-                blocking(move || {
-                    modules.insert();
-                    Ok(())
-                })
-                .await
-            }
-            None => Ok(()),
-        }
     }
 }
 
@@ -185,7 +170,7 @@ async fn find_or_make(agent: &Rc<Agent>, wanted: Wanted) -> Result<Rc<Mount>> {
             return Err(Error::new(Code::Limit, message));
         }
     }
-    agent.mounts.insert_modules().await?;
+    agent.mounts.modules.insert().await?;
     // From now on a command may have to wait for this thread before it runs.
     agent.registry.spawn_apart();
     let mount = Mount::new(wanted.id.clone(), wanted.path.clone(), wanted.is_read_only);

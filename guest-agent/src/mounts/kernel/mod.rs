@@ -67,6 +67,24 @@ impl Kernel {
     fn ask(&self, op: Op, reply: Reply) {
         self.send(Call::Ask { op, reply });
     }
+
+    fn sync(&self, ino: INodeNo, handle: u64, is_data_only: bool, reply: ReplyEmpty) {
+        let op = Op::Fsync {
+            node: ino.0,
+            handle,
+            is_data_only,
+        };
+        self.ask(op, Reply::Empty(reply));
+    }
+
+    fn read_directory(&self, ino: INodeNo, fh: FileHandle, offset: u64, reply: Listing) {
+        self.send(Call::ReadDirectory {
+            node: ino.0,
+            handle: fh.0,
+            offset,
+            reply,
+        });
+    }
 }
 
 fn place(parent: INodeNo, name: &OsStr) -> Place {
@@ -349,12 +367,7 @@ impl Filesystem for Kernel {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::Fsync {
-            node: ino.0,
-            handle: fh.0,
-            is_data_only: datasync,
-        };
-        self.ask(op, Reply::Empty(reply));
+        self.sync(ino, fh.0, datasync, reply);
     }
 
     fn fsyncdir(
@@ -365,12 +378,7 @@ impl Filesystem for Kernel {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let op = Op::Fsync {
-            node: ino.0,
-            handle: 0,
-            is_data_only: datasync,
-        };
-        self.ask(op, Reply::Empty(reply));
+        self.sync(ino, 0, datasync, reply);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -385,12 +393,7 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        self.send(Call::ReadDirectory {
-            node: ino.0,
-            handle: fh.0,
-            offset,
-            reply: Listing::Names(reply),
-        });
+        self.read_directory(ino, fh, offset, Listing::Names(reply));
     }
 
     fn readdirplus(
@@ -401,12 +404,7 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        self.send(Call::ReadDirectory {
-            node: ino.0,
-            handle: fh.0,
-            offset,
-            reply: Listing::WithAttributes(reply),
-        });
+        self.read_directory(ino, fh, offset, Listing::WithAttributes(reply));
     }
 
     fn releasedir(
