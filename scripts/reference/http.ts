@@ -34,7 +34,7 @@ Written by \`make reference\` from \`src/contract/routes\`.
 
 /** docs/reference/http.md. */
 export function writeHttpReference(): string {
-  // The document's version says nothing here.
+  // The document's version says nothing here; it is typed as any JSON, and Document names what is used of it.
   const document = describeApi("0") as unknown as Document;
   const operations = Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, operation })),

@@ -27,7 +27,7 @@ export function parseCount(flag: string, value: string): number {
 export function parseVolume(text: string): { volume: string; path: string; readOnly?: boolean } {
   const match = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text);
   if (match === null) throw invalid("--volume", text, "NAME:/path or NAME:/path:ro");
-  const [, volume, path, access] = match as unknown as [string, string, string, string | undefined];
+  const [, volume = "", path = "", access] = match;
   return { volume, path, ...(access === "ro" ? { readOnly: true } : {}) };
 }
 

@@ -33,6 +33,7 @@ function methodsOf(client: DaemonClient): string[] {
 /** What a method asks for. */
 async function record(path: string): Promise<RequestHead | undefined> {
   const recorder = new Recorder();
+  // Whatever methods it has: they are called by their names.
   const client = new DaemonClient(recorder) as unknown as Record<string, Calls> & Calls;
   const [name, noun] = path.split(".").reverse() as [string, string | undefined];
   const calls: Calls = noun === undefined ? client : (client[noun] as Calls);

@@ -5,8 +5,8 @@ import type { GrantedSecret } from "../secrets/service.ts";
 import { secretsForRemotes } from "./remote-secrets.ts";
 
 function open(hosts: string[], expose: GrantedSecret["expose"] = "proxy") {
-  const granted = { name: "TOKEN", hosts, expose, value: () => "value" } as unknown as GrantedSecret;
-  const secretFor = secretsForRemotes({ get: () => ({}) as never, granted: () => [granted] });
+  const granted = { hosts, expose, value: () => "value" };
+  const secretFor = secretsForRemotes({ get: () => ({}), granted: () => [granted] });
   return (url: string) => secretFor("TOKEN", new URL(url));
 }
 

@@ -1,10 +1,17 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { SecretFor } from "../gateway/remote/target.ts";
 import { isSecretFor } from "../network/secret-hosts.ts";
-import type { SecretService } from "../secrets/service.ts";
+import type { GrantedSecret } from "../secrets/service.ts";
+
+/** What is asked of the secrets of this host. */
+export interface RemoteSecretSource {
+  /** Throws SECRET_NOT_FOUND. */
+  get(name: string): unknown;
+  granted(items: { name: string }[]): Pick<GrantedSecret, "hosts" | "expose" | "value">[];
+}
 
 /** Values for requests to servers that run elsewhere: a secret goes to the hosts that it is for, and nowhere else. */
-export function secretsForRemotes(secrets: Pick<SecretService, "get" | "granted">): SecretFor {
+export function secretsForRemotes(secrets: RemoteSecretSource): SecretFor {
   return (name, url) => {
     // Throws SECRET_NOT_FOUND, with the nearest that there is.
     secrets.get(name);

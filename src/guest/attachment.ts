@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 
 /** Generations of the guest protocol that this host can speak (docs/guest-protocol.md). */
@@ -91,9 +91,9 @@ export const KNOCK_LINE = `\nattach ${"0".repeat(32)} ${"0".repeat(32)}\n`;
 /** After how much silence the host knocks, ms: a guest that sees a host arrive greets well within the first. */
 const KNOCKS_MS = [60, 300];
 
-export interface AttachOptions {
+export interface AttachOptions<Stream extends Duplex = Duplex> {
   /** Opens the byte stream anew. */
-  open: (signal: AbortSignal) => Promise<Socket>;
+  open: (signal: AbortSignal) => Promise<Stream>;
   deadlineMs: number;
   signal?: AbortSignal;
 }
@@ -102,7 +102,9 @@ export interface AttachOptions {
  * Opens the stream and runs the attachment. Resolves with the socket at the first byte of HTTP/2.
  * Throws GUEST_PROTOCOL_ERROR (bytes came, but no line), GUEST_UNREACHABLE (nothing came), or what `open` throws.
  */
-export async function attachToGuest(options: AttachOptions): Promise<{ socket: Socket; generation: number }> {
+export async function attachToGuest<Stream extends Duplex>(
+  options: AttachOptions<Stream>,
+): Promise<{ socket: Stream; generation: number }> {
   const deadline = AbortSignal.timeout(options.deadlineMs);
   const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
   let bytesSeen = 0;
@@ -140,7 +142,7 @@ function unreachable(deadlineMs: number, bytesSeen: number): FirebreakError {
 
 type ScanOutcome = { generation: number } | { bytesSeen: number };
 
-function scanSocket(socket: Socket, signal: AbortSignal): Promise<ScanOutcome> {
+function scanSocket(socket: Duplex, signal: AbortSignal): Promise<ScanOutcome> {
   return new Promise((resolve) => {
     const scanner = new AttachmentScanner(randomBytes(16).toString("hex"));
     const silence = setTimeout(() => finish({ bytesSeen: scanner.bytesSeen }), SILENCE_MS);

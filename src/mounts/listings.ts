@@ -94,6 +94,7 @@ function readNames(fd: number): Names {
     const names: Buffer[] = [];
     let bytes = 0;
     for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      // Node's types know of no directory whose names are bytes.
       const name = entry.name as unknown as Buffer;
       names.push(name);
       bytes += name.length + NAME_OVERHEAD;

@@ -167,6 +167,7 @@ export class SqliteVmStore implements VmStore {
     const unwritten = record === undefined ? undefined : this.#unwritten.get(record.id);
     if (record === undefined || unwritten === undefined) return record;
     const present = Object.entries({ ...record, ...unwritten.changes }).filter(([, value]) => value !== undefined);
+    // No entry of a record is dropped that it must have: changes clear only what may be absent.
     return Object.fromEntries(present) as unknown as VmRecord;
   }
 
@@ -323,5 +324,6 @@ function decode(row: Row | undefined): VmRecord | undefined {
     const value = row[column];
     if (value !== null && value !== undefined) record[key] = fromSql === undefined ? value : fromSql(value as never);
   }
+  // As `encode` has written it, column by column; which type each has, a loop cannot say.
   return record as unknown as VmRecord;
 }

@@ -95,6 +95,7 @@ test("a name that is taken or malformed, a missing file and one that is too larg
 
 test("a guest's name of a file becomes a plain one, and what a guest sends without end is cut off", async () => {
   assert.match((await create(write("..\u001b[2J evil\u202e.txt", "x"))).name, /^[A-Za-z0-9][A-Za-z0-9._+-]*$/);
+  // Of a guest, only what a creation asks for.
   const endless = {
     stat: async () => ({ type: "file" }),
     readFile: async () => ({

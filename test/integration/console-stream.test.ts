@@ -52,9 +52,9 @@ async function withReader(
   work: (console: Console, response: http.IncomingMessage, outgoing: http.ServerResponse) => Promise<void>,
 ): Promise<void> {
   const console = new Console();
-  let outgoing: http.ServerResponse | undefined;
+  const outgoing = Promise.withResolvers<http.ServerResponse>();
   const server = http.createServer((_request, response) => {
-    outgoing = response;
+    outgoing.resolve(response);
     void send(response, kept, console);
   });
   server.listen(0, "127.0.0.1");
@@ -63,7 +63,7 @@ async function withReader(
   const [response] = (await once(request, "response")) as [http.IncomingMessage];
   try {
     await waitFor(() => console.followers.size === 1);
-    await work(console, response, outgoing as unknown as http.ServerResponse);
+    await work(console, response, await outgoing.promise);
   } finally {
     request.destroy();
     server.closeAllConnections();

@@ -47,13 +47,14 @@ before(async () => {
 after(() => fixture.close());
 
 const post = <T>(route: string, body: object = {}) => callDaemon<T>(fixture.paths.socket, "POST", `/v1/${route}`, body);
-const manifestOf = (folder: string) => JSON.parse(readFileSync(path.join(folder, "manifest.json"), "utf8")) as Manifest;
+const readManifest = (folder: string): unknown => JSON.parse(readFileSync(path.join(folder, "manifest.json"), "utf8"));
+const manifestOf = (folder: string) => readManifest(folder) as Manifest;
 
 /** Node would write the holes out. */
 const copySparse = (from: string, to: string) => void execFileSync("cp", ["-r", "--sparse=always", from, to]);
 
 function editManifest(folder: string, edit: (manifest: Record<string, unknown>) => unknown): void {
-  const manifest = manifestOf(folder) as unknown as Record<string, unknown>;
+  const manifest = readManifest(folder) as Record<string, unknown>;
   writeFileSync(path.join(folder, "manifest.json"), JSON.stringify(edit(manifest) ?? manifest));
 }
 /** Sets one value of the manifest, by its path. */

@@ -43,7 +43,7 @@ export async function openGateway(
     // Servers that run elsewhere have no VMs.
     machines: { find: () => [] } as never,
     client: { name: "firebreak", version: "0" },
-    // What is offered is approved as it is: it is how servers are reached that is looked at.
+    // What is offered is approved as it is: it is how servers are reached that is looked at. A class with private fields has no other stand-in.
     pins: { judge: async ({ definitions }: Judged) => approveAll(definitions) } as unknown as Judge,
     audit: { requireWritable: () => {}, record: () => {} },
     secretFor,

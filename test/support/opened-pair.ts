@@ -3,7 +3,7 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import tls, { type TLSSocket } from "node:tls";
 import type { EgressPolicyInput, EgressRule } from "../../src/contract/policy.ts";
@@ -48,10 +48,10 @@ export async function openTlsUpstream(name: string, protocol: "http1" | "h2" = "
   const options = {
     SNICallback: (_name: string, done: (error: null, context: tls.SecureContext) => void) => done(null, contexts),
   };
-  const server: Server =
+  const server: tls.Server =
     protocol === "http1"
       ? https.createServer(options, answer)
-      : (http2.createSecureServer({ ...options, allowHTTP1: false }, answer) as unknown as Server);
+      : http2.createSecureServer({ ...options, allowHTTP1: false }, answer);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return { received, server, port: (server.address() as AddressInfo).port, close: () => server.close() };

@@ -7,7 +7,7 @@ import type { ApiContext } from "./context.ts";
  * instead of ending; one who refuses it leaves the caller's connection whole, so that the refusal reaches the caller.
  */
 export function wholeBody(context: ApiContext): Readable {
-  const incoming = context.env.incoming as unknown as Readable;
+  const incoming = context.env.incoming;
   const body = new PassThrough();
   incoming.once("error", (error) => body.destroy(error));
   incoming.once(

@@ -1,13 +1,20 @@
-import type { ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders } from "node:http";
+import type { Writable } from "node:stream";
 
 /** A caller that takes nothing of what there is for it, for so long, is gone: what waits for it would fill memory. */
 export const STALL_MS = 60_000;
+
+/** What is needed of a ServerResponse. */
+export interface Outgoing extends Writable {
+  writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
+  flushHeaders(): void;
+}
 
 /**
  * Writes a web response at its reader's pace. Resolves to whether all of it was written; a reader that hangs up or stalls
  * cancels the body, whose source thus hears of it.
  */
-export async function respond(outgoing: ServerResponse, response: Response, stallMs = STALL_MS): Promise<boolean> {
+export async function respond(outgoing: Outgoing, response: Response, stallMs = STALL_MS): Promise<boolean> {
   outgoing.on("error", () => {}); // the same as its close
   outgoing.writeHead(response.status, Object.fromEntries(response.headers));
   if (response.body === null) {
@@ -44,7 +51,7 @@ export async function respond(outgoing: ServerResponse, response: Response, stal
   return isWhole;
 }
 
-function waitForRoom(outgoing: ServerResponse, stallMs: number): Promise<void> {
+function waitForRoom(outgoing: Writable, stallMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => outgoing.destroy(), stallMs);
     const done = () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { ServerResponse } from "node:http";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +7,7 @@ import { SseTransport } from "./transport.ts";
 
 function open(options: { stallMs?: number; maxWaitingBytes?: number } = {}) {
   const stream = new PassThrough({ highWaterMark: 1024 });
-  const outgoing = Object.assign(stream, { writeHead: () => {} }) as unknown as ServerResponse & PassThrough;
+  const outgoing = Object.assign(stream, { writeHead: () => {} });
   let closes = 0;
   const transport = new SseTransport({ outgoing, endpoint: "/m?sessionId=1", ...options });
   transport.onclose = () => void closes++;

@@ -1,14 +1,14 @@
-import type { ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { STALL_MS } from "../http/respond.ts";
+import { type Outgoing, STALL_MS } from "../http/respond.ts";
 
 const KEEP_ALIVE_MS = 15_000;
 /** What waits for a reader is memory of the daemon's; a message is at most a quarter of it. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 export interface SseTransportOptions {
-  outgoing: ServerResponse;
+  outgoing: Writable & Pick<Outgoing, "writeHead">;
   /** Where its client's messages go, which the stream begins with. */
   endpoint: string;
   stallMs?: number;

@@ -100,7 +100,7 @@ async function loadX509() {
   // The library's dependency injection wants it to be there before.
   await import("reflect-metadata");
   const x509 = await import("@peculiar/x509");
-  x509.cryptoProvider.set(webcrypto as unknown as typeof globalThis.crypto);
+  x509.cryptoProvider.set(webcrypto);
   return x509;
 }
 

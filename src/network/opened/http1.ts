@@ -116,7 +116,7 @@ export class Http1Server {
       port: flow.port,
       method,
       path: target,
-      headers: [...headers, ...more] as unknown as http.OutgoingHttpHeaders,
+      headers: [...headers, ...more],
       setDefaultHeaders: false,
     };
   }
@@ -175,7 +175,7 @@ function pass(answer: IncomingMessage, response: ServerResponse, exchange: Excha
     return Buffer.concat([fresh.push(Buffer.from(value, "latin1")), fresh.end()]).toString("latin1");
   };
   const headers = headersOf(answer.rawHeaders, scrubText);
-  response.writeHead(answer.statusCode ?? 502, answer.statusMessage, headers as unknown as http.OutgoingHttpHeaders);
+  response.writeHead(answer.statusCode ?? 502, answer.statusMessage, headers);
   answer.on("error", () => response.destroy());
   answer.on("data", (chunk: Buffer) => {
     const ready = scrubber.push(chunk);
