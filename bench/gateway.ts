@@ -7,7 +7,7 @@ import { ERAS } from "../test/support/mcp-http.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 import { connectMcp } from "./mcp.ts";
 import { RestoreFloor } from "./restore-floor.ts";
-import { median, type Row, ratioRow, round, sample } from "./stats.ts";
+import { overheadRow, type Row, ratioRow, round, sample } from "./stats.ts";
 import { openDirect } from "./stdio-server.ts";
 
 const MEMORY_MIB = 256;
@@ -91,21 +91,15 @@ async function benchWarm({ client }: DaemonFixture, url: URL, key: string): Prom
   }
   for (const { mcp } of clients) await mcp.close();
   direct.close();
-  return [...samples].map(([era, ms]) => {
-    const [value, floor] = [median(ms), median(floorSamples)];
-    return {
+  return [...samples].map(([era, ms]) =>
+    overheadRow({
       what: `a call of a server in its VM through the gateway, Streamable HTTP, ${era}, p50`,
-      unit: "ms" as const,
-      value: round(value, 2),
-      floor: round(floor, 2),
+      samples: ms,
+      floorSamples,
       floorIs: "the same server in the same VM, over its standard input and output",
-      bar: `at most ${MAX_OVERHEAD_MS} ms above the floor (is ${round(value - floor, 2)} ms)`,
-      limit: round(floor + MAX_OVERHEAD_MS, 2),
-      holds: value <= floor + MAX_OVERHEAD_MS,
-      samples: ms.map((each) => round(each, 2)),
-      floorSamples: floorSamples.map((each) => round(each, 2)),
-    };
-  });
+      maxMs: MAX_OVERHEAD_MS,
+    }),
+  );
 }
 
 async function openFloor(setting: Setting, { paths, client }: DaemonFixture): Promise<RestoreFloor> {

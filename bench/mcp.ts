@@ -7,7 +7,7 @@ import {
 import type { DaemonClient } from "../src/client/daemon-client.ts";
 import { startDaemonFixture } from "../test/support/daemon-fixture.ts";
 import { ERAS } from "../test/support/mcp-http.ts";
-import { median, percentile, type Row, round, sample } from "./stats.ts";
+import { median, overheadRow, percentile, type Row, round, sample } from "./stats.ts";
 
 const ROUNDS = 12;
 const PER_ROUND = 20;
@@ -38,7 +38,14 @@ export async function* benchMcp(): AsyncGenerator<Row> {
       floorSamples.push(...(await direct()));
       for (const { era, mcp } of clients) samples.get(era)?.push(...(await over(mcp)));
     }
-    for (const [era, ms] of samples) yield overheadRow(era, ms, floorSamples);
+    for (const [era, ms] of samples)
+      yield overheadRow({
+        what: `run_command of \`true\` over Streamable HTTP, ${era}, p50`,
+        samples: ms,
+        floorSamples,
+        floorIs: "the same exec by the daemon's own client on its socket",
+        maxMs: MAX_OVERHEAD_MS,
+      });
     for (const { era, mcp } of clients) yield await burstRow(era, mcp);
     for (const { mcp } of clients) await mcp.close();
   } finally {
@@ -62,22 +69,6 @@ async function callTrue(mcp: Client, vm: string): Promise<void> {
   const call = { name: "run_command", arguments: { vm, argv: ["true"] } };
   const result = (await mcp.callTool(call, { timeout: 180_000 })) as CallToolResult;
   if (result.isError) throw new Error(JSON.stringify(result.content));
-}
-
-function overheadRow(era: string, samples: number[], floorSamples: number[]): Row {
-  const [value, floor] = [median(samples), median(floorSamples)];
-  return {
-    what: `run_command of \`true\` over Streamable HTTP, ${era}, p50`,
-    unit: "ms",
-    value: round(value, 2),
-    floor: round(floor, 2),
-    floorIs: "the same exec by the daemon's own client on its socket",
-    bar: `at most ${MAX_OVERHEAD_MS} ms above the floor (is ${round(value - floor, 2)} ms)`,
-    limit: round(floor + MAX_OVERHEAD_MS, 2),
-    holds: value <= floor + MAX_OVERHEAD_MS,
-    samples: samples.map((ms) => round(ms, 2)),
-    floorSamples: floorSamples.map((ms) => round(ms, 2)),
-  };
 }
 
 /** Each burst's calls are sent at once; an error of any ends the bench. */

@@ -51,6 +51,30 @@ export function ratioRow(given: {
   };
 }
 
+/** A row of the median of times that may be a few milliseconds above the median of a floor. */
+export function overheadRow(given: {
+  what: string;
+  samples: number[];
+  floorSamples: number[];
+  floorIs: string;
+  maxMs: number;
+}): Row {
+  const { what, floorIs, maxMs } = given;
+  const [value, floor] = [median(given.samples), median(given.floorSamples)];
+  return {
+    what,
+    unit: "ms",
+    value: round(value, 2),
+    floor: round(floor, 2),
+    floorIs,
+    bar: `at most ${maxMs} ms above the floor (is ${round(value - floor, 2)} ms)`,
+    limit: round(floor + maxMs, 2),
+    holds: value <= floor + maxMs,
+    samples: given.samples.map((ms) => round(ms, 2)),
+    floorSamples: given.floorSamples.map((ms) => round(ms, 2)),
+  };
+}
+
 /** A row that is held against a figure. */
 export function limitRow(
   given: Pick<Row, "what" | "unit" | "value" | "note" | "samples"> & { limit: number; digits?: number },

@@ -50,6 +50,25 @@ function mergedUnder(key: string, entry: string[]): string {
   );
 }
 
+const MINE_TOML = `# what I use
+model = "gpt" # the large one
+
+[mcp_servers.github] # issues
+command = "gh-mcp"
+args = ["-x", # pinned
+  "-y"]
+
+[mcp_servers.github.env]
+A = "1"
+
+# the screen
+[tui]
+theme = "dark"
+`;
+
+/** The stdio entry as most clients write it. */
+const COMMAND_LINES = ['"command": "/opt/firebreak",', '"args": [', '  "serve",', '  "mcp"', "]"];
+
 const EXPECTED: Record<string, Expected> = {
   "claude-code": {
     stdio: { type: "stdio", ...command },
@@ -57,21 +76,14 @@ const EXPECTED: Record<string, Expected> = {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Claude Code puts the variable in
     http: { type: "http", url, headers: { Authorization: "Bearer ${FB_KEY}" } },
     mine: mineUnder("mcpServers"),
-    merged: mergedUnder("mcpServers", [
-      '"type": "stdio",',
-      '"command": "/opt/firebreak",',
-      '"args": [',
-      '  "serve",',
-      '  "mcp"',
-      "]",
-    ]),
+    merged: mergedUnder("mcpServers", ['"type": "stdio",', ...COMMAND_LINES]),
   },
   "claude-desktop": {
     stdio: command,
     withEnv: { ...command, env },
     http: /programs only/,
     mine: mineUnder("mcpServers"),
-    merged: mergedUnder("mcpServers", ['"command": "/opt/firebreak",', '"args": [', '  "serve",', '  "mcp"', "]"]),
+    merged: mergedUnder("mcpServers", COMMAND_LINES),
   },
   cursor: {
     stdio: command,
@@ -79,7 +91,7 @@ const EXPECTED: Record<string, Expected> = {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Cursor puts the variable in
     http: { url, headers: { Authorization: "Bearer ${env:FB_KEY}" } },
     mine: mineUnder("mcpServers"),
-    merged: mergedUnder("mcpServers", ['"command": "/opt/firebreak",', '"args": [', '  "serve",', '  "mcp"', "]"]),
+    merged: mergedUnder("mcpServers", COMMAND_LINES),
   },
   vscode: {
     stdio: { type: "stdio", ...command },
@@ -87,49 +99,14 @@ const EXPECTED: Record<string, Expected> = {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: VS Code puts the input in
     http: { type: "http", url, headers: { Authorization: "Bearer ${input:firebreak-api-key}" } },
     mine: mineUnder("servers"),
-    merged: mergedUnder("servers", [
-      '"type": "stdio",',
-      '"command": "/opt/firebreak",',
-      '"args": [',
-      '  "serve",',
-      '  "mcp"',
-      "]",
-    ]),
+    merged: mergedUnder("servers", ['"type": "stdio",', ...COMMAND_LINES]),
   },
   codex: {
     stdio: command,
     withEnv: { ...command, env },
     http: { url, bearer_token_env_var: "FB_KEY" },
-    mine: `# what I use
-model = "gpt" # the large one
-
-[mcp_servers.github] # issues
-command = "gh-mcp"
-args = ["-x", # pinned
-  "-y"]
-
-[mcp_servers.github.env]
-A = "1"
-
-# the screen
-[tui]
-theme = "dark"
-`,
-    merged: `# what I use
-model = "gpt" # the large one
-
-[mcp_servers.github] # issues
-command = "gh-mcp"
-args = ["-x", # pinned
-  "-y"]
-
-[mcp_servers.github.env]
-A = "1"
-
-# the screen
-[tui]
-theme = "dark"
-
+    mine: MINE_TOML,
+    merged: `${MINE_TOML}
 [mcp_servers.firebreak]
 command = "/opt/firebreak"
 args = ["serve", "mcp"]
@@ -141,7 +118,7 @@ args = ["serve", "mcp"]
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Gemini CLI puts the variable in
     http: { httpUrl: url, headers: { Authorization: "Bearer ${FB_KEY}" } },
     mine: mineUnder("mcpServers"),
-    merged: mergedUnder("mcpServers", ['"command": "/opt/firebreak",', '"args": [', '  "serve",', '  "mcp"', "]"]),
+    merged: mergedUnder("mcpServers", COMMAND_LINES),
   },
   opencode: {
     stdio: { type: "local", command: ["/opt/firebreak", "serve", "mcp"], enabled: true },
@@ -163,7 +140,7 @@ args = ["serve", "mcp"]
     withEnv: { ...command, env },
     http: /cannot read an API key/,
     mine: mineUnder("context_servers"),
-    merged: mergedUnder("context_servers", ['"command": "/opt/firebreak",', '"args": [', '  "serve",', '  "mcp"', "]"]),
+    merged: mergedUnder("context_servers", COMMAND_LINES),
   },
   copilot: {
     stdio: { type: "local", ...command, tools: ["*"] },
