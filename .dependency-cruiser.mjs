@@ -49,7 +49,6 @@ export const LAYERS = {
   // Host directories that guests see live.
   mounts: [folder("errors"), folder("platform"), folder("guest"), ...PORTS],
   network: [folder("errors"), folder("platform"), folder("guest"), folder("secrets"), ...PORTS],
-  vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), ...PORTS],
   // Work that is delegated: queue, runs, logs and results.
   tasks: [
     folder("errors"),
@@ -60,7 +59,10 @@ export const LAYERS = {
     "^src/artifacts/media-type\\.ts$",
     ...PORTS,
   ],
+  vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), folder("telemetry"), ...PORTS],
   audit: [folder("errors"), folder("platform"), ...PORTS],
+  // Spans of what is done, and what they are part of: known to all that a request passes through.
+  telemetry: [folder("errors")],
   // Counters in Prometheus' text format; who counts what is the daemon's.
   metrics: [],
   "daemon/api": [
@@ -99,6 +101,7 @@ export const LAYERS = {
     folder("gateway"),
     folder("audit"),
     folder("metrics"),
+    folder("telemetry"),
     folder("mounts"),
   ],
   // MCP servers, each in a VM of its own.
@@ -108,17 +111,19 @@ export const LAYERS = {
     folder("guest"),
     folder("vms"),
     folder("snapshots"),
-    "^src/mcp/(extras|subscription-hooks|log-levels)\\.ts$",
+    folder("telemetry"),
+    "^src/mcp/(extras|subscription-hooks|log-levels|traced-server)\\.ts$",
     // Rules of policies are read and checked where they stand, with their line; that part of the network is pure.
     "^src/network/(problems|rule-text|ports|sets)\\.ts$",
     "^src/network/nat/address-rules\\.ts$",
     ...PORTS,
   ],
-  client: [folder("errors"), folder("platform"), folder("contract"), "^src/guest/protocol\\.ts$"],
+  client: [folder("errors"), folder("platform"), folder("contract"), folder("telemetry"), "^src/guest/protocol\\.ts$"],
   mcp: [
     folder("errors"),
     folder("contract"),
     folder("client"),
+    folder("telemetry"),
     "^src/platform/(addresses|paths|package-files)\\.ts$",
     "^src/archive/(tar-writer|tar-format)\\.ts$",
     "^src/guest/protocol\\.ts$",
@@ -130,6 +135,7 @@ export const LAYERS = {
     folder("client"),
     folder("mcp"),
     folder("archive"),
+    folder("telemetry"),
     "^src/gateway/config/",
     "^src/guest/(protocol|guest-errors)\\.ts$",
   ],

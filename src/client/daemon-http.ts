@@ -4,6 +4,8 @@ import { API_VERSION_HEADER } from "../contract/api-version.ts";
 import type { StreamLine } from "../contract/daemon.ts";
 import type { ExecRequest, Progress, RunRequest } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { writeTraceContext } from "../telemetry/trace-context.ts";
+import { currentContext } from "../telemetry/tracing.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type ExecControl, ExecStream } from "./exec-stream.ts";
 
@@ -159,6 +161,7 @@ export class DaemonHttp {
       headers: {
         // The daemon must not close after its answer: what we still send then would take the unread answer with it.
         connection: "keep-alive",
+        ...writeTraceContext(currentContext() ?? {}),
         ...(options.contentType === undefined ? {} : { "content-type": options.contentType }),
         ...options.headers,
       },

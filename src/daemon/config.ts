@@ -15,7 +15,7 @@ import type { TaskSettings } from "../tasks/settings.ts";
 /** The guest agent takes 64 KiB, of which the VM's own needs some. */
 const MAX_TRUST_BYTES = 60 * 1024;
 
-/** What the owner of an installation decides: `[prices]`, `[network]`, `[audit]` and `[vms]` of $FIREBREAK_HOME/firebreak.toml; its servers are the gateway's. */
+/** What the owner of an installation decides: `[prices]`, `[network]`, `[audit]`, `[vms]` and `[telemetry]` of $FIREBREAK_HOME/firebreak.toml; its servers are the gateway's. */
 export type Config = OwnerTables;
 
 /** Reads the configuration; an absent file is an empty one. Throws CONFIG_INVALID, which names the line or the key. */

@@ -15,6 +15,7 @@ import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { ForwardService } from "../forwards/service.ts";
 import { lazyJudge } from "../gateway/approved.ts";
+import { readTelemetry } from "../gateway/config/telemetry.ts";
 import { Machines } from "../gateway/machine.ts";
 import { Gateway } from "../gateway/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
@@ -51,6 +52,7 @@ import { SqliteSettings } from "../store/settings.ts";
 import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
+import { startTelemetry } from "../telemetry/start.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { DEFAULT_OVERCOMMIT } from "../vms/admission.ts";
 import { AttachedDrives } from "../vms/attached-drives.ts";
@@ -86,6 +88,7 @@ import { ServerLogs } from "./server-logs.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { createTasks, listAgents } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
+import { inTraceOf } from "./trace-request.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
@@ -142,6 +145,7 @@ async function main(): Promise<void> {
   });
   const hostSetup = { home: os.homedir(), env: process.env, root: "/" };
   const configFile = path.join(paths.home, "firebreak.toml");
+  const endTelemetry = await beginTelemetry(configFile, version, log);
   const settings = new SqliteSettings(database);
   const secretStore = new SqliteSecretStore(database);
   const vault = new Vault(path.join(paths.home, "vault.key"), vaultStateOf(settings, secretStore));
@@ -315,7 +319,7 @@ async function main(): Promise<void> {
     await upgrades.close();
     await Promise.all([closed, tcp.end()]);
     await forwards.close();
-    await sleep(KILL_MS);
+    await Promise.all([sleep(KILL_MS), endTelemetry()]);
     vms.close();
     await mounts.close();
     network.close();
@@ -419,7 +423,7 @@ async function main(): Promise<void> {
       overrideGlobalObjects: false,
       autoCleanupIncoming: false,
     });
-    return drain.answer(incoming, outgoing, answer);
+    return inTraceOf(incoming, () => drain.answer(incoming, outgoing, answer));
   };
   server = await listen(
     paths.socket,
@@ -435,6 +439,20 @@ async function main(): Promise<void> {
     logger.error({ error: String(reason instanceof Error ? reason.stack : reason) }, "a failure went unhandled"),
   );
   log("the daemon serves", { version, socket: paths.socket });
+}
+
+/** Traces are no reason not to serve: what is wrong with their configuration is told in the log. */
+async function beginTelemetry(
+  configFile: string,
+  version: string,
+  log: (message: string, fields: Record<string, unknown>) => void,
+): Promise<() => Promise<void>> {
+  try {
+    return await startTelemetry(readTelemetry(configFile, process.env), version, log);
+  } catch (thrown) {
+    log("no traces are recorded", { error: toFirebreakError(thrown).message });
+    return async () => {};
+  }
 }
 
 /** What is read from a file for each call is read once a second. */

@@ -2,6 +2,7 @@ import { ProtocolError, ProtocolErrorCode, Server } from "@modelcontextprotocol/
 import type { ExtrasCaller } from "../mcp/extras.ts";
 import { followLogLevel } from "../mcp/log-levels.ts";
 import type { SubscriptionHooks } from "../mcp/subscription-hooks.ts";
+import { traceServer } from "../mcp/traced-server.ts";
 import type { Gateway } from "./service.ts";
 import { GatewayView } from "./view.ts";
 
@@ -84,7 +85,7 @@ export function createEndpointServer({ gateway, server: name, caller, hooks }: E
       if (result === undefined) throw missing("such prompt or template");
       return (await result) as { completion: { values: string[] } };
     });
-  return server;
+  return traceServer(server, { server: name, session: caller.session });
 }
 
 function canSubscribe(capabilities: Record<string, unknown> | undefined): boolean {

@@ -14,6 +14,7 @@ import {
   UpstreamSession,
   type UpstreamTerms,
 } from "./upstream/session.ts";
+import { TracedPeer } from "./upstream/traced-peer.ts";
 
 /** What a server asks for or tells while calls are under way, and outside of them. */
 export interface InstanceHooks {
@@ -67,11 +68,12 @@ export async function startInstance(
       pipeOptions(config.name, guest, peer, hooks, () => machines.vms.explainLoss(vm)),
     );
     peer.attach(pipe);
+    const traced = trace(peer, config.name, vm);
     try {
-      const terms = await openSession(peer, opening, client, config.name);
+      const terms = await openSession(traced, opening, client, config.name);
       own.isSettled = true;
       if (own.error !== undefined) throw own.error;
-      return toInstance(vm, pipe, new UpstreamSession(peer, terms, client), opening);
+      return toInstance(vm, pipe, new UpstreamSession(traced, terms, client), opening);
     } catch (error) {
       // What has ended it says more than what came of that; letting go of it is an end, too.
       const cause = own.error ?? error;
@@ -106,7 +108,8 @@ export async function attachInstance(
     pipeOptions(config.name, guest, peer, hooks, () => machines.vms.explainLoss(vm)),
   );
   peer.attach(pipe);
-  return toInstance(vm, pipe, new UpstreamSession(peer, state.terms, client), state.opening);
+  const traced = trace(peer, config.name, vm, state.terms.protocolVersion);
+  return toInstance(vm, pipe, new UpstreamSession(traced, state.terms, client), state.opening);
 }
 
 /** A line that another daemon has read in part is no message to us; what it has not read may be one. */
@@ -132,6 +135,11 @@ function toInstance(vm: string, pipe: GuestPipe, session: UpstreamSession, openi
       return pipe.offset;
     },
   };
+}
+
+function trace(peer: RpcPeer, server: string, vm: string, revision?: string): TracedPeer {
+  const attributes = { "network.transport": "pipe", "firebreak.server.name": server, "firebreak.vm.id": vm };
+  return new TracedPeer(peer, { attributes, revision });
 }
 
 function createPeer(server: string, hooks: InstanceHooks): RpcPeer {

@@ -7,6 +7,7 @@ import type { VmServer } from "../contract/server.ts";
 import { type Vm, vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
+import { asSpan } from "../telemetry/tracing.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import type { VmService } from "../vms/service.ts";
 import type { VmSnapshots } from "../vms/snapshots.ts";
@@ -123,14 +124,17 @@ export class Machines {
     });
     const vm = await vms.create(wanted, options);
     try {
-      const installed = await vms.use(vm.id, options, ({ client }) =>
-        install(plan, {
-          ...options,
-          server: config.name,
-          client,
-          registries: registries(),
-          explainLoss: () => vms.explainLoss(vm.id),
-        }),
+      const facts = { "firebreak.server.name": config.name, "firebreak.vm.id": vm.id };
+      const installed = await asSpan("firebreak.server.install", facts, () =>
+        vms.use(vm.id, options, ({ client }) =>
+          install(plan, {
+            ...options,
+            server: config.name,
+            client,
+            registries: registries(),
+            explainLoss: () => vms.explainLoss(vm.id),
+          }),
+        ),
       );
       if (network.mode !== "none") await vms.setPolicy(vm.id, NO_NETWORK);
       return { vm, installed };
@@ -142,7 +146,9 @@ export class Machines {
 
   async save(vm: Vm, name: string, options: WorkOptions): Promise<string> {
     await this.forgetSnapshot(name);
-    return (await this.#deps.snapshots.create(vm.id, name, options)).id;
+    return asSpan("firebreak.vm.save", { "firebreak.vm.id": vm.id }, async () => {
+      return (await this.#deps.snapshots.create(vm.id, name, options)).id;
+    });
   }
 
   async fork(snapshot: string, config: VmServer, labels: Record<string, string>, options: WorkOptions): Promise<Vm> {

@@ -10,6 +10,7 @@ import type {
 } from "../contract/server.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
+import { apart, asSpan, asTrace } from "../telemetry/tracing.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { type Approved, type Judge, type Judged, NOTHING_APPROVED } from "./approved.ts";
 import { Calls, ParkedCalls } from "./calls.ts";
@@ -143,7 +144,7 @@ export class Gateway {
   /** What there is to say of what a server offers now. Throws as its start does. */
   async scan(name: string, options: WorkOptions = {}): Promise<ServerScan> {
     await this.#look(name, options);
-    return this.#options.pins.scan(this.#judgedOf(this.#find(name)));
+    return this.#asScan(name, () => this.#options.pins.scan(this.#judgedOf(this.#find(name))));
   }
 
   /** Has what waits offered, all or only those. */
@@ -233,6 +234,13 @@ export class Gateway {
 
   /** Installs, starts and saves a server, if that has not been done. Throws SERVER_…, VM_… */
   async prepare(name: string, options: WorkOptions = {}): Promise<Server> {
+    const { managed, approved } = this.#find(name);
+    if (managed.warm !== undefined && approved !== NOTHING_APPROVED) return this.#prepare(name, options);
+    const facts = { "firebreak.server.name": name };
+    return asTrace("firebreak.server.prepare", facts, () => this.#prepare(name, options));
+  }
+
+  async #prepare(name: string, options: WorkOptions): Promise<Server> {
     const entry = this.#find(name);
     const managed = this.managed(name);
     const before = managed.definitions;
@@ -365,7 +373,8 @@ export class Gateway {
     const { relisting } = this.#find(name);
     const coalesced = relisting.get(key) ?? new Coalesced(() => this.#relist(name, key), RELIST_GAP_MS);
     relisting.set(key, coalesced);
-    coalesced.ask();
+    // It tells of it while it works for somebody, and not for whom.
+    apart(() => coalesced.ask());
   }
 
   /** A server says that it offers something else than it did. */
@@ -397,12 +406,16 @@ export class Gateway {
     const entry = this.#find(name);
     if (entry.managed.definitions === undefined) return;
     try {
-      entry.approved = await this.#options.pins.judge(this.#judgedOf(entry));
+      entry.approved = await this.#asScan(name, () => this.#options.pins.judge(this.#judgedOf(entry)));
     } catch (thrown) {
       entry.approved = NOTHING_APPROVED;
       entry.failure = toFirebreakError(thrown);
       this.#options.log("what a server offers could not be judged", { server: name, error: entry.failure.message });
     }
+  }
+
+  #asScan<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return asSpan("firebreak.server.scan", { "firebreak.server.name": name }, work);
   }
 
   #judgedOf({ record, managed }: Entry): Judged {

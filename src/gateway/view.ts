@@ -24,8 +24,6 @@ import { nameTools } from "./names.ts";
 import { RpcError } from "./rpc/messages.ts";
 import type { Gateway } from "./service.ts";
 
-/** Keys of a request's `_meta` that go on to the server: the protocol reserves them for traces. */
-const TRACE_KEYS = ["traceparent", "tracestate", "baggage"];
 /** What the states of our own parked calls begin with, and those that servers have made. */
 const OWN_STATE = "fb.";
 const THEIR_STATE = "up.";
@@ -353,7 +351,6 @@ export class GatewayView implements Extras {
           session.request(method, params, {
             signal,
             capabilities,
-            meta: traceOf(context),
             logLevel,
             timeoutMs: timeoutOf(gateway, server),
             caller: { ask: (...asked) => call.ask(...asked), log: (params) => call.owner.onLog(params) },
@@ -396,11 +393,6 @@ function nameOfPrincipal(principal: string): string {
 
 function timeoutOf(gateway: Gateway, server: string): number | undefined {
   return gateway.configOf(server).limits.callTimeoutMs;
-}
-
-function traceOf(context: ServerContext): Record<string, unknown> {
-  const meta = (context.mcpReq._meta ?? {}) as Record<string, unknown>;
-  return Object.fromEntries(TRACE_KEYS.flatMap((key) => (typeof meta[key] === "string" ? [[key, meta[key]]] : [])));
 }
 
 /** Whether a URI begins as a template's do. */

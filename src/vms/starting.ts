@@ -1,6 +1,7 @@
 import type { Vm } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { asSpan } from "../telemetry/tracing.ts";
 import { hasMemory, type Reservation } from "./admission.ts";
 import type { VmParts } from "./parts.ts";
 import type { WorkOptions } from "./ports.ts";
@@ -68,7 +69,10 @@ export class Starting {
     const signal = isCancelable ? AbortSignal.any([aborter.signal, options.signal as AbortSignal]) : aborter.signal;
     this.#underWay.set(record.id, aborter);
     try {
-      await this.#options.runner.reach(record, { state: "running" }, { ...options, signal }, known);
+      const { from } = record.startFrom;
+      await asSpan("firebreak.vm.start", { "firebreak.vm.id": record.id, "firebreak.vm.start.from": from }, () =>
+        this.#options.runner.reach(record, { state: "running" }, { ...options, signal }, known),
+      );
     } catch (error) {
       await this.#afterFailure(record, error);
       throw error;

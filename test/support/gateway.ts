@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type ServerConfig, serverConfigSchema } from "../../src/contract/server.ts";
 import { ServerFront } from "../../src/daemon/server-front.ts";
+import { inTraceOf } from "../../src/daemon/trace-request.ts";
 import type { Approved, Judge, Judged } from "../../src/gateway/approved.ts";
 import type { SecretFor } from "../../src/gateway/remote/target.ts";
 import type { ServerRecord } from "../../src/gateway/server-store.ts";
@@ -16,7 +17,12 @@ export interface GatewayFixture {
   /** What servers have said beside the protocol, and what has been logged. */
   logged: string[];
   /** A client of one server's own endpoint; `principal` stands for what authentication finds out. */
-  open: (server: string, options?: ClientOptions, principal?: string) => Promise<Client>;
+  open: (
+    server: string,
+    options?: ClientOptions,
+    principal?: string,
+    headers?: Record<string, string>,
+  ) => Promise<Client>;
   urlOf: (server: string, kind?: "mcp" | "sse") => URL;
   front: ServerFront;
   close: () => Promise<void>;
@@ -59,9 +65,11 @@ export async function openGateway(
     const [, name = "", kind] = /^\/servers\/([^/]+)\/(\w+)/.exec(incoming.url ?? "") ?? [];
     const id = String(incoming.headers["x-principal"] ?? "local");
     const caller = id === "local" ? ({ via: "socket" } as const) : ({ via: "tcp", key: { id, name: id } } as const);
-    void (kind === "sse"
-      ? front.handleSse(name, incoming, outgoing, caller)
-      : front.handle(name, incoming, outgoing, caller));
+    void inTraceOf(incoming, () =>
+      kind === "sse"
+        ? front.handleSse(name, incoming, outgoing, caller)
+        : front.handle(name, incoming, outgoing, caller),
+    );
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -72,10 +80,12 @@ export async function openGateway(
     logged,
     front,
     urlOf,
-    open: async (name, options = {}, principal = "local") => {
+    open: async (name, options = {}, principal = "local", headers = {}) => {
       const client = new Client({ name: "test", version: "0" }, options);
       await client.connect(
-        new StreamableHTTPClientTransport(urlOf(name), { requestInit: { headers: { "x-principal": principal } } }),
+        new StreamableHTTPClientTransport(urlOf(name), {
+          requestInit: { headers: { ...headers, "x-principal": principal } },
+        }),
       );
       return client;
     },

@@ -19,6 +19,8 @@ export interface Upstream {
   seen: http.IncomingHttpHeaders[];
   /** Names of the calls that the client has given up. */
   canceled: string[];
+  /** `_meta` of each call of a tool, in their order. */
+  metas: Record<string, unknown>[];
   /** Adds a tool, and says so. */
   grow: (name: string) => void;
   /** Says that a resource has changed. */
@@ -30,6 +32,7 @@ export interface Upstream {
 
 interface World {
   canceled: string[];
+  metas: Record<string, unknown>[];
   extra: Set<string>;
   era: "modern" | "legacy";
 }
@@ -50,7 +53,10 @@ function build(world: World): McpServer {
     server.registerTool(
       name,
       { description: name, inputSchema: z.object({ text: z.string().optional() }) },
-      (args, context) => work(args, context) as never,
+      (args, context) => {
+        world.metas.push(context.mcpReq._meta ?? {});
+        return work(args, context) as never;
+      },
     );
   add("echo", async (args) => text(args.text ?? ""));
   add("slow", async (_args, { mcpReq }) => {
@@ -87,13 +93,14 @@ function build(world: World): McpServer {
 
 /** A server of the newer revision alone. */
 export async function serveModernUpstream(): Promise<Upstream> {
-  const world: World = { canceled: [], extra: new Set(), era: "modern" };
+  const world: World = { canceled: [], metas: [], extra: new Set(), era: "modern" };
   const handler = createMcpHandler(() => build(world), { legacy: "reject" });
   const { url, seen, close } = await serveFetch((request) => handler.fetch(request));
   return {
     url,
     seen,
     canceled: world.canceled,
+    metas: world.metas,
     grow: (name) => {
       world.extra.add(name);
       handler.notify.toolsChanged();
@@ -109,7 +116,7 @@ export async function serveModernUpstream(): Promise<Upstream> {
 
 /** A server of the older revisions, with a session for each client. */
 export async function serveLegacyUpstream(): Promise<Upstream> {
-  const world: World = { canceled: [], extra: new Set(), era: "legacy" };
+  const world: World = { canceled: [], metas: [], extra: new Set(), era: "legacy" };
   const sessions = new Map<string, { transport: WebStandardStreamableHTTPServerTransport; server: McpServer }>();
   const { url, seen, close } = await serveFetch(async (request) => {
     const id = request.headers.get("mcp-session-id");
@@ -129,6 +136,7 @@ export async function serveLegacyUpstream(): Promise<Upstream> {
     url,
     seen,
     canceled: world.canceled,
+    metas: world.metas,
     grow: (name) => {
       world.extra.add(name);
       for (const { server } of sessions.values())

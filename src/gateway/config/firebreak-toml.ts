@@ -11,8 +11,9 @@ export function readFirebreakToml(text: string, file: string): ConfigDocument {
   return document;
 }
 
-/** `[prices]`, `[network]`, `[audit]`, `[vms]` and `[tasks]`. Throws CONFIG_INVALID with line and key. */
+/** What the owner of an installation decides. Throws CONFIG_INVALID with line and key. */
 export function readOwnerTables(document: ConfigDocument): OwnerTables {
-  const { prices, network, audit, vms, tasks } = isTable(document.value) ? document.value : {};
-  return checkTable(ownerTablesSchema, { prices, network, audit, vms, tasks }, { document, path: [] });
+  const tables = isTable(document.value) ? document.value : {};
+  const own = Object.keys(ownerTablesSchema.shape).map((name) => [name, tables[name]]);
+  return checkTable(ownerTablesSchema, Object.fromEntries(own), { document, path: [] });
 }

@@ -144,6 +144,13 @@ export const tasksTableSchema = z.strictObject({
     .optional(),
 });
 
+export const telemetryTableSchema = z.strictObject({
+  /** Where traces go, as OTLP over HTTP. */
+  traces: z.url({ protocol: /^https?$/, error: "a URL is wanted, such as http://127.0.0.1:4318/v1/traces" }).optional(),
+  /** The part of traces begun here that is recorded. */
+  sample: z.number().min(0, "a number from 0 to 1").max(1, "a number from 0 to 1").optional(),
+});
+
 /** What the owner of an installation decides, in $FIREBREAK_HOME/firebreak.toml. */
 export const ownerTablesSchema = z.object({
   prices: pricesSchema.optional(),
@@ -151,8 +158,19 @@ export const ownerTablesSchema = z.object({
   audit: auditTableSchema.optional(),
   vms: vmsTableSchema.optional(),
   tasks: tasksTableSchema.optional(),
+  telemetry: telemetryTableSchema.optional(),
 });
 export type OwnerTables = z.output<typeof ownerTablesSchema>;
 
 /** All tables of firebreak.toml by name. Each is read when it is needed: a misspelt key of a server keeps nobody from reading the prices. */
-export const TABLES = ["prices", "network", "audit", "vms", "tasks", "servers", "profiles", "defaults"] as const;
+export const TABLES = [
+  "prices",
+  "network",
+  "audit",
+  "vms",
+  "tasks",
+  "telemetry",
+  "servers",
+  "profiles",
+  "defaults",
+] as const;

@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RemoteServer } from "../../contract/server.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { expandSecrets } from "../config/references.ts";
 import { RPC_CODE, RpcError } from "../rpc/messages.ts";
-import { RpcPeer, type RpcPeerOptions } from "../rpc/peer.ts";
+import { type Peer, RpcPeer, type RpcPeerOptions } from "../rpc/peer.ts";
 import type { RemoteState } from "../server-store.ts";
 import { type ClientInfo, type Opening, openSession, requireQuestion, UpstreamSession } from "../upstream/session.ts";
+import { TracedPeer } from "../upstream/traced-peer.ts";
 import { HttpConnections } from "./exchange.ts";
 import { failed, statusOf } from "./fault.ts";
 import { HttpPeer } from "./http-peer.ts";
@@ -64,13 +66,14 @@ async function connectHttp(options: ConnectOptions): Promise<RemoteLink> {
     schemaOf,
     onRenewed: onGap,
   });
+  const traced = trace(peer, config);
   const openings: Opening[] = known?.opening === "initialize" ? ["initialize", "discover"] : ["discover", "initialize"];
   let last: unknown;
   try {
     for (const opening of openings) {
       try {
-        const terms = await openSession(peer, opening, client, config.name);
-        const session = new UpstreamSession(peer, terms, client);
+        const terms = await openSession(traced, opening, client, config.name);
+        const session = new UpstreamSession(traced, terms, client);
         if (terms.era === "legacy") peer.listen();
         else void listenModern(session, onGap);
         return { session, transport: "http", opening };
@@ -96,13 +99,28 @@ async function connectSse(options: ConnectOptions): Promise<RemoteLink> {
     events: peer.events,
   });
   peer.attach(pipe);
+  const traced = trace(peer, config);
   try {
-    const terms = await openSession(peer, "initialize", client, config.name);
-    return { session: new UpstreamSession(peer, terms, client), transport: "sse", opening: "initialize" };
+    const terms = await openSession(traced, "initialize", client, config.name);
+    return { session: new UpstreamSession(traced, terms, client), transport: "sse", opening: "initialize" };
   } catch (thrown) {
     peer.close();
     throw thrown;
   }
+}
+
+function trace(peer: Peer, config: RemoteServer): TracedPeer {
+  // As it is written: secrets stand in no host.
+  const { hostname, port, protocol } = new URL(expandSecrets(config.url, () => "x"));
+  return new TracedPeer(peer, {
+    attributes: {
+      "network.transport": "tcp",
+      "network.protocol.name": "http",
+      "server.address": hostname,
+      "server.port": Number(port) || (protocol === "https:" ? 443 : 80),
+      "firebreak.server.name": config.name,
+    },
+  });
 }
 
 function peerOptionsOf({ config, onNotification, onRequest, onNoise, onClosed }: ConnectOptions): RpcPeerOptions {

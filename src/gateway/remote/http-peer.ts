@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { traceHeaders } from "../../telemetry/trace-context.ts";
 import { MAX_LINE_BYTES } from "../rpc/lines.ts";
 import { parseMessage, RpcError, type RpcErrorBody, type RpcId, type RpcMessage } from "../rpc/messages.ts";
 import {
@@ -89,12 +90,13 @@ export class HttpPeer implements Peer {
   }
 
   async request(method: string, params: Record<string, unknown>, options: RequestOptions = {}) {
-    const { signal, onProgress, timeoutMs, caller } = options;
+    const { signal, onProgress, timeoutMs, caller, onId } = options;
     const { server } = this.#options;
     if (this.isClosed || signal?.aborted) throw canceled(server);
     if (this.#pending.size >= MAX_PENDING)
       throw new FirebreakError("SERVER_BUSY", `the server '${server}' has ${MAX_PENDING} calls under way`);
     const id = this.#nextId++;
+    onId?.(id);
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     promise.catch(() => {});
     const aborter = new AbortController();
@@ -179,7 +181,10 @@ export class HttpPeer implements Peer {
     if (method === "initialize") this.#initialize = params;
     const revision = revisionOf(params);
     const schema = method === "tools/call" && typeof params.name === "string" ? schemaOf(params.name) : undefined;
-    const headers = revision === undefined ? {} : modernHeaders(method, params, revision, schema);
+    const headers = {
+      ...traceHeaders(params),
+      ...(revision === undefined ? {} : modernHeaders(method, params, revision, schema)),
+    };
     const isStream = method === "subscriptions/listen";
     const silence =
       isStream || timeoutMs !== undefined

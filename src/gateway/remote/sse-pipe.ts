@@ -63,14 +63,14 @@ class SsePipe implements ServerPipe {
     return new Promise((resolve, reject) => void this.#read(response, url, resolve).then(reject, reject));
   }
 
-  async write(line: string): Promise<void> {
+  async write(line: string, headers: Record<string, string> = {}): Promise<void> {
     const { server, target, connections } = this.#options;
     const goal = target();
     const response = await connections.send(
       { ...goal, url: this.#endpoint as URL },
       {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { ...headers, "content-type": "application/json" },
         body: line.trimEnd(),
         signal: this.#ending.signal,
       },

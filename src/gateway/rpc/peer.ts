@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { traceHeaders } from "../../telemetry/trace-context.ts";
 import { LineSplitter } from "./lines.ts";
 import {
   findAnsweredIds,
@@ -20,8 +21,8 @@ const MAX_UNREAD = 64 * 1024 * 1024;
 
 /** A server's standard input and output. Closing it does not end the server. */
 export interface ServerPipe {
-  /** Resolves when the pipe takes more. Throws when it is closed. */
-  write(line: string): Promise<void>;
+  /** Resolves when the pipe takes more. Throws when it is closed. `headers` go beside the line, where there is such a place. */
+  write(line: string, headers?: Record<string, string>): Promise<void>;
   close(): void;
 }
 
@@ -45,6 +46,8 @@ export interface RequestOptions {
   onProgress?: ((params: Record<string, unknown>) => void) | undefined;
   timeoutMs?: number | undefined;
   caller?: RequestCaller | undefined;
+  /** Hears what the request is called on the way. */
+  onId?: ((id: RpcId) => void) | undefined;
 }
 
 /** JSON-RPC with one MCP server, whatever carries it. */
@@ -125,13 +128,14 @@ export class RpcPeer implements Peer {
 
   /** Throws RpcError, SERVER_FAILED when the server ends meanwhile, DEADLINE_EXCEEDED, OPERATION_CANCELED. */
   async request(method: string, params: Record<string, unknown>, options: RequestOptions = {}) {
-    const { signal, onProgress, timeoutMs } = options;
+    const { signal, onProgress, timeoutMs, onId } = options;
     const { server } = this.#options;
     if (this.#closed !== undefined) throw this.#closed;
     if (signal?.aborted) throw canceled(server);
     if (this.#pending.size >= MAX_PENDING)
       throw new FirebreakError("SERVER_BUSY", `the server '${server}' has ${MAX_PENDING} calls under way`);
     const id = this.#nextId++;
+    onId?.(id);
     const { promise, resolve, reject } = Promise.withResolvers<Record<string, unknown>>();
     this.#pending.set(id, { resolve, reject, onProgress });
     const giveUp = (error: FirebreakError, reason: string) => {
@@ -177,7 +181,7 @@ export class RpcPeer implements Peer {
       throw new FirebreakError("SERVER_BUSY", `the server '${this.#options.server}' does not read what it is sent`);
     this.#unread += line.length;
     try {
-      await this.#pipe.write(line);
+      await this.#pipe.write(line, traceHeaders(message.params));
     } finally {
       this.#unread -= line.length;
     }

@@ -87,8 +87,6 @@ async function initialize(peer: Peer, client: ClientInfo, server: string): Promi
 export interface UpstreamCall extends RequestOptions {
   /** Of the caller, for a server that is asked request by request what it may count on. */
   capabilities?: Record<string, unknown> | undefined;
-  /** Goes on to the server: trace context, for one. */
-  meta?: Record<string, unknown> | undefined;
   /** Of the log, what the caller wants to hear. */
   logLevel?: LogLevel | undefined;
 }
@@ -121,11 +119,10 @@ export class UpstreamSession {
   }
 
   request(method: string, params: Record<string, unknown>, call: UpstreamCall = {}): Promise<Record<string, unknown>> {
-    const { capabilities, meta, logLevel, ...options } = call;
-    const own = this.terms.era === "modern" ? metaOf(this.#client, capabilities, logLevel) : {};
-    const _meta = { ...meta, ...own };
+    const { capabilities, logLevel, ...options } = call;
     if (logLevel !== undefined) this.#raise(logLevel);
-    return this.#peer.request(method, Object.keys(_meta).length === 0 ? params : { ...params, _meta }, options);
+    if (this.terms.era === "legacy") return this.#peer.request(method, params, options);
+    return this.#peer.request(method, { ...params, _meta: metaOf(this.#client, capabilities, logLevel) }, options);
   }
 
   /** A server that is asked for a level by one client tells all of it: each hears of that what it wants itself. */

@@ -5,6 +5,7 @@ import { ToolRegistry } from "../registry.ts";
 import { ResourceWatch } from "../resources/watch.ts";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
 import { parseToolsets, toolsOf } from "../toolsets.ts";
+import { traceServer } from "../traced-server.ts";
 import type { VmClient } from "../vm-client.ts";
 import { type ListNotifier, McpEndpoint, type ResourceChanges } from "./endpoint.ts";
 import type { McpSessionStore } from "./session-store.ts";
@@ -65,7 +66,7 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
         ...(extrasOf === undefined ? {} : { extras: extrasOf({ principal, session, capabilities, info, logLevel }) }),
       });
       if (extrasOf !== undefined) own.logLevel = followLogLevel(own.server);
-      return own.server;
+      return traceServer(own.server, { session });
     },
     checkQuery: (query) => void registryOf(query),
     createChanges: (listener) => {

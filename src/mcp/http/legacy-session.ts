@@ -7,6 +7,7 @@ import {
   type Server,
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
+import { silently } from "../../telemetry/tracing.ts";
 import { answerWithEvents, RPC_ERROR, refuse } from "./answers.ts";
 import { decodeEventId, EventBuffer, isRequestId } from "./event-buffer.ts";
 import { respond } from "./respond.ts";
@@ -91,9 +92,12 @@ export class LegacySession {
       const parsedBody = { jsonrpc: "2.0", ...message };
       await (await session.#transport.handleRequest(request, { parsedBody })).text();
     };
-    await say({ id: "restore", method: "initialize", params: record.initialize });
-    await say({ method: "notifications/initialized" });
-    for (const uri of record.subscriptions) await say({ id: uri, method: "resources/subscribe", params: { uri } });
+    // Nobody asks for it now: no trace tells of it.
+    await silently(async () => {
+      await say({ id: "restore", method: "initialize", params: record.initialize });
+      await say({ method: "notifications/initialized" });
+      for (const uri of record.subscriptions) await say({ id: uri, method: "resources/subscribe", params: { uri } });
+    });
     session.#buffer.clear();
     return session;
   }

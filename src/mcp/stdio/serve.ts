@@ -2,6 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { createMcpServer, type McpServerOptions } from "../server.ts";
+import { traceServer } from "../traced-server.ts";
 import type { VmClient } from "../vm-client.ts";
 import { LineTransport } from "./line-transport.ts";
 import { StreamSubscriptions } from "./subscriptions.ts";
@@ -42,7 +43,9 @@ export async function serveOverStreams(options: ServeOptions): Promise<void> {
   transport.onpassing = (message) => subscriptions.note(message);
   const connection = serveStdio(
     () => {
-      subscriptions.server = createMcpServer({ ...rest, endingSignal: ending.signal, subscriptions, onReport });
+      subscriptions.server = traceServer(
+        createMcpServer({ ...rest, endingSignal: ending.signal, subscriptions, onReport }),
+      );
       return subscriptions.server;
     },
     { transport, ...(onError === undefined ? {} : { onerror: onError }) },

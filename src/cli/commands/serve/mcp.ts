@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import path from "node:path";
 import { peekDaemon } from "../../../client/connect.ts";
 import { createDaemonConnector } from "../../../mcp/daemon-connector.ts";
@@ -7,6 +8,7 @@ import { serveOverStreams } from "../../../mcp/stdio/serve.ts";
 import { parseToolsets, toolsOf } from "../../../mcp/toolsets.ts";
 import { PACKAGE_ROOT, readVersion } from "../../../platform/package-files.ts";
 import { resolvePaths } from "../../../platform/paths.ts";
+import { tracesUrlOf } from "../../../telemetry/environment.ts";
 
 /** Serves MCP on stdin and stdout until stdin ends; at a terminal, says how to register it. */
 export async function serveMcp({ toolsets }: { toolsets: string | undefined }): Promise<void> {
@@ -17,6 +19,7 @@ export async function serveMcp({ toolsets }: { toolsets: string | undefined }): 
   }
   // Clients end their servers by closing stdin, by a signal, or by both.
   const stop = signalOfEnd();
+  const endTelemetry = await beginTelemetry();
   await serveOverStreams({
     input: process.stdin,
     output: process.stdout,
@@ -29,8 +32,22 @@ export async function serveMcp({ toolsets }: { toolsets: string | undefined }): 
       ? { onError: (error: Error) => void process.stderr.write(`firebreak: ${error.stack}\n`) }
       : {}),
   });
+  await endTelemetry();
   // The client is gone: nothing that still waits (a daemon that is slow to start) may hold the process.
   process.exit(0);
+}
+
+/** A client is served all the same where traces are configured wrongly; the daemon's log tells of that. */
+async function beginTelemetry(): Promise<() => Promise<void>> {
+  try {
+    const file = path.join(resolvePaths().home, "firebreak.toml");
+    if (!existsSync(file) && tracesUrlOf(process.env) === undefined) return async () => {};
+    const { readTelemetry } = await import("../../../gateway/config/telemetry.ts");
+    const { startTelemetry } = await import("../../../telemetry/start.ts");
+    return await startTelemetry(readTelemetry(file, process.env), readVersion(), () => {});
+  } catch {
+    return async () => {};
+  }
 }
 
 /** Serves HTTP on loopback with the conformance suite's fixtures until it is told to end; prints where. */
