@@ -6,13 +6,15 @@ import { PassThrough } from "node:stream";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import type { Client } from "@modelcontextprotocol/client";
 import { referTo } from "../../src/gateway/config/references.ts";
+import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
 import { ToolRegistry } from "../../src/mcp/registry.ts";
 import { serveOverStreams } from "../../src/mcp/stdio/serve.ts";
 import { startTelemetry } from "../../src/telemetry/start.ts";
 import { asSpan, currentContext, startSpan, within } from "../../src/telemetry/tracing.ts";
+import { createFakeVmClient } from "../support/fake-vm-client.ts";
 import { type GatewayFixture, openGateway } from "../support/gateway.ts";
-import { ERAS } from "../support/mcp-http.ts";
-import { startTraceCollector, type TraceCollector } from "../support/trace-collector.ts";
+import { ERAS, serveHttpMcp } from "../support/mcp-http.ts";
+import { type CollectedSpan, startTraceCollector, type TraceCollector } from "../support/trace-collector.ts";
 import { serveLegacyUpstream, serveModernUpstream, type Upstream } from "../support/upstreams.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -154,6 +156,15 @@ for (const [upstreamEra, serve] of Object.entries(UPSTREAMS))
           );
         });
 
+        test("what a server tells of by itself is nobody's, though it came of somebody's call", async () => {
+          const { traceId, traceparent } = newCaller();
+          await fixture.gateway.stop("far");
+          await call(client, "echo", { text: "hello" }, { traceparent });
+          const isList = ({ name, kind }: CollectedSpan) => name === "tools/list" && kind === "client";
+          assert.equal((await collector.find(isList)).parentSpanId, "");
+          assert.ok(!collector.ofTrace(traceId).some(isList));
+        });
+
         test("no argument, result, address of a resource, error's text or secret is in any span", async () => {
           const { traceId, traceparent } = newCaller();
           await call(client, "echo", { text: "word-of-an-argument" }, { traceparent, baggage: "k=word-of-baggage" });
@@ -194,6 +205,27 @@ for (const [upstreamEra, serve] of Object.entries(UPSTREAMS))
         await other.close();
       });
     });
+
+test("a session that is found again is not begun by anybody anew", async (t) => {
+  const collector = await startTraceCollector();
+  const end = await startTelemetry({ url: collector.url, sample: 1 }, "0", () => {});
+  const store = new MemoryMcpSessionStore();
+  const first = await serveHttpMcp(createFakeVmClient([]), { store });
+  const client = await first.open({});
+  await first.close();
+  const second = await serveHttpMcp(createFakeVmClient([]), { store, port: Number(first.url.port) });
+  t.after(async () => {
+    await client.close();
+    await second.close();
+    await collector.close();
+  });
+  const { traceId, traceparent } = newCaller();
+  await client.listTools({ _meta: { traceparent } });
+  await end();
+  const list = await collector.find((span) => span.traceId === traceId);
+  assert.deepEqual([list.name, list.attributes["mcp.protocol.version"]], ["tools/list", "2025-11-25"]);
+  assert.equal(collector.spans.filter(({ name }) => name === "initialize").length, 1);
+});
 
 test("a request over stdio is a span, and what is done for it a part of it", async (t) => {
   const collector = await startTraceCollector();

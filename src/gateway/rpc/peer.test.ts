@@ -79,6 +79,19 @@ test("a request that is given up tells the server, and a late answer is nobody's
   await assert.rejects(peer.request("slow", {}, { timeoutMs: 5 }), hasCode("DEADLINE_EXCEEDED"));
 });
 
+test("what a request is part of goes beside its line, and no other line has it", async () => {
+  const headers: unknown[] = [];
+  const { peer } = open();
+  peer.attach({ write: async (_line, beside) => void headers.push(beside), close: () => {} });
+  const traceparent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  void peer.request("a", { _meta: { traceparent, other: "x" } }).catch(() => {});
+  void peer.request("b", { _meta: { traceparent: "none" } }).catch(() => {});
+  peer.notify("c");
+  await sleep(0);
+  assert.deepEqual(headers, [{ traceparent }, {}, {}]);
+  peer.close();
+});
+
 test("progress goes to the request that it is of", async () => {
   const { peer, sent, say } = open();
   const heard: unknown[] = [];
