@@ -33,6 +33,12 @@ export const EXAMPLES: Record<string, string[]> = {
   "server approve": ["firebreak server approve github", "firebreak server approve github --tool create_issue --yes"],
   "server start": ["firebreak server start github"],
   "server stop": ["firebreak server stop github"],
+  "server login": [
+    "firebreak server login issues",
+    "firebreak server login issues --no-browser",
+    "firebreak server login issues --port 8765",
+  ],
+  "server logout": ["firebreak server logout issues"],
   "server logs": ["firebreak server logs github --tail 20", "firebreak server logs github --follow"],
   "server update": ["firebreak server update --dry-run", "firebreak server update github"],
   up: ["firebreak up", "firebreak up --config ~/.cursor/mcp.json"],

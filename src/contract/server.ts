@@ -104,6 +104,43 @@ export type VmServer = z.infer<typeof vmServerSchema>;
 
 export const SERVER_TRANSPORTS = ["http", "sse"] as const;
 
+export const OAUTH_GRANTS = ["authorization_code", "client_credentials"] as const;
+/** How calls of a server that runs elsewhere are authorized, where that is not found out, or is not to be. */
+export const serverOauthSchema = z
+  .strictObject({
+    grant: z.enum(OAUTH_GRANTS).default("authorization_code").describe("client_credentials: nobody has to log in"),
+    clientId: z
+      .string()
+      .regex(/^[\x20-\x7e]{1,2048}$/, "a client id is of printable ASCII")
+      .optional()
+      .describe("absent: registered at the first login; an https URL: the client ID metadata document that is there"),
+    clientSecret: z
+      .string()
+      .regex(
+        /^\$\{secret:[A-Za-z_][A-Za-z0-9_]{0,63}\}$/,
+        "it is the name of a secret of the vault, in the form that headers have it",
+      )
+      .optional(),
+    scopes: z
+      .array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, "a scope has no blanks and no quotes"))
+      .max(64)
+      .optional()
+      .describe("absent: those that the server asks for"),
+    issuer: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe("the one authorization server that is taken; it may be in a private network then"),
+  })
+  .refine(({ grant, clientId }) => grant !== "client_credentials" || clientId !== undefined, {
+    path: ["clientId"],
+    message: "client_credentials needs one",
+  })
+  .refine(({ clientId, clientSecret }) => clientSecret === undefined || clientId !== undefined, {
+    path: ["clientId"],
+    message: "a client secret goes with a client id",
+  });
+export type ServerOauth = z.infer<typeof serverOauthSchema>;
+
 /** A server that is reached over HTTP and runs elsewhere. */
 export const remoteServerSchema = z.strictObject({
   ...common,
@@ -112,6 +149,7 @@ export const remoteServerSchema = z.strictObject({
   /** Values may name secrets of the vault, as `${secret:NAME}`. */
   transport: z.enum(SERVER_TRANSPORTS).optional().describe("absent: it is found out; `sse`: the one of 2024"),
   headers: z.record(z.string().min(1).max(128), z.string().max(8_192)).default({}),
+  oauth: serverOauthSchema.optional(),
 });
 export type RemoteServer = z.infer<typeof remoteServerSchema>;
 
@@ -120,9 +158,10 @@ export type ServerConfig = z.infer<typeof serverConfigSchema>;
 
 /**
  * `new`: it has never been started. `preparing`: it is being installed, started for the first time, and saved. `failed`: that did not work. `stopped`: the next
- * call brings it back. `running`: it has a VM, or a session where it runs elsewhere. `disabled`: by its configuration.
+ * call brings it back. `running`: it has a VM, or a session where it runs elsewhere. `needs_login`: it runs elsewhere and wants somebody to log in.
+ * `disabled`: by its configuration.
  */
-export const SERVER_STATES = ["new", "preparing", "failed", "stopped", "running", "disabled"] as const;
+export const SERVER_STATES = ["new", "preparing", "failed", "needs_login", "stopped", "running", "disabled"] as const;
 
 export const serverSchema = z.object({
   name: z.string(),
@@ -195,3 +234,26 @@ export const serverUpdatedSchema = z.object({
     .describe("packages whose version or digest is another"),
 });
 export type ServerUpdated = z.infer<typeof serverUpdatedSchema>;
+
+/** A login at a server that runs elsewhere begins: what is listened at for the browser's return. */
+export const serverLoginSchema = z.strictObject({
+  redirectUri: z
+    .url({ protocol: /^http$/, hostname: /^(?:127\.0\.0\.1|\[::1\]|localhost)$/ })
+    .describe("on loopback: where the browser comes back to"),
+});
+export type ServerLogin = z.infer<typeof serverLoginSchema>;
+
+/** What there is to do for a login; `authorizationUrl` is absent when nobody has to do anything. */
+export const serverLoginBegunSchema = z.object({
+  server: z.string(),
+  issuer: z.string().describe("the authorization server"),
+  authorizationUrl: z.string().optional().describe("for a browser"),
+  state: z.string().optional().describe("what the browser's return has as `state`"),
+  scopes: z.array(z.string()).describe("what is asked for"),
+});
+export type ServerLoginBegun = z.infer<typeof serverLoginBegunSchema>;
+
+export const serverLoginFinishSchema = z.strictObject({
+  callback: z.string().min(1).max(16_384).describe("the query that the browser came back with"),
+});
+export type ServerLoginFinish = z.infer<typeof serverLoginFinishSchema>;

@@ -44,6 +44,7 @@ import { SqliteDriveStore } from "../store/drives.ts";
 import { SqliteEgressStore } from "../store/egress.ts";
 import { SqliteForwardStore } from "../store/forwards.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
+import { SqliteLoginStore } from "../store/logins.ts";
 import { SqliteMcpSessionStore } from "../store/mcp-sessions.ts";
 import { natSettingsOf } from "../store/nat-settings.ts";
 import { SqliteSecretStore } from "../store/secrets.ts";
@@ -81,7 +82,9 @@ import { KeyRing } from "./keys.ts";
 import { listen } from "./listener.ts";
 import { McpFront } from "./mcp-front.ts";
 import { Metrics } from "./metrics.ts";
+import { dialRemotes } from "./remote-dial.ts";
 import { secretsForRemotes } from "./remote-secrets.ts";
+import { sealLogins } from "./sealed-logins.ts";
 import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
@@ -148,7 +151,8 @@ async function main(): Promise<void> {
   const endTelemetry = await beginTelemetry(configFile, version, log);
   const settings = new SqliteSettings(database);
   const secretStore = new SqliteSecretStore(database);
-  const vault = new Vault(path.join(paths.home, "vault.key"), vaultStateOf(settings, secretStore));
+  const loginStore = new SqliteLoginStore(database);
+  const vault = new Vault(path.join(paths.home, "vault.key"), vaultStateOf(settings, secretStore, loginStore));
   const secrets = new SecretService({
     store: secretStore,
     vault,
@@ -279,6 +283,8 @@ async function main(): Promise<void> {
     }),
     audit: metrics.counting(audit),
     secretFor: secretsForRemotes(secrets),
+    dial: dialRemotes({ env: process.env }),
+    logins: sealLogins(loginStore, vault, log),
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });

@@ -356,6 +356,18 @@ export const ERROR_CODES = {
     class: "unavailable",
     about: "An MCP server's package could not be installed in its build VM.",
   },
+  SERVER_LOGIN_REQUIRED: {
+    class: "failed_precondition",
+    about: "An MCP server that runs elsewhere wants somebody to log in: `firebreak server login NAME`.",
+  },
+  SERVER_LOGIN_FAILED: {
+    class: "unavailable",
+    about: "A login at an MCP server did not come about, or its authorization server is not to be trusted.",
+  },
+  SERVER_SCOPE_MISSING: {
+    class: "permission_denied",
+    about: "An MCP server wants more for a call than the login allows; the message names the scopes.",
+  },
   SERVER_DISABLED: { class: "failed_precondition", about: "The MCP server is switched off in its configuration." },
   OPERATION_CANCELED: { class: "canceled", about: "The caller gave up." },
   DEADLINE_EXCEEDED: { class: "deadline_exceeded", about: "The operation took longer than it may." },

@@ -1,4 +1,5 @@
 import type { WorkOptions } from "../vms/ports.ts";
+import type { ServerLogin } from "./oauth/server-login.ts";
 import type { InstalledState, KnownState } from "./server-store.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 import type { UpstreamSession } from "./upstream/session.ts";
@@ -17,6 +18,8 @@ export interface Managed {
   /** What is known of it as its configuration is now. */
   readonly warm: KnownState | undefined;
   readonly installed: InstalledState | undefined;
+  /** How its calls are authorized, of one that runs elsewhere and has no header for that. */
+  readonly login?: ServerLogin | undefined;
   /** Whether it is spoken to. */
   readonly isUp: boolean;
   /** Ids of the VMs that it runs in. */

@@ -5,6 +5,7 @@ import type { Approved } from "./approved.ts";
 import { hasPassword, isToken } from "./config/tokens.ts";
 import type { Managed } from "./managed.ts";
 import { nameTools } from "./names.ts";
+import { loginCommand } from "./oauth/faults.ts";
 import type { ServerRecord } from "./server-store.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 
@@ -20,7 +21,7 @@ export interface ServerFacts {
 
 /** A server as the API shows it. */
 export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
-  const { record, managed, failure, approved } = facts;
+  const { record, managed, approved } = facts;
   const { config, source } = record;
   const { warm, installed } = managed;
   const definitions = managed.definitions === undefined ? undefined : onlyApproved(managed.definitions, approved);
@@ -35,7 +36,7 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     name: config.name,
     kind: config.kind,
     state: stateOf(facts),
-    ...(failure === undefined ? {} : { reason: failure.message }),
+    ...reasonOf(facts),
     source,
     config: withoutValues(config),
     packages: installed?.installed.packages.slice(0, 1) ?? [],
@@ -57,9 +58,16 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
   };
 }
 
+function reasonOf({ record, managed, failure }: ServerFacts): { reason?: string } {
+  if (record.config.enabled && managed.login?.isNeeded)
+    return { reason: `log in: ${loginCommand(record.config.name)}` };
+  return failure === undefined ? {} : { reason: failure.message };
+}
+
 function stateOf({ record, managed, failure, preparing }: ServerFacts): Server["state"] {
   if (!record.config.enabled) return "disabled";
   if (preparing > 0) return "preparing";
+  if (managed.login?.isNeeded) return "needs_login";
   if (managed.isUp) return "running";
   if (failure !== undefined) return "failed";
   return managed.warm === undefined ? "new" : "stopped";

@@ -5,6 +5,7 @@ import type {
   ServerApplied,
   ServerApprove,
   ServerConfig,
+  ServerLoginBegun,
   ServerScan,
   ServerUpdated,
 } from "../contract/server.ts";
@@ -18,6 +19,9 @@ import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import type { Managed } from "./managed.ts";
+import type { LoginStore } from "./oauth/logins.ts";
+import { ServerLogin } from "./oauth/server-login.ts";
+import type { Dial } from "./remote/dial.ts";
 import { RemoteServer, type RemoteServerDeps } from "./remote/server.ts";
 import type { SecretFor } from "./remote/target.ts";
 import { ManagedServer } from "./server.ts";
@@ -34,6 +38,9 @@ export interface GatewayOptions {
   audit: Audit;
   /** Secrets for servers that run elsewhere. */
   secretFor: SecretFor;
+  /** Connections to servers that run elsewhere, and to what authorizes calls of them. */
+  dial: Dial;
+  logins: LoginStore;
   /** Takes what a server prints beside the protocol. */
   writeLog: (server: string, text: string) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
@@ -288,6 +295,30 @@ export class Gateway {
     return this.get(name);
   }
 
+  /** Begins a login at a server that runs elsewhere. Throws SERVER_LOGIN_FAILED. */
+  async beginLogin(name: string, redirectUri: string, options: WorkOptions = {}): Promise<ServerLoginBegun> {
+    const login = this.#requireLogin(name);
+    options.onProgress?.({ step: "login", message: `asking '${name}' how to log in` });
+    return login.begin(redirectUri);
+  }
+
+  /** With the query that a browser has come back with; the server is reached then. Throws SERVER_LOGIN_FAILED, and as its start does. */
+  async finishLogin(name: string, callback: string, options: WorkOptions = {}): Promise<Server> {
+    const login = this.#requireLogin(name);
+    options.onProgress?.({ step: "login", message: `logging in at '${name}'` });
+    await login.finish(new URLSearchParams(callback));
+    // Sessions from before know nothing of it.
+    await this.#find(name).managed.stop();
+    return this.prepare(name, options);
+  }
+
+  /** Forgets a login, if there is one. */
+  async logOut(name: string): Promise<Server> {
+    this.#requireLogin(name).forget();
+    await this.#find(name).managed.stop();
+    return this.get(name);
+  }
+
   /** In the background; what goes wrong is told by the server's state. */
   warmUp(name: string): void {
     const { record } = this.#find(name);
@@ -341,11 +372,13 @@ export class Gateway {
   }
 
   #manage(record: ServerRecord): Managed {
-    const { store, machines, client, secretFor, writeLog, log } = this.#options;
+    const { store, machines, client, secretFor, dial, writeLog, log } = this.#options;
     const { name, kind } = record.config;
     const deps: RemoteServerDeps = {
       client,
       secretFor,
+      dial,
+      login: this.#loginOf(record.config),
       hooks: {
         onRequest: (key, method, params, signal) => this.calls(name, key).ask(method, params, signal),
         onNotification: (key, method, params) => this.#hear(name, key, method, params),
@@ -359,6 +392,31 @@ export class Gateway {
       },
     };
     return kind === "remote" ? new RemoteServer(record, deps) : new ManagedServer(record, { ...deps, machines, log });
+  }
+
+  #loginOf(config: ServerConfig): ServerLogin | undefined {
+    const { logins, dial, secretFor, client } = this.#options;
+    if (config.kind === "remote" && !Object.keys(config.headers).some((name) => /^authorization$/i.test(name)))
+      return new ServerLogin({
+        ...{ config, dial, secretFor, store: logins },
+        clientName: client.name,
+        probe: async () => (await import("./remote/probe.ts")).probe(config, secretFor, dial),
+      });
+    // One that it had as another server is nobody's.
+    logins.remove(config.name);
+    return undefined;
+  }
+
+  #requireLogin(name: string): ServerLogin {
+    const { managed, record } = this.#find(name);
+    if (managed.login !== undefined) return managed.login;
+    throw new FirebreakError(
+      "INVALID_ARGUMENT",
+      record.config.kind === "vm"
+        ? `the server '${name}' runs in a VM, and has no login`
+        : `the server '${name}' is authorized by a header of its own`,
+      record.config.kind === "vm" ? {} : { hint: `Leave Authorization out of its headers in ${record.source}` },
+    );
   }
 
   #hear(name: string, key: string | undefined, method: string, params: Record<string, unknown>): void {

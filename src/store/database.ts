@@ -183,6 +183,7 @@ const MIGRATIONS: readonly string[] = [
      record TEXT NOT NULL
    ) STRICT;
    CREATE INDEX tasks_by_state ON tasks (state, number);`,
+  `CREATE TABLE server_logins (server TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

@@ -7,6 +7,7 @@ import { checkSecretHosts } from "../../src/network/service.ts";
 import { SecretService } from "../../src/secrets/service.ts";
 import { Vault } from "../../src/secrets/vault.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { SqliteLoginStore } from "../../src/store/logins.ts";
 import { SqliteSecretStore } from "../../src/store/secrets.ts";
 import { SqliteSettings } from "../../src/store/settings.ts";
 import { vaultStateOf } from "../../src/store/vault-state.ts";
@@ -23,7 +24,7 @@ const open = () => {
   const settings = new SqliteSettings(database);
   secrets = new SecretService({
     store,
-    vault: new Vault(path.join(home, "vault.key"), vaultStateOf(settings, store)),
+    vault: new Vault(path.join(home, "vault.key"), vaultStateOf(settings, store, new SqliteLoginStore(database))),
     usersOf: () => users,
     checkHosts: checkSecretHosts,
   });

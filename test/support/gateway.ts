@@ -3,14 +3,17 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type ServerConfig, serverConfigSchema } from "../../src/contract/server.ts";
+import { dialRemotes } from "../../src/daemon/remote-dial.ts";
 import { ServerFront } from "../../src/daemon/server-front.ts";
 import { inTraceOf } from "../../src/daemon/trace-request.ts";
 import type { Approved, Judge, Judged } from "../../src/gateway/approved.ts";
+import type { Login, LoginStore } from "../../src/gateway/oauth/logins.ts";
 import type { SecretFor } from "../../src/gateway/remote/target.ts";
 import type { ServerRecord } from "../../src/gateway/server-store.ts";
 import { Gateway } from "../../src/gateway/service.ts";
 import type { Definitions } from "../../src/gateway/upstream/definitions.ts";
 import { MemoryMcpSessionStore } from "../../src/mcp/http/memory-session-store.ts";
+import type { DialerOptions } from "../../src/network/dial.ts";
 
 export interface GatewayFixture {
   gateway: Gateway;
@@ -28,12 +31,29 @@ export interface GatewayFixture {
   close: () => Promise<void>;
 }
 
+export class MemoryLogins implements LoginStore {
+  readonly kept = new Map<string, Login>();
+
+  get(server: string): Login | undefined {
+    return this.kept.get(server);
+  }
+
+  put(server: string, login: Login): void {
+    this.kept.set(server, login);
+  }
+
+  remove(server: string): boolean {
+    return this.kept.delete(server);
+  }
+}
+
 /** A gateway without VMs: servers that run elsewhere, behind endpoints on a port of loopback. */
 export async function openGateway(
   servers: Record<string, Partial<Extract<ServerConfig, { kind: "remote" }>>>,
   secretFor: SecretFor = () => {
     throw new Error("there are no secrets");
   },
+  { logins = new MemoryLogins(), ...dialing }: { logins?: LoginStore } & Partial<DialerOptions> = {},
 ): Promise<GatewayFixture> {
   const records = new Map<string, ServerRecord>();
   const logged: string[] = [];
@@ -53,6 +73,8 @@ export async function openGateway(
     pins: { judge: async ({ definitions }: Judged) => approveAll(definitions) } as unknown as Judge,
     audit: { requireWritable: () => {}, record: () => {} },
     secretFor,
+    dial: dialRemotes({ env: {}, ...dialing }),
+    logins,
     writeLog: (server, text) => void logged.push(`${server}: ${text}`),
     log,
   });

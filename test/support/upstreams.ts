@@ -91,11 +91,16 @@ function build(world: World): McpServer {
   return server;
 }
 
+/** Answers in the place of the server those that it does not let in. */
+export type Guard = (request: Request) => Promise<Response | undefined>;
+
+const LETS_ALL_IN: Guard = async () => undefined;
+
 /** A server of the newer revision alone. */
-export async function serveModernUpstream(): Promise<Upstream> {
+export async function serveModernUpstream(guard: Guard = LETS_ALL_IN): Promise<Upstream> {
   const world: World = { canceled: [], metas: [], extra: new Set(), era: "modern" };
   const handler = createMcpHandler(() => build(world), { legacy: "reject" });
-  const { url, seen, close } = await serveFetch((request) => handler.fetch(request));
+  const { url, seen, close } = await serveFetch(async (request) => (await guard(request)) ?? handler.fetch(request));
   return {
     url,
     seen,
@@ -115,10 +120,12 @@ export async function serveModernUpstream(): Promise<Upstream> {
 }
 
 /** A server of the older revisions, with a session for each client. */
-export async function serveLegacyUpstream(): Promise<Upstream> {
+export async function serveLegacyUpstream(guard: Guard = LETS_ALL_IN): Promise<Upstream> {
   const world: World = { canceled: [], metas: [], extra: new Set(), era: "legacy" };
   const sessions = new Map<string, { transport: WebStandardStreamableHTTPServerTransport; server: McpServer }>();
   const { url, seen, close } = await serveFetch(async (request) => {
+    const refusal = await guard(request);
+    if (refusal !== undefined) return refusal;
     const id = request.headers.get("mcp-session-id");
     const existing = id === null ? undefined : sessions.get(id);
     if (existing !== undefined) return existing.transport.handleRequest(request);

@@ -72,6 +72,11 @@ const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
     listing: "secret list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
   },
+  {
+    commands: /^(server (get|scan|approve|start|stop|login|logout|logs|update|delete)|mcp run)$/,
+    listing: "server list",
+    expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
   { commands: /^key revoke$/, listing: "key list", expression: 's/^      "name": "\\(.*\\)",*$/\\1/p' },
   {
     commands: /^forward (get|delete)$/,

@@ -21,6 +21,8 @@ export function addStatus(program: Command): void {
       if (servers.length > 0) {
         process.stdout.write("\n");
         printServers(servers);
+        for (const { name, state, reason } of servers)
+          if (state === "needs_login") process.stdout.write(`\n${name}: ${reason ?? "it needs a login"}`);
       }
     });
 }

@@ -35,19 +35,22 @@ export function addUp(program: Command): void {
       if (failures.length > 0) process.exitCode = EXIT_SOME_FAILED;
       if (asJson) return printJson({ file, applied, servers: mine, failures });
       printServers(mine);
-      for (const { name, error } of failures) process.stderr.write(`${name}: ${error.message} (${error.code})\n`);
+      for (const { name, error } of failures)
+        process.stderr.write(
+          `${name}: ${error.message} (${error.code})${error.hint === undefined ? "" : `\n  ${error.hint}`}\n`,
+        );
       process.stdout.write(`\n${hints(mine).join("\n")}\n`);
     });
 }
 
 async function prepareAll(client: DaemonClient, names: string[], progress: ProgressLine) {
-  const failures: { name: string; error: { code: string; message: string } }[] = [];
+  const failures: { name: string; error: { code: string; message: string; hint?: string } }[] = [];
   for (const name of names) {
     try {
       await client.servers.prepare(name, { onProgress: progress.update });
     } catch (thrown) {
-      const { code, message } = toFirebreakError(thrown);
-      failures.push({ name, error: { code, message } });
+      const { code, message, hint } = toFirebreakError(thrown);
+      failures.push({ name, error: { code, message, ...(hint === undefined ? {} : { hint }) } });
     } finally {
       progress.clear();
     }

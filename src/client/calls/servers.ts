@@ -4,6 +4,9 @@ import type {
   ServerApplied,
   ServerApply,
   ServerApprove,
+  ServerLogin,
+  ServerLoginBegun,
+  ServerLoginFinish,
   ServerScan,
   ServerUpdated,
 } from "../../contract/server.ts";
@@ -55,6 +58,19 @@ export class ServerCalls {
   /** Installs it anew; a trial only tells what that would change. */
   update(name: string, trial: boolean, options: CallOptions = {}): Promise<ServerUpdated> {
     return this.#http.lines("POST", `${serverPath(name)}/update`, { trial }, options);
+  }
+
+  /** Where somebody has to go to log in. */
+  beginLogin(name: string, request: ServerLogin, options: CallOptions = {}): Promise<ServerLoginBegun> {
+    return this.#http.lines("POST", `${serverPath(name)}/login`, request, options);
+  }
+
+  finishLogin(name: string, request: ServerLoginFinish, options: CallOptions = {}): Promise<Server> {
+    return this.#http.lines("POST", `${serverPath(name)}/login/finish`, request, options);
+  }
+
+  logOut(name: string, options: CallOptions = {}): Promise<Server> {
+    return this.#http.json("DELETE", `${serverPath(name)}/login`, options);
   }
 
   delete(name: string, options: CallOptions = {}): Promise<{ deleted: string }> {

@@ -1,6 +1,12 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { serverApplySchema, serverApproveSchema, serverUpdateSchema } from "../../contract/server.ts";
+import {
+  serverApplySchema,
+  serverApproveSchema,
+  serverLoginFinishSchema,
+  serverLoginSchema,
+  serverUpdateSchema,
+} from "../../contract/server.ts";
 import type { Gateway } from "../../gateway/service.ts";
 import { requireLocal } from "./caller.ts";
 import { type Api, answerRaw, type Caller, readJson } from "./context.ts";
@@ -58,6 +64,22 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
     const { name } = gateway.get(context.req.param("server"));
     const { trial } = parseRequest(serverUpdateSchema, await readJson(context));
     return answerProgress(context, (options) => gateway.update(name, trial, options));
+  });
+  api.post("/v1/servers/:server/login", async (context) => {
+    requireLocal(context);
+    const { name } = gateway.get(context.req.param("server"));
+    const { redirectUri } = parseRequest(serverLoginSchema, await readJson(context));
+    return answerProgress(context, (options) => gateway.beginLogin(name, redirectUri, options));
+  });
+  api.post("/v1/servers/:server/login/finish", async (context) => {
+    requireLocal(context);
+    const { name } = gateway.get(context.req.param("server"));
+    const { callback } = parseRequest(serverLoginFinishSchema, await readJson(context));
+    return answerProgress(context, (options) => gateway.finishLogin(name, callback, options));
+  });
+  api.delete("/v1/servers/:server/login", async (context) => {
+    requireLocal(context);
+    return context.json(await gateway.logOut(context.req.param("server")));
   });
   api.delete("/v1/servers/:server", async (context) => {
     const { name } = gateway.get(context.req.param("server"));

@@ -14,6 +14,7 @@ import { buildNetwork } from "./network.ts";
 import { expandPath, readPath } from "./paths.ts";
 import { type ServerPlan, whyBounded } from "./plan.ts";
 import { secretsIn } from "./references.ts";
+import type { LayerTable } from "./schema.ts";
 
 const DEFAULT_IDLE_TIMEOUT_MS = 5 * 60_000;
 
@@ -142,18 +143,33 @@ function buildRemote(plan: ServerPlan): RemoteServer {
   if (plan.profile.length > 0 && url.layer.kind === "server")
     throw errorAt(document, [...at, "vm_profile"], "it is of servers in a VM; one with a url runs elsewhere");
   const transport = composed.get("transport")?.value;
+  const oauth = composed.get("oauth");
+  const own = composed.headers.find(({ key }) => String(key[1]).toLowerCase() === "authorization");
+  if (oauth !== undefined && own !== undefined)
+    throw errorIn(own.layer, own.key, "its calls are authorized by this header, or by oauth: leave one of them out");
   return check(plan, remoteServerSchema, {
     kind: "remote",
     ...commonOf(plan),
     url: url.value,
     ...(transport === undefined ? {} : { transport }),
     headers: Object.fromEntries(composed.headers.map(({ key, value }) => [String(key[1]), value])),
+    ...(oauth === undefined ? {} : { oauth: oauthOf(oauth.value) }),
   });
+}
+
+function oauthOf({ grant, client_id, client_secret, scopes, issuer }: NonNullable<LayerTable["oauth"]>) {
+  return {
+    ...(grant === undefined ? {} : { grant }),
+    ...(client_id === undefined ? {} : { clientId: client_id }),
+    ...(client_secret === undefined ? {} : { clientSecret: client_secret }),
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(issuer === undefined ? {} : { issuer }),
+  };
 }
 
 function buildVm(plan: ServerPlan): VmServer {
   const { composed, context, document, path: at } = plan;
-  for (const key of ["headers", "transport"] as const) {
+  for (const key of ["headers", "transport", "oauth"] as const) {
     const found = key === "headers" ? composed.headers[0] : composed.get(key);
     if (found !== undefined) throw errorIn(found.layer, [key], "it is of servers that have a url");
   }
@@ -265,6 +281,8 @@ function checkReferences({ composed }: ServerPlan, secrets: VmServer["secrets"])
 /** Keys of the file by the fields that they become. */
 const KEYS: Record<string, string> = {
   memoryMib: "memory",
+  clientId: "client_id",
+  clientSecret: "client_secret",
   diskMib: "disk",
   idleTimeoutMs: "idle_timeout",
   mounts: "allowed_paths",

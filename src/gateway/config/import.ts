@@ -83,7 +83,7 @@ const FIRST = ["url", "transport", "command", "image", "args", "cwd", "vm_profil
 const ORDER = [...FIRST, ...Object.keys(serverTableSchema.shape).filter((key) => !FIRST.includes(key))];
 
 /** Tables below a server's, behind its other keys. */
-const BELOW = ["env", "headers", "tools", "limits", "labels", "host_addresses"];
+const BELOW = ["env", "headers", "oauth", "tools", "limits", "labels", "host_addresses"];
 
 function writeServer({ name, given }: { name: string; given: string }, { table, notes }: ConvertedServer): string {
   const noteOf = (key: string) => notes.filter((note) => note.key === key).map((note) => note.text);

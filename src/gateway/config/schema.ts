@@ -3,7 +3,7 @@ import { pricesSchema } from "../../contract/host.ts";
 import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
 import { readDurationMs, TIME_WANTED } from "../../contract/quantities.ts";
 import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
-import { SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
+import { OAUTH_GRANTS, SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
 import { envSchema, labelsSchema } from "../../contract/vm.ts";
 
 /** firebreak.toml: its tables and their keys, as they are written. What the values come to is in build.ts. */
@@ -72,6 +72,14 @@ const shared = {
   labels: labelsSchema.optional(),
 };
 
+const oauthTable = z.strictObject({
+  grant: oneOf(OAUTH_GRANTS).optional(),
+  client_id: text.optional(),
+  client_secret: text.optional(),
+  scopes: list("scopes").optional(),
+  issuer: text.optional(),
+});
+
 const program = {
   command: z
     .union([text, z.array(text).min(1, "it is empty")], {
@@ -83,6 +91,7 @@ const program = {
   url: text.optional(),
   transport: oneOf(SERVER_TRANSPORTS).optional(),
   headers: z.record(z.string(), z.string(), { error: "a table of headers is wanted" }).optional(),
+  oauth: oauthTable.optional(),
 };
 
 const names = z.union([text, list("profiles")], { error: "a profile, or a list of profiles, is wanted" });

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { RemoteServer } from "../../contract/server.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { expandSecrets } from "../config/references.ts";
+import type { ServerLogin } from "../oauth/server-login.ts";
 import { RPC_CODE, RpcError } from "../rpc/messages.ts";
 import { type Peer, RpcPeer, type RpcPeerOptions } from "../rpc/peer.ts";
 import type { RemoteState } from "../server-store.ts";
 import { type ClientInfo, type Opening, openSession, requireQuestion, UpstreamSession } from "../upstream/session.ts";
 import { TracedPeer } from "../upstream/traced-peer.ts";
+import type { Dial } from "./dial.ts";
 import { HttpConnections } from "./exchange.ts";
 import { failed, statusOf } from "./fault.ts";
 import { HttpPeer } from "./http-peer.ts";
@@ -21,6 +23,9 @@ export interface ConnectOptions extends Omit<RpcPeerOptions, "server"> {
   config: RemoteServer;
   client: ClientInfo;
   secretFor: SecretFor;
+  dial: Dial;
+  /** Undefined where its headers say how its calls are authorized. */
+  login: ServerLogin | undefined;
   /** How it was last spoken to, which is tried first. */
   known: Pick<RemoteState, "transport" | "opening"> | undefined;
   schemaOf: (tool: string) => unknown;
@@ -62,7 +67,7 @@ async function connectHttp(options: ConnectOptions): Promise<RemoteLink> {
   const peer = new HttpPeer({
     ...peerOptionsOf(options),
     target: () => targetOf(options),
-    connections: new HttpConnections(config.name),
+    connections: connectionsOf(options),
     schemaOf,
     onRenewed: onGap,
   });
@@ -95,7 +100,7 @@ async function connectSse(options: ConnectOptions): Promise<RemoteLink> {
   const pipe = await openSsePipe({
     server: config.name,
     target: () => targetOf(options),
-    connections: new HttpConnections(config.name),
+    connections: connectionsOf(options),
     events: peer.events,
   });
   peer.attach(pipe);
@@ -134,6 +139,10 @@ function peerOptionsOf({ config, onNotification, onRequest, onNoise, onClosed }:
     onNoise,
     onClosed,
   };
+}
+
+function connectionsOf({ config, dial, login }: ConnectOptions): HttpConnections {
+  return new HttpConnections({ server: config.name, dial, login });
 }
 
 function targetOf({ config, secretFor }: ConnectOptions): Target {

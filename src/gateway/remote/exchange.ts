@@ -1,7 +1,10 @@
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { readChallenge } from "../oauth/challenge.ts";
+import type { ServerLogin } from "../oauth/server-login.ts";
 import { canceled } from "../rpc/peer.ts";
+import { agentFor, type Dial } from "./dial.ts";
 import { failed } from "./fault.ts";
 import { mask, type Target } from "./target.ts";
 
@@ -19,20 +22,53 @@ export interface HttpRequest {
   signal: AbortSignal;
 }
 
+export interface ConnectionsOptions {
+  server: string;
+  dial: Dial;
+  /** How its requests are authorized; undefined where its headers say that. */
+  login?: ServerLogin | undefined;
+}
+
 /** Requests to one server, over connections that are kept for a while. */
 export class HttpConnections {
   readonly #server: string;
+  readonly #dial: Dial;
+  readonly #login: ServerLogin | undefined;
   readonly #agents = new Map<string, http.Agent>();
 
-  constructor(server: string) {
+  constructor({ server, dial, login }: ConnectionsOptions) {
     this.#server = server;
+    this.#dial = dial;
+    this.#login = login;
   }
 
   /**
-   * The head of the answer, whose body is to be read. Redirects are followed within the server's own origin, since the headers go along. Throws
-   * SERVER_FAILED, OPERATION_CANCELED.
+   * The head of the answer, whose body is to be read. Redirects are followed within the server's own origin, since the headers go along. A token of a login is added
+   * to the target's secrets. Throws SERVER_FAILED, SERVER_LOGIN_…, SERVER_SCOPE_MISSING, OPERATION_CANCELED.
    */
   async send(target: Target, request: HttpRequest): Promise<IncomingMessage> {
+    const login = this.#login;
+    if (login === undefined) return this.#follow(target, request);
+    let token = await login.token();
+    for (let attempt = 0; ; attempt++) {
+      const response = await this.#follow(authorized(target, token), request);
+      if (response.statusCode !== 401 && response.statusCode !== 403) return response;
+      const challenge = readChallenge(response);
+      try {
+        if (response.statusCode === 403) login.requireScope(challenge);
+        else if (attempt > 0) throw login.refuse(token);
+        const next = response.statusCode === 401 ? await login.replace(token, challenge) : undefined;
+        if (next === undefined) return response;
+        response.destroy();
+        token = next;
+      } catch (thrown) {
+        response.destroy();
+        throw thrown;
+      }
+    }
+  }
+
+  async #follow(target: Target, request: HttpRequest): Promise<IncomingMessage> {
     let { url } = target;
     for (let redirects = 0; ; redirects++) {
       const response = await this.#sendOnce(url, target, request);
@@ -63,11 +99,12 @@ export class HttpConnections {
     this.#agents.clear();
   }
 
-  #agentFor(protocol: string): http.Agent {
+  /** The server may be anywhere: somebody has written its URL down. */
+  #agentFor(url: URL): http.Agent {
+    const { protocol } = url;
     const existing = this.#agents.get(protocol);
     if (existing !== undefined) return existing;
-    const options = { keepAlive: true, timeout: IDLE_SOCKET_MS };
-    const agent = protocol === "https:" ? new https.Agent(options) : new http.Agent(options);
+    const agent = agentFor(url, this.#dial, true, { keepAlive: true, timeout: IDLE_SOCKET_MS });
     this.#agents.set(protocol, agent);
     return agent;
   }
@@ -92,7 +129,7 @@ export class HttpConnections {
         const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
         request = (url.protocol === "https:" ? https : http).request(url, {
           method,
-          agent: this.#agentFor(url.protocol),
+          agent: this.#agentFor(url),
           headers: { ...target.headers, "accept-encoding": "identity", ...headers, ...length },
         });
       } catch (error) {
@@ -106,9 +143,7 @@ export class HttpConnections {
       }
       request.once("socket", (socket) => {
         socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
-        if (socket.connecting)
-          socket.once(url.protocol === "https:" ? "secureConnect" : "connect", () => clearTimeout(timer));
-        else clearTimeout(timer);
+        clearTimeout(timer);
       });
       request.once("error", (error: NodeJS.ErrnoException) => {
         const why = mask(error.message === "" ? (error.code ?? "unknown") : error.message, target.secrets);
@@ -124,6 +159,12 @@ export class HttpConnections {
       request.end(body);
     });
   }
+}
+
+function authorized(target: Target, token: string | undefined): Target {
+  if (token === undefined) return target;
+  if (!target.secrets.includes(token)) target.secrets.push(token);
+  return { ...target, headers: { ...target.headers, authorization: `Bearer ${token}` } };
 }
 
 /** Throws what `tooLong` makes when there is more, and SERVER_FAILED when the answer breaks off. */

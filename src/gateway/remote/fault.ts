@@ -43,7 +43,7 @@ export function errorOf(server: string, status: number, text: string): Error {
   if (status === 401 || status === 403)
     return failed(server, `does not accept what it is sent as a proof of who asks (HTTP ${status})`, {
       status,
-      hint: `Put a token into the vault, and name it in the server's headers: Authorization = "Bearer ${referTo("NAME")}"`,
+      hint: `If it has a login: firebreak server login ${server}. Or put a token into the vault, and name it in the server's headers: Authorization = "Bearer ${referTo("NAME")}"`,
     });
   const detail = /^\s*</.test(text) ? "" : text.trim().replaceAll(/\s+/g, " ").slice(0, 300);
   return failed(server, `answers with HTTP ${status}${detail === "" ? "" : `: ${detail}`}`, { status });

@@ -4,11 +4,13 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { Mutex } from "../../vms/mutex.ts";
 import type { WorkOptions } from "../../vms/ports.ts";
 import type { Lent, Managed, Packages } from "../managed.ts";
+import type { ServerLogin } from "../oauth/server-login.ts";
 import type { ServerHooks } from "../server.ts";
 import type { RemoteState, ServerRecord } from "../server-store.ts";
 import { type Definitions, listDefinitions } from "../upstream/definitions.ts";
 import type { ClientInfo } from "../upstream/session.ts";
 import type { RemoteLink } from "./connect.ts";
+import type { Dial } from "./dial.ts";
 import type { SecretFor } from "./target.ts";
 
 /** A server that nobody has called for so long is let go of; the next call reaches it again. */
@@ -22,6 +24,8 @@ export interface RemoteServerDeps {
   client: ClientInfo;
   hooks: ServerHooks;
   secretFor: SecretFor;
+  dial: Dial;
+  login: ServerLogin | undefined;
   /** Keeps what is known of the server. */
   save: (changes: Partial<Pick<ServerRecord, "warm">>) => void;
   idleMs?: number;
@@ -62,6 +66,10 @@ export class RemoteServer implements Managed {
 
   get definitions(): Definitions | undefined {
     return this.warm?.definitions;
+  }
+
+  get login(): ServerLogin | undefined {
+    return this.#deps.login;
   }
 
   get isUp(): boolean {
@@ -114,6 +122,7 @@ export class RemoteServer implements Managed {
 
   async remove(): Promise<void> {
     this.close();
+    this.login?.forget();
   }
 
   async #ensure(key: string | undefined, options: WorkOptions): Promise<Slot> {
@@ -168,13 +177,15 @@ export class RemoteServer implements Managed {
   }
 
   async #connect(slot: Pick<Slot, "owner">, known: RemoteState | undefined): Promise<RemoteLink> {
-    const { client, secretFor, hooks } = this.#deps;
+    const { client, secretFor, dial, login, hooks } = this.#deps;
     // Who has no such server does without the code for it.
     const { connect } = await import("./connect.ts");
     return connect({
       config: this.config,
       client,
       secretFor,
+      dial,
+      login,
       known,
       schemaOf: (tool) => this.definitions?.tools.find(({ name }) => name === tool)?.inputSchema,
       onGap: () => hooks.onNotification(undefined, ...RELIST),
