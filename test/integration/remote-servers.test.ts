@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import net, { type AddressInfo, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import type { CallToolResult, Client, ClientOptions } from "@modelcontextprotocol/client";
 import { referTo } from "../../src/gateway/config/references.ts";
@@ -157,4 +160,36 @@ test("a server that has forgotten the session gets a new one, and the call is ma
   assert.deepEqual(answers.map(textOf), ["a", "b", "c"]);
   const sessions = new Set(upstream.seen.map((headers) => headers["mcp-session-id"]).filter(Boolean));
   assert.equal(sessions.size, 2);
+});
+
+test("a server is reached by the proxy that this host's environment names, and one on this host without it", async (t) => {
+  const upstream = await serveLegacyUpstream();
+  const asked: string[] = [];
+  const proxy = http.createServer((_incoming, outgoing) => void outgoing.writeHead(500).end());
+  proxy.on("connect", ({ url }, client: Socket) => {
+    asked.push(String(url));
+    const onward = net.connect({ host: "127.0.0.1", port: Number(new URL(upstream.url).port) }, () => {
+      client.write("HTTP/1.1 200 OK\r\n\r\n");
+      client.pipe(onward).pipe(client);
+    });
+    for (const end of [client, onward]) end.on("error", () => {});
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const { port } = proxy.address() as AddressInfo;
+  const fixture = await openGateway(
+    { far: { url: "http://far.example:8080/mcp" }, near: { url: upstream.url } },
+    undefined,
+    { env: { HTTPS_PROXY: `http://127.0.0.1:${port}` } },
+  );
+  t.after(async () => {
+    await fixture.close();
+    await upstream.close();
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  assert.equal((await fixture.gateway.prepare("near")).tools.length, 4);
+  assert.deepEqual(asked, []);
+  assert.equal((await fixture.gateway.prepare("far")).tools.length, 4);
+  assert.ok(asked.length > 0 && asked.every((place) => place === "far.example:8080"));
 });
