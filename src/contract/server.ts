@@ -168,6 +168,10 @@ export const serverSchema = z.object({
   kind: z.enum(["vm", "remote"]),
   state: z.enum(SERVER_STATES),
   reason: z.string().optional().describe("why it has failed"),
+  retryAt: z
+    .string()
+    .optional()
+    .describe("from when on a call starts a server that has failed to start; `server start` does at once"),
   source: z.string().describe("the file that it comes from"),
   config: serverConfigSchema,
   packages: z

@@ -91,7 +91,11 @@ export class ServerFront {
       return true;
     } catch (thrown) {
       const error = toFirebreakError(thrown);
-      outgoing.writeHead(error.httpStatus, { "content-type": "application/json" });
+      const retryMs = error.details?.retryAfterMs;
+      outgoing.writeHead(error.httpStatus, {
+        "content-type": "application/json",
+        ...(typeof retryMs === "number" ? { "retry-after": String(Math.ceil(retryMs / 1_000)) } : {}),
+      });
       outgoing.end(JSON.stringify({ error: error.toBody() }));
       return false;
     }

@@ -1,3 +1,4 @@
+import type { FirebreakError } from "../errors/firebreak-error.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import type { ServerLogin } from "./oauth/server-login.ts";
 import type { InstalledState, KnownState } from "./server-store.ts";
@@ -11,6 +12,17 @@ export interface Lent {
   readonly session: UpstreamSession;
 }
 
+export interface PrepareOptions extends WorkOptions {
+  /** It is started at once, also when it has just failed to. */
+  isForced?: boolean;
+}
+
+/** What the last start of a server has failed with, and from when on a call tries again. */
+export interface StartFailure {
+  error: FirebreakError;
+  retryAtMs: number;
+}
+
 /** One MCP server, wherever it runs. */
 export interface Managed {
   /** What it offers, as it was last listed; undefined before its first start. */
@@ -20,6 +32,8 @@ export interface Managed {
   readonly installed: InstalledState | undefined;
   /** How its calls are authorized, of one that runs elsewhere and has no header for that. */
   readonly login?: ServerLogin | undefined;
+  /** Of its last start; undefined when that went well. */
+  readonly failure?: StartFailure | undefined;
   /** Whether it is spoken to. */
   readonly isUp: boolean;
   /** Ids of the VMs that it runs in. */
@@ -27,9 +41,9 @@ export interface Managed {
   /** What it says now that it offers. Returns whether that is something else than before. */
   redefine(definitions: Definitions): boolean;
   /** Makes its acquaintance, if that has not been done for what its configuration says now. Throws SERVER_… */
-  prepare(options?: WorkOptions): Promise<KnownState>;
+  prepare(options?: PrepareOptions): Promise<KnownState>;
   /** Lends a session with it; it is started, or reached, for that. `key` is the client's session where each has a server of its own. */
-  use<T>(key: string | undefined, options: WorkOptions, work: (lent: Lent) => Promise<T>): Promise<T>;
+  use<T>(key: string | undefined, options: PrepareOptions, work: (lent: Lent) => Promise<T>): Promise<T>;
   /** A client's session is over. */
   endSession(key: string): Promise<void>;
   /** Ends what runs of it; what is known of it stays. */

@@ -36,7 +36,7 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     name: config.name,
     kind: config.kind,
     state: stateOf(facts),
-    ...reasonOf(facts),
+    ...whyNot(facts),
     source,
     config: withoutValues(config),
     packages: installed?.installed.packages.slice(0, 1) ?? [],
@@ -58,10 +58,16 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
   };
 }
 
-function reasonOf({ record, managed, failure }: ServerFacts): { reason?: string } {
+/** What keeps it from answering, and when that is tried again. */
+function whyNot({ record, failure, managed }: ServerFacts): Pick<Server, "reason" | "retryAt"> {
   if (record.config.enabled && managed.login?.isNeeded)
     return { reason: `log in: ${loginCommand(record.config.name)}` };
-  return failure === undefined ? {} : { reason: failure.message };
+  const last = managed.failure;
+  const reason = failure?.message ?? last?.error.message;
+  return {
+    ...(reason === undefined ? {} : { reason }),
+    ...(last === undefined ? {} : { retryAt: new Date(last.retryAtMs).toISOString() }),
+  };
 }
 
 function stateOf({ record, managed, failure, preparing }: ServerFacts): Server["state"] {
@@ -69,7 +75,7 @@ function stateOf({ record, managed, failure, preparing }: ServerFacts): Server["
   if (preparing > 0) return "preparing";
   if (managed.login?.isNeeded) return "needs_login";
   if (managed.isUp) return "running";
-  if (failure !== undefined) return "failed";
+  if (failure !== undefined || managed.failure !== undefined) return "failed";
   return managed.warm === undefined ? "new" : "stopped";
 }
 

@@ -6,8 +6,10 @@ import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
 import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
-import type { Managed, Packages } from "./managed.ts";
+import type { Managed, Packages, PrepareOptions, StartFailure } from "./managed.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
+import { SharedAttempt } from "./shared-attempt.ts";
+import { StartBackoff } from "./start-backoff.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
 import { listenForLists } from "./upstream/list-news.ts";
 import type { ClientInfo } from "./upstream/session.ts";
@@ -33,6 +35,8 @@ export interface ManagedServerDeps {
   /** Keeps what is known of the server. */
   save: (changes: Partial<Pick<ServerRecord, "installed" | "warm">>) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
+  /** For tests. */
+  nowMs?: () => number;
 }
 
 interface Slot {
@@ -50,6 +54,8 @@ export class ManagedServer implements Managed {
   readonly #deps: ManagedServerDeps;
   readonly #slots = new Map<string | undefined, Slot>();
   readonly #preparing = new Mutex();
+  readonly #attempts = new SharedAttempt<WarmState>();
+  readonly #backoff: StartBackoff;
   readonly #ending = new AbortController();
   /** Of all that the configuration says of its VM. */
   readonly #configKey: string;
@@ -62,6 +68,7 @@ export class ManagedServer implements Managed {
     this.#installed = record.installed;
     this.#warm = record.warm as WarmState | undefined;
     this.#deps = deps;
+    this.#backoff = new StartBackoff(this.config.name, deps.nowMs);
     const { args, cwd, env, mounts, network, secrets } = this.config;
     this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets);
   }
@@ -77,6 +84,10 @@ export class ManagedServer implements Managed {
 
   get installed(): InstalledState | undefined {
     return this.#installed;
+  }
+
+  get failure(): StartFailure | undefined {
+    return this.#backoff.last;
   }
 
   /** What it says now that it offers. Returns whether that is something else than before. */
@@ -96,14 +107,18 @@ export class ManagedServer implements Managed {
     return [...this.#slots.values()].flatMap(({ instance }) => (instance === undefined ? [] : [instance.vm]));
   }
 
-  /** Installs, starts, lists and saves it, if that has not been done for what its configuration says now. */
-  async prepare(options: WorkOptions = {}): Promise<WarmState> {
-    return this.#preparing.run(async () => {
-      const { machines } = this.#deps;
-      const known = this.warm;
-      if (known !== undefined && (known.snapshot === undefined || (await machines.hasSnapshot(known.snapshot))))
-        return known;
-      return this.#prepare(options);
+  /**
+   * Installs, starts, lists and saves it, if that has not been done for what its configuration says now. All who want that at once share one attempt. One that
+   * has failed is what others are answered with for a while, unless they insist.
+   */
+  async prepare({ isForced = false, ...options }: PrepareOptions = {}): Promise<WarmState> {
+    if (!isForced && !this.#attempts.isUnderWay && this.warm === undefined) this.#backoff.require();
+    return this.#attempts.join(options, ({ onProgress, signal = this.#ending.signal }) => {
+      const own = { signal: AbortSignal.any([signal, this.#ending.signal]), ...(onProgress && { onProgress }) };
+      return this.#preparing.run(async () => {
+        const known = await this.#knownState();
+        return known ?? this.#noting(own.signal, () => this.#prepare(own));
+      });
     });
   }
 
@@ -139,7 +154,7 @@ export class ManagedServer implements Managed {
   }
 
   /** Lends a session with the server, which is started for it if need be. `key` is the client's session where each has its own VM. */
-  async use<T>(key: string | undefined, options: WorkOptions, work: (instance: Instance) => Promise<T>): Promise<T> {
+  async use<T>(key: string | undefined, options: PrepareOptions, work: (instance: Instance) => Promise<T>): Promise<T> {
     const slot = this.#slot(key);
     slot.uses++;
     clearTimeout(slot.idle);
@@ -218,20 +233,53 @@ export class ManagedServer implements Managed {
     return slot;
   }
 
-  async #ensure(slot: Slot, key: string | undefined, options: WorkOptions): Promise<Instance> {
+  async #ensure(slot: Slot, key: string | undefined, options: PrepareOptions): Promise<Instance> {
     const found = slot.instance;
     if (found !== undefined && !found.session.isClosed) return found;
     // Whoever gives up does not take the server from the others who wait for it.
     return slot.lock.run(async () => {
       if (slot.instance !== undefined && !slot.instance.session.isClosed) return slot.instance;
+      const { isForced = false } = options;
+      if (isForced) this.#ends = [];
       this.#requireNotFailing();
       const own = { ...options, signal: this.#ending.signal };
       const warm = await this.prepare(own);
-      slot.instance = (await this.#adopt(warm, key, slot, own)) ?? (await this.#start(warm, key, slot, own));
+      slot.instance =
+        (await this.#adopt(warm, key, slot, own)) ?? (await this.#startUnlessFailing(warm, key, slot, own));
       if (slot.tellingVm !== slot.instance.vm) listenForLists(slot.instance.session);
       slot.tellingVm = slot.instance.vm;
       return slot.instance;
     });
+  }
+
+  /** What was saved, if that is there still and of what is installed now. */
+  async #knownState(): Promise<WarmState | undefined> {
+    const { warm } = this;
+    if (warm === undefined || warm.key !== this.#warmKey()) return undefined;
+    const isThere = warm.snapshot === undefined || (await this.#deps.machines.hasSnapshot(warm.snapshot));
+    return isThere ? warm : undefined;
+  }
+
+  #startUnlessFailing(
+    warm: WarmState,
+    key: string | undefined,
+    slot: Slot,
+    { isForced = false, ...options }: PrepareOptions,
+  ): Promise<Instance> {
+    if (!isForced) this.#backoff.require();
+    return this.#noting(this.#ending.signal, () => this.#start(warm, key, slot, options));
+  }
+
+  /** What a start comes to is remembered, unless it has been given up. */
+  async #noting<T>(signal: AbortSignal, start: () => Promise<T>): Promise<T> {
+    try {
+      const started = await start();
+      this.#backoff.noteSuccess();
+      return started;
+    } catch (thrown) {
+      if (!signal.aborted) this.#backoff.noteFailure(thrown);
+      throw thrown;
+    }
   }
 
   /** Goes on with a VM of this state that is there already. */

@@ -18,7 +18,7 @@ import { Calls, ParkedCalls } from "./calls.ts";
 import { Coalesced } from "./coalesce.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
-import type { Managed } from "./managed.ts";
+import type { Managed, PrepareOptions } from "./managed.ts";
 import type { LoginStore } from "./oauth/logins.ts";
 import { ServerLogin } from "./oauth/server-login.ts";
 import type { Dial } from "./remote/dial.ts";
@@ -239,15 +239,18 @@ export class Gateway {
     this.#tell((listener) => listener.onOffersChanged?.(name));
   }
 
-  /** Installs, starts and saves a server, if that has not been done. Throws SERVER_…, VM_… */
-  async prepare(name: string, options: WorkOptions = {}): Promise<Server> {
+  /**
+   * Installs, starts and saves a server, if that has not been done. One that has just failed to start is not tried again for a while, unless that is
+   * asked for. Throws SERVER_…, VM_…
+   */
+  async prepare(name: string, options: PrepareOptions = {}): Promise<Server> {
     const { managed, approved } = this.#find(name);
     if (managed.warm !== undefined && approved !== NOTHING_APPROVED) return this.#prepare(name, options);
     const facts = { "firebreak.server.name": name };
     return asTrace("firebreak.server.prepare", facts, () => this.#prepare(name, options));
   }
 
-  async #prepare(name: string, options: WorkOptions): Promise<Server> {
+  async #prepare(name: string, options: PrepareOptions): Promise<Server> {
     const entry = this.#find(name);
     const managed = this.managed(name);
     const before = managed.definitions;
@@ -268,10 +271,11 @@ export class Gateway {
     return this.#toServer(entry);
   }
 
-  /** Brings a server up, so that its next call finds it running. */
+  /** Brings a server up, so that its next call finds it running: at once, also one that has just failed. */
   async start(name: string, options: WorkOptions = {}): Promise<Server> {
-    await this.prepare(name, options);
-    await this.managed(name).use(undefined, options, async () => {});
+    const forced = { ...options, isForced: true };
+    await this.prepare(name, forced);
+    await this.managed(name).use(undefined, forced, async () => {});
     return this.get(name);
   }
 
@@ -286,7 +290,7 @@ export class Gateway {
         .map((each) => ({ name: each.name, from: old.get(each.name)?.version, to: each.version })),
       ...before.filter((each) => !now.has(each.name)).map((each) => ({ name: each.name, from: each.version })),
     ];
-    if (!isTrial && changes.length > 0) await this.prepare(name, options);
+    if (!isTrial && changes.length > 0) await this.prepare(name, { ...options, isForced: true });
     return { server: name, isTrial, changes };
   }
 
@@ -323,7 +327,7 @@ export class Gateway {
   warmUp(name: string): void {
     const { record } = this.#find(name);
     if (!record.config.enabled) return;
-    const work = isResident(record.config) ? this.start(name) : this.prepare(name);
+    const work = isResident(record.config) ? this.start(name) : this.prepare(name, { isForced: true });
     work.catch((thrown: unknown) =>
       this.#options.log("a server could not be made ready", { server: name, error: toFirebreakError(thrown).message }),
     );
@@ -453,9 +457,10 @@ export class Gateway {
 
   /** Asks a server what it offers, now. */
   async #look(name: string, options: WorkOptions): Promise<void> {
-    await this.prepare(name, options);
+    const forced = { ...options, isForced: true };
+    await this.prepare(name, forced);
     const managed = this.managed(name);
-    const definitions = await managed.use(undefined, options, ({ session }) => listDefinitions(session, name));
+    const definitions = await managed.use(undefined, forced, ({ session }) => listDefinitions(session, name));
     if (managed.redefine(definitions)) await this.#judge(name);
   }
 

@@ -26,6 +26,7 @@ export function printServer(server: Server): void {
   printFacts([
     ["name", server.name],
     ["state", server.reason === undefined ? server.state : `${server.state}: ${server.reason}`],
+    ["tried again", retryFact(server)],
     ["source", server.source],
     ...(config.kind === "vm"
       ? ([
@@ -57,4 +58,11 @@ export function printServer(server: Server): void {
   ]);
   for (const { as, description } of server.tools)
     process.stdout.write(`  ${as}  ${stripControl((description ?? "").split("\n")[0]?.slice(0, 100) ?? "")}\n`);
+}
+
+function retryFact({ name, state, retryAt }: Server): string | undefined {
+  if (state !== "failed" || retryAt === undefined) return undefined;
+  const waitMs = Date.parse(retryAt) - Date.now();
+  const when = waitMs > 0 ? `by a call in ${Math.ceil(waitMs / 1_000)} s or later` : "by the next call";
+  return `${when}; at once: firebreak server start ${name}`;
 }
