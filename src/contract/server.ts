@@ -75,6 +75,11 @@ const common = {
 /** `${secret:NAME}` in a word of the command, a value of the environment or a header is what the VM has of that secret. */
 const word = z.string().refine((text) => !text.includes("\0"), "an argument cannot hold a NUL");
 
+/** A client whose session has not been used for so long has none any more. */
+export const MAX_SESSION_TIMEOUT_MS = 7 * 24 * 3600 * 1000;
+/** A client that is left open overnight finds what its server has in memory. */
+export const DEFAULT_SESSION_TIMEOUT_MS = 24 * 3600 * 1000;
+
 /** A server that runs in a VM, over its standard input and output. */
 export const vmServerSchema = z.strictObject({
   ...common,
@@ -98,6 +103,13 @@ export const vmServerSchema = z.strictObject({
   resident: z.boolean().default(false).describe("it is started with the daemon, and does not stop for being idle"),
   /** `shared`: one VM for all clients. `session`: one for each session of a client. */
   isolation: z.enum(["shared", "session"]).default("shared"),
+  sessionTimeoutMs: z
+    .number()
+    .int()
+    .min(1_000, "at least a second")
+    .max(MAX_SESSION_TIMEOUT_MS, "at most 7 days: then sessions are over")
+    .default(DEFAULT_SESSION_TIMEOUT_MS)
+    .describe("a session's VM is deleted when its client has not called for this long"),
   profile: z.array(z.string()).default([]).describe("the profiles that it was made of, in order"),
 });
 export type VmServer = z.infer<typeof vmServerSchema>;

@@ -262,6 +262,7 @@ async function main(): Promise<void> {
     egress: () => network.log.totals,
     servers: () => gateway.list(),
   });
+  const sessions = new SqliteMcpSessionStore(database);
   const gateway: Gateway = new Gateway({
     store: new SqliteServerStore(database),
     machines: new Machines({
@@ -285,6 +286,7 @@ async function main(): Promise<void> {
     secretFor: secretsForRemotes(secrets),
     dial: dialRemotes({ env: process.env }),
     logins: sealLogins(loginStore, vault, log),
+    hasSession: (id) => sessions.get(id) !== undefined,
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });
@@ -296,7 +298,6 @@ async function main(): Promise<void> {
     settings: watchConfig(configFile, toTaskSettings, log),
     log,
   });
-  const sessions = new SqliteMcpSessionStore(database);
   const mcp = new McpFront({ socketPath: paths.socket, store: sessions, version, gateway, log });
   const serverFiles = new ServerFiles({ gateway, sets: () => readSets(configFile, hostSetup), log });
   gateway.listen({ onOffersChanged: () => serverFiles.follow() });

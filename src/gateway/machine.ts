@@ -19,6 +19,8 @@ import { planInstall } from "./install/plan.ts";
 export const SERVER_LABEL = "firebreak/server";
 export const STATE_LABEL = "firebreak/server-state";
 export const SESSION_LABEL = "firebreak/server-session";
+/** When a session's VM was last used, as ISO 8601, so that the next daemon deletes it in time. */
+export const USED_LABEL = "firebreak/server-used";
 
 export interface MachineDeps {
   vms: VmService;

@@ -5,7 +5,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
-import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL } from "./machine.ts";
+import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL, USED_LABEL } from "./machine.ts";
 import type { Managed, Packages, PrepareOptions, StartFailure } from "./managed.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { SharedAttempt } from "./shared-attempt.ts";
@@ -34,6 +34,8 @@ export interface ManagedServerDeps {
   hooks: ServerHooks;
   /** Keeps what is known of the server. */
   save: (changes: Partial<Pick<ServerRecord, "installed" | "warm">>) => void;
+  /** Whether a client's session is known to be over: who ended it, or let it expire, did so in another daemon's time. */
+  isSessionOver: (key: string) => boolean;
   log: (message: string, fields: Record<string, unknown>) => void;
   /** For tests. */
   nowMs?: () => number;
@@ -43,6 +45,11 @@ interface Slot {
   instance: Instance | undefined;
   uses: number;
   idle: NodeJS.Timeout | undefined;
+  /** Of a session's: when its VM is deleted, since nobody has called for too long. */
+  expiry?: NodeJS.Timeout;
+  usedMs: number;
+  /** The session has ended while a call was under way. */
+  isOver?: boolean;
   lock: Mutex;
   /** The VM whose server has been asked to tell of its lists; it goes on with that when it is suspended and brought back. */
   tellingVm?: string;
@@ -157,25 +164,32 @@ export class ManagedServer implements Managed {
   async use<T>(key: string | undefined, options: PrepareOptions, work: (instance: Instance) => Promise<T>): Promise<T> {
     const slot = this.#slot(key);
     slot.uses++;
-    clearTimeout(slot.idle);
+    clearTimers(slot);
     try {
       return await work(await this.#ensure(slot, key, options));
     } finally {
       slot.uses--;
-      if (slot.uses === 0) this.#watchIdle(slot, key);
+      slot.usedMs = Date.now();
+      if (slot.uses === 0 && slot.isOver) void this.#deleteVmsOf(slot, key);
+      else if (slot.uses === 0) this.#watchIdle(slot, key);
     }
   }
 
-  /** What an earlier daemon has left running stops for being idle, too; what it was still making goes. */
+  /** What an earlier daemon has left running stops for being idle, too; what it was still making goes, and what is of sessions that are over. */
   async watchFound(): Promise<void> {
-    const { machines } = this.#deps;
+    const { machines, isSessionOver } = this.#deps;
     for (const { id, state, labels } of machines.find(this.config.name)) {
-      if (labels[STATE_LABEL] === undefined) await machines.delete(id);
-      else if (state === "running" && !this.config.resident) {
-        const key = labels[SESSION_LABEL];
-        const slot = this.#slot(key);
-        if (slot.uses === 0) this.#setIdleTimer(slot, () => this.#setAside(slot, key, id));
+      const key = labels[SESSION_LABEL];
+      if (labels[STATE_LABEL] === undefined || (key !== undefined && isSessionOver(key))) {
+        await machines.delete(id);
+        continue;
       }
+      const slot = this.#slot(key);
+      if (slot.uses > 0) continue;
+      const usedMs = Date.parse(labels[USED_LABEL] ?? "");
+      if (state !== "running" && !Number.isNaN(usedMs)) slot.usedMs = usedMs;
+      this.#watchExpiry(slot, key);
+      if (state === "running" && !this.config.resident) this.#setIdleTimer(slot, () => this.#setAside(slot, key, id));
     }
   }
 
@@ -183,7 +197,15 @@ export class ManagedServer implements Managed {
   async endSession(key: string): Promise<void> {
     const slot = this.#slots.get(key);
     this.#slots.delete(key);
-    clearTimeout(slot?.idle);
+    if (slot !== undefined) {
+      clearTimers(slot);
+      // A VM that is just being made for it goes with the call that it is made for.
+      slot.isOver = true;
+    }
+    await this.#deleteVmsOf(slot, key);
+  }
+
+  async #deleteVmsOf(slot: Slot | undefined, key: string | undefined): Promise<void> {
     slot?.instance?.session.close();
     const { machines } = this.#deps;
     await Promise.all(
@@ -218,7 +240,7 @@ export class ManagedServer implements Managed {
 
   #letGo(): void {
     for (const slot of this.#slots.values()) {
-      clearTimeout(slot.idle);
+      clearTimers(slot);
       slot.instance?.session.close();
       slot.instance = undefined;
     }
@@ -228,7 +250,7 @@ export class ManagedServer implements Managed {
   #slot(key: string | undefined): Slot {
     const existing = this.#slots.get(key);
     if (existing !== undefined) return existing;
-    const slot: Slot = { instance: undefined, uses: 0, idle: undefined, lock: new Mutex() };
+    const slot: Slot = { instance: undefined, uses: 0, idle: undefined, usedMs: Date.now(), lock: new Mutex() };
     this.#slots.set(key, slot);
     return slot;
   }
@@ -446,7 +468,7 @@ export class ManagedServer implements Managed {
     const instance = slot?.instance;
     if (slot === undefined || instance === undefined) return;
     slot.instance = undefined;
-    clearTimeout(slot.idle);
+    clearTimers(slot);
     this.#ends = [...this.#ends.filter((at) => Date.now() - at < ENDS_WINDOW_MS), Date.now()];
     this.#deps.log("a server has ended", { server: this.config.name, error: error.message });
     // What is left of it is of no use: the next call begins with what was saved.
@@ -471,6 +493,26 @@ export class ManagedServer implements Managed {
     if (this.config.resident || slot.instance === undefined) return;
     const { vm } = slot.instance;
     this.#setIdleTimer(slot, () => this.#setAside(slot, key, vm));
+    this.#watchExpiry(slot, key);
+  }
+
+  /** A client that has gone without a word leaves its session behind, and with that its VM. */
+  #watchExpiry(slot: Slot, key: string | undefined): void {
+    clearTimeout(slot.expiry);
+    if (key === undefined) return;
+    const waitMs = Math.max(0, slot.usedMs + this.config.sessionTimeoutMs - Date.now());
+    slot.expiry = setTimeout(() => void this.#expire(slot, key), waitMs);
+    slot.expiry.unref();
+  }
+
+  async #expire(slot: Slot, key: string): Promise<void> {
+    await slot.lock.run(async () => {
+      if (slot.uses > 0 || slot.isOver) return;
+      if (this.#slots.get(key) === slot) this.#slots.delete(key);
+      clearTimers(slot);
+      await this.#deleteVmsOf(slot, key);
+      this.#deps.log("a session's VM has gone, since nobody has called for long", { server: this.config.name, key });
+    });
   }
 
   #setIdleTimer(slot: Slot, work: () => Promise<void>): void {
@@ -489,7 +531,10 @@ export class ManagedServer implements Managed {
       instance?.session.close();
       try {
         if (machines.isExposed(this.config)) await machines.delete(vm);
-        else await machines.vms.suspend(vm);
+        else {
+          if (key !== undefined) this.#noteUse(vm, slot.usedMs);
+          await machines.vms.suspend(vm);
+        }
       } catch (thrown) {
         log("an idle server's VM could not be suspended", {
           server: this.config.name,
@@ -500,4 +545,16 @@ export class ManagedServer implements Managed {
       }
     });
   }
+
+  #noteUse(id: string, usedMs: number): void {
+    const { machines } = this.#deps;
+    const vm = machines.find(this.config.name).find((each) => each.id === id);
+    if (vm !== undefined)
+      machines.vms.update(id, { labels: { ...vm.labels, [USED_LABEL]: new Date(usedMs).toISOString() } });
+  }
+}
+
+function clearTimers({ idle, expiry }: Slot): void {
+  clearTimeout(idle);
+  clearTimeout(expiry);
 }

@@ -41,6 +41,8 @@ export interface GatewayOptions {
   /** Connections to servers that run elsewhere, and to what authorizes calls of them. */
   dial: Dial;
   logins: LoginStore;
+  /** Whether a client's session, by its id, can be gone on with. */
+  hasSession: (id: string) => boolean;
   /** Takes what a server prints beside the protocol. */
   writeLog: (server: string, text: string) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
@@ -62,6 +64,9 @@ export interface GatewayListener {
 
 /** What a server offers is asked for no more often than this, however often it says that it has changed. */
 const RELIST_GAP_MS = 1_000;
+
+/** As both transports that have sessions make them. */
+const SESSION_ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
 
 interface Entry {
   record: ServerRecord;
@@ -376,7 +381,7 @@ export class Gateway {
   }
 
   #manage(record: ServerRecord): Managed {
-    const { store, machines, client, secretFor, dial, writeLog, log } = this.#options;
+    const { store, machines, client, secretFor, dial, hasSession, writeLog, log } = this.#options;
     const { name, kind } = record.config;
     const deps: RemoteServerDeps = {
       client,
@@ -395,7 +400,11 @@ export class Gateway {
         store.put(entry.record);
       },
     };
-    return kind === "remote" ? new RemoteServer(record, deps) : new ManagedServer(record, { ...deps, machines, log });
+    // Clients without sessions have their principal in the place of one.
+    const isSessionOver = (key: string) => SESSION_ID.test(key) && !hasSession(key);
+    return kind === "remote"
+      ? new RemoteServer(record, deps)
+      : new ManagedServer(record, { ...deps, machines, isSessionOver, log });
   }
 
   #loginOf(config: ServerConfig): ServerLogin | undefined {

@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import { serverConfigSchema, type VmServer } from "../../src/contract/server.ts";
 import type { Vm } from "../../src/contract/vm.ts";
 import { FirebreakError } from "../../src/errors/firebreak-error.ts";
@@ -6,12 +7,12 @@ import { ManagedServer, type ManagedServerDeps } from "../../src/gateway/server.
 import type { ServerRecord, WarmState } from "../../src/gateway/server-store.ts";
 import { vmServer } from "./mcp-servers/fixture-server.ts";
 
-/** VMs of servers in memory. No server runs in them: what begins with one fails, as `failing` says. */
+/** VMs of servers in memory. What runs in them never says anything; or fails at its start, as `failing` says. */
 export class FakeMachines {
   readonly made = { builds: 0, forks: 0 };
   readonly running = new Map<string, Vm>();
   /** What the next start of a server fails with. */
-  failing: Error = new FirebreakError("SERVER_FAILED", "the server 'fake' has ended with code 1");
+  failing: Error | undefined = new FirebreakError("SERVER_FAILED", "the server 'fake' has ended with code 1");
   /** Each build waits for it. */
   gate: Promise<void> = Promise.resolve();
   packages: { name: string; version: string }[] = [];
@@ -57,14 +58,21 @@ export class FakeMachines {
 
   fork = async (_snapshot: string, _config: unknown, labels: Record<string, string>) => {
     this.made.forks++;
+    await this.gate;
     return this.add(labels, "running");
   };
 
   client = async () => {
-    throw this.failing;
+    if (this.failing !== undefined) throw this.failing;
+    return { openAttach: async () => new PassThrough(), awaitHead: async () => {} };
   };
 
   delete = async (id: string) => void this.running.delete(id);
+
+  /** How the VM of each session is. */
+  get states(): Record<string, string> {
+    return Object.fromEntries(this.vms.list().map(({ labels, state }) => [labels[SESSION_LABEL] ?? "", state]));
+  }
 
   /** Whose VMs there are; the shared one is "". */
   get sessions(): string[] {
@@ -85,6 +93,7 @@ export function fakeServer(
     client: { name: "firebreak", version: "0" },
     hooks: { onRequest: async () => ({}), onNotification: () => {}, onLog: () => {} },
     save: () => {},
+    isSessionOver: () => false,
     log: () => {},
     ...deps,
   });

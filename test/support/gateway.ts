@@ -75,6 +75,7 @@ export async function openGateway(
     secretFor,
     dial: dialRemotes({ env: {}, ...dialing }),
     logins,
+    hasSession: () => false,
     writeLog: (server, text) => void logged.push(`${server}: ${text}`),
     log,
   });

@@ -1,5 +1,6 @@
 import { readDurationMs, readMib, SIZE_WANTED, TIME_WANTED } from "../../contract/quantities.ts";
 import {
+  DEFAULT_SESSION_TIMEOUT_MS,
   type RemoteServer,
   remoteServerSchema,
   type ServerConfig,
@@ -44,6 +45,7 @@ const VM_KEYS = [
   "idle_timeout",
   "resident",
   "isolation",
+  "session_timeout",
 ] as const;
 
 /** Combinations that no layer may have in itself. */
@@ -93,11 +95,12 @@ function checkRenames({ composed, document, path }: ServerPlan): void {
 }
 
 function checkQuantities(layer: Layer): void {
-  const { memory, disk, idle_timeout, limits = {} } = layer.table;
+  const { memory, disk, idle_timeout, session_timeout, limits = {} } = layer.table;
   const checks = [
     { value: memory, key: ["memory"], read: readMib, wanted: SIZE_WANTED },
     { value: disk, key: ["disk"], read: readMib, wanted: SIZE_WANTED },
     { value: idle_timeout, key: ["idle_timeout"], read: readDurationMs, wanted: TIME_WANTED },
+    { value: session_timeout, key: ["session_timeout"], read: readDurationMs, wanted: TIME_WANTED },
     { value: limits.call_timeout, key: ["limits", "call_timeout"], read: readDurationMs, wanted: TIME_WANTED },
     { value: limits.result_size, key: ["limits", "result_size"], read: readBytes, wanted: BYTES_WANTED },
   ];
@@ -181,6 +184,9 @@ function buildVm(plan: ServerPlan): VmServer {
   const [resident, isolation] = [composed.get("resident"), composed.get("isolation")];
   if (resident?.value === true && isolation?.value === "session")
     throw errorAt(document, [...at, "isolation"], "a resident server is there before any session: it is shared");
+  const sessionTimeout = composed.get("session_timeout");
+  if (sessionTimeout?.layer.kind === "server" && isolation?.value !== "session")
+    throw errorIn(sessionTimeout.layer, ["session_timeout"], 'it is of servers with isolation = "session"');
   const cwd = composed.get("cwd");
   const image = composed.get("image")?.value;
   const folder = cwd === undefined ? undefined : expandPath(cwd.value, context);
@@ -202,6 +208,7 @@ function buildVm(plan: ServerPlan): VmServer {
     idleTimeoutMs: readDurationMs(String(composed.get("idle_timeout")?.value)) ?? DEFAULT_IDLE_TIMEOUT_MS,
     resident: resident?.value ?? false,
     isolation: isolation?.value ?? "shared",
+    sessionTimeoutMs: readDurationMs(String(sessionTimeout?.value)) ?? DEFAULT_SESSION_TIMEOUT_MS,
     profile: plan.profile,
   });
 }
@@ -285,6 +292,7 @@ const KEYS: Record<string, string> = {
   clientSecret: "client_secret",
   diskMib: "disk",
   idleTimeoutMs: "idle_timeout",
+  sessionTimeoutMs: "session_timeout",
   mounts: "allowed_paths",
   callsPerMinute: "calls_per_minute",
   concurrentCalls: "concurrent_calls",

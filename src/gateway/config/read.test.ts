@@ -65,6 +65,7 @@ memory = "1G"
 cpus = 2
 disk = 4096
 idle_timeout = "90s"
+session_timeout = "8h"
 isolation = "session"
 tools = { allow = ["read_*"], deny = ["read_all"], rename = { read_one = "one" } }
 limits = { calls_per_minute = 60, concurrent_calls = 2, result_size = "64K", call_timeout = "30s" }
@@ -98,6 +99,7 @@ labels = { team = "infra" }
     cpus: 2,
     diskMib: 4096,
     idleTimeoutMs: 90_000,
+    sessionTimeoutMs: 8 * 3_600_000,
     resident: false,
     isolation: "session",
     tools: { allow: ["read_*"], deny: ["read_all"], rename: { read_one: "one" } },
@@ -225,6 +227,12 @@ test("combinations that cannot be are errors at the key that is too much", () =>
     ['[servers.a]\ncommand = ["x"]\nargs = ["y"]\n', /^f\.toml:3: servers\.a\.args: a command that is a list/],
     [`${start}resident = true\nidle_timeout = "5m"\n`, /^f\.toml:4: servers\.a\.idle_timeout: a resident server/],
     [`${start}resident = true\nisolation = "session"\n`, /^f\.toml:4: servers\.a\.isolation: a resident server/],
+    [`${start}session_timeout = "1h"\n`, /^f\.toml:3: servers\.a\.session_timeout: it is of servers with isolation/],
+    [
+      `${start}isolation = "session"\nsession_timeout = "soon"\n`,
+      /^f\.toml:4: .*session_timeout: 'soon' is not a time/,
+    ],
+    [`${start}isolation = "session"\nsession_timeout = "8d"\n`, /^f\.toml:4: .*session_timeout: at most 7 days/],
     [`${start}env = { K = "\${secret:NO}" }\n`, /^f\.toml:3: servers\.a\.env\.K: it needs the secret NO/],
     [`[servers.a]\ncommand = ["x", "\${secret:NO}"]\n`, /^f\.toml:2: servers\.a\.command: it needs the secret NO/],
     [

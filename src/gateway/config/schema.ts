@@ -66,6 +66,7 @@ const shared = {
   idle_timeout: time.optional(),
   resident: flag.optional(),
   isolation: oneOf(["shared", "session"]).optional(),
+  session_timeout: time.optional(),
   tools: serverToolsSchema.optional(),
   limits: limitsTable.optional(),
   enabled: flag.optional(),

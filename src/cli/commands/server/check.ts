@@ -46,7 +46,8 @@ function printServer(server: ServerConfig): void {
     ]);
     return;
   }
-  const { memoryMib, diskMib, cpus, secrets, env, profile, resident, idleTimeoutMs, isolation } = server;
+  const { memoryMib, diskMib, cpus, secrets, env, profile, resident, idleTimeoutMs, isolation, sessionTimeoutMs } =
+    server;
   printFacts([
     ["  runs", describeProgram(server)],
     ["  profiles", profile.join(", ") || undefined],
@@ -56,7 +57,12 @@ function printServer(server: ServerConfig): void {
     ["  variables", Object.keys(env).join(", ") || undefined],
     ["  machine", `${memoryMib} MiB, ${cpus} CPU${cpus > 1 ? "s" : ""}, ${diskMib} MiB of disk`],
     ["  stops", resident ? "with the daemon" : `after ${formatDuration(idleTimeoutMs)} without a call`],
-    ["  VM", isolation === "session" ? "one for each session of a client" : undefined],
+    [
+      "  VM",
+      isolation === "session"
+        ? `one for each session of a client, until that is over or ${formatDuration(sessionTimeoutMs)} without a call`
+        : undefined,
+    ],
     ...tools,
   ]);
 }
