@@ -112,7 +112,7 @@ export const LAYERS = {
     folder("vms"),
     folder("snapshots"),
     folder("telemetry"),
-    "^src/mcp/(extras|subscription-hooks|log-levels|traced-server)\\.ts$",
+    "^src/mcp/(extras|subscription-hooks|log-levels|legacy-errors|traced-server)\\.ts$",
     // Rules of policies are read and checked where they stand, with their line; that part of the network is pure.
     "^src/network/(problems|rule-text|ports|sets)\\.ts$",
     "^src/network/nat/address-rules\\.ts$",

@@ -1,4 +1,4 @@
-import { ProtocolError, ProtocolErrorCode, Server } from "@modelcontextprotocol/server";
+import { ProtocolError, ProtocolErrorCode, ResourceNotFoundError, Server } from "@modelcontextprotocol/server";
 import type { ExtrasCaller } from "../mcp/extras.ts";
 import { followLogLevel } from "../mcp/log-levels.ts";
 import type { SubscriptionHooks } from "../mcp/subscription-hooks.ts";
@@ -65,7 +65,8 @@ export function createEndpointServer({ gateway, server: name, caller, hooks }: E
     server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: view.resourceTemplates }));
     server.setRequestHandler("resources/read", ({ params }, context) => {
       const result = view.readResource(params.uri, context);
-      if (result === undefined) throw missing(`resource '${params.uri}'`);
+      if (result === undefined)
+        throw new ResourceNotFoundError(params.uri, `the server '${name}' has no resource '${params.uri}'`);
       return result;
     });
     if (canSubscribe(terms?.capabilities)) {

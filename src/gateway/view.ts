@@ -10,6 +10,7 @@ import {
   ProtocolErrorCode,
   type ReadResourceResult,
   type Resource,
+  ResourceNotFoundError,
   type ResourceTemplateType,
   type ServerContext,
   type Tool,
@@ -17,11 +18,12 @@ import {
 import type { AuditVerdict } from "../contract/audit.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
+import { LEGACY_RESOURCE_NOT_FOUND } from "../mcp/legacy-errors.ts";
 import { DEFAULT_LEVEL, isLogLevel, isMoreVerbose, type LogLevel } from "../mcp/log-levels.ts";
 import { Allowance } from "./allowance.ts";
 import { Call } from "./calls.ts";
 import { nameTools } from "./names.ts";
-import { RpcError } from "./rpc/messages.ts";
+import { RPC_CODE, RpcError } from "./rpc/messages.ts";
 import type { Gateway } from "./service.ts";
 
 /** What the states of our own parked calls begin with, and those that servers have made. */
@@ -106,9 +108,9 @@ export class GatewayView implements Extras {
   readResource(uri: string, context: ServerContext): Promise<ReadResourceResult | InputRequiredResult> | undefined {
     const server = this.serverOfResource(uri);
     if (server === undefined) return undefined;
-    return this.#round(server, "resources/read", { uri }, context).catch(translate) as Promise<
-      ReadResourceResult | InputRequiredResult
-    >;
+    return this.#round(server, "resources/read", { uri }, context).catch((thrown: unknown) =>
+      translate(isNotFound(thrown) ? new ResourceNotFoundError(uri, thrown.message) : thrown),
+    ) as Promise<ReadResourceResult | InputRequiredResult>;
   }
 
   complete(
@@ -405,7 +407,16 @@ function translated(error: RpcError): ProtocolError {
   return new ProtocolError(error.code, error.message, error.data);
 }
 
+/** A resource that a server does not have: the older revisions have a code for that, 2026-07-28 has the URI beside that of wrong parameters. */
+function isNotFound(thrown: unknown): thrown is RpcError {
+  if (!(thrown instanceof RpcError)) return false;
+  if (thrown.code === LEGACY_RESOURCE_NOT_FOUND) return true;
+  const { uri } = (typeof thrown.data === "object" && thrown.data !== null ? thrown.data : {}) as { uri?: unknown };
+  return thrown.code === RPC_CODE.invalidParams && typeof uri === "string";
+}
+
 function translate(thrown: unknown): never {
+  if (thrown instanceof ProtocolError) throw thrown;
   if (thrown instanceof RpcError) throw translated(thrown);
   const error = toFirebreakError(thrown);
   throw new ProtocolError(ProtocolErrorCode.InternalError, error.message, error.toBody());

@@ -3,7 +3,12 @@ import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo, type Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
-import type { CallToolResult, Client, ClientOptions } from "@modelcontextprotocol/client";
+import {
+  type CallToolResult,
+  Client,
+  type ClientOptions,
+  StreamableHTTPClientTransport,
+} from "@modelcontextprotocol/client";
 import { referTo } from "../../src/gateway/config/references.ts";
 import { type GatewayFixture, openGateway } from "../support/gateway.ts";
 import { ERAS } from "../support/mcp-http.ts";
@@ -73,6 +78,31 @@ for (const [upstreamEra, serve] of Object.entries(UPSTREAMS))
         assert.deepEqual(heard, [1, 2, 3]);
         const { contents } = await client.readResource({ uri: "note://one" });
         assert.deepEqual(contents, [{ uri: "note://one", text: "one" }]);
+      });
+
+      test("a resource that there is not is one in the client's own terms, whatever the server says", async () => {
+        const answers: string[] = [];
+        const tapped = new Client({ name: "tapped", version: "0" }, options);
+        const transport = new StreamableHTTPClientTransport(fixture.urlOf("far"), {
+          fetch: async (url, init) => {
+            const response = await fetch(url, init);
+            if (init?.method === "POST") answers.push(await response.clone().text());
+            return response;
+          },
+        });
+        await tapped.connect(transport);
+        /** The error as it was sent: the SDK's client makes one of both. */
+        const errorOf = async (uri: string) => {
+          await assert.rejects(tapped.readResource({ uri }));
+          const body = /\{"jsonrpc".*\}/.exec(answers.at(-1) ?? "")?.[0] ?? "{}";
+          const { error } = JSON.parse(body) as { error?: { code: number; data?: unknown } };
+          return [error?.code, error?.data];
+        };
+        const code = era === "2026-07-28" ? -32_602 : -32_002;
+        assert.deepEqual(await errorOf("note://none"), [code, { uri: "note://none" }]);
+        // What is wrong otherwise is not taken for that.
+        assert.deepEqual(await errorOf("note://any/thing"), [-32_602, { name: "wrong" }]);
+        await tapped.close();
       });
 
       test("a call that its client gives up is given up at the server", async () => {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DaemonClient } from "../../src/client/daemon-client.ts";
 import { PACKAGE_ROOT } from "../../src/platform/package-files.ts";
 import { type FirebreakPaths, resolvePaths } from "../../src/platform/paths.ts";
+import { hasCode } from "./has-code.ts";
 
 /** How long processes may take to go once they have been told to, ms. */
 const END_DEADLINE_MS = 10_000;
@@ -114,7 +115,11 @@ export function runProgram(program: string, args: string[], options: CliOptions)
 async function closeFixture(folder: string, paths: FirebreakPaths, client: DaemonClient): Promise<void> {
   try {
     if (existsSync(paths.socket)) {
-      for (const vm of await client.vms.list()) await client.vms.delete(vm.id);
+      // Some go by themselves meanwhile, such as those of a session that has just ended.
+      for (const { id } of await client.vms.list())
+        await client.vms.delete(id).catch((error: unknown) => {
+          if (!hasCode("VM_NOT_FOUND")(error)) throw error;
+        });
       await client.shutdown();
     }
     assert.deepEqual(await waitForProcessesToEnd(folder), [], "processes are left behind");

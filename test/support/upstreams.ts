@@ -7,10 +7,15 @@ import {
   createMcpHandler,
   inputRequired,
   McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceTemplate,
   type ServerContext,
+  type Transport,
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
 import { z } from "zod";
+import { LEGACY_RESOURCE_NOT_FOUND, withLegacyErrors } from "../../src/mcp/legacy-errors.ts";
 
 /** An MCP server that runs elsewhere, for what reaches it over HTTP. */
 export interface Upstream {
@@ -85,6 +90,9 @@ function build(world: World): McpServer {
       : text(`hello ${answer.content?.name}`);
   });
   for (const name of world.extra) add(name, async () => text(name));
+  server.registerResource("any", new ResourceTemplate("note://any/{name}", { list: undefined }), {}, async () => {
+    throw new ProtocolError(ProtocolErrorCode.InvalidParams, "the name is none", { name: "wrong" });
+  });
   server.registerResource("note", "note://one", {}, async () => ({ contents: [{ uri: "note://one", text: "one" }] }));
   server.server.setRequestHandler("resources/subscribe", () => ({}));
   server.server.setRequestHandler("resources/unsubscribe", () => ({}));
@@ -136,7 +144,7 @@ export async function serveLegacyUpstream(guard: Guard = LETS_ALL_IN): Promise<U
       onsessioninitialized: (session) => void sessions.set(session, { transport, server }),
       onsessionclosed: (session) => void sessions.delete(session),
     });
-    await server.connect(transport);
+    await server.connect(withLegacyErrors(withoutData(transport)));
     return transport.handleRequest(request);
   });
   return {
@@ -158,6 +166,17 @@ export async function serveLegacyUpstream(guard: Guard = LETS_ALL_IN): Promise<U
       await close();
     },
   };
+}
+
+/** Many servers of the older revisions say nothing but the code of a resource that there is not. */
+function withoutData<T extends Transport>(transport: T): T {
+  const send = transport.send.bind(transport);
+  transport.send = (message, options) => {
+    if (!("error" in message) || message.error.code !== LEGACY_RESOURCE_NOT_FOUND) return send(message, options);
+    const { data: _data, ...error } = message.error;
+    return send({ ...message, error }, options);
+  };
+  return transport;
 }
 
 async function serveFetch(fetch: (request: Request) => Promise<Response>) {

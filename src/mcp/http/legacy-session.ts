@@ -8,6 +8,7 @@ import {
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
 import { silently } from "../../telemetry/tracing.ts";
+import { withLegacyErrors } from "../legacy-errors.ts";
 import { answerWithEvents, RPC_ERROR, refuse } from "./answers.ts";
 import { decodeEventId, EventBuffer, isRequestId } from "./event-buffer.ts";
 import { respond } from "./respond.ts";
@@ -65,7 +66,7 @@ export class LegacySession {
   /** A session that waits for its client's `initialize`. */
   static async open(options: LegacySessionOptions): Promise<LegacySession> {
     const session = new LegacySession(options);
-    await options.server.connect(session.#transport);
+    await options.server.connect(withLegacyErrors(session.#transport));
     const closeServer = options.server.onclose;
     options.server.onclose = () => {
       closeServer?.();

@@ -4,6 +4,7 @@ import { type JSONRPCMessage, parseJSONRPCMessage, type Server } from "@modelcon
 import { RPC_ERROR, refuse } from "../http/answers.ts";
 import { readMessage } from "../http/request-body.ts";
 import { respond } from "../http/respond.ts";
+import { withLegacyErrors } from "../legacy-errors.ts";
 import type { SubscriptionHooks } from "../subscription-hooks.ts";
 import { SseTransport } from "./transport.ts";
 
@@ -118,7 +119,7 @@ export class SseSessions {
       session.onClosed(id);
     };
     server.onerror = onError;
-    await server.connect(transport);
+    await server.connect(withLegacyErrors(transport));
   }
 
   async #take(
