@@ -1,8 +1,10 @@
 import type { KeyObject } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import type { AuditCall, AuditEntry, AuditNote } from "../contract/audit.ts";
-import { type ChainPoint, chain, MAX_LINE_BYTES } from "./entry.ts";
+import { type ChainPoint, chain, MAX_LINE_BYTES, readLine } from "./entry.ts";
+import { readLines } from "./lines.ts";
 import { recover } from "./recover.ts";
+import { findExpired, type Retention, removeSegments, segmentBounds } from "./retention.ts";
 import { type OpenSegment, openSegment, type SegmentFile } from "./segment-file.ts";
 import { segmentPath } from "./segments.ts";
 
@@ -23,6 +25,10 @@ export interface AuditLogOptions {
   /** How long what is written may wait for the disk, ms: what a crash of the host loses. */
   syncMs?: number;
   now?: () => Date;
+  /** How much is kept, as it is now; without it all is. */
+  retention?: () => Retention;
+  /** Hears of a file that is begun: others may have to go. */
+  onRotated?: () => void;
   open?: OpenSegment;
   /** Hears of the first failure to write, and of the end of failing. */
   onState?: (failure: Error | undefined) => void;
@@ -46,6 +52,8 @@ export class AuditLog {
   readonly #open: OpenSegment;
   readonly #listeners = new Set<() => void>();
   #segment: SegmentFile | undefined;
+  /** When the first entry of the segment was made. */
+  #segmentBeganMs = Number.POSITIVE_INFINITY;
   /** Of the last entry that was made, whether or not it is written. */
   #point: ChainPoint;
   /** Of the last one that is written. */
@@ -77,8 +85,31 @@ export class AuditLog {
       options.open ?? openSegment,
     );
     const log = new AuditLog(options, segment, point);
+    if (segment !== undefined)
+      for await (const { bytes } of readLines(segment.file)) {
+        log.#segmentBeganMs = Date.parse(readLine(bytes)?.at ?? "");
+        break;
+      }
     for (const note of notes) log.#append({ note });
     return log;
+  }
+
+  /**
+   * Removes the oldest files, as the retention says. A note of what goes is on the disk before anything does: by that `verify` tells it from a cut. Returns the
+   * number of files that have gone.
+   */
+  async thin(): Promise<number> {
+    const { folder, key, retention, now = () => new Date() } = this.#options;
+    const wanted = retention?.() ?? {};
+    if (this.#isClosed || (wanted.keepMs === undefined && wanted.maxBytes === undefined)) return 0;
+    const expired = await findExpired(folder, key, wanted, now().getTime());
+    if (expired === undefined || expired.files.some((file) => file === this.#segment?.file)) return 0;
+    const { seq: to, hash: lastHash } = expired.last;
+    const note = this.#append({ note: { what: "entries_removed", from: expired.firstSeq, to, lastHash } });
+    await this.flush();
+    if (note === undefined || this.#written.seq < note.seq) return 0;
+    await removeSegments(expired.files);
+    return expired.files.length;
   }
 
   /** Undefined when it could not be kept: the disk is full, and so is what may wait for it. */
@@ -156,14 +187,16 @@ export class AuditLog {
 
   /** As many as the segment takes. */
   #writeGroup(): void {
-    const most = this.#options.maxSegmentBytes ?? SEGMENT_BYTES;
+    const { retention, maxSegmentBytes = SEGMENT_BYTES, now = () => new Date() } = this.#options;
+    const { bytes: most, ms } = segmentBounds(retention?.() ?? {}, maxSegmentBytes);
     const [first] = this.#waiting;
     if (first === undefined) return;
     if (
       this.#segment === undefined ||
-      (this.#segment.sizeBytes > 0 && this.#segment.sizeBytes + first.line.length > most)
+      (this.#segment.sizeBytes > 0 &&
+        (this.#segment.sizeBytes + first.line.length > most || now().getTime() - this.#segmentBeganMs > ms))
     )
-      this.#rotate(first.point.seq);
+      this.#rotate(first.point.seq, now().getTime());
     const segment = this.#segment as SegmentFile;
     let [count, bytes] = [1, first.line.length];
     for (const { line } of this.#waiting.slice(1)) {
@@ -177,10 +210,12 @@ export class AuditLog {
     this.#written = written.at(-1)?.point ?? this.#written;
   }
 
-  #rotate(firstSeq: number): void {
+  #rotate(firstSeq: number, nowMs: number): void {
     const next = this.#open(segmentPath(this.#options.folder, firstSeq));
     this.#segment?.close();
     this.#segment = next;
+    this.#segmentBeganMs = nowMs;
+    this.#options.onRotated?.();
   }
 
   #noteLost(): void {

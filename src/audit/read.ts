@@ -1,26 +1,37 @@
 import type { AuditEntry, AuditFilter } from "../contract/audit.ts";
 import { readLine } from "./entry.ts";
-import { findLine, readLines, readLinesBackwards } from "./lines.ts";
+import { findLine, type Line, readLines, readLinesBackwards } from "./lines.ts";
 import { listSegments } from "./segments.ts";
 
 /** Entries after one, the oldest first. What is no entry is left out: whether all is in order, `verify` tells. */
 export async function* entriesAfter(folder: string, after: number, signal?: AbortSignal): AsyncGenerator<AuditEntry> {
   const segments = await listSegments(folder);
   const first = segments.findLastIndex(({ firstSeq }) => firstSeq <= after + 1);
-  for (const { file } of segments.slice(Math.max(0, first))) {
-    const start = await findLine(file, (line) => (readLine(line)?.seq ?? 0) <= after);
-    for await (const { bytes, isWhole } of readLines(file, start)) {
+  for (const { file } of segments.slice(Math.max(0, first)))
+    for await (const { bytes, isWhole } of ifThere(linesFrom(file, after))) {
       signal?.throwIfAborted();
       const entry = isWhole ? readLine(bytes) : undefined;
       if (entry !== undefined && entry.seq > after) yield entry;
     }
+}
+
+async function* linesFrom(file: string, after: number): AsyncGenerator<Line> {
+  yield* readLines(file, await findLine(file, (line) => (readLine(line)?.seq ?? 0) <= after));
+}
+
+/** The lines of a file that may have been removed for its age since the folder was looked at. */
+async function* ifThere<T>(lines: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    yield* lines;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }
 
 /** All entries, the newest first. */
 export async function* entriesBackwards(folder: string, signal?: AbortSignal): AsyncGenerator<AuditEntry> {
   for (const { file } of (await listSegments(folder)).reverse())
-    for await (const line of readLinesBackwards(file)) {
+    for await (const line of ifThere(readLinesBackwards(file))) {
       signal?.throwIfAborted();
       const entry = readLine(line);
       if (entry !== undefined) yield entry;

@@ -5,6 +5,7 @@ import { type AuditSetting, call, withAudit } from "../../test/support/audit-log
 import { hasCode } from "../../test/support/has-code.ts";
 import type { AuditCall } from "../contract/audit.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { openSegment } from "./segment-file.ts";
 import { AuditService, type AuditServiceOptions } from "./service.ts";
 
 function createService(setting: AuditSetting, options: Partial<AuditServiceOptions> = {}) {
@@ -114,6 +115,58 @@ test("without the vault's key calls go on, unless they are not to go on unrecord
       ["a", "b"],
     );
     service.requireWritable();
+    await service.close();
+  }));
+
+test("on a full disk calls go on and are told of afterwards, or are refused until there is space, as the settings say", () =>
+  withAudit(async (setting) => {
+    let [isFull, whenFailing] = [false, "continue" as "continue" | "refuse"];
+    const { service, logged } = createService(setting, {
+      settings: () => ({ keepsArguments: false, whenFailing }),
+      open: (file) => {
+        const real = openSegment(file);
+        return {
+          ...real,
+          get sizeBytes() {
+            return real.sizeBytes;
+          },
+          write: (bytes) => {
+            if (isFull) throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+            real.write(bytes);
+          },
+        };
+      },
+    });
+    service.record(call("before"));
+    await callsOf(service);
+    isFull = true;
+    service.record(call("meanwhile"));
+    await callsOf(service);
+    service.requireWritable();
+    whenFailing = "refuse";
+    assert.throws(() => service.requireWritable(), { code: "AUDIT_UNAVAILABLE", message: /ENOSPC.*when_failing/ });
+    isFull = false;
+    const tools = (await callsOf(service)).map(({ tool }) => tool);
+    service.requireWritable();
+    assert.deepEqual(tools, ["before", "meanwhile"]);
+    assert.deepEqual(logged, ["the audit log cannot be written", "the audit log is written again"]);
+    assert.deepEqual(await service.verify(), { ok: true, entries: 2 });
+    await service.close();
+  }));
+
+test("a service removes what the settings have become too small for, and says so", () =>
+  withAudit(async (setting) => {
+    let retention = {};
+    const settings = () => ({ keepsArguments: false, whenFailing: "continue", retention }) as const;
+    const { service, logged } = createService(setting, { settings, maxSegmentBytes: 1_500 });
+    for (let index = 0; index < 30; index++) service.record(call(`tool_${index}`));
+    assert.deepEqual(await service.verify(), { ok: true, entries: 30 });
+    retention = { maxBytes: 6_000 };
+    await service.thin();
+    const { ok, removed = 0 } = await service.verify();
+    assert.ok(ok && removed > 10, `${removed}`);
+    assert.ok((await callsOf(service)).length < 20);
+    assert.match(logged.join(), /have been removed/);
     await service.close();
   }));
 

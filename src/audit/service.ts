@@ -5,6 +5,7 @@ import { exportEntries } from "./export.ts";
 import { AuditLog, type AuditLogOptions, type HeadStore } from "./log.ts";
 import { maskValue } from "./mask.ts";
 import { type Scan, scan } from "./read.ts";
+import type { Retention } from "./retention.ts";
 import { verify } from "./verify.ts";
 
 /** What the owner of an installation has decided. */
@@ -13,6 +14,8 @@ export interface AuditSettings {
   keepsArguments: boolean;
   /** What becomes of calls when they cannot be recorded: they are made (`continue`), or not (`refuse`). */
   whenFailing: "continue" | "refuse";
+  /** How much of the log is kept; without it all is. */
+  retention?: Retention;
 }
 
 export interface AuditServiceOptions
@@ -34,6 +37,8 @@ const MAX_ARGUMENTS = 16 * 1024;
 const MAX_EARLY = 1_000;
 /** A log that could not be opened is tried again after so long, ms. */
 const REOPEN_MS = 2_000;
+/** What has become too old is looked for so often, ms, and whenever a file is begun. */
+const THIN_MS = 3_600_000;
 
 /** The audit log of one daemon: `record` is what everybody calls who has made a call. */
 export class AuditService {
@@ -43,6 +48,9 @@ export class AuditService {
   #opening: Promise<AuditLog> | undefined;
   #failure: { error: Error; atMs: number } | undefined;
   #early: AuditCall[] = [];
+  #thinTimer: NodeJS.Timeout | undefined;
+  /** Files are removed, or read for what is missing: not both at a time. */
+  #files: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
   constructor(options: AuditServiceOptions) {
@@ -86,10 +94,30 @@ export class AuditService {
   async verify(signal?: AbortSignal): Promise<AuditVerification> {
     const log = await this.#require();
     const { folder, key, head } = this.#options;
-    await log.flush();
-    // In one turn of the loop: what is written from here on is not looked at.
-    const [end, known] = [log.write(), head.get()];
-    return verify(folder, { key: toKey(key()), head: known, end, ...(signal === undefined ? {} : { signal }) });
+    return this.#withFiles(async () => {
+      await log.flush();
+      // In one turn of the loop: what is written from here on is not looked at.
+      const [end, known] = [log.write(), head.get()];
+      return verify(folder, { key: toKey(key()), head: known, end, ...(signal === undefined ? {} : { signal }) });
+    });
+  }
+
+  /** Removes what is not to be kept any more. Never throws: what cannot be removed now is the next time. */
+  async thin(): Promise<void> {
+    const log = this.#log;
+    if (log === undefined) return;
+    try {
+      const files = await this.#withFiles(() => log.thin());
+      if (files > 0) this.#options.log("old entries of the audit log have been removed, as [audit] says", { files });
+    } catch (error) {
+      this.#options.log("old entries of the audit log could not be removed", { error: String(error) });
+    }
+  }
+
+  #withFiles<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#files.then(work, work);
+    this.#files = result.catch(() => {});
+    return result;
   }
 
   /** Calls when there are more entries to read; returns what ends that. */
@@ -100,7 +128,9 @@ export class AuditService {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearInterval(this.#thinTimer);
     await this.#opening?.catch(() => {});
+    await this.#files;
     await this.#log?.close();
   }
 
@@ -153,6 +183,8 @@ export class AuditService {
         key: toKey(key()),
         head,
         onState: tell,
+        retention: () => this.#settings().retention ?? {},
+        onRotated: () => void this.thin(),
         ...definedOf({ maxSegmentBytes, writeMs, syncMs, now, open }),
       });
       opened.onWritten(() => {
@@ -161,6 +193,8 @@ export class AuditService {
       for (const call of this.#early.splice(0)) opened.append(call);
       this.#failure = undefined;
       this.#log = opened;
+      this.#thinTimer ??= setInterval(() => void this.thin(), THIN_MS).unref();
+      void this.thin();
       return opened;
     } catch (error) {
       if (this.#failure === undefined) tell(error as Error);

@@ -44,13 +44,24 @@ export const auditReportSchema = z.strictObject({
 });
 export type AuditReport = z.input<typeof auditReportSchema>;
 
-export const AUDIT_NOTES = ["torn_line", "entries_missing", "entries_lost", "end_not_verified"] as const;
+export const AUDIT_NOTES = [
+  "torn_line",
+  "entries_missing",
+  "entries_lost",
+  "entries_removed",
+  "end_not_verified",
+] as const;
 /** What has become of the log. */
 export const auditNoteSchema = z.object({
   what: z.enum(AUDIT_NOTES),
   bytes: bytes.optional().describe("of a last line that was not written whole, and has been cut off"),
-  from: z.number().int().optional().describe("the first entry that was there and is missing"),
+  from: z.number().int().optional().describe("the first entry that was there and is missing, or was removed"),
   to: z.number().int().optional().describe("the last one"),
+  lastHash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional()
+    .describe("of the last entry that was removed for its age or the log's size: what is kept follows on it"),
   count: z.number().int().optional().describe("how many calls could not be written"),
 });
 export type AuditNote = z.infer<typeof auditNoteSchema>;
@@ -94,6 +105,11 @@ export type AuditFormat = (typeof AUDIT_FORMATS)[number];
 export const auditVerificationSchema = z.object({
   ok: z.boolean(),
   entries: z.number().int().describe("that follow on each other, from the first on"),
+  removed: z
+    .number()
+    .int()
+    .optional()
+    .describe("entries before those that were removed as `[audit] keep` and `max_size` say; the log itself says so"),
   firstBad: z
     .object({ file: z.string(), line: z.number().int(), why: z.string() })
     .optional()

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { parseConfig, readConfig, readPrices, readTrust, watchConfig } from "./config.ts";
+import { parseConfig, readAuditSettings, readConfig, readPrices, readTrust, watchConfig } from "./config.ts";
 
 const refusal = (code: string, message: RegExp) => (error: unknown) =>
   error instanceof FirebreakError && error.code === code && message.test(error.message);
@@ -77,5 +77,24 @@ test("how much memory is kept for others is read anew each time, and a file that
   writeFileSync(file, "[vms]\nmemory_overcommit =");
   assert.equal(read(), 1);
   assert.equal(logged.length, 1);
+  rmSync(folder, { recursive: true });
+});
+
+test("how much of the audit log is kept is a time, a size, or both, and nothing that would remove it by mistake", () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-config-"));
+  const file = path.join(folder, "firebreak.toml");
+  const read = (text: string) => {
+    writeFileSync(file, text);
+    return readAuditSettings(file).retention;
+  };
+  assert.deepEqual(read(""), { keepMs: undefined, maxBytes: undefined });
+  assert.deepEqual(read('[audit]\nkeep = "90d"\n'), { keepMs: 90 * 86_400_000, maxBytes: undefined });
+  assert.deepEqual(read('[audit]\nmax_size = "1G"\n'), { keepMs: undefined, maxBytes: 1024 ** 3 });
+  for (const wrong of ['keep = "90 days"', "keep = 90", 'keep = "0d"', 'max_size = "10K"', "max_size = 0"])
+    assert.throws(
+      () => read(`[audit]\n${wrong}\n`),
+      refusal("CONFIG_INVALID", /firebreak\.toml:2: audit\.\w+: a (time|size) of at least/),
+      wrong,
+    );
   rmSync(folder, { recursive: true });
 });

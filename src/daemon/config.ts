@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import os from "node:os";
 import type { AuditSettings } from "../audit/service.ts";
 import type { Prices } from "../contract/host.ts";
+import { readDurationMs, readMib } from "../contract/quantities.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { configError } from "../gateway/config/document.ts";
 import { readFirebreakToml, readOwnerTables } from "../gateway/config/firebreak-toml.ts";
@@ -81,7 +82,15 @@ export async function readPrices(file: string): Promise<Prices> {
 /** `[audit]`. Throws CONFIG_INVALID. */
 export function readAuditSettings(file: string): AuditSettings {
   const { audit } = parseConfig(existsSync(file) ? readFileSync(file, "utf8") : "", file);
-  return { keepsArguments: audit?.arguments ?? false, whenFailing: audit?.when_failing ?? "continue" };
+  const maxMib = audit?.max_size === undefined ? undefined : readMib(String(audit.max_size));
+  return {
+    keepsArguments: audit?.arguments ?? false,
+    whenFailing: audit?.when_failing ?? "continue",
+    retention: {
+      keepMs: audit?.keep === undefined ? undefined : readDurationMs(String(audit.keep)),
+      maxBytes: maxMib === undefined ? undefined : maxMib * 1024 * 1024,
+    },
+  };
 }
 
 /** A part of the configuration, read anew at each call. A file that is wrong at the moment, such as one that is being edited, holds nobody up: what it said last holds, and the log tells. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { pricesSchema } from "../../contract/host.ts";
 import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
-import { readDurationMs, TIME_WANTED } from "../../contract/quantities.ts";
+import { readDurationMs, readMib, TIME_WANTED } from "../../contract/quantities.ts";
 import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
 import { OAUTH_GRANTS, SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
 import { envSchema, labelsSchema } from "../../contract/vm.ts";
@@ -133,6 +133,12 @@ export const auditTableSchema = z.strictObject({
   arguments: z.boolean().optional(),
   /** What becomes of calls that cannot be recorded, such as on a full disk. */
   when_failing: z.enum(["continue", "refuse"]).optional(),
+  /** Entries older than this are removed: `90d`. */
+  keep: time
+    .refine((text) => (readDurationMs(String(text)) ?? 0) >= 3_600_000, "a time of at least an hour, such as 90d")
+    .optional(),
+  /** Of all files of the log; the oldest are removed: `1G`. */
+  max_size: size.refine((text) => (readMib(String(text)) ?? 0) >= 1, "a size of at least 1M, such as 1G").optional(),
 });
 
 export const vmsTableSchema = z.strictObject({

@@ -12,7 +12,10 @@ export function addAuditVerify(parent: Command): void {
       if (!result.ok) process.exitCode = 1;
       if (asJson) return printJson(result);
       if (result.firstBad === undefined) {
-        process.stdout.write(`${result.entries} entries, all as they were written\n`);
+        const { entries, removed } = result;
+        const before =
+          removed === undefined ? "" : `; ${removed} before them were removed, as [audit] keep or max_size says`;
+        process.stdout.write(`${entries} entries, all as they were written${before}\n`);
         return;
       }
       const { file, line, why } = result.firstBad;
