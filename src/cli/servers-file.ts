@@ -16,13 +16,23 @@ export function findServersFile(given: string | undefined): string {
   const found = candidates.find((file) => existsSync(file));
   if (found !== undefined) return found;
   throw new FirebreakError("HOST_PATH_NOT_FOUND", `there is no ${given ?? candidates.join(", nor ")}`, {
-    hint: "Name the file: firebreak up --config FILE. It is a firebreak.toml with [servers.NAME], or an MCP client's JSON.",
+    hint: "Name the file with --config FILE. It is a firebreak.toml with [servers.NAME], or an MCP client's JSON.",
   });
 }
 
 /** Throws CONFIG_INVALID with file, line and key. */
 export function loadServersFile(file: string): ServersFile {
-  return readServersFile(readFileSync(file, "utf8"), file, { sets: readInstalledSets() });
+  return readServersFile(readText(file), file, { sets: readInstalledSets() });
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    const why = code === "EISDIR" ? "it is a directory, and a file is wanted" : `it cannot be read (${code})`;
+    throw new FirebreakError("CONFIG_INVALID", `${file}: ${why}`);
+  }
 }
 
 /** The sets of rules of this host's installation: its firebreak.toml may be another file. */

@@ -1,3 +1,4 @@
+import path from "node:path";
 import type { Command } from "commander";
 import { openContext } from "../context.ts";
 import { printJson } from "../output.ts";
@@ -13,12 +14,16 @@ export function addDown(program: Command): void {
     .option("-c, --config <file>", "the file (default: as of 'firebreak up')")
     .option("--delete", "also forget the servers, and delete what was saved of them")
     .action(async ({ config, delete: isDeleted = false }: { config?: string; delete?: boolean }) => {
-      const file = findServersFile(config);
       const { client, asJson } = await openContext(command);
-      const names = (await client.servers.list()).filter(({ source }) => source === file).map(({ name }) => name);
+      const servers = await client.servers.list();
+      // Servers outlive their file.
+      const isKnown = config !== undefined && servers.some(({ source }) => source === path.resolve(config));
+      const file = isKnown ? path.resolve(config) : findServersFile(config);
+      const names = servers.filter(({ source }) => source === file).map(({ name }) => name);
       if (isDeleted) await client.servers.apply({ source: file, servers: [] });
       else for (const name of names) await client.servers.stop(name);
       if (asJson) return printJson({ file, [isDeleted ? "deleted" : "stopped"]: names });
+      if (names.length === 0) process.stderr.write(`There are no servers of ${file}: nothing to end.\n`);
       for (const name of names) process.stdout.write(`${name}\n`);
     });
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { DaemonClient } from "../../client/daemon-client.ts";
 import type { Server } from "../../contract/server.ts";
-import { toFirebreakError } from "../../errors/firebreak-error.ts";
+import { type ErrorBody, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { openContext } from "../context.ts";
 import { printJson } from "../output.ts";
 import type { ProgressLine } from "../progress.ts";
@@ -17,7 +17,7 @@ export function addUp(program: Command): void {
     .command("up")
     .summary("make the MCP servers of a file ready")
     .description(
-      "Make the MCP servers of a file ready: each is installed in a VM of its own the first time, started, looked at and saved, and from then on brought back by the first call. The file is watched: what changes in it is changed. Without --config it is ./firebreak.toml, ./.mcp.json, ./mcp.json, ./servers.json or $FIREBREAK_HOME/firebreak.toml.",
+      "Make the MCP servers of a file ready: each is installed in a VM of its own the first time, started, looked at and saved, and from then on brought back by the first call. The file is watched: what changes in it is changed. Without --config it is ./firebreak.toml, ./.mcp.json, ./mcp.json, ./servers.json or $FIREBREAK_HOME/firebreak.toml. Ends with 7 when some of them could not be made ready.",
     )
     .option("-c, --config <file>", "a firebreak.toml, or the JSON of an MCP client")
     .action(async ({ config }: { config?: string }) => {
@@ -34,23 +34,29 @@ export function addUp(program: Command): void {
       const mine = (await client.servers.list()).filter(({ source }) => source === file);
       if (failures.length > 0) process.exitCode = EXIT_SOME_FAILED;
       if (asJson) return printJson({ file, applied, servers: mine, failures });
-      printServers(mine);
-      for (const { name, error } of failures)
-        process.stderr.write(
-          `${name}: ${error.message} (${error.code})${error.hint === undefined ? "" : `\n  ${error.hint}`}\n`,
-        );
-      process.stdout.write(`\n${hints(mine).join("\n")}\n`);
+      process.stdout.write(`MCP servers of ${file}:\n`);
+      if (mine.length > 0) printServers(mine);
+      else process.stdout.write("  none. Each is a table [servers.NAME] with a command: docs/gateway.md shows some.\n");
+      if (applied.removed.length > 0)
+        process.stdout.write(`\nDeleted, since the file has them no more: ${applied.removed.join(", ")}\n`);
+      for (const { name, error } of failures) printFailure(name, error);
+      const isReady = mine.some(({ state }) => state === "running" || state === "stopped");
+      if (isReady) process.stdout.write(`\n${hints(mine).join("\n")}\n`);
     });
 }
 
+function printFailure(name: string, { code, message, hint }: ErrorBody): void {
+  const next = `Then: firebreak server start ${name}. What it has printed: firebreak server logs ${name}`;
+  process.stderr.write(`\n${name}: ${message} (${code})\n${hint === undefined ? "" : `  ${hint}\n`}  ${next}\n`);
+}
+
 async function prepareAll(client: DaemonClient, names: string[], progress: ProgressLine) {
-  const failures: { name: string; error: { code: string; message: string; hint?: string } }[] = [];
+  const failures: { name: string; error: ErrorBody }[] = [];
   for (const name of names) {
     try {
       await client.servers.prepare(name, { onProgress: progress.update });
     } catch (thrown) {
-      const { code, message, hint } = toFirebreakError(thrown);
-      failures.push({ name, error: { code, message, ...(hint === undefined ? {} : { hint }) } });
+      failures.push({ name, error: toFirebreakError(thrown).toBody() });
     } finally {
       progress.clear();
     }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Server } from "../../../contract/server.ts";
+import { stripControl } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, printJson, printTable } from "../../output.ts";
 
@@ -17,7 +18,20 @@ export function addServerList(parent: Command): void {
           "No MCP servers. A configuration file brings them: firebreak up --config FILE\n",
         );
       printServers(servers);
+      printFailures(servers);
     });
+}
+
+/** Why a server does not work, and what there is to do about it. */
+export function printFailures(servers: readonly Server[]): void {
+  for (const { name, state, reason, retryAt } of servers) {
+    if (state !== "failed" || reason === undefined) continue;
+    const waitMs = retryAt === undefined ? 0 : Date.parse(retryAt) - Date.now();
+    const when = waitMs > 0 ? `A call tries again in ${Math.ceil(waitMs / 1_000)} s; at once` : "Try again";
+    process.stdout.write(
+      `\n${name}: ${stripControl(reason)}\n  ${when}: firebreak server start ${name}. What it has printed: firebreak server logs ${name}\n`,
+    );
+  }
 }
 
 export function printServers(servers: readonly Server[]): void {
