@@ -1,4 +1,4 @@
-import type { ModelApi, OfferedTool } from "../fake-model/model-api.ts";
+import type { ModelApi, OfferedTool } from "../../fakes/model-api/model-api.ts";
 
 /** Where a coding agent finds its model; the port is one of its own loopback. */
 export interface AgentPlace {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fullName, type OfferedTool } from "../fake-model/model-api.ts";
+import { fullName, type OfferedTool } from "../../fakes/model-api/model-api.ts";
 import type { Agent } from "./agent.ts";
 
 /** What some providers refuse at the top of a tool's schema. */

@@ -1,4 +1,4 @@
-import { anthropicMessages } from "../fake-model/anthropic-messages.ts";
+import { anthropicMessages } from "../../fakes/model-api/anthropic-messages.ts";
 import type { Agent } from "./agent.ts";
 
 export const claudeCode: Agent = {

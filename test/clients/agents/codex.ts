@@ -1,4 +1,4 @@
-import { openaiResponses } from "../fake-model/openai-responses.ts";
+import { openaiResponses } from "../../fakes/model-api/openai-responses.ts";
 import type { Agent } from "./agent.ts";
 
 export const codex: Agent = {

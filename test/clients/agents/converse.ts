@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { mkdtemp } from "node:fs/promises";
 import path from "node:path";
-import { fullName } from "../fake-model/model-api.ts";
-import { type RecordedTurn, serveFakeModel } from "../fake-model/serve.ts";
+import { fullName } from "../../fakes/model-api/model-api.ts";
+import { type RecordedTurn, serveFakeModel } from "../../fakes/model-api/serve.ts";
 import type { Agent } from "./agent.ts";
 import { type ReadyAgent, type SetUpOptions, setUpAgent } from "./set-up.ts";
 

@@ -1,4 +1,4 @@
-import { gemini } from "../fake-model/gemini.ts";
+import { gemini } from "../../fakes/model-api/gemini.ts";
 import type { Agent } from "./agent.ts";
 
 export const geminiCli: Agent = {

@@ -1,4 +1,4 @@
-import { openaiChat } from "../fake-model/openai-chat.ts";
+import { openaiChat } from "../../fakes/model-api/openai-chat.ts";
 import type { Agent } from "./agent.ts";
 
 export const opencode: Agent = {

@@ -1,5 +1,14 @@
 import { z } from "zod";
-import { eventsAnswer, jsonAnswer, type ModelApi, type Reply, schemaField, type Turn, textOf } from "./model-api.ts";
+import {
+  eventsAnswer,
+  jsonAnswer,
+  type ModelApi,
+  type Reply,
+  schemaField,
+  type Turn,
+  textOf,
+  usageOf,
+} from "./model-api.ts";
 
 const PATH = /^\/v1beta\/models\/([^/:]+):(generateContent|streamGenerateContent)$/;
 
@@ -11,6 +20,7 @@ const declarationSchema = z.looseObject({
   parameters: schemaField.optional(),
 });
 const requestSchema = z.looseObject({
+  generationConfig: z.looseObject({ responseMimeType: z.string().optional() }).optional(),
   tools: z.array(z.looseObject({ functionDeclarations: z.array(declarationSchema).default([]) })).default([]),
   contents: z.array(
     z.looseObject({
@@ -27,11 +37,12 @@ export const gemini: ModelApi = {
   isTurn: (path) => PATH.test(path),
   read: (path, body) => {
     const [, model = "", method] = PATH.exec(path) ?? [];
-    const { tools, contents } = requestSchema.parse(body);
+    const { tools, contents, generationConfig } = requestSchema.parse(body);
     const declarations = tools.flatMap(({ functionDeclarations }) => functionDeclarations);
     const parts = contents.flatMap((content) => content.parts);
     return {
       model,
+      wantsJson: generationConfig?.responseMimeType === "application/json",
       isStreamed: method === "streamGenerateContent",
       tools: declarations.map(({ name, description, parametersJsonSchema, parameters }) => ({
         name,
@@ -51,9 +62,15 @@ export const gemini: ModelApi = {
 
 function toResponse({ model }: Turn, reply: Reply): Record<string, unknown> {
   const part = "text" in reply ? { text: reply.text } : { functionCall: { name: reply.tool.name, args: reply.args } };
+  const { input, cached, output } = usageOf(reply);
   return {
     candidates: [{ content: { role: "model", parts: [part] }, finishReason: "STOP", index: 0 }],
-    usageMetadata: { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 },
+    usageMetadata: {
+      promptTokenCount: input,
+      cachedContentTokenCount: cached,
+      candidatesTokenCount: output,
+      totalTokenCount: input + output,
+    },
     modelVersion: model,
   };
 }

@@ -1,6 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { eventsAnswer, jsonAnswer, type ModelApi, type Reply, schemaField, type Turn, textOf } from "./model-api.ts";
+import {
+  eventsAnswer,
+  jsonAnswer,
+  type ModelApi,
+  type Reply,
+  schemaField,
+  type Turn,
+  textOf,
+  usageOf,
+} from "./model-api.ts";
 
 const requestSchema = z.looseObject({
   model: z.string(),
@@ -16,7 +25,15 @@ const requestSchema = z.looseObject({
   ),
 });
 
-const USAGE = { input_tokens: 10, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 };
+function toUsage(reply: Reply) {
+  const { input, cached, output } = usageOf(reply);
+  return {
+    input_tokens: input - cached,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: cached,
+    output_tokens: output,
+  };
+}
 
 /** Anthropic's Messages: `POST /v1/messages`. */
 export const anthropicMessages: ModelApi = {
@@ -41,19 +58,19 @@ export const anthropicMessages: ModelApi = {
 };
 
 const stopReason = (reply: Reply) => ("text" in reply ? "end_turn" : "tool_use");
-const message = (turn: Turn) => ({
+const message = (turn: Turn, reply: Reply) => ({
   id: `msg_${randomUUID()}`,
   type: "message",
   role: "assistant",
   model: turn.model,
   stop_sequence: null,
-  usage: USAGE,
+  usage: toUsage(reply),
 });
 const toolUse = (name: string, input: unknown) => ({ type: "tool_use", id: `toolu_${randomUUID()}`, name, input });
 
 function whole(turn: Turn, reply: Reply) {
   const block = "text" in reply ? { type: "text", text: reply.text } : toolUse(reply.tool.name, reply.args);
-  return jsonAnswer({ ...message(turn), content: [block], stop_reason: stopReason(reply) });
+  return jsonAnswer({ ...message(turn, reply), content: [block], stop_reason: stopReason(reply) });
 }
 
 function toEvents(turn: Turn, reply: Reply): Record<string, unknown>[] {
@@ -65,11 +82,11 @@ function toEvents(turn: Turn, reply: Reply): Record<string, unknown>[] {
         ]
       : [toolUse(reply.tool.name, {}), { type: "input_json_delta", partial_json: JSON.stringify(reply.args) }];
   return [
-    { type: "message_start", message: { ...message(turn), content: [], stop_reason: null } },
+    { type: "message_start", message: { ...message(turn, reply), content: [], stop_reason: null } },
     { type: "content_block_start", index: 0, content_block: block },
     { type: "content_block_delta", index: 0, delta },
     { type: "content_block_stop", index: 0 },
-    { type: "message_delta", delta: { stop_reason: stopReason(reply), stop_sequence: null }, usage: USAGE },
+    { type: "message_delta", delta: { stop_reason: stopReason(reply), stop_sequence: null }, usage: toUsage(reply) },
     { type: "message_stop" },
   ];
 }

@@ -1,6 +1,15 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { eventsAnswer, jsonAnswer, type ModelApi, type Reply, schemaField, type Turn, textOf } from "./model-api.ts";
+import {
+  eventsAnswer,
+  jsonAnswer,
+  type ModelApi,
+  type Reply,
+  schemaField,
+  type Turn,
+  textOf,
+  usageOf,
+} from "./model-api.ts";
 
 const requestSchema = z.looseObject({
   model: z.string(),
@@ -16,7 +25,15 @@ const requestSchema = z.looseObject({
   messages: z.array(z.looseObject({ role: z.string(), content: z.unknown().optional() })),
 });
 
-const USAGE = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+function toUsage(reply: Reply) {
+  const { input, cached, output } = usageOf(reply);
+  return {
+    prompt_tokens: input,
+    prompt_tokens_details: { cached_tokens: cached },
+    completion_tokens: output,
+    total_tokens: input + output,
+  };
+}
 
 /** OpenAI's chat completions, which many other providers speak: `POST /v1/chat/completions`. */
 export const openaiChat: ModelApi = {
@@ -47,7 +64,7 @@ function toMessage(reply: Reply): Record<string, unknown> {
 function whole({ model }: Turn, reply: Reply) {
   const choice = { index: 0, message: toMessage(reply), finish_reason: finishReason(reply) };
   const id = `chatcmpl-${randomUUID()}`;
-  return jsonAnswer({ id, object: "chat.completion", created: 0, model, choices: [choice], usage: USAGE });
+  return jsonAnswer({ id, object: "chat.completion", created: 0, model, choices: [choice], usage: toUsage(reply) });
 }
 
 function streamed({ model }: Turn, reply: Reply) {
@@ -59,7 +76,7 @@ function streamed({ model }: Turn, reply: Reply) {
   const chunks = [
     choice(toMessage(reply), null),
     choice({}, finishReason(reply)),
-    { ...base, choices: [], usage: USAGE },
+    { ...base, choices: [], usage: toUsage(reply) },
   ];
   const answer = eventsAnswer(chunks, { isNamed: false });
   return { ...answer, body: `${answer.body}data: [DONE]\n\n` };

@@ -8,6 +8,7 @@ import {
   type Reply,
   schemaField,
   textOf,
+  usageOf,
 } from "./model-api.ts";
 
 const functionSchema = z.looseObject({
@@ -82,12 +83,13 @@ function toItem(reply: Reply): { id: string; whole: Record<string, unknown>; emp
 function toEvents(reply: Reply): Record<string, unknown>[] {
   const id = `resp_${randomUUID()}`;
   const item = toItem(reply);
+  const { input, cached, output } = usageOf(reply);
   const usage = {
-    input_tokens: 10,
-    input_tokens_details: { cached_tokens: 0 },
-    output_tokens: 5,
+    input_tokens: input,
+    input_tokens_details: { cached_tokens: cached },
+    output_tokens: output,
     output_tokens_details: { reasoning_tokens: 0 },
-    total_tokens: 15,
+    total_tokens: input + output,
   };
   const delta =
     "text" in reply

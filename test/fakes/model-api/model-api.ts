@@ -22,10 +22,46 @@ export interface Turn {
   tools: OfferedTool[];
   /** What tools have answered in this conversation so far, oldest first. */
   toolResults: string[];
+  /** The answer has to be JSON, as Gemini CLI asks for when it chooses a model. */
+  wantsJson?: boolean;
 }
 
+/** Tokens that a reply says it has used. */
+export interface Usage {
+  /** All of the input, with what came from a cache. */
+  input: number;
+  cached: number;
+  output: number;
+}
+
+const USAGE: Usage = { input: 10, cached: 0, output: 5 };
+
 /** What the model says: words, or a call of one tool. */
-export type Reply = { text: string } | { tool: OfferedTool; args: Record<string, unknown> };
+export type Reply = ({ text: string } | { tool: OfferedTool; args: Record<string, unknown> }) & {
+  usage?: Usage;
+};
+
+export const usageOf = (reply: Reply): Usage => reply.usage ?? USAGE;
+
+/** What a provider says in the place of its model. */
+export interface Refusal {
+  /** Such as 401, 429, 529. */
+  status: number;
+  message?: string;
+  retryAfterSeconds?: number;
+}
+
+/** How an answer comes. */
+export interface Pace {
+  /** Before anything is sent. */
+  waitMs?: number;
+  /** Between the events of a stream. */
+  eventMs?: number;
+  /** The connection breaks behind that many events of a stream. */
+  cutAfter?: number;
+}
+
+export type Answer = (Reply | Refusal) & Pace;
 
 export interface HttpAnswer {
   contentType: "application/json" | "text/event-stream";
