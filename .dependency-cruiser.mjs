@@ -104,6 +104,15 @@ export const LAYERS = {
     folder("telemetry"),
     folder("mounts"),
   ],
+  // How agents are started and heard: pure, and read from firebreak.toml as the servers are.
+  "tasks/agents": [folder("errors"), "^src/gateway/config/(check|document)\\.ts$", "^src/contract/"],
+  tasks: [
+    folder("errors"),
+    folder("platform"),
+    folder("contract"),
+    "^src/gateway/config/(check|document)\\.ts$",
+    ...PORTS,
+  ],
   // MCP servers, each in a VM of its own.
   gateway: [
     folder("errors"),
@@ -141,6 +150,9 @@ export const LAYERS = {
   ],
 };
 
+/** Folders with a rule of their own below one. */
+const inner = (name) => Object.keys(LAYERS).filter((other) => other.startsWith(`${name}/`));
+
 /** Tests beside the source may use test support and any port's contract suite. */
 const TEST_FILES = "\\.(test|contract)\\.ts$";
 
@@ -157,7 +169,7 @@ export default {
   },
   allowed: [
     ...Object.entries(LAYERS).map(([name, allowed]) => ({
-      from: { path: folder(name), pathNot: name === "daemon" ? folder("daemon/api") : undefined },
+      from: { path: folder(name), pathNot: inner(name).length > 0 ? inner(name).map(folder) : undefined },
       to: { path: [folder(name), ...allowed, ...outside, "^[a-z0-9_/@-]+$"] },
     })),
     { from: { path: TEST_FILES }, to: {} },

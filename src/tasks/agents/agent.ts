@@ -31,9 +31,13 @@ export interface AgentPackage {
   version: string;
   /** Below the drive's `node_modules/.bin`. */
   program: string;
+  /** A script below the package that Node runs once behind an installation without scripts: it puts the platform's program where the command is. */
+  setup?: string;
+  /** It is JavaScript: Node, at least 20, has to be in the VM's PATH. */
+  needsNode?: boolean;
 }
 
-/** A secret that an agent speaks to its model with. In the VM it is a placeholder. */
+/** A secret that an agent speaks to its model with. In the VM it is a placeholder. Of an agent that has several, one of them is enough. */
 export interface AgentSecret {
   /** Name of the secret in the vault and of the variable in the VM. */
   name: string;
