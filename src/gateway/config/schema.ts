@@ -189,4 +189,6 @@ export const TABLES = [
   "servers",
   "profiles",
   "defaults",
+  "agents",
+  "model_prices",
 ] as const;
