@@ -2,7 +2,7 @@
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs
 # make test-all all tests, and those that take long or need the registries of this host
-# make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.2 GB
+# make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.4 GB
 # make check    what every commit passes: format, lint, types, imports
 # make reference  docs/reference, from the source
 # make bench    figures, each beside its floor; some of them: make bench BENCHES='forks exec'

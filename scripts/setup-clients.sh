@@ -11,7 +11,7 @@ clients=test/clients
 # Goes with the folder, which npm makes anew.
 installed=$clients/node_modules/.installed
 if [ ! -e "$installed" ] || [ $clients/package-lock.json -nt "$installed" ]; then
-  echo "setup-clients: installing MCP clients (1.2 GB)"
+  echo "setup-clients: installing MCP clients and coding agents (1.4 GB)"
   npm ci --prefix $clients --ignore-scripts --no-audit --no-fund --loglevel=error
   (cd $clients/node_modules/@anthropic-ai/claude-code && node install.cjs)
   (cd $clients/node_modules/opencode-ai && node postinstall.mjs)

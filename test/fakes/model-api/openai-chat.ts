@@ -11,17 +11,15 @@ import {
   usageOf,
 } from "./model-api.ts";
 
+const functionSchema = z.looseObject({
+  type: z.literal("function"),
+  function: z.looseObject({ name: z.string(), description: z.string().default(""), parameters: schemaField }),
+});
 const requestSchema = z.looseObject({
   model: z.string(),
   stream: z.boolean().default(false),
-  tools: z
-    .array(
-      z.looseObject({
-        type: z.literal("function"),
-        function: z.looseObject({ name: z.string(), description: z.string().default(""), parameters: schemaField }),
-      }),
-    )
-    .default([]),
+  // Copilot CLI has tools of type `custom` among them, whose input is no JSON.
+  tools: z.array(z.unknown()).default([]),
   messages: z.array(z.looseObject({ role: z.string(), content: z.unknown().optional() })),
 });
 
@@ -44,7 +42,12 @@ export const openaiChat: ModelApi = {
     return {
       model,
       isStreamed: stream,
-      tools: tools.map(({ function: { name, description, parameters } }) => ({ name, description, parameters })),
+      tools: tools.flatMap((tool) => {
+        const read = functionSchema.safeParse(tool);
+        if (!read.success) return [];
+        const { name, description, parameters } = read.data.function;
+        return [{ name, description, parameters }];
+      }),
       toolResults: messages.filter(({ role }) => role === "tool").map(({ content }) => textOf(content)),
     };
   },
