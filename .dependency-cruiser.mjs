@@ -57,6 +57,7 @@ export const LAYERS = {
     folder("guest"),
     folder("vms"),
     "^src/artifacts/media-type\\.ts$",
+    "^src/gateway/config/(check|document)\\.ts$",
     ...PORTS,
   ],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), folder("telemetry"), ...PORTS],
@@ -106,13 +107,6 @@ export const LAYERS = {
   ],
   // How agents are started and heard: pure, and read from firebreak.toml as the servers are.
   "tasks/agents": [folder("errors"), "^src/gateway/config/(check|document)\\.ts$", "^src/contract/"],
-  tasks: [
-    folder("errors"),
-    folder("platform"),
-    folder("contract"),
-    "^src/gateway/config/(check|document)\\.ts$",
-    ...PORTS,
-  ],
   // MCP servers, each in a VM of its own.
   gateway: [
     folder("errors"),

@@ -106,7 +106,7 @@ export function bounded(value: unknown): unknown {
   let left = MAX_VALUES;
   let characters = MAX_TEXT;
   const copyText = (from: string) => {
-    const taken = whole(from.slice(0, characters));
+    const taken = whole(from.slice(0, Math.max(0, characters)));
     characters -= taken.length;
     return taken.length < from.length ? `${taken}…` : taken;
   };
@@ -125,9 +125,11 @@ export function bounded(value: unknown): unknown {
     }
     const members: [string, unknown][] = [];
     for (const key of Object.keys(from)) {
-      if (left <= 0) break;
+      if (left <= 0 || characters <= 0) break;
       // What has this name is a prototype to whoever assigns it.
-      if (key !== "__proto__") members.push([copyText(key), copy((from as Fields)[key], depth + 1)]);
+      if (key === "__proto__") continue;
+      characters -= key.length;
+      members.push([whole(key.slice(0, MAX_NAME)), copy((from as Fields)[key], depth + 1)]);
     }
     return Object.fromEntries(members);
   };

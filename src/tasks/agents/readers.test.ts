@@ -308,6 +308,12 @@ describe("texts that come in pieces", () => {
     );
   });
 
+  test("are used up by the whole that they are of", () => {
+    const events = readAll(readerOf("claude"), [start, piece("a"), piece("ab", 1), whole("a"), whole("abc")]);
+    assert.deepEqual(events.at(-1), { type: "text", text: "c", messageId: "m/1", isDelta: true });
+    assert.equal(events.length, 3);
+  });
+
   test("Copilot's whole message repeats none of its pieces", () => {
     const line = (type: string, data: unknown) => json({ type, data });
     const events = readAll(readerOf("copilot"), [

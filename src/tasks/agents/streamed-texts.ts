@@ -25,11 +25,12 @@ export class StreamedTexts {
   /** What of a whole text has not come yet, and the block that it belongs to; all of it when no piece of it has. Each block is used up by that. */
   take(message: string, whole: string): { rest: string; block: string | undefined } {
     const blocks = this.#messages.get(message);
-    for (const [block, text] of blocks?.texts ?? []) {
-      if (text === "" || !whole.startsWith(text)) continue;
-      blocks?.texts.delete(block);
-      return { rest: whole.slice(text.length), block };
-    }
-    return { rest: whole, block: undefined };
+    const all = [...(blocks?.texts ?? [])];
+    const found =
+      all.find(([, text]) => text === whole) ?? all.find(([, text]) => text !== "" && whole.startsWith(text));
+    if (found === undefined) return { rest: whole, block: undefined };
+    const [block, text] = found;
+    blocks?.texts.delete(block);
+    return { rest: whole.slice(text.length), block };
   }
 }
