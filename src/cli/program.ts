@@ -41,6 +41,8 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   agent: async () => (await import("./commands/agent/index.ts")).addAgentCommands,
   up: async () => (await import("./commands/up.ts")).addUp,
   down: async () => (await import("./commands/down.ts")).addDown,
+  update: async () => (await import("./commands/server/update.ts")).addServerUpdate,
+  purge: async () => (await import("./commands/purge.ts")).addPurge,
   status: async () => (await import("./commands/status.ts")).addStatus,
   server: async () => (await import("./commands/server/index.ts")).addServerCommands,
   audit: async () => (await import("./commands/audit/index.ts")).addAuditCommands,

@@ -20,11 +20,6 @@ export function findServersFile(given: string | undefined): string {
   });
 }
 
-/** Throws CONFIG_INVALID with file, line and key. */
-export function loadServersFile(file: string): ServersFile {
-  return readServersFile(readText(file), file, { sets: readInstalledSets() });
-}
-
 function readText(file: string): string {
   try {
     return readFileSync(file, "utf8");
@@ -33,6 +28,14 @@ function readText(file: string): string {
     const why = code === "EISDIR" ? "it is a directory, and a file is wanted" : `it cannot be read (${code})`;
     throw new FirebreakError("CONFIG_INVALID", `${file}: ${why}`);
   }
+}
+
+/** `workspace` is an absolute path, in the place of the file's own. Throws CONFIG_INVALID with file, line and key. */
+export function loadServersFile(file: string, workspace?: string): ServersFile {
+  return readServersFile(readText(file), file, {
+    sets: readInstalledSets(),
+    ...(workspace === undefined ? {} : { workspace }),
+  });
 }
 
 /** The sets of rules of this host's installation: its firebreak.toml may be another file. */

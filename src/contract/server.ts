@@ -208,6 +208,12 @@ export const serverApplySchema = z.strictObject({
     .max(4_096)
     .describe("the file's path; what came from it before and is not named any more is deleted"),
   servers: z.array(serverConfigSchema).max(MAX_SERVERS),
+  workspace: z
+    .string()
+    .startsWith("/", "an absolute path")
+    .max(4_096)
+    .optional()
+    .describe("the directory that stands for the file's `workspace` when the file is read anew"),
 });
 export type ServerApply = z.input<typeof serverApplySchema>;
 export const serverAppliedSchema = z.object({

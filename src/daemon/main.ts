@@ -193,11 +193,12 @@ async function main(): Promise<void> {
     log,
   });
   const mounts = new MountService({ ownFolders: [paths.home, paths.runtime], log });
+  const workspaceHooks = createWorkspaceHooks(workspaces, log);
   const vms = new VmService({
     ...parts,
     templates,
     network,
-    workspaces: createWorkspaceHooks(workspaces, log),
+    workspaces: workspaceHooks,
     mounts,
     memory: {
       overcommit: watchConfig(configFile, (config) => config.vms?.memory_overcommit ?? DEFAULT_OVERCOMMIT, log),
@@ -267,6 +268,7 @@ async function main(): Promise<void> {
     store: new SqliteServerStore(database),
     machines: new Machines({
       vms,
+      copies: { ...workspaceHooks, declareCopies: (vm, specs) => workspaces.declareCopies(vm, specs) },
       snapshots,
       registries: () => readRegistryUrls(hostSetup),
       environmentOf: (grants) => network.environmentOf({ secrets: grants }),

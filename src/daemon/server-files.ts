@@ -51,12 +51,12 @@ export class ServerFiles {
     try {
       const { readServersFile } = await import("../gateway/config/read.ts");
       const known = sets();
-      const { servers } = readServersFile(
-        await readFile(file, "utf8"),
-        file,
-        known === undefined ? {} : { sets: known },
-      );
-      const { added, changed, removed } = await gateway.apply(file, servers);
+      const workspace = gateway.workspaceOf(file);
+      const { servers } = readServersFile(await readFile(file, "utf8"), file, {
+        ...(known === undefined ? {} : { sets: known }),
+        ...(workspace === undefined ? {} : { workspace }),
+      });
+      const { added, changed, removed } = await gateway.apply(file, servers, workspace);
       if (added.length + changed.length + removed.length === 0) return;
       log("a file of MCP servers has changed", { file, added, changed, removed });
       for (const name of [...added, ...changed]) gateway.warmUp(name);

@@ -5,10 +5,11 @@ import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import type { VmServer } from "../contract/server.ts";
 import { type Vm, vmCreateSchema } from "../contract/vm.ts";
+import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
 import { asSpan } from "../telemetry/tracing.ts";
-import type { WorkOptions } from "../vms/ports.ts";
+import type { WorkOptions, WorkspaceHooks } from "../vms/ports.ts";
 import type { VmService } from "../vms/service.ts";
 import type { VmSnapshots } from "../vms/snapshots.ts";
 import { expandSecrets } from "./config/references.ts";
@@ -22,8 +23,15 @@ export const SESSION_LABEL = "firebreak/server-session";
 /** When a session's VM was last used, as ISO 8601, so that the next daemon deletes it in time. */
 export const USED_LABEL = "firebreak/server-used";
 
+/** Directories of this host that VMs get copies of. Implemented by src/workspaces/. */
+export interface Copies extends Pick<WorkspaceHooks, "resolve" | "push" | "pull"> {
+  /** Ties directories to a VM: what it changes in them comes back before it ends. */
+  declareCopies(vm: Pick<Vm, "id" | "name">, specs: readonly WorkspaceSpec[]): void;
+}
+
 export interface MachineDeps {
   vms: VmService;
+  copies: Copies;
   snapshots: VmSnapshots;
   registries: () => Registries;
   /** Names of those of the secrets whose values a VM gets. */
@@ -174,13 +182,53 @@ export class Machines {
     return this.#deps.vms.list().filter(({ labels }) => labels[SERVER_LABEL] === server);
   }
 
-  /** Never throws: what stays is told in the log, and found by its label. */
-  async delete(vm: string): Promise<void> {
-    await this.#deps.vms.delete(vm).catch((thrown: unknown) => {
+  /**
+   * Copies into a VM what its server sees as copies: all of it the first time, and then what has changed on this host. Of a trial nothing comes back.
+   * Throws HOST_PATH_NOT_FOUND, WORKSPACE_DIRECTORY_REFUSED.
+   */
+  async copyIn(vm: Vm, config: VmServer, options: WorkOptions & { isTrial?: boolean }): Promise<void> {
+    const { copies, vms } = this.#deps;
+    const mounts = config.mounts.filter(({ mode }) => mode === "copy");
+    if (mounts.length === 0) return;
+    const specs = await Promise.all(
+      mounts.map(async ({ path, at, access }) => ({
+        directory: await copies.resolve(path),
+        guestPath: at,
+        readOnly: access === "ro" || options.isTrial === true,
+      })),
+    );
+    copies.declareCopies(vm, specs);
+    await vms.use(vm.id, options, ({ client }) => copies.push(vm, client, options));
+  }
+
+  /** Brings back what a server has changed in its copies, while its VM goes on. Throws WORKSPACE_NOT_SYNCED. */
+  async copyBack(vm: string): Promise<void> {
+    const { copies, vms } = this.#deps;
+    await vms.use(vm, {}, ({ client }) =>
+      copies.pull(vms.get(vm), client, { isRequired: true, isEphemeral: true, isFinal: false }),
+    );
+  }
+
+  /**
+   * Never throws: what stays is told in the log, found by its label, and its reason given back. What a VM that does not run has not given back of its
+   * copies is got from it first.
+   */
+  async delete(vm: string): Promise<FirebreakError | undefined> {
+    const { vms, log } = this.#deps;
+    try {
+      await vms.delete(vm).catch(async (thrown: unknown) => {
+        const { state } = vms.get(vm);
+        if (toFirebreakError(thrown).code !== "WORKSPACE_NOT_SYNCED" || state === "running") throw thrown;
+        await vms.start(vm);
+        await vms.delete(vm);
+      });
+      return undefined;
+    } catch (thrown) {
       const error = toFirebreakError(thrown);
-      if (error.code !== "VM_NOT_FOUND")
-        this.#deps.log("a server's VM could not be deleted", { vm, error: error.message });
-    });
+      if (error.code === "VM_NOT_FOUND") return undefined;
+      log("a server's VM could not be deleted", { vm, error: error.message });
+      return error;
+    }
   }
 
   async forgetSnapshot(nameOrId: string): Promise<void> {
@@ -237,6 +285,13 @@ export function grantsOf({ secrets }: VmServer): SecretGrant[] {
   return secrets.map(({ expose: _expose, ...grant }) => grant);
 }
 
-function mountsOf({ mounts }: VmServer): VmMount[] {
-  return mounts.map(({ path: hostPath, at: guestPath, access }) => ({ hostPath, guestPath, access }));
+/** Whether a server works on copies of this host's directories, which no snapshot is to hold. */
+export function hasCopies({ mounts }: VmServer): boolean {
+  return mounts.some(({ mode }) => mode === "copy");
+}
+
+/** What a server sees live. */
+export function mountsOf({ mounts }: VmServer): VmMount[] {
+  const live = mounts.filter(({ mode }) => mode === "live");
+  return live.map(({ path: hostPath, at: guestPath, access }) => ({ hostPath, guestPath, access }));
 }

@@ -40,6 +40,8 @@ export interface ServerRecord {
   config: ServerConfig;
   /** The file that it comes from, or who set it. */
   source: string;
+  /** What stands for the `workspace` of the file's defaults. */
+  workspace?: string;
   installed?: InstalledState;
   /** Of a server in a VM it is a WarmState, of another one a RemoteState. */
   warm?: KnownState;

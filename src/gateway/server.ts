@@ -5,7 +5,17 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
-import { closed, grantsOf, keyOf, type Machines, SESSION_LABEL, STATE_LABEL, USED_LABEL } from "./machine.ts";
+import {
+  closed,
+  grantsOf,
+  hasCopies,
+  keyOf,
+  type Machines,
+  mountsOf,
+  SESSION_LABEL,
+  STATE_LABEL,
+  USED_LABEL,
+} from "./machine.ts";
 import type { Managed, Packages, PrepareOptions, StartFailure } from "./managed.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { SharedAttempt } from "./shared-attempt.ts";
@@ -216,11 +226,13 @@ export class ManagedServer implements Managed {
     );
   }
 
-  /** Ends its VMs; what it was saved as stays. */
+  /** Ends its VMs; what it was saved as stays. Throws why one of them stays, too: WORKSPACE_NOT_SYNCED. */
   async stop(): Promise<void> {
     this.#letGo();
     const { machines } = this.#deps;
-    await Promise.all(machines.find(this.config.name).map(({ id }) => machines.delete(id)));
+    const failures = await Promise.all(machines.find(this.config.name).map(({ id }) => machines.delete(id)));
+    const failure = failures.find((error) => error !== undefined);
+    if (failure !== undefined) throw failure;
   }
 
   /** Lets go of its VMs, which go on without this daemon. */
@@ -232,7 +244,8 @@ export class ManagedServer implements Managed {
   /** Takes away all that there is of it. */
   async remove(): Promise<void> {
     this.#ending.abort();
-    await this.stop();
+    // A VM that stays has been told of in the log, and is tried again by the next daemon.
+    await this.stop().catch(() => {});
     const { machines } = this.#deps;
     for (const snapshot of [this.#warm?.snapshot, this.#installed?.snapshot])
       if (snapshot !== undefined) await machines.forgetSnapshot(snapshot);
@@ -316,22 +329,31 @@ export class ManagedServer implements Managed {
     for (const vm of own) {
       if (vm.labels[STATE_LABEL]?.startsWith(`${warm.key}.`) && (vm.state === "running" || vm.state === "suspended")) {
         const execId = vm.labels[STATE_LABEL].slice(warm.key.length + 1);
-        const state = { opening: warm.opening, terms: warm.terms, execId };
-        const instance = await attachInstance(vm.id, state, this.config, this.#instanceDeps(key, slot), options).catch(
-          (thrown: unknown) => {
-            this.#deps.log("a server's VM is of no use any more", {
-              server: this.config.name,
-              vm: vm.name,
-              error: toFirebreakError(thrown).message,
-            });
-            return undefined;
-          },
-        );
+        const instance = await this.#goOn(vm, { ...warm, execId }, key, slot, options).catch((thrown: unknown) => {
+          this.#deps.log("a server's VM is of no use any more", {
+            server: this.config.name,
+            vm: vm.name,
+            error: toFirebreakError(thrown).message,
+          });
+          return undefined;
+        });
         if (instance !== undefined) return instance;
       }
       await machines.delete(vm.id);
     }
     return undefined;
+  }
+
+  async #goOn(
+    vm: Vm,
+    { opening, terms, execId }: WarmState,
+    key: string | undefined,
+    slot: Slot,
+    options: WorkOptions,
+  ): Promise<Instance> {
+    // While it was set aside, this host went on.
+    if (vm.state === "suspended") await this.#deps.machines.copyIn(vm, this.config, options);
+    return attachInstance(vm.id, { opening, terms, execId }, this.config, this.#instanceDeps(key, slot), options);
   }
 
   async #start(warm: WarmState, key: string | undefined, slot: Slot, options: WorkOptions): Promise<Instance> {
@@ -350,6 +372,7 @@ export class ManagedServer implements Managed {
     try {
       const grants = grantsOf(this.config);
       await machines.vms.setPolicy(vm.id, this.config.network, grants);
+      await machines.copyIn(vm, this.config, options);
       const launch = await machines.launchOf(this.config, installed.argv, vm.imageDigest, grants);
       const instance = await startInstance(vm.id, launch, this.config, deps, {
         ...options,
@@ -370,12 +393,13 @@ export class ManagedServer implements Managed {
     const { name, network } = this.config;
     machines.checkExposure(this.config);
     const grants = machines.withoutExposed(this.config);
-    const isExposed = machines.isExposed(this.config);
+    const isSaved = !machines.isExposed(this.config) && !hasCopies(this.config);
     const { vm, installed } = await this.#installedVm(options);
     try {
       // Its environment and whom it trusts, then nothing that gets out until it has been looked at.
       await machines.vms.setPolicy(vm.id, network, grants);
       if (network.mode !== "none") await machines.vms.setPolicy(vm.id, closed(network));
+      await machines.copyIn(vm, this.config, { ...options, isTrial: true });
       options.onProgress?.({ step: "start", message: `starting '${name}' for the first time` });
       const silent = {
         machines,
@@ -388,10 +412,10 @@ export class ManagedServer implements Managed {
       if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, grants);
       const { session, execId, offset, opening } = instance;
       const { terms } = session;
-      options.onProgress?.({ step: "save", message: `saving '${name}' as it is now` });
       session.close();
       const previous = this.#warm?.snapshot;
-      const snapshot = isExposed ? undefined : await machines.save(vm, `mcp-${name}-${this.#configKey}`, options);
+      if (isSaved) options.onProgress?.({ step: "save", message: `saving '${name}' as it is now` });
+      const snapshot = isSaved ? await machines.save(vm, `mcp-${name}-${this.#configKey}`, options) : undefined;
       const warm: WarmState = {
         key: this.#warmKey(),
         ...(snapshot === undefined ? {} : { snapshot }),
@@ -422,7 +446,7 @@ export class ManagedServer implements Managed {
       save({ installed: state });
       if (known?.snapshot !== undefined && known.snapshot !== snapshot) await machines.forgetSnapshot(known.snapshot);
       this.#installed = state;
-      if (this.config.mounts.length === 0) return { vm, installed };
+      if (mountsOf(this.config).length === 0) return { vm, installed };
     } catch (error) {
       await machines.delete(vm.id);
       throw error;
@@ -533,6 +557,7 @@ export class ManagedServer implements Managed {
         if (machines.isExposed(this.config)) await machines.delete(vm);
         else {
           if (key !== undefined) this.#noteUse(vm, slot.usedMs);
+          if (hasCopies(this.config)) await machines.copyBack(vm);
           await machines.vms.suspend(vm);
         }
       } catch (thrown) {

@@ -201,13 +201,9 @@ export class Gateway {
    * All servers of one file. What has changed is stopped, and made anew with the next call; the rest goes on. Throws INVALID_ARGUMENT when another file
    * has a server of one of the names.
    */
-  async apply(source: string, configs: readonly ServerConfig[]): Promise<ServerApplied> {
+  async apply(source: string, configs: readonly ServerConfig[], workspace?: string): Promise<ServerApplied> {
     for (const config of configs) {
       const { name } = config;
-      if (config.kind === "vm" && config.mounts.some(({ mode }) => mode === "copy"))
-        throw new FirebreakError("INVALID_ARGUMENT", `the server '${name}': mount_mode = "copy" is not there yet`, {
-          hint: "Leave it out: the server then sees the folder itself, read-only unless its path says ':rw'.",
-        });
       const other = this.#entries.get(name)?.record.source;
       if (other !== undefined && other !== source)
         throw new FirebreakError("INVALID_ARGUMENT", `a server named '${name}' comes from ${other}`, {
@@ -221,8 +217,10 @@ export class Gateway {
     for (const name of removed) await this.remove(name);
     for (const config of configs) {
       const existing = this.#entries.get(config.name);
+      if (existing !== undefined) this.#setWorkspace(existing, workspace);
       if (existing === undefined) {
-        const record: ServerRecord = { config, source, createdAt: new Date().toISOString() };
+        const createdAt = new Date().toISOString();
+        const record: ServerRecord = { config, source, createdAt, ...(workspace === undefined ? {} : { workspace }) };
         this.#options.store.put(record);
         this.#add(record);
         result.added.push(config.name);
@@ -234,6 +232,18 @@ export class Gateway {
     }
     for (const name of [...result.added, ...result.changed]) this.#tell((listener) => listener.onOffersChanged?.(name));
     return result;
+  }
+
+  /** What stands for the `workspace` of a file's defaults. */
+  workspaceOf(source: string): string | undefined {
+    return [...this.#entries.values()].find(({ record }) => record.source === source)?.record.workspace;
+  }
+
+  #setWorkspace(entry: Entry, workspace: string | undefined): void {
+    const { workspace: old, ...record } = entry.record;
+    if (old === workspace) return;
+    entry.record = { ...record, ...(workspace === undefined ? {} : { workspace }) };
+    this.#options.store.put(entry.record);
   }
 
   async remove(name: string): Promise<void> {
@@ -374,7 +384,8 @@ export class Gateway {
     entry.limits = new CallLimits(config.name, config.limits);
     entry.approved = NOTHING_APPROVED;
     delete entry.failure;
-    await old.stop();
+    // A VM that stays has been told of in the log, and is tried again with the server's next start.
+    await old.stop().catch(() => {});
     old.close();
     // What it offers is known still when only its limits, or its tools' names, have changed.
     await this.#judge(config.name);

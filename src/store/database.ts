@@ -184,6 +184,11 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT;
    CREATE INDEX tasks_by_state ON tasks (state, number);`,
   `CREATE TABLE server_logins (server TEXT PRIMARY KEY, sealed BLOB NOT NULL) STRICT;`,
+  `ALTER TABLE workspaces RENAME COLUMN vm_id TO id;
+   ALTER TABLE workspaces ADD COLUMN vm_id TEXT NOT NULL DEFAULT '';
+   UPDATE workspaces SET vm_id = id;
+   CREATE INDEX workspaces_by_vm ON workspaces (vm_id);
+   ALTER TABLE servers ADD COLUMN workspace TEXT;`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

@@ -18,13 +18,13 @@ export class SqliteServerStore implements ServerStore {
     return this.#database.prepare("SELECT * FROM servers WHERE name = ?").all(name).map(decode)[0];
   }
 
-  put({ config, source, installed, warm, createdAt }: ServerRecord): void {
+  put({ config, source, installed, warm, createdAt, workspace }: ServerRecord): void {
     const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value));
     this.#database
       .prepare(
-        "INSERT OR REPLACE INTO servers (name, config, source, installed, warm, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO servers (name, config, source, installed, warm, created_at, workspace) VALUES (?, ?, ?, ?, ?, ?, ?)",
       )
-      .run(config.name, JSON.stringify(config), source, json(installed), json(warm), createdAt);
+      .run(config.name, JSON.stringify(config), source, json(installed), json(warm), createdAt, workspace ?? null);
   }
 
   remove(name: string): void {
@@ -37,6 +37,7 @@ function decode(row: Record<string, SQLOutputValue>): ServerRecord {
     config: serverConfigSchema.parse(JSON.parse(String(row.config))),
     source: String(row.source),
     createdAt: String(row.created_at),
+    ...(row.workspace === null ? {} : { workspace: String(row.workspace) }),
     ...(row.installed === null
       ? {}
       : { installed: JSON.parse(String(row.installed)) as ServerRecord["installed"] & object }),

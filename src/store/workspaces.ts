@@ -14,10 +14,11 @@ export class SqliteWorkspaceStore implements WorkspaceStore {
   put(record: WorkspaceRecord): void {
     this.#database
       .prepare(
-        `INSERT OR REPLACE INTO workspaces (vm_id, vm_name, directory, guest_path, read_only, is_automatic, exclude, state, reason,
-           last_push_at, last_pull_at, report, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT OR REPLACE INTO workspaces (id, vm_id, vm_name, directory, guest_path, read_only, is_automatic, exclude, state, reason,
+           last_push_at, last_pull_at, report, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
+        record.id,
         record.vmId,
         record.vmName,
         record.directory,
@@ -34,16 +35,16 @@ export class SqliteWorkspaceStore implements WorkspaceStore {
       );
   }
 
-  update(vmId: string, changes: WorkspaceChanges): WorkspaceRecord {
-    const record = this.get(vmId);
-    if (record === undefined) throw new FirebreakError("WORKSPACE_NOT_FOUND", `the workspace of VM ${vmId} is gone`);
+  update(id: string, changes: WorkspaceChanges): WorkspaceRecord {
+    const record = this.get(id);
+    if (record === undefined) throw new FirebreakError("WORKSPACE_NOT_FOUND", `the workspace ${id} is gone`);
     const changed = { ...record, ...changes } as WorkspaceRecord;
     this.put(changed);
     return changed;
   }
 
-  get(vmId: string): WorkspaceRecord | undefined {
-    const row = this.#database.prepare("SELECT * FROM workspaces WHERE vm_id = ?").get(vmId);
+  get(id: string): WorkspaceRecord | undefined {
+    const row = this.#database.prepare("SELECT * FROM workspaces WHERE id = ?").get(id);
     return row === undefined ? undefined : toRecord(row);
   }
 
@@ -51,8 +52,12 @@ export class SqliteWorkspaceStore implements WorkspaceStore {
     return this.#database.prepare("SELECT * FROM workspaces ORDER BY rowid").all().map(toRecord);
   }
 
-  remove(vmId: string): void {
-    this.#database.prepare("DELETE FROM workspaces WHERE vm_id = ?").run(vmId);
+  listOf(vmId: string): WorkspaceRecord[] {
+    return this.#database.prepare("SELECT * FROM workspaces WHERE vm_id = ? ORDER BY rowid").all(vmId).map(toRecord);
+  }
+
+  remove(id: string): void {
+    this.#database.prepare("DELETE FROM workspaces WHERE id = ?").run(id);
   }
 
   addBackup(backup: WorkspaceBackup): void {
@@ -87,6 +92,7 @@ function toRecord(row: Record<string, SQLOutputValue>): WorkspaceRecord {
   const optional = <K extends string>(key: K, value: unknown) =>
     (value === undefined ? {} : { [key]: value }) as Record<K, never>;
   return {
+    id: String(row.id),
     vmId: String(row.vm_id),
     vmName: String(row.vm_name),
     directory: String(row.directory),

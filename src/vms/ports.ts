@@ -108,16 +108,16 @@ export interface WorkspaceHooks {
   declare(vm: Pick<Vm, "id" | "name">, spec: WorkspaceSpec): void;
   /** Whether the VM has one that is synced by itself. */
   isAutomatic(vmId: string): boolean;
-  push(vm: Pick<Vm, "id" | "name">, client: GuestClient, options: WorkOptions): Promise<WorkspaceReport>;
+  push(vm: Pick<Vm, "id" | "name">, client: GuestClient, options: WorkOptions): Promise<WorkspaceReport[]>;
   /**
-   * Undefined when nothing comes back from it. A VM that is deleted with its command keeps nothing: conflicts are kept beside the host's. Throws
+   * What came back, a report for each directory; `isFinal` is false where the VM goes on. A VM that is deleted with its command keeps nothing: conflicts are kept beside the host's. Throws
    * WORKSPACE_NOT_SYNCED where `isRequired`, also for conflicts.
    */
   pull(
     vm: Pick<Vm, "id" | "name">,
     client: GuestClient | undefined,
-    options: WorkOptions & { isRequired: boolean; isEphemeral: boolean },
-  ): Promise<WorkspaceReport | undefined>;
+    options: WorkOptions & { isRequired: boolean; isEphemeral: boolean; isFinal?: boolean },
+  ): Promise<WorkspaceReport[]>;
   forget(vmId: string, keepsReport: boolean): Promise<void>;
 }
 

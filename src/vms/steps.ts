@@ -107,8 +107,8 @@ export class VmSteps {
   /** A conflict is told of and left alone: the VM starts all the same. */
   async #pushWorkspace({ record, options }: StepContext): Promise<void> {
     const live = this.#options.live(record) as LiveVm; // await_guest comes before in every plan
-    const report = await this.#options.workspaces?.push(record, live.client, options);
-    if (report !== undefined) this.#noteSync(record, report);
+    const reports = await this.#options.workspaces?.push(record, live.client, options);
+    for (const report of reports ?? []) this.#noteSync(record, report);
   }
 
   async #pullWorkspace(
@@ -117,8 +117,8 @@ export class VmSteps {
   ): Promise<void> {
     const live = isReachable ? (this.#options.live(record) ?? this.#options.open(record)) : undefined;
     const settings = { ...options, isRequired, isEphemeral: record.ephemeral };
-    const report = await this.#options.workspaces?.pull(record, live?.client, settings);
-    if (report !== undefined) this.#noteSync(record, report);
+    const reports = await this.#options.workspaces?.pull(record, live?.client, settings);
+    for (const report of reports ?? []) this.#noteSync(record, report);
   }
 
   #noteSync(record: VmRecord, { direction, counts, conflicts, backup }: WorkspaceReport): void {

@@ -1,11 +1,22 @@
+import { createHash } from "node:crypto";
 import path from "node:path";
 import type { Vm } from "../contract/vm.ts";
 import { DEFAULT_WORKSPACE_PATH, type Workspace } from "../contract/workspace.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { WorkspaceRecord } from "./workspace-store.ts";
 
-/** The VM that a workspace belongs to. */
+/** The VM that a workspace belongs to; of a copy, `id` is the copy's own. */
 export type WorkspaceVm = Pick<Vm, "id" | "name">;
+
+/** A VM has one workspace, which has the VM's id, and copies by their place in the guest. */
+export function copyId(vmId: string, guestPath: string): string {
+  return `${vmId}.${createHash("sha256").update(guestPath).digest("hex").slice(0, 12)}`;
+}
+
+/** Whether it is one of a VM's copies. */
+export function isCopy(record: Pick<WorkspaceRecord, "id" | "vmId">): boolean {
+  return record.id !== record.vmId;
+}
 
 /** A workspace that nothing has been synced of. */
 export function newRecord(
@@ -18,6 +29,7 @@ export function newRecord(
   },
 ): WorkspaceRecord {
   return {
+    id: vm.id,
     vmId: vm.id,
     vmName: vm.name,
     directory: spec.directory,

@@ -27,7 +27,15 @@ import { openGuestArchive } from "./guest-read.ts";
 import { readIgnoreFile, scanHost } from "./host-scan.ts";
 import { type MergeResult, originOf } from "./merge.ts";
 import { type Operation, planOperations } from "./operations.ts";
-import { newRecord, notSynced, requireNotApplying, tidyGuestPath, toWorkspace, type WorkspaceVm } from "./record.ts";
+import {
+  copyId,
+  newRecord,
+  notSynced,
+  requireNotApplying,
+  tidyGuestPath,
+  toWorkspace,
+  type WorkspaceVm,
+} from "./record.ts";
 import { describeConflicts, mergeSides, missingGuest, type Sides, toReport } from "./sides.ts";
 import { Staging } from "./staging.ts";
 import { emptyFolder, findNode, flatten, hasContent, setNode, unflatten, withoutExcluded } from "./tree.ts";
@@ -71,8 +79,9 @@ export class WorkspaceService {
     return toWorkspace(this.#require(vm), vm);
   }
 
-  record(vmId: string): WorkspaceRecord | undefined {
-    return this.#store.get(vmId);
+  /** A VM's workspace, and its copies. */
+  recordsOf(vmId: string): WorkspaceRecord[] {
+    return this.#store.listOf(vmId);
   }
 
   /** A directory that may be a workspace, canonical. Throws WORKSPACE_DIRECTORY_REFUSED, HOST_PATH_NOT_FOUND. */
@@ -85,18 +94,33 @@ export class WorkspaceService {
     this.#store.put({ ...newRecord(vm, spec), isAutomatic: true });
   }
 
-  /** Whether a VM has a workspace that is synced by itself. */
-  isAutomatic(vmId: string): boolean {
-    const record = this.#store.get(vmId);
-    return record?.isAutomatic === true && record.endedAt === undefined;
+  /**
+   * Ties directories to a VM that need not be its workspace, any number of them, as copies: they are synced before it ends as a workspace is. Those of
+   * one guest path that are tied already stay what they are.
+   */
+  declareCopies(vm: WorkspaceVm, specs: readonly WorkspaceSpec[]): void {
+    const there = new Set(this.#store.listOf(vm.id).map(({ guestPath }) => guestPath));
+    for (const spec of specs) {
+      const record = newRecord(vm, spec);
+      if (!there.has(record.guestPath))
+        this.#store.put({ ...record, id: copyId(vm.id, record.guestPath), isAutomatic: true });
+    }
   }
 
-  /** Copies what has changed on the host into the VM. */
+  /** Whether a VM has a workspace that is synced by itself. */
+  isAutomatic(vmId: string): boolean {
+    return this.#store.listOf(vmId).some(({ isAutomatic, endedAt }) => isAutomatic && endedAt === undefined);
+  }
+
+  /**
+   * Copies what has changed on the host into the VM. `isDurable`: what counts as common is on the guest's disk by then; after a crash, what was on its
+   * way there would look like deleted by the VM.
+   */
   async push(
     vm: WorkspaceVm,
     client: GuestClient,
     request: WorkspacePush,
-    options: WorkOptions,
+    options: WorkOptions & { isDurable?: boolean },
   ): Promise<WorkspaceReport> {
     return this.#lock(vm.id).run(async () => {
       const { record, isNew } = await this.#recordFor(vm, request);
@@ -114,7 +138,7 @@ export class WorkspaceService {
           throw this.#noteFailure(vm, "push", error);
         }
         const now = new Date().toISOString();
-        this.#store.update(vm.id, {
+        this.#store.update(record.id, {
           state: record.readOnly ? "synced" : "open",
           lastPushAt: now,
           report,
@@ -131,7 +155,7 @@ export class WorkspaceService {
     { tree, guest }: Sides,
     merged: MergeResult,
     operations: Operation[],
-    { signal, onProgress }: WorkOptions,
+    { signal, onProgress, isDurable }: WorkOptions & { isDurable?: boolean },
   ): Promise<void> {
     const sent = await applyToGuest(client, tree, operations, {
       guestPath: record.guestPath,
@@ -140,8 +164,9 @@ export class WorkspaceService {
       ...(signal === undefined ? {} : { signal }),
       onBytes: (bytes) => onProgress?.({ step: "push", message: `copied ${Math.round(bytes / 1024)} KiB into the VM` }),
     });
+    if (isDurable) await client.sync(signal === undefined ? {} : { signal });
     for (const [name, file] of sent) if (findNode(merged.base, name) !== undefined) setNode(merged.base, name, file);
-    await this.#files(record.vmId).writeBase(merged.base);
+    await this.#files(record.id).writeBase(merged.base);
   }
 
   /** Brings what has changed in the VM back to the host, after a backup of the directory. */
@@ -211,32 +236,37 @@ export class WorkspaceService {
     });
   }
 
-  /** The VM's files stay, here and there; they are not synced any more. */
+  /** The VM's files stay, here and there; they are not synced any more, nor are those of its copies. */
   async detach(vm: WorkspaceVm): Promise<void> {
-    await this.#lock(vm.id).run(async () => {
-      this.#require(vm);
-      this.#store.remove(vm.id);
-      await this.#files(vm.id).remove();
-    });
+    const records = this.#store.listOf(vm.id);
+    if (records.length === 0) this.#require(vm);
+    for (const { id } of records)
+      await this.#lock(id).run(async () => {
+        this.#store.remove(id);
+        await this.#files(id).remove();
+      });
   }
 
   /** The VM is gone. A report of a VM that nobody can ask any more is kept for a while. */
   async forget(vmId: string, keepsReport: boolean): Promise<void> {
-    const record = this.#store.get(vmId);
-    if (record === undefined) return;
-    this.#locks.delete(vmId);
-    if (!keepsReport && record.state !== "applying") this.#store.remove(vmId);
-    else this.#store.update(vmId, { endedAt: new Date().toISOString() });
-    if (record.state !== "applying") await this.#files(vmId).remove();
+    const records = this.#store.listOf(vmId);
+    for (const { id, state } of records) {
+      this.#locks.delete(id);
+      if (!keepsReport && state !== "applying") this.#store.remove(id);
+      else this.#store.update(id, { endedAt: new Date().toISOString() });
+      if (state !== "applying") await this.#files(id).remove();
+    }
+    if (records.length === 0) return;
     const ended = this.#store.list().filter((other) => other.endedAt !== undefined && other.state !== "applying");
-    for (const old of ended.slice(0, Math.max(0, ended.length - KEPT_ENDED))) this.#store.remove(old.vmId);
+    for (const old of ended.slice(0, Math.max(0, ended.length - KEPT_ENDED))) this.#store.remove(old.id);
   }
 
   /** Throws WORKSPACE_NOT_SYNCED when a VM that cannot be asked holds what has not come back. */
   requireSynced(vm: WorkspaceVm): void {
-    const record = this.#store.get(vm.id);
-    if (record === undefined || record.state === "new" || record.state === "synced") return;
-    throw notSynced(vm, record, record.reason ?? "the VM ended before its workspace was pulled");
+    for (const record of this.#store.listOf(vm.id)) {
+      if (!record.isAutomatic || record.state === "new" || record.state === "synced") continue;
+      throw notSynced(vm, record, record.reason ?? "the VM ended before its workspace was pulled");
+    }
   }
 
   listBackups(): WorkspaceBackup[] {
@@ -289,7 +319,7 @@ export class WorkspaceService {
   /** Finishes what a daemon that died had begun, and removes what nobody owns. */
   async recover(): Promise<void> {
     await this.#backups.sweep();
-    const records = new Map(this.#store.list().map((record) => [record.vmId, record]));
+    const records = new Map(this.#store.list().map((record) => [record.id, record]));
     for (const name of await readdir(this.#options.folder).catch(() => [] as string[])) {
       const record = records.get(name);
       const isOfUse = record !== undefined && (record.endedAt === undefined || record.state === "applying");
@@ -299,11 +329,11 @@ export class WorkspaceService {
     for (const record of records.values()) {
       if (record.state !== "applying") continue;
       try {
-        await this.#lock(record.vmId).run(() => this.#finish(record));
+        await this.#lock(record.id).run(() => this.#finish(record));
         this.#options.log("a sync that was cut off is done", { vm: record.vmName, directory: record.directory });
       } catch (error) {
         const reason = `a sync that was cut off cannot go on: ${toFirebreakError(error).message}`;
-        this.#store.update(record.vmId, { reason });
+        this.#store.update(record.id, { reason });
         this.#options.log(reason, { vm: record.vmName });
       }
     }
@@ -311,8 +341,8 @@ export class WorkspaceService {
 
   /** Goes on with a plan that is in the workspace's folder. */
   async #finish(record: WorkspaceRecord): Promise<void> {
-    const journal = await this.#files(record.vmId).readJournal();
-    if (journal === undefined) return void this.#store.update(record.vmId, { state: "open" });
+    const journal = await this.#files(record.id).readJournal();
+    if (journal === undefined) return void this.#store.update(record.id, { state: "open" });
     await this.#hostLock.run(async () => {
       const tree = await HostTree.open(journal.directory, { isOnlyWriter: true });
       try {
@@ -324,7 +354,7 @@ export class WorkspaceService {
   }
 
   async #complete(record: WorkspaceRecord, journal: Journal, tree: HostTree): Promise<WorkspaceReport> {
-    const files = this.#files(record.vmId);
+    const files = this.#files(record.id);
     const report = await this.#carryOut(journal, files.staging, tree);
     const base = unflatten(journal.base);
     const oldBase = unflatten(journal.oldBase);
@@ -334,7 +364,7 @@ export class WorkspaceService {
     await files.writeBase(base);
     const isLeftAlone = report.conflicts.length > 0 && report.resolution === undefined;
     const isDone = !isLeftAlone && (journal.isFinal || !record.isAutomatic);
-    this.#store.update(record.vmId, {
+    this.#store.update(record.id, {
       state: isDone ? "synced" : "open",
       lastPullAt: new Date().toISOString(),
       report,
@@ -388,8 +418,8 @@ export class WorkspaceService {
     const tree = await HostTree.open(directory, { isOnlyWriter: true });
     try {
       const isExcluded = createExcludes(record.exclude, await readIgnoreFile(tree));
-      const isOwn = this.#store.get(record.vmId)?.directory === directory;
-      const base = withoutExcluded(isOwn ? await this.#files(record.vmId).readBase() : emptyFolder(), isExcluded);
+      const isOwn = this.#store.get(record.id)?.directory === directory;
+      const base = withoutExcluded(isOwn ? await this.#files(record.id).readBase() : emptyFolder(), isExcluded);
       onProgress?.({ step: "scan", message: `looking through ${directory}` });
       const host = await scanHost(tree, {
         isExcluded,
@@ -468,9 +498,9 @@ export class WorkspaceService {
     return new WorkspaceFiles(path.join(this.#options.folder, name));
   }
 
-  #lock(vmId: string): Mutex {
-    const mutex = this.#locks.get(vmId) ?? new Mutex();
-    this.#locks.set(vmId, mutex);
+  #lock(id: string): Mutex {
+    const mutex = this.#locks.get(id) ?? new Mutex();
+    this.#locks.set(id, mutex);
     return mutex;
   }
 }

@@ -2,6 +2,8 @@ import type { WorkspaceBackup, WorkspaceReport } from "../contract/workspace.ts"
 
 /** What is kept of a sync besides the trees, which are files in the workspace's folder. */
 export interface WorkspaceRecord {
+  /** The VM's, or a copy's own. */
+  id: string;
   vmId: string;
   vmName: string;
   /** Canonical: no links in it. */
@@ -21,16 +23,18 @@ export interface WorkspaceRecord {
   endedAt?: string;
 }
 
-export type WorkspaceChanges = { [K in keyof Omit<WorkspaceRecord, "vmId">]?: WorkspaceRecord[K] | undefined };
+export type WorkspaceChanges = { [K in keyof Omit<WorkspaceRecord, "id" | "vmId">]?: WorkspaceRecord[K] | undefined };
 
 /** Where workspaces and backups are kept. A write is durable before it returns. */
 export interface WorkspaceStore {
-  /** New, or in the place of the VM's old one. */
+  /** New, or in the place of the old one of its id. */
   put(record: WorkspaceRecord): void;
-  update(vmId: string, changes: WorkspaceChanges): WorkspaceRecord;
-  get(vmId: string): WorkspaceRecord | undefined;
+  update(id: string, changes: WorkspaceChanges): WorkspaceRecord;
+  get(id: string): WorkspaceRecord | undefined;
   list(): WorkspaceRecord[];
-  remove(vmId: string): void;
+  /** A VM's workspace and its copies. */
+  listOf(vmId: string): WorkspaceRecord[];
+  remove(id: string): void;
   addBackup(backup: WorkspaceBackup): void;
   /** The newest first. */
   listBackups(): WorkspaceBackup[];

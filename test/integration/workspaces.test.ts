@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -13,6 +14,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { createWorkspaceHooks } from "../../src/workspaces/hooks.ts";
 import { hasCode } from "../support/has-code.ts";
 import { openWorkspaces, readFiles, VM, writeFiles } from "../support/workspace-service.ts";
 
@@ -238,4 +240,53 @@ test("a file that somebody changes on the host while the VM's is read is a confl
   assert.deepEqual(readFiles(ws.host), { a: "edited meanwhile", b: "vm" });
   assert.deepEqual(report.conflicts, [{ path: "a", host: "changed", vm: "changed" }]);
   assert.deepEqual((await ws.pull()).conflicts, [{ path: "a", host: "changed", vm: "changed" }]);
+});
+
+test("a VM may have copies besides its workspace: each is synced by itself, and what hinders one keeps the others from nothing", async () => {
+  const hooks = createWorkspaceHooks(ws.service, () => {});
+  const places = ["one", "two", "three"].map((name) => ({
+    directory: `${ws.host}-${name}`,
+    guestPath: `${ws.guest}-${name}`,
+  }));
+  const [one, two, three] = places as [(typeof places)[0], (typeof places)[0], (typeof places)[0]];
+  for (const { directory } of places) writeFiles(directory, { a: "1" });
+  writeFiles(ws.host, { a: "1" });
+  ws.service.declare(VM, { directory: ws.host, guestPath: ws.guest });
+  const specs = [one, two, { ...three, readOnly: true }];
+  ws.service.declareCopies(VM, specs);
+  let syncs = 0;
+  const client = new Proxy(ws.client, {
+    get: (target, name) => {
+      if (name === "sync") return async () => void syncs++;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  await hooks.push(VM, client, {});
+  assert.equal(syncs, 3);
+  ws.service.declareCopies(VM, specs);
+  for (const guest of [ws.guest, ...places.map(({ guestPath }) => guestPath)]) writeFiles(guest, { a: "22" });
+  writeFiles(two.directory, { a: "333" });
+  const settings = { isRequired: true, isEphemeral: false };
+  assert.throws(() => ws.service.requireSynced(VM), hasCode("WORKSPACE_NOT_SYNCED"));
+  // While the VM goes on, what it changes afterwards has not come back.
+  await hooks.pull(VM, ws.client, { ...settings, isFinal: false });
+  assert.throws(() => ws.service.requireSynced(VM), hasCode("WORKSPACE_NOT_SYNCED"));
+  assert.deepEqual(readFiles(ws.host), { a: "22" });
+  assert.deepEqual(readFiles(two.directory), { a: "333", "a.from-web": "22" });
+  writeFiles(one.guestPath, { a: "4444" });
+  writeFiles(two.guestPath, { b: "4444" });
+  renameSync(one.directory, `${one.directory}-moved`);
+  await assert.rejects(hooks.pull(VM, ws.client, settings), hasCode("WORKSPACE_NOT_SYNCED"));
+  assert.equal(readFiles(two.directory).b, "4444");
+  renameSync(`${one.directory}-moved`, one.directory);
+  // The next daemon knows of all of them.
+  await ws.restart();
+  const reports = await createWorkspaceHooks(ws.service, () => {}).pull(VM, ws.client, settings);
+  assert.equal(reports.length, 3);
+  assert.deepEqual([readFiles(one.directory), readFiles(three.directory)], [{ a: "4444" }, { a: "1" }]);
+  ws.service.requireSynced(VM);
+  assert.equal(ws.service.isAutomatic(VM.id), true);
+  await ws.service.forget(VM.id, false);
+  assert.deepEqual([ws.service.recordsOf(VM.id), readdirSync(path.join(ws.state, "workspaces"))], [[], []]);
 });

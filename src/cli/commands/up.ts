@@ -1,3 +1,4 @@
+import path from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient } from "../../client/daemon-client.ts";
 import type { Server } from "../../contract/server.ts";
@@ -20,12 +21,21 @@ export function addUp(program: Command): void {
       "Make the MCP servers of a file ready: each is installed in a VM of its own the first time, started, looked at and saved, and from then on brought back by the first call. The file is watched: what changes in it is changed. Without --config it is ./firebreak.toml, ./.mcp.json, ./mcp.json, ./servers.json or $FIREBREAK_HOME/firebreak.toml. Ends with 7 when some of them could not be made ready.",
     )
     .option("-c, --config <file>", "a firebreak.toml, or the JSON of an MCP client")
-    .action(async ({ config }: { config?: string }) => {
+    .option(
+      "-w, --workspace <dir>",
+      "a directory that each server gets a copy of at /mcp-workspace; what it changes comes back when it stops",
+    )
+    .action(async ({ config, workspace: given }: { config?: string; workspace?: string }) => {
       const file = findServersFile(config);
-      const { servers, warnings } = loadServersFile(file);
+      const workspace = given === undefined ? undefined : path.resolve(given);
+      const { servers, warnings } = loadServersFile(file, workspace);
       const { client, asJson, progress } = await openContext(command);
       if (!asJson) printConfigWarnings(warnings, file);
-      const applied = await client.servers.apply({ source: file, servers });
+      const applied = await client.servers.apply({
+        source: file,
+        servers,
+        ...(workspace === undefined ? {} : { workspace }),
+      });
       const failures = await prepareAll(
         client,
         servers.filter(({ enabled }) => enabled).map(({ name }) => name),

@@ -35,8 +35,8 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
   api.get("/v1/servers", (context) => context.json({ servers: gateway.list() }));
   api.put("/v1/servers", async (context) => {
     requireLocal(context);
-    const { source, servers } = parseRequest(serverApplySchema, await readJson(context, MAX_APPLY_BYTES));
-    return context.json(await gateway.apply(source, servers));
+    const { source, servers, workspace } = parseRequest(serverApplySchema, await readJson(context, MAX_APPLY_BYTES));
+    return context.json(await gateway.apply(source, servers, workspace));
   });
   api.get("/v1/servers/:server", (context) => context.json(gateway.get(context.req.param("server"))));
   api.post("/v1/servers/:server/prepare", (context) => {
@@ -83,6 +83,8 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
   });
   api.delete("/v1/servers/:server", async (context) => {
     const { name } = gateway.get(context.req.param("server"));
+    // What has not come back of its copies keeps it.
+    await gateway.stop(name);
     await gateway.remove(name);
     serverLogs.forget(name);
     return context.json({ deleted: name });

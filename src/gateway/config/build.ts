@@ -18,6 +18,8 @@ import { secretsIn } from "./references.ts";
 import type { LayerTable } from "./schema.ts";
 
 const DEFAULT_IDLE_TIMEOUT_MS = 5 * 60_000;
+/** Where a server sees its `workspace`. */
+const WORKSPACE_AT = "/mcp-workspace";
 
 /** Throws CONFIG_INVALID at the key that cannot be meant. */
 export function buildServer(plan: ServerPlan): ServerConfig {
@@ -32,6 +34,7 @@ const VM_KEYS = [
   "image",
   "allowed_paths",
   "mount_mode",
+  "workspace",
   "allowed_hosts",
   "denied_hosts",
   "host_addresses",
@@ -231,7 +234,8 @@ function buildProgram(
   return { args: [], ...known };
 }
 
-function buildMounts({ composed, bounds, profile, context }: ServerPlan): VmServer["mounts"] {
+function buildMounts(plan: ServerPlan): VmServer["mounts"] {
+  const { composed, bounds, profile, context } = plan;
   const mode = composed.get("mount_mode")?.value ?? "live";
   const mounts = new Map<string, VmServer["mounts"][number]>();
   const own = new Map<string, Layer>();
@@ -251,7 +255,49 @@ function buildMounts({ composed, bounds, profile, context }: ServerPlan): VmServ
     own.set(mount.at, layer);
     mounts.set(mount.at, { ...mount, mode: mount.mode ?? mode });
   }
+  const workspace = readWorkspace(plan);
+  if (workspace !== undefined) {
+    const { layer, key } = workspace;
+    if (own.has(WORKSPACE_AT)) throw errorIn(layer, key, `another path is seen at ${WORKSPACE_AT} already`);
+    own.set(WORKSPACE_AT, layer);
+    mounts.set(WORKSPACE_AT, workspace.value);
+  }
+  checkCopies([...mounts.values()], own);
   return [...mounts.values()];
+}
+
+function readWorkspace({
+  composed,
+  bounds,
+  profile,
+  context,
+}: ServerPlan): Sourced<VmServer["mounts"][number]> | undefined {
+  const workspace = composed.get("workspace");
+  if (workspace === undefined) return undefined;
+  const { layer, key } = workspace;
+  if (bounds.access === "none") {
+    if (layer.kind === "defaults") return undefined;
+    throw errorIn(layer, key, whyBounded(profile, "no path of this host"));
+  }
+  const found = expandPath(workspace.value, context);
+  if (typeof found !== "string") throw errorIn(layer, key, found.why);
+  // Who may only read has a copy of which nothing comes back.
+  const access = bounds.access === "ro" ? "ro" : "rw";
+  return { layer, key, value: { path: found, at: WORKSPACE_AT, access, mode: "copy" } };
+}
+
+/** What is seen within a copy would come back with it; and what is copied into something live would be changed there at once. */
+function checkCopies(mounts: VmServer["mounts"], own: ReadonlyMap<string, Layer>): void {
+  for (const inner of mounts)
+    for (const outer of mounts) {
+      const isCopied = inner.mode === "copy" || outer.mode === "copy";
+      if (!isCopied || inner === outer || !`${inner.at}/`.startsWith(outer.at === "/" ? "/" : `${outer.at}/`)) continue;
+      throw errorIn(
+        own.get(inner.at) as Layer,
+        ["allowed_paths"],
+        `${inner.at} lies within ${outer.at}, and one of them is a copy: say where else it is to be seen`,
+      );
+    }
 }
 
 function buildSecrets({ composed }: ServerPlan): VmServer["secrets"] {

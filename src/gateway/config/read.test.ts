@@ -258,6 +258,58 @@ test("combinations that cannot be are errors at the key that is too much", () =>
     assert.match(failure(text), message, text);
 });
 
+test("a workspace is a copy at /mcp-workspace: the defaults' for all, as far as a profile lets them see anything", () => {
+  const text = `
+[defaults]
+workspace = "~/project"
+[servers.writer]
+command = "x"
+[servers.reader]
+vm_profile = "filesystem-readonly"
+command = "x"
+[servers.blind]
+vm_profile = "network-only"
+command = "x"
+allowed_hosts = ["a.example"]
+[servers.own]
+command = "x"
+workspace = "own"
+[servers.far]
+url = "https://mcp.example.com/mcp"
+`;
+  const mountsOf = (more = {}) =>
+    readServersFile(text, "f.toml", { ...context, ...more }).servers.map((server) =>
+      server.kind === "vm" ? server.mounts.map(({ path, access }) => `${path}:${access}`).join() : "remote",
+    );
+  assert.deepEqual(mountsOf(), ["/home/u/project:rw", "/home/u/project:ro", "", "/proj/own:rw", "remote"]);
+  assert.deepEqual(mountsOf({ workspace: "/w" }), ["/w:rw", "/w:ro", "", "/proj/own:rw", "remote"]);
+  const { servers } = readServersFile('{"mcpServers":{"a":{"command":"x"}}}', "m.json", {
+    ...context,
+    workspace: "/w",
+  });
+  assert.deepEqual((servers[0] as VmServer).mounts, [{ path: "/w", at: "/mcp-workspace", access: "rw", mode: "copy" }]);
+  assert.match(
+    failure('[servers.a]\ncommand = "x"\nvm_profile = "network-only"\nworkspace = "w"\n'),
+    /f\.toml:4: servers\.a\.workspace: .*no path of this host/,
+  );
+});
+
+test("nothing is seen within a copy, nor is anything copied into what is seen live", () => {
+  for (const [outer, inner] of [
+    ["copy", "live"],
+    ["live", "copy"],
+    ["copy", "copy"],
+  ])
+    assert.match(
+      failure(
+        `[servers.a]\ncommand = "x"\nallowed_paths = [{ path = "/a", at = "/w", mode = "${outer}" }, { path = "/b", at = "/w/x", mode = "${inner}" }]\n`,
+      ),
+      /f\.toml:3: servers\.a\.allowed_paths: \/w\/x lies within \/w/,
+    );
+  const apart = '[{ path = "/a", at = "/w" }, { path = "/b", at = "/w2" }]';
+  assert.equal(first(`[servers.a]\ncommand = "x"\nmount_mode = "copy"\nallowed_paths = ${apart}\n`).mounts.length, 2);
+});
+
 test("a secret that is in the environment itself needs no network", () => {
   assert.deepEqual(first('[servers.a]\ncommand = "x"\nsecrets = [{ name = "T", expose = "env" }]\n').secrets, [
     { name: "T", expose: "env" },

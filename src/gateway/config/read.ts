@@ -25,6 +25,8 @@ export interface ReadContext {
   folder?: string;
   /** Sets of rules by name: those of the installation. Sets of the file itself come on top. */
   sets?: NamedSets;
+  /** In the place of the defaults' `workspace`: an absolute path. */
+  workspace?: string;
 }
 
 /** What a file of servers comes to. */
@@ -44,13 +46,15 @@ export function readServersFile(text: string, file: string, context: ReadContext
   if (formOf(text, file) === "json") {
     const entries = readClientEntries(readJson(text, file));
     const conversion = createConversion({ ...placesOf(file, context), moveTokens: false });
-    const book = new ProfileBook({ file, value: {}, lineOf: () => 1 }, undefined);
+    const none: ConfigDocument = { file, value: {}, lineOf: () => 1 };
+    const book = new ProfileBook(none, undefined);
+    const base = readDefaults(none, withWorkspace(undefined, context));
     const servers = entries.map((entry) => {
       const { table, document, warnings: told } = toServerTable(entry, conversion);
       warnings.push(...told);
       return makeServer(
         { name: entry.name, value: table, document, path: ["servers", entry.name] },
-        { book },
+        { book, ...base },
         build(context.sets ?? createSets([])),
       );
     });
@@ -62,7 +66,7 @@ export function readServersFile(text: string, file: string, context: ReadContext
   const { servers: tables = {}, profiles, defaults } = document.value as Record<string, unknown>;
   const book = new ProfileBook(document, profiles);
   for (const layer of book.ownLayers()) checkLayer(layer);
-  const base = readDefaults(document, defaults);
+  const base = readDefaults(document, withWorkspace(defaults, context));
   if (!isTable(tables)) throw errorAt(document, ["servers"], "a table of servers is wanted");
   const names = Object.keys(tables);
   if (names.length > MAX_SERVERS) throw errorAt(document, ["servers"], `there are at most ${MAX_SERVERS} servers`);
@@ -95,6 +99,11 @@ interface Base {
   book: ProfileBook;
   defaults?: Layer;
   bounds?: Bounds;
+}
+
+function withWorkspace(defaults: unknown, { workspace }: ReadContext): unknown {
+  if (workspace === undefined || (defaults !== undefined && !isTable(defaults))) return defaults;
+  return { ...defaults, workspace };
 }
 
 function readDefaults(document: ConfigDocument, value: unknown): Pick<Base, "defaults" | "bounds"> {

@@ -47,6 +47,8 @@ const shared = {
     .array(z.union([text, pathTable], { error: "a path is wanted" }), { error: "a list of paths is wanted" })
     .optional(),
   mount_mode: oneOf(MOUNT_MODES).optional(),
+  /** A directory of this host that is copied to WORKSPACE_AT, and back. */
+  workspace: text.optional(),
   allowed_hosts: rules.optional(),
   denied_hosts: rules.optional(),
   /** Addresses of names, in the place of what this host's resolver says. */

@@ -1,7 +1,5 @@
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import type { ServerScan } from "../../../contract/server.ts";
-import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { askYes } from "../../ask.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { describeScan } from "./scan.ts";
@@ -27,7 +25,7 @@ export function addServerApprove(parent: Command): void {
         if (asJson) printJson(scan);
         return;
       }
-      if (!yes && !(await isAgreed(pending))) return;
+      if (!yes && !(await askYes(`Approve these ${pending.length}?`, "Approve without asking: --yes"))) return;
       const only = tool?.map((each) => ({ kind: "tool" as const, name: each }));
       const after = await client.servers
         .approve(name, only === undefined ? {} : { only }, { onProgress: progress.update })
@@ -35,15 +33,4 @@ export function addServerApprove(parent: Command): void {
       if (asJson) printJson(after);
       else process.stdout.write(`${pending.length} approved\n`);
     });
-}
-
-async function isAgreed(pending: ServerScan["pending"]): Promise<boolean> {
-  if (!process.stdin.isTTY)
-    throw new FirebreakError("INVALID_ARGUMENT", "nobody is there to be asked", {
-      hint: "Approve without asking: --yes",
-    });
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await prompt.question(`Approve these ${pending.length}? [y/N] `);
-  prompt.close();
-  return /^y(es)?$/i.test(answer.trim());
 }
