@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { readFirebreakToml, readOwnerTables } from "../gateway/config/firebreak-toml.ts";
+import { withFirejailProfiles } from "../gateway/config/firejail-profiles.ts";
 import { readServersFile, type ServersFile } from "../gateway/config/read.ts";
 import { createSets, type NamedSets } from "../gateway/config/rule-sets.ts";
 import { resolvePaths } from "../platform/paths.ts";
@@ -30,12 +31,16 @@ function readText(file: string): string {
   }
 }
 
-/** `workspace` is an absolute path, in the place of the file's own. Throws CONFIG_INVALID with file, line and key. */
+/**
+ * With the profiles of Firejail that stand beside the file. `workspace` is an absolute path, in the place of the file's own. Throws CONFIG_INVALID with file,
+ * line and key.
+ */
 export function loadServersFile(file: string, workspace?: string): ServersFile {
-  return readServersFile(readText(file), file, {
+  const found = readServersFile(readText(file), file, {
     sets: readInstalledSets(),
     ...(workspace === undefined ? {} : { workspace }),
   });
+  return { ...found, servers: withFirejailProfiles(found.servers, file) };
 }
 
 /** The sets of rules of this host's installation: its firebreak.toml may be another file. */

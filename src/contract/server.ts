@@ -79,6 +79,8 @@ const word = z.string().refine((text) => !text.includes("\0"), "an argument cann
 export const MAX_SESSION_TIMEOUT_MS = 7 * 24 * 3600 * 1000;
 /** A client that is left open overnight finds what its server has in memory. */
 export const DEFAULT_SESSION_TIMEOUT_MS = 24 * 3600 * 1000;
+/** Longest profile of Firejail, bytes. */
+export const MAX_FIREJAIL_PROFILE = 64 * 1024;
 
 /** A server that runs in a VM, over its standard input and output. */
 export const vmServerSchema = z.strictObject({
@@ -110,6 +112,11 @@ export const vmServerSchema = z.strictObject({
     .max(MAX_SESSION_TIMEOUT_MS, "at most 7 days: then sessions are over")
     .default(DEFAULT_SESSION_TIMEOUT_MS)
     .describe("a session's VM is deleted when its client has not called for this long"),
+  firejail: z
+    .string()
+    .max(MAX_FIREJAIL_PROFILE)
+    .optional()
+    .describe("a profile of Firejail, as text: the server runs within it where its image has Firejail"),
   profile: z.array(z.string()).default([]).describe("the profiles that it was made of, in order"),
 });
 export type VmServer = z.infer<typeof vmServerSchema>;
@@ -197,6 +204,7 @@ export const serverSchema = z.object({
   waiting: z.number().int().describe("how much of what it offers waits for an approval: `server scan` shows it"),
   vms: z.array(z.string()).describe("names of its VMs"),
   preparedAt: z.string().optional(),
+  warnings: z.array(z.string()).describe("what of its configuration could not be done at its first start"),
 });
 export type Server = z.infer<typeof serverSchema>;
 

@@ -56,7 +56,8 @@ export class ServerFiles {
         ...(known === undefined ? {} : { sets: known }),
         ...(workspace === undefined ? {} : { workspace }),
       });
-      const { added, changed, removed } = await gateway.apply(file, servers, workspace);
+      const { withFirejailProfiles } = await import("../gateway/config/firejail-profiles.ts");
+      const { added, changed, removed } = await gateway.apply(file, withFirejailProfiles(servers, file), workspace);
       if (added.length + changed.length + removed.length === 0) return;
       log("a file of MCP servers has changed", { file, added, changed, removed });
       for (const name of [...added, ...changed]) gateway.warmUp(name);

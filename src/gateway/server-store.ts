@@ -34,6 +34,8 @@ export interface WarmState extends KnownState {
   /** The command that it is, and where its output stood when it was saved. */
   execId: string;
   offset: number;
+  /** What of its configuration could not be done. */
+  warnings?: string[];
 }
 
 export interface ServerRecord {

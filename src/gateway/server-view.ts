@@ -6,7 +6,7 @@ import { hasPassword, isToken } from "./config/tokens.ts";
 import type { Managed } from "./managed.ts";
 import { nameTools } from "./names.ts";
 import { loginCommand } from "./oauth/faults.ts";
-import type { ServerRecord } from "./server-store.ts";
+import type { ServerRecord, WarmState } from "./server-store.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 
 /** What is known of a server that callers may see. */
@@ -55,6 +55,7 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     resources: definitions?.resources.length ?? 0,
     waiting: countWaiting(managed.definitions, approved),
     vms: vms.map((vm) => vm.name),
+    warnings: warm !== undefined && "warnings" in warm ? ((warm as WarmState).warnings ?? []) : [],
   };
 }
 

@@ -4,12 +4,14 @@ import type { Vm } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
+import { confine } from "./firejail.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
 import {
   closed,
   grantsOf,
   hasCopies,
   keyOf,
+  type Launch,
   type Machines,
   mountsOf,
   SESSION_LABEL,
@@ -86,8 +88,9 @@ export class ManagedServer implements Managed {
     this.#warm = record.warm as WarmState | undefined;
     this.#deps = deps;
     this.#backoff = new StartBackoff(this.config.name, deps.nowMs);
-    const { args, cwd, env, mounts, network, secrets } = this.config;
-    this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets);
+    const { args, cwd, env, mounts, network, secrets, firejail } = this.config;
+    const more = firejail === undefined ? [] : [firejail];
+    this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets, ...more);
   }
 
   /** What it offers, as it was when it was saved; undefined before its first start. */
@@ -373,7 +376,7 @@ export class ManagedServer implements Managed {
       const grants = grantsOf(this.config);
       await machines.vms.setPolicy(vm.id, this.config.network, grants);
       await machines.copyIn(vm, this.config, options);
-      const launch = await machines.launchOf(this.config, installed.argv, vm.imageDigest, grants);
+      const { launch } = await this.#launchOf(vm, installed.argv, grants, options);
       const instance = await startInstance(vm.id, launch, this.config, deps, {
         ...options,
         opening: warm.opening,
@@ -406,7 +409,7 @@ export class ManagedServer implements Managed {
         client: this.#deps.client,
         hooks: { ...this.#instanceDeps(undefined, undefined).hooks, onClosed: () => {} },
       };
-      const launch = await machines.launchOf(this.config, installed.argv, vm.imageDigest, grants);
+      const { launch, warnings } = await this.#launchOf(vm, installed.argv, grants, options);
       const instance = await startInstance(vm.id, launch, this.config, silent, options);
       const definitions = await listDefinitions(instance.session, name);
       if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, grants);
@@ -420,6 +423,7 @@ export class ManagedServer implements Managed {
         key: this.#warmKey(),
         ...(snapshot === undefined ? {} : { snapshot }),
         ...{ execId, offset, opening, terms, definitions },
+        ...(warnings.length === 0 ? {} : { warnings }),
         at: new Date().toISOString(),
       };
       save({ warm });
@@ -429,6 +433,23 @@ export class ManagedServer implements Managed {
     } finally {
       await machines.delete(vm.id);
     }
+  }
+
+  /** What runs in a VM, and what of its configuration does not hold there. */
+  async #launchOf(
+    vm: Vm,
+    installed: readonly string[],
+    grants: Parameters<Machines["launchOf"]>[3],
+    options: WorkOptions,
+  ): Promise<{ launch: Launch; warnings: string[] }> {
+    const { machines, hooks, log } = this.#deps;
+    const { name } = this.config;
+    const launch = await machines.launchOf(this.config, installed, vm.imageDigest, grants);
+    const { argv, warning } = await confine(await machines.client(vm.id, options), this.config, launch.argv, options);
+    if (warning === undefined) return { launch: { ...launch, argv }, warnings: [] };
+    log("a profile of Firejail is not applied", { server: name, warning });
+    hooks.onLog(`[firebreak] ${warning}\n`);
+    return { launch, warnings: [warning] };
   }
 
   /** A VM with the server's package in it, not started. */

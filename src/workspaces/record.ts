@@ -77,12 +77,19 @@ export function requireNotApplying(record: WorkspaceRecord): void {
 }
 
 /** WORKSPACE_NOT_SYNCED. */
-export function notSynced(vm: WorkspaceVm, record: { directory: string }, reason: string): FirebreakError {
+export function notSynced(
+  vm: WorkspaceVm,
+  record: Pick<WorkspaceRecord, "id" | "vmId" | "directory">,
+  reason: string,
+): FirebreakError {
+  const what = isCopy(record) ? "its copy" : "its workspace";
+  // A copy is of a server's VM, which whoever ends the server tries to end again.
+  const remedy = isCopy(record)
+    ? "Take away what is in the way, and end the server again: firebreak server stop NAME"
+    : `Start the VM and pull (firebreak workspace pull ${vm.name})`;
   return new FirebreakError(
     "WORKSPACE_NOT_SYNCED",
-    `what the VM '${vm.name}' changed in its workspace has not come back to ${record.directory}: ${reason}`,
-    {
-      hint: `Start the VM and pull (firebreak workspace pull ${vm.name}), or give the changes up: firebreak workspace detach ${vm.name}`,
-    },
+    `what the VM '${vm.name}' changed in ${what} has not come back to ${record.directory}: ${reason}`,
+    { hint: `${remedy}, or give the changes up: firebreak workspace detach ${vm.name}` },
   );
 }

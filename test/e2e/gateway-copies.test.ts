@@ -121,7 +121,9 @@ test("a workspace of all servers of a file is at /mcp-workspace of each, and com
       `[profiles.shell]\ncommand = ${JSON.stringify(["node", "-e", SHELL_PROGRAM])}\n[servers.one]\nvm_profile = "shell"\nmemory = "256M"\n[servers.two]\nvm_profile = "shell"\nmemory = "${memory}"\n`,
     );
   write("256M");
-  await fixture.ok("up", "--config", file, "--workspace", host("all"));
+  writeFiles(fixture.folder, { "profiles/two.profile": "net none\n" });
+  const { stderr } = await fixture.ok("up", "--config", file, "--workspace", host("all"));
+  assert.match(stderr, /two: profiles\/two\.profile is not applied: there is no Firejail in the image/);
   await sh("one", "cat /mcp-workspace/a; echo 1 > /mcp-workspace/one");
   await sh("two", "echo 2 > /mcp-workspace/two");
   // The daemon reads the file anew, and knows still what it was told beside it.

@@ -289,4 +289,7 @@ test("a VM may have copies besides its workspace: each is synced by itself, and 
   assert.equal(ws.service.isAutomatic(VM.id), true);
   await ws.service.forget(VM.id, false);
   assert.deepEqual([ws.service.recordsOf(VM.id), readdirSync(path.join(ws.state, "workspaces"))], [[], []]);
+  ws.service.declareCopies(VM, specs);
+  await ws.service.detach(VM);
+  assert.deepEqual([ws.service.recordsOf(VM.id), readdirSync(path.join(ws.state, "workspaces"))], [[], []]);
 });

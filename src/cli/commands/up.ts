@@ -28,9 +28,9 @@ export function addUp(program: Command): void {
     .action(async ({ config, workspace: given }: { config?: string; workspace?: string }) => {
       const file = findServersFile(config);
       const workspace = given === undefined ? undefined : path.resolve(given);
-      const { servers, warnings } = loadServersFile(file, workspace);
+      const { servers, warnings: told } = loadServersFile(file, workspace);
       const { client, asJson, progress } = await openContext(command);
-      if (!asJson) printConfigWarnings(warnings, file);
+      if (!asJson) printConfigWarnings(told, file);
       const applied = await client.servers.apply({
         source: file,
         servers,
@@ -47,6 +47,8 @@ export function addUp(program: Command): void {
       process.stdout.write(`MCP servers of ${file}:\n`);
       if (mine.length > 0) printServers(mine);
       else process.stdout.write("  none. Each is a table [servers.NAME] with a command: docs/gateway.md shows some.\n");
+      for (const { name, warnings } of mine)
+        for (const warning of warnings) process.stderr.write(`${name}: ${warning}\n`);
       if (applied.removed.length > 0)
         process.stdout.write(`\nDeleted, since the file has them no more: ${applied.removed.join(", ")}\n`);
       for (const { name, error } of failures) printFailure(name, error);

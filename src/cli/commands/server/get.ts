@@ -55,6 +55,7 @@ export function printServer(server: Server): void {
     ["vms", server.vms.join(", ") || "none"],
     ["prompts", String(server.prompts)],
     ["resources", String(server.resources)],
+    ["warnings", server.warnings.join("; ") || undefined],
   ]);
   for (const { as, description } of server.tools)
     process.stdout.write(`  ${as}  ${stripControl((description ?? "").split("\n")[0]?.slice(0, 100) ?? "")}\n`);
