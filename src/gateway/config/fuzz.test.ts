@@ -23,7 +23,7 @@ function settle<T>(read: () => T): T | undefined {
 }
 
 const KEYS =
-  "command args env environment cwd url httpUrl type headers image vm_profile extends allowed_paths mount_mode allowed_hosts network secrets memory cpus disk idle_timeout resident isolation session_timeout tools limits enabled disabled labels only firebreak constructor __proto__ toString host ports name expose".split(
+  "command args env environment cwd url httpUrl type headers image vm_profile extends allowed_paths mount_mode workspace allowed_hosts network secrets memory cpus disk idle_timeout resident isolation session_timeout tools limits enabled disabled labels only firebreak constructor __proto__ toString host ports name expose".split(
     " ",
   );
 const WORDS = [
