@@ -1,48 +1,57 @@
 import { randomBytes } from "node:crypto";
-import type { ClientHttp2Stream } from "node:http2";
-import dnsPacket from "dns-packet";
 import type { EgressPolicy } from "../contract/policy.ts";
 import type { ProbeFinding } from "../contract/probe.ts";
-import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
-import type { GuestClient } from "../guest/client.ts";
+import { planDecoys } from "./decoy-probes.ts";
+import type { Decoy } from "./decoys.ts";
 import { parseName } from "./names.ts";
 import { WEB_PORTS } from "./ports.ts";
+import { type Attempt, ask, connectFrom, type ProbeGuest, reach } from "./probe-client.ts";
 import { type NamedSets, parseRule } from "./rule-text.ts";
 import type { CompiledPolicy } from "./rules.ts";
 import { decideConnection, decideName } from "./rules.ts";
-
-const RESOLVER = "198.18.0.1";
-/** How long a connection has to stay to count as one: what is refused behind a name is reset once it is there. */
-const STAY_MS = 1_000;
-const ANSWER_DEADLINE_MS = 8_000;
+import { openTrap } from "./trap.ts";
 
 interface Probe {
   probe: string;
   target: string;
   isExpectedOut: boolean;
-  run: () => Promise<{ isOut: boolean; detail: string }>;
+  run: () => Promise<Attempt>;
+}
+
+export interface ProbedVm {
+  client: ProbeGuest;
+  policy: EgressPolicy;
+  compiled: CompiledPolicy;
+  sets: NamedSets;
+  /** Makes names for the probe until the function is called that it returns. */
+  layDecoys: (decoys: readonly Decoy[]) => () => void;
 }
 
 /** Tries to get out of a VM, from within it, in the ways that are tried, and compares with what its policy says. Needs nothing of its image. */
-export async function probeEgress(
-  client: GuestClient,
-  policy: EgressPolicy,
-  compiled: CompiledPolicy,
-  sets: NamedSets,
-  onProgress: (message: string) => void,
-): Promise<ProbeFinding[]> {
-  const findings: ProbeFinding[] = [];
-  for (const { probe, target, isExpectedOut, run } of listProbes(client, policy, compiled, sets)) {
-    onProgress(`${probe}: ${target}`);
-    const startedMs = performance.now();
-    const { isOut, detail } = await run();
-    const durationMs = Math.round(performance.now() - startedMs);
-    findings.push({ probe, target, isOut, isExpected: isOut === isExpectedOut, detail, durationMs });
+export async function probeEgress(vm: ProbedVm, onProgress: (message: string) => void): Promise<ProbeFinding[]> {
+  const trap = await openTrap("127.0.0.1");
+  const { decoys, probes } = planDecoys(vm.client, trap);
+  const removeDecoys = vm.layDecoys(decoys);
+  try {
+    const findings: ProbeFinding[] = [];
+    const all = [...listProbes(vm), ...probes.map((probe) => ({ ...probe, isExpectedOut: false }))];
+    for (const { probe, target, isExpectedOut, run } of all) {
+      onProgress(`${probe}: ${target}`);
+      const startedMs = performance.now();
+      const { isOut, detail, isUntried } = await run();
+      const durationMs = Math.round(performance.now() - startedMs);
+      // Without a network there are no decoys either.
+      const isShown = isUntried !== true || vm.policy.mode === "none";
+      findings.push({ probe, target, isOut, isExpected: isShown && isOut === isExpectedOut, detail, durationMs });
+    }
+    return findings;
+  } finally {
+    removeDecoys();
+    trap.close();
   }
-  return findings;
 }
 
-function listProbes(client: GuestClient, policy: EgressPolicy, compiled: CompiledPolicy, sets: NamedSets): Probe[] {
+function listProbes({ client, policy, compiled, sets }: ProbedVm): Probe[] {
   const random = randomBytes(12).toString("hex");
   const address = (probe: string, host: string, port: number): Probe => ({
     probe,
@@ -91,7 +100,7 @@ function sampleOf(policy: EgressPolicy, sets: NamedSets): { name: string; port: 
 }
 
 function probeAllowed(
-  client: GuestClient,
+  client: ProbeGuest,
   compiled: CompiledPolicy,
   { name, port }: { name: string; port: number },
 ): Probe[] {
@@ -114,70 +123,4 @@ function probeAllowed(
           },
         ]),
   ];
-}
-
-/** A name's port, as a program in the guest gets there. */
-async function reach(client: GuestClient, name: string, port: number): Promise<{ isOut: boolean; detail: string }> {
-  const found = await ask(client, name, "A");
-  return found.address === undefined ? found : connectFrom(client, found.address, port);
-}
-
-/** A connection from within the guest. */
-export async function connectFrom(
-  client: GuestClient,
-  host: string,
-  port: number,
-): Promise<{ isOut: boolean; detail: string }> {
-  try {
-    const stream = await client.connect({ host, port }, { deadlineMs: ANSWER_DEADLINE_MS });
-    stream.on("error", () => {}).resume();
-    const stayed = await Promise.race([
-      new Promise<false>((resolve) => stream.once("close", () => resolve(false))),
-      new Promise<true>((resolve) => setTimeout(() => resolve(true), STAY_MS)),
-    ]);
-    stream.destroy();
-    return { isOut: stayed, detail: stayed ? "connected" : "reset at once" };
-  } catch (error) {
-    return { isOut: false, detail: toFirebreakError(error).message };
-  }
-}
-
-/** A question to the guest's own resolver, over TCP. */
-async function ask(
-  client: GuestClient,
-  name: string,
-  type: "A" | "TXT",
-): Promise<{ isOut: boolean; detail: string; address?: string }> {
-  try {
-    const stream = await client.connect({ host: RESOLVER, port: 53 }, { deadlineMs: ANSWER_DEADLINE_MS });
-    stream.on("error", () => {});
-    stream.write(
-      dnsPacket.streamEncode({ type: "query", id: 1, flags: dnsPacket.RECURSION_DESIRED, questions: [{ type, name }] }),
-    );
-    const bytes = await readMessage(stream);
-    stream.destroy();
-    // The types of the library leave the code out.
-    const answer = dnsPacket.streamDecode(bytes) as dnsPacket.Packet & { rcode?: string };
-    const found = answer.answers?.find((record) => record.type === "A");
-    const address = found?.type === "A" ? found.data : undefined;
-    if (address === undefined) return { isOut: false, detail: answer.rcode ?? "no answer" };
-    return { isOut: true, detail: `answered with ${address}`, address };
-  } catch (error) {
-    return { isOut: false, detail: toFirebreakError(error).message };
-  }
-}
-
-/** A DNS message behind its length; of what a guest sends, no more than that. */
-async function readMessage(stream: ClientHttp2Stream): Promise<Buffer> {
-  const timer = setTimeout(() => stream.destroy(), ANSWER_DEADLINE_MS);
-  try {
-    let bytes = Buffer.alloc(0);
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      bytes = Buffer.concat([bytes, chunk]);
-      if (bytes.length >= 2 && bytes.length >= bytes.readUInt16BE(0) + 2) return bytes;
-    }
-    throw new FirebreakError("CHANNEL_LOST", "the guest's resolver does not answer");
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -242,11 +242,19 @@ export class NetworkService implements NetworkHooks {
     if (vm.policy.mode === "nat") {
       const { probeAddresses } = await import("./nat/probe.ts");
       const { gateway } = this.#options.nat.cardOf(vm);
-      const findings = await probeAddresses(client, vm.policy, gateway, onProgress);
+      const trapAddress = this.#options.nat.hostAddress;
+      const findings = await probeAddresses({ client, policy: vm.policy, gateway, trapAddress }, onProgress);
       return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };
     }
     const { probeEgress } = await import("./probe.ts");
-    const findings = await probeEgress(client, vm.policy, this.#compile(vm.policy), this.#options.sets(), onProgress);
+    const egress = this.#open.get(vm.id)?.egress;
+    const findings = await probeEgress(
+      {
+        ...{ client, policy: vm.policy, compiled: this.#compile(vm.policy), sets: this.#options.sets() },
+        layDecoys: (decoys) => egress?.layDecoys(decoys) ?? (() => {}),
+      },
+      onProgress,
+    );
     return { vm: vm.name, isTight: findings.every(({ isExpected }) => isExpected), findings };
   }
 

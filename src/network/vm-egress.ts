@@ -3,6 +3,7 @@ import { type EgressEvent, guestRefusalsSchema } from "../contract/egress.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { relay } from "../platform/relay.ts";
 import type { Dialled } from "./connect.ts";
+import { type Decoy, type DecoyAnswer, Decoys, servePage } from "./decoys.ts";
 import type { Dialer } from "./dial.ts";
 import type { EgressEntry, EgressLog } from "./egress-log.ts";
 import { parseName } from "./names.ts";
@@ -20,6 +21,8 @@ export interface Flow {
   stream: ServerHttp2Stream;
   verdict: Verdict;
   signal: AbortSignal;
+  /** Of a probe: where the name leads, whatever name servers say. */
+  hosts?: ReadonlyMap<string, string>;
 }
 
 /** Takes over flows that are not to be carried as they are (an opened TLS connection); resolves when they are over. */
@@ -48,6 +51,7 @@ export interface VmEgressOptions {
 export class VmEgress {
   readonly #options: VmEgressOptions;
   readonly #flows = new Map<ServerHttp2Stream, { name: string; port: number; cut: (why: string) => void }>();
+  readonly #decoys = new Decoys();
   #opener: Promise<FlowOpener> | undefined;
   #policy: CompiledPolicy;
 
@@ -68,7 +72,22 @@ export class VmEgress {
   setPolicy(policy: CompiledPolicy): void {
     this.#policy = policy;
     for (const { name, port, cut } of this.#flows.values())
-      if (!decideConnection(policy, name, port).isAllowed) cut("the policy does not allow it any more");
+      if (!this.#decide(name, port).isAllowed) cut("the policy does not allow it any more");
+  }
+
+  /** Names of a probe are there until the function is called that this returns, which cuts what is open to them. */
+  layDecoys(decoys: readonly Decoy[]): () => void {
+    this.#decoys.lay(decoys);
+    return () => {
+      this.#decoys.remove(decoys);
+      for (const { name, cut } of this.#flows.values())
+        if (decoys.some((decoy) => decoy.name === name)) cut("the probe is over");
+    };
+  }
+
+  #decide(name: string, port: number): Verdict {
+    const decoy = this.#policy.mode === "none" ? undefined : this.#decoys.decide(name, port);
+    return decoy ?? decideConnection(this.#policy, name, port);
   }
 
   /** A request of the guest. Never throws. */
@@ -89,7 +108,8 @@ export class VmEgress {
     const text = decodePart(encoded);
     const parsed = parseName(text);
     const verdict = "name" in parsed ? decideName(this.#policy, parsed.name) : undefined;
-    if (verdict?.isAllowed) {
+    const isDecoy = this.#policy.mode !== "none" && "name" in parsed && this.#decoys.hasName(parsed.name);
+    if (verdict?.isAllowed || isDecoy) {
       stream.respond({ ":status": 200, "content-type": "application/json" });
       stream.end("{}");
       return;
@@ -109,19 +129,22 @@ export class VmEgress {
       throw new FirebreakError("EGRESS_DENIED", why);
     }
     const { name } = parsed;
-    const verdict = decideConnection(this.#policy, name, port);
+    const verdict = this.#decide(name, port);
     const about = { protocol: "tcp", name, port, ...ruleOf(verdict) } as const;
     if (!verdict.isAllowed) {
       this.#note({ ...about, verdict: "denied", why: verdict.why });
       throw new FirebreakError("EGRESS_DENIED", verdict.why);
     }
     this.#options.onUse();
-    await this.#carry({ name, port, stream, verdict }, about);
+    const decoy = this.#decoys.next(name);
+    const hosts = decoy !== undefined && "address" in decoy ? { hosts: new Map([[name, decoy.address]]) } : {};
+    await this.#carry({ name, port, stream, verdict, ...hosts }, about, decoy);
   }
 
   async #carry(
     flow: Omit<Flow, "signal">,
     about: { protocol: "tcp"; name: string; port: number; rule?: string },
+    decoy?: DecoyAnswer,
   ): Promise<void> {
     const { stream, name, port } = flow;
     const aborter = new AbortController();
@@ -137,6 +160,7 @@ export class VmEgress {
     const startedMs = performance.now();
     let event: EgressEvent | undefined;
     try {
+      if (decoy !== undefined && "page" in decoy) return await servePage(stream, decoy.page, aborter.signal);
       this.#opener ??= this.#options.opener?.(this);
       const opener = await this.#opener;
       if (opener?.isOpened(flow)) {
@@ -170,11 +194,11 @@ export class VmEgress {
   }
 
   /** Connects to where a flow goes. What keeps it from that is noted, and thrown. */
-  async dial({ name, port, verdict, signal }: Omit<Flow, "stream">): Promise<Dialled> {
+  async dial({ name, port, verdict, signal, hosts = this.#policy.hosts }: Omit<Flow, "stream">): Promise<Dialled> {
     const { isPrivateAllowed } = verdict;
     const about = { protocol: "tcp", name, port, ...ruleOf(verdict) } as const;
     try {
-      return await this.#options.dialer.dial({ name, port, isPrivateAllowed, hosts: this.#policy.hosts }, signal);
+      return await this.#options.dialer.dial({ name, port, isPrivateAllowed, hosts }, signal);
     } catch (thrown) {
       const error = toFirebreakError(thrown);
       const address = error.details?.address;

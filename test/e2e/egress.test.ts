@@ -216,6 +216,14 @@ test("SSH works by name, to a real server, which is that of another VM", async (
   assert.equal(got.stdout, "server\n", got.stderr);
 });
 
+/** What a hostile server would do, and how it reads that it was of no use. */
+const PLAYED = [
+  ["a redirect to a private address", /^(reset at once|.*unreachable|.*No route.*|.*cannot be reached.*)/i],
+  ["a name that changes its mind", /^reset at once$/],
+  ["another name in a request's Host", /^HTTP\/1\.1 421 /],
+  ["another name in TLS (SNI)", /^(?!a certificate)/],
+] as const;
+
 test("a probe from within finds nothing out that the policy does not name, in each mode", async () => {
   for (const args of [
     ["--policy", policyFile],
@@ -231,6 +239,17 @@ test("a probe from within finds nothing out that the policy does not name, in ea
       JSON.stringify(findings.filter(({ isExpected }) => !isExpected)),
     );
     assert.ok(findings.length >= 12);
+    const isOpen = !args.includes("none");
+    for (const [probe, seen] of PLAYED) {
+      const found = findings.filter((finding) => finding.probe === probe);
+      assert.ok(found.length > 0, probe);
+      for (const { isOut, detail } of found) {
+        assert.equal(isOut, false, probe);
+        assert.match(detail, isOpen ? seen : /^(NOTAUTH|REFUSED|NXDOMAIN|SERVFAIL)/, probe);
+      }
+    }
+    const leftover = findings.find(({ probe }) => probe === "a name that changes its mind")?.target.split(" ")[0];
+    assert.equal((await sh(`getent ahostsv4 ${leftover}; echo $?`)).stdout.endsWith("2\n"), args[1] !== "public");
     for (const { target, isOut } of findings)
       if (/^[\d.]+ port|localhost|:: port|metadata/.test(target)) assert.equal(isOut, false, target);
   }

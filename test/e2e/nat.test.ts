@@ -196,6 +196,11 @@ test("a probe from within finds nothing out against the rules", async () => {
   const { isTight, findings } = JSON.parse(probed.stdout) as ProbeResult;
   assert.deepEqual([probed.exitCode, isTight], [0, true], JSON.stringify(findings));
   for (const { target, isOut } of findings) assert.equal(isOut, false, target);
+  for (const probe of ["a redirect to a private address", "a name that changes its mind"])
+    assert.ok(
+      findings.some((finding) => finding.probe === probe),
+      probe,
+    );
 });
 
 test("a daemon that dies leaves the rules in force, and the next one looks after them again", async () => {
@@ -242,6 +247,15 @@ test("user-mode networking is asked for by name, has no rules, and its VMs are n
   );
   await fixture.ok("vm", "create", "plain", "--network", "nat");
   assert.equal(await get("plain", `http://${PUBLIC}/`), `${PUBLIC} saw 203.0.113.2`);
+  // It has no rules, and a probe of it says so: it reaches what listens on this host's loopback.
+  const probed = await fixture.cli(["vm", "probe", "plain", "--json"]);
+  assert.equal(probed.exitCode, 1);
+  assert.deepEqual(
+    (JSON.parse(probed.stdout) as ProbeResult).findings
+      .filter(({ probe }) => probe === "a name that changes its mind")
+      .map(({ isOut, detail }) => [isOut, detail]),
+    [[true, "a service of this host answered"]],
+  );
   for (const args of [
     ["snapshot", "create", "plain"],
     ["vm", "suspend", "plain"],

@@ -20,6 +20,7 @@ export async function openEgressPair(
     resolve?: (name: string) => Promise<string[]>;
     opener?: (egress: VmEgress, log: EgressLog) => FlowOpener;
     env?: NodeJS.ProcessEnv;
+    dialer?: Dialer;
   } = {},
 ) {
   const events = new Map<number, EgressEvent>();
@@ -29,7 +30,9 @@ export async function openEgressPair(
   const egress = new VmEgress({
     vm: VM,
     policy: compile(policy),
-    dialer: new Dialer({ env: more.env ?? {}, ...(more.resolve === undefined ? {} : { resolve: more.resolve }) }),
+    dialer:
+      more.dialer ??
+      new Dialer({ env: more.env ?? {}, ...(more.resolve === undefined ? {} : { resolve: more.resolve }) }),
     log,
     onUse: () => {},
     ...(more.opener === undefined

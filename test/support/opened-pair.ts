@@ -78,7 +78,12 @@ export function secretOf(
 }
 
 /** A VM's egress with secrets, and a client in the place of its guest that speaks TLS over its connections. */
-export async function openOpenedPair(rules: EgressRule[], names: string[], secrets: GrantedSecret[]) {
+export async function openOpenedPair(
+  rules: EgressRule[],
+  names: string[],
+  secrets: GrantedSecret[],
+  more: Pick<NonNullable<Parameters<typeof openEgressPair>[1]>, "dialer"> = {},
+) {
   const authority = new Authority("0123456789ab", derive);
   const roots = [await hostAuthority.certificate()];
   const policy: EgressPolicyInput = {
@@ -87,6 +92,7 @@ export async function openOpenedPair(rules: EgressRule[], names: string[], secre
     hosts: Object.fromEntries(names.map((name) => [name, "127.0.0.1"])),
   };
   const pair = await openEgressPair(policy, {
+    ...more,
     opener: (egress, log) =>
       new Opener({
         vm: { id: "0123456789ab", name: "web" },

@@ -6,7 +6,7 @@ export const vmProbe = defineTool({
   name: "vm_probe",
   title: "Probe what gets out of a VM",
   description:
-    "Tries to get out of a running VM, from within it, in the ways that are tried (other names, addresses, ports, name servers, metadata), and compares with its network policy. Takes some seconds.",
+    "Tries to get out of a running VM, from within it, in the ways that are tried (other names, addresses, ports, name servers, metadata, redirects, names that change their mind), and compares with its network policy. Takes some seconds.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: true },
   isLong: true,
   inputSchema: z.strictObject({ vm: vmArgument }),

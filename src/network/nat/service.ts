@@ -241,6 +241,12 @@ export class NatService {
     return { address, mac, prefixBits: subnet.bits, gateway: gatewayOf(subnet), nameservers: this.#nameservers };
   }
 
+  /** The address of this host that a VM's gateway is: the bridge's, or, with user-mode networking, loopback. */
+  get hostAddress(): string {
+    const { kind, subnet } = this.#require();
+    return kind === "user" ? "127.0.0.1" : gatewayOf(parseSubnet(subnet));
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
