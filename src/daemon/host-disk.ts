@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { rm, statfs } from "node:fs/promises";
 import { z } from "zod";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { createOverlayDrive } from "../images/ext4.ts";
@@ -38,6 +38,11 @@ export class HostDisk implements Disk {
     } catch (error) {
       throw new FirebreakError("TOOL_FAILED", "the digest's tool answered something unexpected", { cause: error });
     }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const { bavail, bsize } = await statfs(path);
+    return bavail * bsize;
   }
 
   createOverlay(file: string, sizeMib: number): Promise<void> {

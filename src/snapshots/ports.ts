@@ -4,6 +4,8 @@ export interface Disk {
   copySparse(from: string, to: string): Promise<void>;
   /** The digest of a sparse file as `firebreak-agent digest-memory` defines it, and how much of it holds anything. */
   digest(file: string): Promise<{ sha256: string; dataBytes: number; sizeBytes: number }>;
+  /** What may still be written to the file system of a path by those who are not root, bytes. */
+  freeBytes(path: string): Promise<number>;
   /** A formatted drive. */
   createOverlay(file: string, sizeMib: number): Promise<void>;
 }

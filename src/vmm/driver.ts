@@ -150,6 +150,13 @@ export interface VmmDriver {
   describeHost(accel: AccelName): Promise<Record<string, string | number>>;
   pause(record: VmmRecord): Promise<void>;
   resume(record: VmmRecord): Promise<void>;
+  /**
+   * Calls when a machine stands still since the host's disk has no room for what its guest writes, and once now if it does. Nothing is lost of that:
+   * `resume` has it written again. Returns what ends the calls.
+   */
+  onDiskFull(record: VmmRecord, listener: () => void): () => void;
+  /** Whether a machine stands still for that. Throws VM_CRASHED when the VMM is gone. */
+  isDiskFull(record: VmmRecord): Promise<boolean>;
   /** Ends what a dead daemon left half done with a VMM (a save), so that its guest runs or is paused as wanted. */
   settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void>;
   /** Gives a running machine another drive, which its guest hears of a moment later; one that it has already is left as it is. */

@@ -13,6 +13,8 @@ export interface LiveVmsOptions extends Pick<VmServiceOptions, "paths" | "driver
   idle: IdleWatch;
   /** A VM's VMM has ended while it was open. */
   onExit: (record: VmRecord, live: LiveVm) => Promise<void>;
+  /** A VM stands still since the host's disk is full. Never throws. */
+  onDiskFull: (id: string, live: LiveVm) => void;
 }
 
 /** The live sides of the VMs whose VMM runs. */
@@ -46,6 +48,8 @@ export class LiveVms {
     this.#live.set(record.id, live);
     this.#options.network?.open(record, this.linkOf(record, live));
     if (record.idleTimeoutMs !== undefined) this.#options.idle.watch(record.id, record.idleTimeoutMs);
+    const stop = this.#options.driver.onDiskFull(live.vmm, () => this.#options.onDiskFull(record.id, live));
+    live.signal.addEventListener("abort", stop, { once: true });
     void this.#watch(record, live);
     return live;
   }

@@ -12,6 +12,7 @@ import { Ending } from "./ending.ts";
 import { ExclusiveWork } from "./exclusive.ts";
 import { Exits } from "./exits.ts";
 import { changesOf } from "./from-request.ts";
+import { FullDisks } from "./full-disks.ts";
 import { IdleWatch } from "./idle.ts";
 import { Lifetimes } from "./lifetimes.ts";
 import type { LiveVm } from "./live-vm.ts";
@@ -42,6 +43,7 @@ export class VmService {
   readonly #ending: Ending;
   readonly #exclusive: ExclusiveWork;
   readonly #exits: Exits;
+  readonly #fullDisks: FullDisks;
   readonly #policies: RunningPolicies;
   readonly #starting: Starting;
   readonly #suspension: Suspension;
@@ -60,7 +62,12 @@ export class VmService {
       setAside: (id) => this.#suspension.setAside(id),
       delete: (id) => this.delete(id),
     });
-    const liveVms = new LiveVms({ ...options, idle, onExit: (record, live) => this.#exits.note(record, live) });
+    const liveVms = new LiveVms({
+      ...options,
+      idle,
+      onExit: (record, live) => this.#exits.note(record, live),
+      onDiskFull: (id, live) => this.#fullDisks.note(id, live),
+    });
     const admission = new Admission({ ...options.memory, holders: () => liveVms.holders() });
     const steps = new VmSteps({
       ...options,
@@ -74,7 +81,9 @@ export class VmService {
     this.#parts = parts;
     this.#exits = new Exits(parts);
     this.#policies = new RunningPolicies(parts);
-    const starting = new Starting(parts);
+    const fullDisks = new FullDisks({ ...parts, resume: (id) => this.#suspension.resume(id) });
+    this.#fullDisks = fullDisks;
+    const starting = new Starting({ ...parts, fullDisks });
     const exclusive = new ExclusiveWork(parts);
     const ending = new Ending({ ...parts, starting, exclusive });
     this.#starting = starting;
@@ -271,6 +280,7 @@ export class VmService {
   /** Lets go of all VMs; they go on without this daemon. */
   close(): void {
     this.#parts.idle.close();
+    this.#fullDisks.close();
     this.#parts.lifetimes.close();
     this.#parts.liveVms.closeAll();
   }

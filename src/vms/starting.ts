@@ -3,6 +3,7 @@ import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { asSpan } from "../telemetry/tracing.ts";
 import { hasMemory, type Reservation } from "./admission.ts";
+import type { FullDisks } from "./full-disks.ts";
 import type { VmParts } from "./parts.ts";
 import type { WorkOptions } from "./ports.ts";
 import { discardStaleSuspension } from "./recovery.ts";
@@ -16,10 +17,10 @@ export type StartOptions = WorkOptions & {
 /** What whoever starts a VM has found out already. */
 export type Known = Pick<StepContext, "image" | "kernel">;
 
-type StartingOptions = Pick<
-  VmParts,
-  "store" | "admission" | "locks" | "lifetimes" | "sources" | "steps" | "runner" | "roster"
->;
+interface StartingOptions
+  extends Pick<VmParts, "store" | "admission" | "locks" | "lifetimes" | "sources" | "steps" | "runner" | "roster"> {
+  fullDisks: FullDisks;
+}
 
 /** VMs that come to run, from whatever they are. */
 export class Starting {
@@ -63,6 +64,7 @@ export class Starting {
 
   /** The same for who has the VM's lock. */
   async startLocked(record: VmRecord, options: WorkOptions, known: Known = {}): Promise<Vm> {
+    await this.#options.fullDisks.requireRoom(record);
     const aborter = new AbortController();
     // Bringing a VM back cannot be called off: its drive goes on with it, and what it was saved to is then of no use any more.
     const isCancelable = options.signal !== undefined && record.startFrom.from !== "suspension";

@@ -4,6 +4,12 @@ import type { Disk } from "../../src/snapshots/ports.ts";
 
 /** Small files in place of drives. */
 export class FakeDisk implements Disk {
+  free = 2 ** 40;
+
+  async freeBytes(): Promise<number> {
+    return this.free;
+  }
+
   copySparse(from: string, to: string): Promise<void> {
     return copyFile(from, to);
   }

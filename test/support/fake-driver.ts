@@ -87,7 +87,29 @@ export class FakeDriver implements VmmDriver {
   }
 
   async resume(record: VmmRecord): Promise<void> {
+    this.#stalled.delete(record.pid);
     await signalProcess(record, "SIGCONT");
+  }
+
+  /** Whom to tell of a full disk, by pid, and those that stand still for one. */
+  readonly #diskFull = new Map<number, () => void>();
+  readonly #stalled = new Set<number>();
+
+  /** As when something could not be written. */
+  async stall(record: VmmRecord): Promise<void> {
+    this.#stalled.add(record.pid);
+    await this.pause(record);
+    this.#diskFull.get(record.pid)?.();
+  }
+
+  onDiskFull({ pid }: VmmRecord, listener: () => void): () => void {
+    this.#diskFull.set(pid, listener);
+    if (this.#stalled.has(pid)) queueMicrotask(listener);
+    return () => this.#diskFull.delete(pid);
+  }
+
+  async isDiskFull({ pid }: VmmRecord): Promise<boolean> {
+    return this.#stalled.has(pid);
   }
 
   async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {

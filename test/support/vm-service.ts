@@ -71,6 +71,7 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
   return {
     paths,
     driver,
+    disk,
     store,
     driveStore,
     get drives() {

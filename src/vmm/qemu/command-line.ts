@@ -88,6 +88,12 @@ const DEVICES = [SERIAL, CONSOLE, CONTROL, DRIVE, RNG, CONTROLLER, EGRESS, CARD]
 
 const MACHINE = "microvm,acpi=on,isa-serial=off,pit=off,pic=off,rtc=on";
 
+/**
+ * On a full host disk a machine stands still, until there is room again (VmmDriver.onDiskFull): an I/O error would have its guest's file systems read-only
+ * for good. Other errors are the guest's.
+ */
+const WRITE_ERRORS = "enospc";
+
 /** The name of a drive for QEMU's control socket. */
 export function driveId(serial: string): string {
   return `drive-${serial}`;
@@ -110,7 +116,7 @@ export function attachedNode(drive: AttachedDrive, filename: string): Record<str
   };
 }
 
-/** The device that the guest sees. A full host disk is an I/O error in it, rather than a VM that stops without a word. */
+/** The device that the guest sees. */
 export function attachedDevice(drive: AttachedDrive): Record<string, unknown> {
   const { device, node } = attachedIds(drive.serial);
   return {
@@ -121,7 +127,7 @@ export function attachedDevice(drive: AttachedDrive): Record<string, unknown> {
     lun: 0,
     drive: node,
     serial: drive.serial,
-    werror: "report",
+    werror: WRITE_ERRORS,
     rerror: "report",
   };
 }
@@ -180,7 +186,6 @@ export function describeMachine(accel: AccelName): string {
 
 function driveArgs(serial: string, readOnly: boolean, fd: number, index: number): string[] {
   const set = index + 1;
-  // werror=report: a full host disk is an I/O error in the guest; the default would stop the VM without a word.
   // Locks are off because descriptors are shared by dup; the store keeps two VMs from one drive.
   const options = [
     `id=${driveId(serial)}`,
@@ -190,7 +195,7 @@ function driveArgs(serial: string, readOnly: boolean, fd: number, index: number)
     "file.locking=off",
     ...(readOnly
       ? ["readonly=on"]
-      : ["auto-read-only=off", "cache=unsafe", "discard=unmap", "detect-zeroes=unmap", "werror=report"]),
+      : ["auto-read-only=off", "cache=unsafe", "discard=unmap", "detect-zeroes=unmap", `werror=${WRITE_ERRORS}`]),
   ];
   return [
     ...["-add-fd", `fd=${fd},set=${set},opaque=${serial}`],

@@ -24,7 +24,7 @@ import { isPluggedIn, plugIn, unplug } from "./attached-drives.ts";
 import { attachedIds, describeMachine, driveId, type Launch, SOCKET_NAMES } from "./command-line.ts";
 import { abandonCopies } from "./drive-copies.ts";
 import { GuestMemory, MemoryCache } from "./memory.ts";
-import { awaitMigration, continueGuest, setCapabilities } from "./migration.ts";
+import { awaitMigration, continueGuest, readStatus, setCapabilities } from "./migration.ts";
 import { QmpClient } from "./qmp.ts";
 import { digestState, saveByRecorder, saveTemplate } from "./save.ts";
 import {
@@ -42,6 +42,8 @@ const LAST_WORDS_MS = 500;
 /** The memory of a saved machine that nobody has restored for this long is given back: it cannot be swapped out to a file. */
 const MEMORY_IDLE_MS = 15 * 60_000;
 const MIB = 1024 * 1024;
+/** QEMU's word for a guest that stands still since something could not be written. */
+const DISK_FULL = "io-error";
 
 export interface QemuDriverOptions {
   /** Where the accelerator's verdict and the host's TSC frequency are cached. */
@@ -64,6 +66,8 @@ export class QemuDriver implements VmmDriver {
   readonly #controls = new Map<number, QmpClient>();
   /** Why VMMs ended, by pid, until they are cleaned up. */
   readonly #exitReasons = new Map<number, string>();
+  /** Whom to tell that a machine stands still on a full disk, by pid. */
+  readonly #diskFull = new Map<number, Set<() => void>>();
   /** Memory of templates that have not been saved yet, by pid. */
   readonly #templates = new Map<number, GuestMemory>();
   readonly #memories = new MemoryCache(MEMORY_IDLE_MS);
@@ -225,6 +229,24 @@ export class QemuDriver implements VmmDriver {
     await continueGuest(await this.#control(record));
   }
 
+  onDiskFull(record: VmmRecord, listener: () => void): () => void {
+    const { pid } = record;
+    const listeners = this.#diskFull.get(pid) ?? new Set();
+    this.#diskFull.set(pid, listeners.add(listener));
+    const tell = (isFull: boolean) => {
+      if (isFull && listeners.has(listener)) listener();
+    };
+    this.isDiskFull(record).then(tell, () => {});
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#diskFull.get(pid) === listeners) this.#diskFull.delete(pid);
+    };
+  }
+
+  async isDiskFull(record: VmmRecord): Promise<boolean> {
+    return (await readStatus(await this.#control(record))) === DISK_FULL;
+  }
+
   async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
     await this.killUnrecorded(`${record.runtimeDir}.rec`);
     const qmp = await this.#control(record);
@@ -308,6 +330,14 @@ export class QemuDriver implements VmmDriver {
 
   #keepControl(pid: number, qmp: QmpClient): void {
     this.#controls.set(pid, qmp);
+    // With `werror=enospc` there is one error only that stops a machine.
+    qmp.listen((event) => {
+      if (event !== "STOP" || !this.#diskFull.has(pid)) return;
+      const tell = (status: unknown) => {
+        if (status === DISK_FULL) for (const listener of this.#diskFull.get(pid) ?? []) listener();
+      };
+      readStatus(qmp).then(tell, () => {});
+    });
     void qmp.closed.then(() => {
       if (this.#controls.get(pid) === qmp) this.#controls.delete(pid);
       if (qmp.shutdownReason !== undefined) this.#exitReasons.set(pid, qmp.shutdownReason);
