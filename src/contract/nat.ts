@@ -12,10 +12,9 @@ export const natSetupSchema = z.strictObject({
   subnet: z.string().max(64).optional().describe("a private IPv4 network that VMs get their addresses of"),
   nameservers: z
     .array(z.ipv4())
-    .min(1)
     .max(3)
     .optional()
-    .describe("what VMs ask for names; without, the name servers of this host"),
+    .describe("what VMs ask for names, none for an empty list; without, the name servers of this host"),
 });
 export type NatSetup = z.input<typeof natSetupSchema>;
 

@@ -159,6 +159,29 @@ test("rules are of addresses and ports, deny before allow, and change as the VM 
   await fixture.ok("vm", "delete", "narrow");
 });
 
+test("name servers are open by themselves, and closed by a rule or to all", async () => {
+  // What is asked of it is a connection: nobody listens there, and the refusal is of its host or of the rules.
+  const ask = async (vm: string) => {
+    const script = "import socket; print(socket.socket().connect_ex(('203.0.113.1', 53)))";
+    return (await fixture.ok("vm", "exec", vm, "--", "python3", "-c", script)).stdout.trim();
+  };
+  const [REFUSED, CLOSED] = ["111", "113"]; // ECONNREFUSED, EHOSTUNREACH
+  await fixture.ok("vm", "create", "names", "--network", "nat", "--allow", `${PUBLIC}:80`);
+  assert.equal(await ask("names"), REFUSED);
+  const rules = ["--allow", `${PUBLIC}:80`, "--deny", "203.0.113.1:53"];
+  await fixture.ok("vm", "policy", "set", "names", "--network", "nat", ...rules);
+  assert.equal(await ask("names"), CLOSED);
+  await fixture.ok("vm", "policy", "set", "names", "--network", "nat", ...rules.slice(0, 2));
+  assert.equal(await ask("names"), REFUSED);
+  await fixture.ok("network", "setup", "--nameserver", "none");
+  assert.deepEqual((await status()).nameservers, []);
+  assert.equal(await ask("names"), CLOSED);
+  assert.equal((await fixture.ok("vm", "exec", "names", "--", "cat", "/etc/resolv.conf")).stdout.trim(), "");
+  await fixture.ok("network", "setup", "--nameserver", "203.0.113.1");
+  assert.equal(await ask("names"), REFUSED);
+  await fixture.ok("vm", "delete", "names");
+});
+
 test("what somebody changes of table, bridge and devices is put back and told", async () => {
   const { vms } = await status();
   internet.run("nft", "add", "rule", "inet", "firebreak", "vm_fbt0", "accept");

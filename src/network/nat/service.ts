@@ -276,9 +276,9 @@ export class NatService {
     const { hasSetForwarding } = await ensureBridge(subnet, this.#options.owner);
     if (hasSetForwarding) this.#options.settings.set({ ...setUp, hasSetForwarding });
     this.#nameservers = setUp.nameservers ?? (await findNameservers());
-    if (this.#nameservers.length === 0)
+    if (setUp.nameservers === undefined && this.#nameservers.length === 0)
       throw new FirebreakError("NETWORK_SETUP_FAILED", "this host names no name server that VMs could ask", {
-        hint: "Name one: firebreak network setup --nameserver ADDRESS",
+        hint: "Name one, or none: firebreak network setup --nameserver ADDRESS|none",
       });
     const devices = await listDevices();
     for (const { lease } of this.#stations.values()) if (devices.has(lease.device)) await joinBridge(lease);

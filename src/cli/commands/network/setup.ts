@@ -27,15 +27,16 @@ export function addNetworkSetup(parent: Command): void {
     )
     .option(
       "--nameserver <address>",
-      "what VMs ask for names, instead of this host's name servers (repeatable)",
+      "what VMs ask for names, instead of this host's name servers (repeatable); 'none': they ask nobody, and no names carry data out",
       collect,
     )
     .action(async (options: SetupOptions) => {
       const { client, asJson } = await openContext(command);
+      const nameservers = options.nameserver?.join() === "none" ? [] : options.nameserver;
       const status = await client.network.setUp({
         kind: options.user === true ? "user" : "tap",
         ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
-        ...(options.nameserver === undefined ? {} : { nameservers: options.nameserver }),
+        ...(nameservers === undefined ? {} : { nameservers }),
       });
       if (asJson) printJson(status);
       else printNetwork(status);
