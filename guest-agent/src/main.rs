@@ -20,6 +20,7 @@ mod frame;
 mod host;
 mod http;
 mod init;
+mod keystore;
 mod mounts;
 mod overlay;
 mod personalise;

@@ -16,6 +16,7 @@ const FEATURES: &[&str] = &[
     "archive",
     "archive-whole",
     "egress",
+    "java-trust",
     "stats",
     "personalise",
     "knock",

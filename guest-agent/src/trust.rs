@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use base64::prelude::*;
+
 use crate::error::{Context, Error, Result};
+use crate::keystore;
 
 const MAX_BYTES: usize = 64 << 10;
 /// A system's own bundle is some 200 KiB.
@@ -41,9 +44,15 @@ pub fn install(pem: &str) -> Result<()> {
     let system = BUNDLES.iter().find_map(|path| read_bundle(path));
     let bundle = with_ours(system.as_deref().unwrap_or(""), pem);
     write(&format!("{FOLDER}/ca-bundle.pem"), &bundle)?;
+    // Of all that there are, since it takes the place of what Java brings along.
+    let decoded: Vec<Vec<u8>> = certificates(&bundle).filter_map(decode).collect();
+    write(
+        &format!("{FOLDER}/ca-bundle.jks"),
+        keystore::write(&decoded),
+    )?;
     for (index, path) in BUNDLES.iter().enumerate() {
         match read_bundle(path) {
-            Some(theirs) => write(path, &with_ours(&theirs, pem))?,
+            Some(theirs) => write(path, with_ours(&theirs, pem))?,
             // One that is there and cannot be read is not for us to replace.
             None if index == 0 && fs::symlink_metadata(path).is_err() => write(path, &bundle)?,
             None => {}
@@ -96,9 +105,23 @@ fn certificates(pem: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What is no certificate would keep Java from reading any.
+fn decode(pem: &str) -> Option<Vec<u8>> {
+    let body = pem.strip_prefix(BEGIN_PEM)?.strip_suffix(END_PEM)?;
+    let text: String = body.split_ascii_whitespace().collect();
+    let der = BASE64_STANDARD.decode(text).ok()?;
+    // A sequence of two bytes' length, to its end.
+    let length = match der.as_slice() {
+        [0x30, 0x82, high, low, ..] => usize::from(*high) << 8 | usize::from(*low),
+        _ => return None,
+    };
+    (der.len() == length + 4).then_some(der)
+}
+
 /// In one step, and only where it says something else: each change is a copy on the guest's disk.
-fn write(path: &str, text: &str) -> Result<()> {
-    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+fn write(path: &str, content: impl AsRef<[u8]>) -> Result<()> {
+    let content = content.as_ref();
+    if fs::read(path).is_ok_and(|there| there == content) {
         return Ok(());
     }
     // What a link leads to is changed, as a program that opens it would see.
@@ -107,7 +130,7 @@ fn write(path: &str, text: &str) -> Result<()> {
         fs::create_dir_all(folder).context(folder.display())?;
     }
     let fresh = real.with_extension("firebreak-new");
-    fs::write(&fresh, text).context(path)?;
+    fs::write(&fresh, content).context(path)?;
     fs::rename(&fresh, &real).context(path)
 }
 
@@ -131,6 +154,18 @@ mod tests {
 
     fn certificate(body: &str) -> String {
         format!("{BEGIN_PEM}\n{body}\n{END_PEM}\n")
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_not_in_javas_key_store() {
+        let der = [&[0x30, 0x82, 1, 0][..], &[7; 256]].concat();
+        let text = BASE64_STANDARD.encode(&der);
+        let (first, rest) = text.split_at(64);
+        let pem = certificate(&format!("{first}\r\n{rest}"));
+        assert_eq!(decode(pem.trim_end()), Some(der.clone()));
+        for bad in ["", "!", &text[..text.len() - 4], "MAA="] {
+            assert_eq!(decode(certificate(bad).trim_end()), None, "{bad}");
+        }
     }
 
     #[test]

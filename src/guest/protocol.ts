@@ -24,6 +24,7 @@ export const GUEST_FEATURES = {
   drives: "drives",
   archiveWhole: "archive-whole",
   egress: "egress",
+  javaTrust: "java-trust",
   mounts: "mounts",
 } as const;
 

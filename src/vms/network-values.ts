@@ -13,7 +13,9 @@ export async function networkValues(
   // An old agent has no network, and cannot be told so.
   const isOld = !features.includes(GUEST_FEATURES.egress);
   const trust = isOld ? undefined : await network.trustOf(record);
-  const env: Record<string, string> = { ...(trust === undefined ? {} : TRUST_ENV), ...network.environmentOf(record) };
+  const hasKeyStore = features.includes(GUEST_FEATURES.javaTrust);
+  const trustEnv = trust === undefined ? {} : { ...TRUST_ENV, ...(hasKeyStore ? JAVA_ENV : {}) };
+  const env: Record<string, string> = { ...trustEnv, ...network.environmentOf(record) };
   // What the VM was given for its environment says more.
   for (const name of Object.keys(record.env)) delete env[name];
   return {
@@ -35,6 +37,11 @@ const TRUST_ENV: Readonly<Record<string, string>> = {
   AWS_CA_BUNDLE: BUNDLE,
   NODE_EXTRA_CA_CERTS: "/run/firebreak/ca.pem",
   DENO_CERT: "/run/firebreak/ca.pem",
+};
+
+/** Java reads no PEM, and no variable names a key store of its certificates: each JVM takes these options, and says so on stderr. */
+const JAVA_ENV: Readonly<Record<string, string>> = {
+  JAVA_TOOL_OPTIONS: "-Djavax.net.ssl.trustStore=/run/firebreak/ca-bundle.jks -Djavax.net.ssl.trustStoreType=JKS",
 };
 
 /** Throws SECRET_EXPOSED for a VM whose memory holds the value of a secret, VM_STATE_CONFLICT for one whose network would be lost. */
