@@ -167,13 +167,19 @@ export class TaskMachines {
       );
   }
 
-  /** A directory of the VM as a tar; undefined when there is none. */
-  async readDirectory(vm: string, path: string, signal: AbortSignal): Promise<Readable | undefined> {
+  /** Hands a directory of the VM to `work`, as a tar; undefined when there is none. */
+  async readDirectory<T>(
+    vm: string,
+    path: string,
+    signal: AbortSignal,
+    work: (archive: Readable) => Promise<T>,
+  ): Promise<T | undefined> {
     return this.#vms.use(vm, { signal }, async ({ client }) => {
       const info = await client.stat(path, true, { signal }).catch((error: unknown) => {
         if (toFirebreakError(error).code !== "FILE_NOT_FOUND") throw error;
       });
-      return info?.type === "directory" ? client.readArchive(path, { signal }) : undefined;
+      // Read at once: a stream that ends before anybody reads it is one that broke off.
+      return info?.type === "directory" ? work(await client.readArchive(path, { signal })) : undefined;
     });
   }
 

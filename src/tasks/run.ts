@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import type { TaskUsage } from "../contract/task.ts";
 import type { Cost, FinishReason, TaskEvent, TaskEventBody, Tokens } from "../contract/task-event.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
@@ -193,9 +194,10 @@ export class TaskRun {
     if (vm === undefined || !machines.isRunning(vm.id)) return void this.#note({ files: [] });
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(COLLECT_MS)]);
     try {
-      const archive = await machines.readDirectory(vm.id, request.outputDir, signal);
-      const found =
-        archive === undefined ? { files: [], skipped: [] } : await collectFiles(archive, storage, workFolder);
+      await mkdir(workFolder, { recursive: true, mode: 0o700 });
+      const found = (await machines.readDirectory(vm.id, request.outputDir, signal, (archive) =>
+        collectFiles(archive, storage, workFolder),
+      )) ?? { files: [], skipped: [] };
       this.#note({ files: found.files });
       const events: TaskEventBody[] = found.skipped
         .slice(0, 100)

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskEvent } from "../../src/contract/task-event.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
@@ -48,3 +51,84 @@ test("a command runs in a VM of its own; its output, its exit code and its files
   assert.ok((task.usage?.vmSeconds ?? 0) > 0);
   assert.deepEqual(await fixture.client.vms.list(), []);
 });
+
+test("one that takes too long is ended, and so is one that is cancelled, with what they had by then", async () => {
+  const slow = await run("echo begun; trap '' TERM; while :; do sleep 1; done", { timeoutMs: 2_000 });
+  const queued = await run("echo never", { labels: { kind: "held" } });
+  const endless = await run("mkdir -p /root/output; echo some >/root/output/part; echo begun; exec sleep 1000");
+  for await (const event of fixture.client.tasks.events(endless.id, { follow: true }))
+    if ("seq" in event && event.type === "output" && event.text === "begun\n") break;
+  await fixture.ok("task", "cancel", endless.id, queued.id);
+  const cancelled = await ended(endless.id);
+  assert.deepEqual([cancelled.state, cancelled.finish, cancelled.outputTail], ["cancelled", "cancelled", "begun\n"]);
+  assert.deepEqual(
+    cancelled.files?.map(({ path }) => path),
+    ["part"],
+  );
+  const late = await ended(slow.id);
+  assert.deepEqual([late.state, late.finish, late.outputTail], ["failed", "timeout", "begun\n"]);
+  assert.match(late.reason ?? "", /more than 2 s/);
+  assert.ok(["cancelled", "completed"].includes((await ended(queued.id)).state));
+});
+
+test("a daemon that is killed loses no task and no line, and none is done twice", async () => {
+  await writeFile(path.join(fixture.paths.home, "firebreak.toml"), "[tasks]\nmax_running = 2\n");
+  const script =
+    "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; mkdir -p /root/output; date >/root/output/done";
+  const tasks = await Promise.all([1, 2, 3, 4, 5].map((n) => run(script, { labels: { n: String(n) } })));
+  const followed = eventsAcrossDaemons(tasks[0]?.id as string);
+  for (let kill = 0; kill < 3; kill++) {
+    await sleep(1_500 + 700 * kill);
+    process.kill((await fixture.client.status()).pid, "SIGKILL");
+    await fixture.ok("daemon", "start");
+  }
+  for (const { id } of tasks) {
+    const task = await ended(id);
+    const events = await eventsOf(id);
+    const said = JSON.stringify([task, events.filter(({ type }) => type !== "output")]);
+    assert.deepEqual([task.state, task.exitCode, task.attempt], ["completed", 0, 1], said);
+    assert.deepEqual(
+      task.files?.map((file) => file.path),
+      ["done"],
+      said,
+    );
+    assert.equal(outputOf(events), Array.from({ length: 60 }, (_, line) => `line ${line}\n`).join(""));
+    assert.equal(events.filter(({ type }) => type === "finished").length, 1);
+  }
+  const seen = await followed;
+  assert.deepEqual(
+    seen.map(({ seq }) => seq),
+    seen.map((_, index) => index + 1),
+  );
+  assert.deepEqual(seen, await eventsOf(tasks[0]?.id as string));
+  assert.deepEqual(await fixture.client.vms.list(), []);
+});
+
+test("a VM that is killed is a failure of the machine: the task begins again, once", async () => {
+  const { id } = await run("echo begun; exec sleep 4", { maxRetries: 1 });
+  const killVmm = async (attempt: number) => {
+    for await (const event of fixture.client.tasks.events(id, { follow: true }))
+      if ("seq" in event && event.type === "state" && event.state === "running" && event.attempt === attempt) break;
+    const vm = (await fixture.client.vms.list()).find(({ labels }) => labels["firebreak/task"] === id);
+    process.kill(vm?.pid as number, "SIGKILL");
+  };
+  await killVmm(1);
+  await killVmm(2);
+  const task = await ended(id);
+  assert.deepEqual([task.state, task.finish, task.attempt, task.error?.code], ["failed", "lost", 2, "TASK_LOST"]);
+  assert.deepEqual(await fixture.client.vms.list(), []);
+});
+
+/** Follows as a client does that lives longer than the daemon: from the number behind the last one on. */
+async function eventsAcrossDaemons(id: string): Promise<TaskEvent[]> {
+  const events: TaskEvent[] = [];
+  while (events.at(-1)?.type !== "finished") {
+    try {
+      for await (const event of fixture.client.tasks.events(id, { from: events.length + 1, follow: true }))
+        events.push(event as TaskEvent);
+    } catch {
+      await sleep(100);
+    }
+  }
+  return events;
+}

@@ -47,6 +47,8 @@ export class FakeMachines {
   hasSnapshot = async () => true;
   forgetSnapshot = async () => {};
   save = async () => "snapshot";
+  copyIn = async () => {};
+  copyBack = async () => {};
   launchOf = async () => ({ argv: ["fake"], env: {} });
 
   build = async (_config: unknown, { signal }: { signal?: AbortSignal } = {}) => {

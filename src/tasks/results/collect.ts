@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { type FileHandle, open, rm } from "node:fs/promises";
 import path from "node:path";
 import { type ArchiveLimits, readTar, type TarEntry } from "../../archive/tar-reader.ts";
 import { guessMediaType, SNIFFED_BYTES } from "../../artifacts/media-type.ts";
@@ -26,7 +26,6 @@ export async function collectFiles(
   workFolder: string,
   limits: ArchiveLimits = RESULT_LIMITS,
 ): Promise<Collected> {
-  await mkdir(workFolder, { recursive: true, mode: 0o700 });
   const files = new Map<string, TaskFile>();
   const skipped: string[] = [];
   for await (const entry of readTar(archive, limits)) {
