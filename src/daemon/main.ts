@@ -89,7 +89,7 @@ import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
-import { createTasks, listAgents } from "./tasks.ts";
+import { createTasks } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { inTraceOf } from "./trace-request.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
@@ -292,12 +292,20 @@ async function main(): Promise<void> {
     writeLog: (server, text) => serverLogs.write(server, text),
     log,
   });
-  const tasks = createTasks({
+  const {
+    tasks,
+    listAgents,
+    recover: recoverTasks,
+  } = createTasks({
     folder: path.join(paths.home, "tasks"),
+    configFile,
     database,
     vms,
+    drives,
+    settings,
+    npmRegistry: () => readRegistryUrls(hostSetup).npm,
     secrets: secretStore,
-    settings: watchConfig(configFile, toTaskSettings, log),
+    taskSettings: watchConfig(configFile, toTaskSettings, log),
     log,
   });
   const mcp = new McpFront({ socketPath: paths.socket, store: sessions, version, gateway, log });
@@ -394,7 +402,7 @@ async function main(): Promise<void> {
     mcp,
     metrics,
     tasks,
-    agents: async () => listAgents(secretStore),
+    agents: listAgents,
     gateway,
     serverLogs,
     serverMcp,
@@ -441,7 +449,7 @@ async function main(): Promise<void> {
   );
   await tcp.start();
   await gateway.recover();
-  await tasks.recover();
+  await recoverTasks();
   serverFiles.follow();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void end(signal));
   process.on("unhandledRejection", (reason) =>

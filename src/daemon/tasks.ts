@@ -1,68 +1,87 @@
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { AgentInfo } from "../contract/routes/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { readFirebreakToml } from "../gateway/config/firebreak-toml.ts";
 import type { SecretStore } from "../secrets/secret-store.ts";
 import { SqliteTaskStore } from "../store/tasks.ts";
+import { AgentDrives, type AgentDrivesOptions } from "../tasks/agent-drives.ts";
 import type { TaskAgent } from "../tasks/agents/agent.ts";
-import { command } from "../tasks/agents/command.ts";
+import { readAgents } from "../tasks/agents/custom.ts";
 import { TaskLogs } from "../tasks/logs.ts";
 import { TaskMachines } from "../tasks/machine.ts";
+import { PriceTable, readOwnPrices } from "../tasks/prices.ts";
 import { LocalStorage } from "../tasks/results/local.ts";
 import { TaskService } from "../tasks/service.ts";
 import type { TaskSettings } from "../tasks/settings.ts";
 import { planTask } from "../tasks/wanted.ts";
-import type { VmService } from "../vms/service.ts";
 
-export interface TasksOptions {
+export interface TasksOptions extends AgentDrivesOptions {
   /** Logs and files of tasks. */
   folder: string;
+  /** firebreak.toml, for agents and prices of the owner's. */
+  configFile: string;
   database: DatabaseSync;
-  vms: VmService;
   secrets: SecretStore;
-  settings: () => TaskSettings;
+  taskSettings: () => TaskSettings;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
-const AGENTS: readonly TaskAgent[] = [command];
-
-/** The tasks of a daemon. */
-export function createTasks({ folder, database, vms, secrets, settings, log }: TasksOptions): TaskService {
+/** The tasks of a daemon, and the agents that they may be given to. */
+export function createTasks(options: TasksOptions): {
+  tasks: TaskService;
+  listAgents: () => Promise<AgentInfo[]>;
+  /** Finds again what an earlier daemon has left. */
+  recover: () => Promise<void>;
+} {
+  const { folder, configFile, database, vms, secrets, taskSettings, log } = options;
   const hasSecret = (name: string) => secrets.get(name) !== undefined;
-  const baseUrlOf = () => undefined;
-  return new TaskService({
+  const agentDrives = new AgentDrives(options);
+  const document = () => readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile);
+  const agentOf = (name: string) => findAgent(readAgents(document()), name);
+  const tasks = new TaskService({
     store: new SqliteTaskStore(database),
     logs: new TaskLogs(folder),
     machines: new TaskMachines(vms),
     storage: new LocalStorage(path.join(folder, "files")),
     workFolder: path.join(folder, "work"),
     agentOf,
-    plan: async ({ request }) =>
-      planTask(request, { agent: agentOf(request.agent), drive: undefined, hasSecret, baseUrl: baseUrlOf() }),
-    costOf: (_tokens, usd) => (usd === undefined ? undefined : { usd, source: "reported" }),
-    settings,
+    plan: async ({ request }, work) => {
+      const agent = agentOf(request.agent);
+      return planTask(request, { agent, drive: await agentDrives.ensure(agent, work), hasSecret });
+    },
+    costOf: (tokens, reported, model) => {
+      if (reported !== undefined) return { usd: reported, source: "reported" };
+      const usd = tokens.length === 0 ? undefined : new PriceTable(readOwnPrices(document())).costOf(tokens, model);
+      return usd === undefined ? undefined : { usd, source: "prices" };
+    },
+    settings: taskSettings,
     hasSecret,
-    baseUrlOf,
     log,
   });
+  const listAgents = async () =>
+    readAgents(document()).map((agent) => ({
+      name: agent.name,
+      title: agent.title,
+      ...(agent.package === undefined
+        ? {}
+        : { version: agent.package.version, isInstalled: agentDrives.isThere(agent) }),
+      secrets: agent.secrets.map(({ name }) => ({ name, isSet: hasSecret(name) })),
+      hosts: agent.hosts.map((rule) => (typeof rule === "string" ? rule : rule.host)),
+    }));
+  const recover = async () => {
+    await agentDrives.recover();
+    await tasks.recover();
+  };
+  return { tasks, listAgents, recover };
 }
 
 /** Throws AGENT_NOT_FOUND. */
-function agentOf(name: string): TaskAgent {
-  const agent = AGENTS.find((each) => each.name === name);
+function findAgent(agents: readonly TaskAgent[], name: string): TaskAgent {
+  const agent = agents.find((each) => each.name === name);
   if (agent !== undefined) return agent;
   throw new FirebreakError("AGENT_NOT_FOUND", `no agent is named '${name}'`, {
-    hint: `There are: ${AGENTS.map((each) => each.name).join(", ")}`,
+    hint: `There are: ${agents.map((each) => each.name).join(", ")}. One more is a table [agents.NAME] of firebreak.toml.`,
   });
-}
-
-/** The agents that tasks may be given to. */
-export function listAgents(secrets: SecretStore): AgentInfo[] {
-  return AGENTS.map(({ name, title, package: program, secrets: own, hosts }) => ({
-    name,
-    title,
-    ...(program === undefined ? {} : { version: program.version }),
-    secrets: own.map((secret) => ({ name: secret.name, isSet: secrets.get(secret.name) !== undefined })),
-    hosts,
-  }));
 }

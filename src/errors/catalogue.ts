@@ -121,6 +121,7 @@ export const ERROR_CODES = {
     about: "The machine below a task failed: its VM ended, or could not be reached any more.",
   },
   AGENT_NOT_FOUND: { class: "not_found", about: "No agent has that name." },
+  AGENT_INSTALL_FAILED: { class: "unavailable", about: "The program of a coding agent could not be installed." },
   AGENT_SECRET_MISSING: {
     class: "failed_precondition",
     about: "The vault has no key for the model that the task's agent speaks to.",

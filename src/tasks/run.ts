@@ -27,7 +27,7 @@ export interface RunDeps {
   agentOf: (name: string) => TaskAgent;
   /** What a task comes to, its agent's drive included, which is made when it is not there. */
   plan: (record: TaskRecord, options: { signal: AbortSignal; onText: (text: string) => void }) => Promise<TaskPlan>;
-  costOf: (tokens: readonly Tokens[], reportedUsd: number | undefined) => Cost | undefined;
+  costOf: (tokens: readonly Tokens[], reportedUsd: number | undefined, model: string | undefined) => Cost | undefined;
   /** Waits for a place among those that work. */
   takePlace: (id: string, signal: AbortSignal) => Promise<void>;
   /** A task has got further. */
@@ -149,7 +149,7 @@ export class TaskRun {
       startedAtMs: Date.parse(startedAt),
       timeoutMs: request.timeoutMs,
       maxCostUsd: request.maxCostUsd,
-      costOf: (of) => costOf(of.tokens, of.costUsd)?.usd,
+      costOf: (of) => costOf(of.tokens, of.costUsd, request.model)?.usd,
       onError: (message, error) => this.#deps.log(message, { task: this.#id, error: error.message }),
     });
     if (this.#isCancelled || record.cancelledAt !== undefined) this.#attempt.end("cancelled", "it was cancelled");
@@ -257,7 +257,7 @@ export class TaskRun {
     const seconds = vmAt === undefined ? 0 : Math.max(0, (Date.now() - Date.parse(vmAt)) / 1000);
     const vmSeconds = round((before?.vmSeconds ?? 0) + seconds);
     const tokens = reader?.tokens ?? [];
-    const cost = this.#deps.costOf(tokens, reader?.costUsd);
+    const cost = this.#deps.costOf(tokens, reader?.costUsd, request.model);
     const memoryMib = this.#plan?.vm.memoryMib ?? request.memoryMib ?? 512;
     return {
       tokens,

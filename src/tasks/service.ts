@@ -19,7 +19,6 @@ export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChang
   logs: TaskLogs;
   settings: () => TaskSettings;
   hasSecret: (name: string) => boolean;
-  baseUrlOf: (agent: string) => string | undefined;
 }
 
 /** All tasks of a daemon: their queue, and those that have begun. */
@@ -43,10 +42,10 @@ export class TaskService {
 
   /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING. */
   create(request: TaskRequest, user: string | undefined): Task {
-    const { store, agentOf, hasSecret, baseUrlOf } = this.#options;
+    const { store, agentOf, hasSecret } = this.#options;
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
-    planTask(request, { agent, drive: undefined, hasSecret, baseUrl: baseUrlOf(agent.name) });
+    planTask(request, { agent, drive: undefined, hasSecret });
     const record: TaskRecord = {
       id: randomBytes(6).toString("hex"),
       request,

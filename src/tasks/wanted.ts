@@ -40,11 +40,10 @@ export interface PlanContext {
   /** The drive that the agent's program is on. */
   drive: string | undefined;
   hasSecret: (name: string) => boolean;
-  baseUrl: string | undefined;
 }
 
 /** Throws INVALID_ARGUMENT, AGENT_SECRET_MISSING. */
-export function planTask(request: TaskRequest, { agent, drive, hasSecret, baseUrl }: PlanContext): TaskPlan {
+export function planTask(request: TaskRequest, { agent, drive, hasSecret }: PlanContext): TaskPlan {
   const workspace = request.workspace;
   const workspacePath = workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH);
   const cwd = request.cwd ?? workspacePath ?? HOME;
@@ -55,7 +54,7 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret, baseUr
     maxTurns: request.maxTurns,
     maxCostUsd: request.maxCostUsd,
     cwd,
-    baseUrl,
+    baseUrl: undefined,
   });
   const git =
     workspace !== undefined && "git" in workspace
@@ -76,8 +75,8 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret, baseUr
       ...(cpus === undefined ? {} : { cpus }),
       ...(diskMib === undefined ? {} : { diskMib }),
       env,
-      network: networkOf(request, agent, baseUrl, git),
-      secrets: [...secretsOf(request, agent, baseUrl, hasSecret)],
+      network: networkOf(request, agent, git),
+      secrets: secretsOf(request, agent, hasSecret),
       ...(drive === undefined ? {} : { volumes: [{ volume: drive, path: agentFolder(agent.name), readOnly: true }] }),
       ...(workspace !== undefined && !("git" in workspace) ? { workspace } : {}),
     },
@@ -100,58 +99,45 @@ function resolveProgram([program = "", ...args]: string[], agent: TaskAgent): st
 }
 
 /** What the request opens, and the agent's model. */
-function networkOf(
-  { network, agent: name }: TaskRequest,
-  agent: TaskAgent,
-  baseUrl: string | undefined,
-  git: GitSource | undefined,
-): EgressPolicy {
-  const own: EgressRule[] = baseUrl === undefined ? [...agent.hosts] : [hostRule(baseUrl)];
-  if (git !== undefined) own.push(hostRule(git.url));
-  if (network === undefined || network.mode === "none") {
-    if (network !== undefined && own.length > 0 && agent.hosts.length > 0)
-      throw new FirebreakError(
-        "INVALID_ARGUMENT",
-        `the agent '${name}' has to reach its model, and 'none' lets nothing out`,
-        {
-          hint: "Without a network of its own a task reaches its agent's model, and nothing else.",
-        },
-      );
+function networkOf({ network, agent: name }: TaskRequest, agent: TaskAgent, git: GitSource | undefined): EgressPolicy {
+  const own: EgressRule[] = [...agent.hosts, ...(git === undefined ? [] : [hostRule(git.url)])];
+  if (network?.mode === "none" && agent.hosts.length > 0)
+    throw new FirebreakError(
+      "INVALID_ARGUMENT",
+      `the agent '${name}' has to reach its model, and 'none' lets nothing out`,
+      { hint: "Without a network of its own a task reaches its agent's model, and nothing else." },
+    );
+  if (network === undefined || network.mode === "none")
     return own.length === 0 ? NO_NETWORK : { mode: "allowlist", allow: own };
-  }
-  if (network.mode === "allowlist") return { ...network, allow: [...(network.allow ?? []), ...own] };
-  return network;
+  if (network.mode === "nat") return network;
+  return { ...network, allow: [...(network.allow ?? []), ...own] };
 }
 
-/** A host of this machine or of a private network is one only because somebody has set it. */
 function hostRule(url: string): EgressRule {
   const { hostname, port, protocol } = new URL(url);
-  const standard: Record<string, string> = { "http:": "80", "https:": "443", "ssh:": "22" };
-  return { host: hostname, ports: port === "" ? (standard[protocol] ?? "443") : port };
+  return { host: hostname, ports: port === "" ? (protocol === "ssh:" ? "22" : "443") : port };
 }
 
+/** Of several that an agent knows, such as a key and a token, one does. */
 function secretsOf(
-  { secrets }: TaskRequest,
+  { secrets, agent: name }: TaskRequest,
   agent: TaskAgent,
-  baseUrl: string | undefined,
   hasSecret: (name: string) => boolean,
 ): SecretGrant[] {
-  const own = agent.secrets.filter(({ name }) => !secrets.some((grant) => grant.name === name));
-  // Of several that an agent knows, such as a key and a token, one does.
-  const there = own.filter(({ name }) => hasSecret(name));
-  if (own.length > 0 && there.length === 0 && own.length === agent.secrets.length) {
-    const [first] = own as [TaskAgent["secrets"][number]]; // not empty
-    throw new FirebreakError("AGENT_SECRET_MISSING", `the vault has no ${own.map(({ name }) => name).join(" or ")}`, {
-      hint: `firebreak secret set ${first.name} --host ${first.hosts[0] ?? "HOST"}`,
-      details: { secrets: own.map(({ name }) => name) },
-    });
+  const own = agent.secrets.filter(({ hosts }) => hosts.length > 0);
+  const isGiven = own.some((secret) => secrets.some((grant) => grant.name === secret.name));
+  const there = own.filter((secret) => hasSecret(secret.name));
+  if (own.length > 0 && !isGiven && there.length === 0) {
+    const names = own.map((secret) => secret.name).join(" or ");
+    throw new FirebreakError(
+      "AGENT_SECRET_MISSING",
+      `the agent '${name}' needs a key of its model, and the vault has no ${names}`,
+      {
+        hint: `firebreak secret set ${own[0]?.name} --host ${own[0]?.hosts[0]}`,
+        details: { secrets: own.map((secret) => secret.name) },
+      },
+    );
   }
-  const host = baseUrl === undefined ? undefined : new URL(baseUrl);
-  return [
-    ...secrets,
-    ...there.map(({ name }) => ({
-      name,
-      ...(host === undefined ? {} : { hosts: [`${host.hostname}:${host.port === "" ? "443" : host.port}`] }),
-    })),
-  ];
+  const added = there.filter((secret) => !secrets.some((grant) => grant.name === secret.name));
+  return [...secrets, ...added.map(({ name: secret, hosts }) => ({ name: secret, hosts }))];
 }

@@ -1,3 +1,4 @@
+import type { EgressRule } from "../../contract/policy.ts";
 import type { AgentEvent, FinishReason, Tokens } from "../../contract/task-event.ts";
 
 /** What an agent is asked to do. */
@@ -69,7 +70,7 @@ export interface TaskAgent {
   /** What it needs at least, MiB. */
   memoryMib: number;
   /** Rules of the VM's allowlist: where the model is. Nothing else that it would like to reach is of use. */
-  hosts: string[];
+  hosts: EgressRule[];
   secrets: AgentSecret[];
   /** Throws INVALID_ARGUMENT when the request lacks what it needs. */
   launch(request: AgentRequest): AgentLaunch;

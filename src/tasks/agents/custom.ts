@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { EgressRule } from "../../contract/policy.ts";
 import { readMib, SIZE_WANTED } from "../../contract/quantities.ts";
 import { secretNameSchema } from "../../contract/secret.ts";
 import { envSchema } from "../../contract/vm.ts";
@@ -107,7 +108,7 @@ function extendedAgent(name: string, table: AgentTable, { refuse }: Place): Task
   // Whoever has the model elsewhere has the key there, too.
   const secrets = own === undefined ? base.secrets : base.secrets.map((secret) => ({ ...secret, hosts: [own] }));
   return {
-    ...commonOf(name, table, { hosts: own === undefined ? base.hosts : [own], secrets, memoryMib: base.memoryMib }),
+    ...commonOf(name, table, { hosts: rulesOf(table.base_url) ?? base.hosts, secrets, memoryMib: base.memoryMib }),
     title: table.title ?? base.title,
     ...(base.package === undefined
       ? {}
@@ -137,10 +138,9 @@ function ownAgent(name: string, table: AgentTable, { refuse }: Place): TaskAgent
       `its word ${place + 1} is ${word}: ${nearest === undefined ? `there are ${PLACEHOLDERS.map((known) => `{${known}}`).join(", ")}` : `did you mean {${nearest}}?`}`,
     );
   }
-  const own = urlHost(table.base_url);
   const format = AGENTS.find((agent) => agent.name === table.format);
   return {
-    ...commonOf(name, table, { hosts: own === undefined ? [] : [own], secrets: [], memoryMib: 512 }),
+    ...commonOf(name, table, { hosts: rulesOf(table.base_url) ?? [], secrets: [], memoryMib: 512 }),
     title: table.title ?? name,
     ...packageOf(table, command),
     launch: (given) => {
@@ -172,7 +172,7 @@ function readerOf(agent: TaskAgent | undefined): { createReader?: () => AgentRea
 function commonOf(
   name: string,
   table: AgentTable,
-  base: { hosts: string[]; secrets: AgentSecret[]; memoryMib: number },
+  base: { hosts: EgressRule[]; secrets: AgentSecret[]; memoryMib: number },
 ): Pick<TaskAgent, "name" | "memoryMib" | "hosts" | "secrets"> {
   const allowed = table.hosts ?? base.hosts;
   return {
@@ -181,8 +181,9 @@ function commonOf(
     hosts: allowed,
     // A secret that is not bound otherwise goes to whatever the agent may reach.
     secrets:
-      table.secrets?.map((secret) => (typeof secret === "string" ? { name: secret, hosts: allowed } : secret)) ??
-      base.secrets,
+      table.secrets?.map((secret) =>
+        typeof secret === "string" ? { name: secret, hosts: allowed.map(hostOf) } : secret,
+      ) ?? base.secrets,
   };
 }
 
@@ -216,6 +217,19 @@ function checkBaseUrl({ base_url }: AgentTable, { refuse }: Place): void {
     throw refuse("base_url", "it has no user, password, query or fragment: a key is a secret");
   if (/\/v\d[a-z0-9]*\/?$/.test(url.pathname))
     throw refuse("base_url", `it is without the version's path, '${url.pathname}': each agent puts its own behind`);
+}
+
+/** The owner has named the host, which may be in a private network, or this one. */
+function rulesOf(base: string | undefined): EgressRule[] | undefined {
+  if (base === undefined) return undefined;
+  const { hostname, port } = new URL(base);
+  return [{ host: hostname, private: true, ...(port === "" ? {} : { ports: port }) }];
+}
+
+/** A rule in the form in which secrets name hosts. */
+function hostOf(rule: EgressRule): string {
+  if (typeof rule === "string") return rule;
+  return rule.ports === undefined ? rule.host : `${rule.host}:${rule.ports}`;
 }
 
 /** The rule of an allowlist for a URL's host; without a port it is 80 and 443. */
