@@ -46,6 +46,10 @@ const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
     "The VM holds changes of a directory of the user's that have not come back. Start it with vm_start and stop it with vm_stop, or ask the user to decide (firebreak workspace).",
   SNAPSHOT_CORRUPT:
     "A damaged snapshot can only be deleted (snapshot_delete); a VM that cannot go on from its suspension starts anew from its disk (vm_stop, then vm_start).",
+  TASK_NOT_FOUND: "list_tasks shows the tasks that there are.",
+  TASK_FILE_NOT_FOUND: "list_task_files shows what the task has left.",
+  AGENT_SECRET_MISSING:
+    "Ask the user to set the key: firebreak secret set NAME --host HOST. Its value goes past no model.",
   FILE_NOT_FOUND: "file_list shows what a directory of the VM holds.",
   FILE_IS_A_DIRECTORY: "file_list shows what the directory holds.",
   FILE_NOT_A_DIRECTORY: "file_read reads a file.",

@@ -11,6 +11,7 @@ import { monitorTools } from "./monitor/index.ts";
 import { networkTools } from "./network/index.ts";
 import { secretTools } from "./secret/index.ts";
 import { snapshotTools } from "./snapshot/index.ts";
+import { taskTools } from "./task/index.ts";
 import { templateTools } from "./template/index.ts";
 import type { AnyTool } from "./tool.ts";
 import { vmTools } from "./vm/index.ts";
@@ -28,6 +29,7 @@ export const TOOLSETS = {
   volume: volumeTools,
   forward: forwardTools,
   artifact: artifactTools,
+  task: taskTools,
   template: templateTools,
   image: imageTools,
   kernel: kernelTools,

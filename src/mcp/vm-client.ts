@@ -13,6 +13,7 @@ import type { NetworkCalls } from "../client/calls/network.ts";
 import type { PolicyCalls } from "../client/calls/policies.ts";
 import type { SecretCalls } from "../client/calls/secrets.ts";
 import type { SnapshotCalls } from "../client/calls/snapshots.ts";
+import type { TaskCalls } from "../client/calls/tasks.ts";
 import type { TemplateCalls } from "../client/calls/templates.ts";
 import type { VmCalls } from "../client/calls/vms.ts";
 import type { VolumeCalls } from "../client/calls/volumes.ts";
@@ -51,6 +52,7 @@ export interface VmClient extends Pick<DaemonClient, "status" | "doctor" | "host
   /** Values go past no model. */
   secrets: Pick<SecretCalls, "list" | "get" | "delete">;
   snapshots: All<SnapshotCalls>;
+  tasks: All<TaskCalls>;
   templates: All<TemplateCalls>;
   vms: All<VmCalls>;
   volumes: All<VolumeCalls>;

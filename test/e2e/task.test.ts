@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskEvent } from "../../src/contract/task-event.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { openMcpClient } from "../support/mcp-client.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -117,6 +118,27 @@ test("a VM that is killed is a failure of the machine: the task begins again, on
   const task = await ended(id);
   assert.deepEqual([task.state, task.finish, task.attempt, task.error?.code], ["failed", "lost", 2, "TASK_LOST"]);
   assert.deepEqual(await fixture.client.vms.list(), []);
+});
+
+test("an MCP client runs a task, hears how it goes, and reads its file", async () => {
+  const mcp = await openMcpClient(fixture);
+  try {
+    const heard: string[] = [];
+    const { data, text } = await mcp.call(
+      "run_task",
+      { command: ["sh", "-c", "echo $((6*7)); mkdir -p /root/output; echo kept >/root/output/a.txt; sleep 6"] },
+      { onprogress: ({ message = "" }) => void heard.push(message) },
+    );
+    assert.deepEqual([data.status, data.exit_code, data.output], ["completed", 0, "42\n"], text);
+    assert.ok(
+      heard.some((message) => /is running/.test(message)),
+      heard.join("; "),
+    );
+    const file = await mcp.call("get_task_file", { task_id: data.task_id, path: "a.txt" });
+    assert.equal(file.data.content, "kept\n");
+  } finally {
+    await mcp.close();
+  }
 });
 
 /** Follows as a client does that lives longer than the daemon: from the number behind the last one on. */

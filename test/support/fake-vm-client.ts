@@ -12,6 +12,7 @@ import { createFakeForwards } from "./fake-client/forwards.ts";
 import { createFakeImages, createFakeKernels } from "./fake-client/images.ts";
 import { createFakeNetwork } from "./fake-client/network.ts";
 import { createFakeSnapshots, createFakeTemplates } from "./fake-client/saved.ts";
+import { createFakeTasks } from "./fake-client/tasks.ts";
 import { createFakeVms } from "./fake-client/vms.ts";
 import { createWorld, type FakeWorld } from "./fake-client/world.ts";
 
@@ -44,6 +45,7 @@ export function createFakeVmClient(names: string[] = ["web"], run: FakeRun = {})
     images: createFakeImages(world),
     kernels: createFakeKernels(world),
     snapshots: createFakeSnapshots(world),
+    tasks: createFakeTasks(),
     templates: createFakeTemplates(world),
     vms: createFakeVms(world),
     confirmations: {

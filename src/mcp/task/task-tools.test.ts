@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createFakeVmClient } from "../../../test/support/fake-vm-client.ts";
+import { caller } from "../../../test/support/tool-caller.ts";
+
+test("a task that is waited for comes back with what it has come to", async () => {
+  const call = caller(createFakeVmClient());
+  const { data } = await call("run_task", { command: ["make", "test"] });
+  assert.deepEqual(
+    [data.status, data.exit_code, data.agent, data.output, data.duration_seconds],
+    ["completed", 0, "command", "done\n", 1],
+  );
+  assert.deepEqual(data.result_files, [{ path: "out.txt", media_type: "text/plain", size_bytes: 11 }]);
+  const file = await call("get_task_file", { task_id: data.task_id, path: "out.txt" });
+  assert.deepEqual([file.data.encoding, file.data.content], ["text", "the result\n"]);
+  assert.equal((await call("get_task_file", { task_id: data.task_id, path: "none" })).data.code, "TASK_FILE_NOT_FOUND");
+});
+
+test("one that is not waited for is looked at, listed, cancelled, run again and forgotten by its id", async () => {
+  const call = caller(createFakeVmClient());
+  const { data } = await call("run_task", { prompt: "hello", wait: false });
+  assert.deepEqual([data.status, data.task_id, data.agent], ["running", "t1", "claude"]);
+  assert.equal((await call("get_task_status", { task_id: "t1" })).data.status, "running");
+  assert.equal((await call("cancel_task", { task_id: "t1" })).data.status, "cancelled");
+  assert.equal((await call("retry_task", { task_id: "t1" })).data.task_id, "t2");
+  const listed = (await call("list_tasks", { status: ["running"] })).data.tasks as { task_id: string }[];
+  assert.deepEqual(
+    listed.map(({ task_id }) => task_id),
+    ["t2"],
+  );
+  assert.equal((await call("delete_task", { task_id: "t1" })).data.code, "CONFIRMATION_REQUIRED");
+  const preview = (await call("delete_task", { task_id: "t1", preview: true })).data.preview as {
+    confirm_token: string;
+  };
+  assert.equal((await call("delete_task", { task_id: "t1", confirm_token: preview.confirm_token })).data.deleted, true);
+  assert.equal((await call("get_task_status", { task_id: "t1" })).data.code, "TASK_NOT_FOUND");
+});
+
+test("a task's events come in pages", async () => {
+  const call = caller(createFakeVmClient());
+  await call("run_task", { prompt: "hello", wait: false });
+  const first = await call("get_task_log", { task_id: "t1", limit: 3 });
+  assert.deepEqual([(first.data.events as unknown[]).length, first.data.next_from], [3, 4]);
+  const rest = await call("get_task_log", { task_id: "t1", from: 4 });
+  assert.deepEqual([(rest.data.events as unknown[]).length, rest.data.next_from], [2, undefined]);
+});
+
+test("a task without a prompt, and one with a command for an agent, are refused", async () => {
+  const call = caller(createFakeVmClient());
+  assert.equal((await call("run_task", {})).isError, true);
+  assert.equal((await call("run_task", { prompt: "x", command: ["y"], agent: "command" })).isError, true);
+});
