@@ -37,19 +37,23 @@ export function createTasks(options: TasksOptions): {
 } {
   const { folder, configFile, database, vms, secrets, taskSettings, log } = options;
   const hasSecret = (name: string) => secrets.get(name) !== undefined;
+  const store = new SqliteTaskStore(database);
   const agentDrives = new AgentDrives(options);
   const document = () => readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile);
   const agentOf = (name: string) => findAgent(readAgents(document()), name);
   const tasks = new TaskService({
-    store: new SqliteTaskStore(database),
+    store,
     logs: new TaskLogs(folder),
     machines: new TaskMachines(vms),
     storage: new LocalStorage(path.join(folder, "files")),
     workFolder: path.join(folder, "work"),
     agentOf,
-    plan: async ({ request }, work) => {
+    plan: async ({ id, request }, work) => {
       const agent = agentOf(request.agent);
-      return planTask(request, { agent, drive: await agentDrives.ensure(agent, work), hasSecret });
+      return planTask(
+        { ...request, files: store.filesOf(id) },
+        { agent, drive: await agentDrives.ensure(agent, work), hasSecret },
+      );
     },
     costOf: (tokens, reported, model) => {
       if (reported !== undefined) return { usd: reported, source: "reported" };

@@ -180,6 +180,8 @@ const MIGRATIONS: readonly string[] = [
      agent TEXT NOT NULL,
      user TEXT,
      created_at TEXT NOT NULL,
+     request TEXT NOT NULL,
+     files TEXT NOT NULL,
      record TEXT NOT NULL
    ) STRICT;
    CREATE INDEX tasks_by_state ON tasks (state, number);`,

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import { isEnded, TASK_TRANSITIONS } from "../contract/task.ts";
+import { isEnded, TASK_TRANSITIONS, type TaskRequest } from "../contract/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { TaskFilter, TaskRecord, TaskStore } from "../tasks/task-store.ts";
 
@@ -13,15 +13,23 @@ export class SqliteTaskStore implements TaskStore {
     this.#database = database;
   }
 
-  insert(record: TaskRecord): void {
-    const { id, state, request, user, createdAt } = record;
+  insert({ request, ...record }: TaskRecord, files: TaskRequest["files"]): void {
+    const { id, state, user, createdAt } = record;
+    const json = [request, files, record].map((value) => JSON.stringify(value));
     this.#database
-      .prepare("INSERT INTO tasks (id, state, agent, user, created_at, record) VALUES (?, ?, ?, ?, ?, ?)")
-      .run(id, state, request.agent, user ?? null, createdAt, JSON.stringify(record));
+      .prepare(
+        "INSERT INTO tasks (id, state, agent, user, created_at, request, files, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      )
+      .run(id, state, request.agent, user ?? null, createdAt, ...json);
+  }
+
+  filesOf(id: string): TaskRequest["files"] {
+    const row = this.#database.prepare("SELECT files FROM tasks WHERE id = ?").get(id);
+    return row === undefined ? {} : (JSON.parse(String(row.files)) as TaskRequest["files"]);
   }
 
   get(id: string): TaskRecord | undefined {
-    return this.#database.prepare("SELECT record FROM tasks WHERE id = ?").all(id).map(decode)[0];
+    return this.#database.prepare("SELECT request, record FROM tasks WHERE id = ?").all(id).map(decode)[0];
   }
 
   list({ states, agent, user, labels = [], before, limit = DEFAULT_LIMIT }: TaskFilter = {}): TaskRecord[] {
@@ -37,13 +45,14 @@ export class SqliteTaskStore implements TaskStore {
     if (before !== undefined) add("number < (SELECT number FROM tasks WHERE id = ?)", before);
     for (const label of labels) {
       const [key = "", value] = splitLabel(label);
-      const place = `$.request.labels."${key}"`;
-      if (value === undefined) add("json_extract(record, ?) IS NOT NULL", place);
-      else add("json_extract(record, ?) = ?", place, value);
+      // What is no key of a label is one that no task has.
+      const place = /^[\w./-]{1,63}$/.test(key) ? `$.labels."${key}"` : "$.labels.none.at.all";
+      if (value === undefined) add("json_extract(request, ?) IS NOT NULL", place);
+      else add("json_extract(request, ?) = ?", place, value);
     }
     return this.#database
       .prepare(
-        `SELECT record FROM tasks ${where.length > 0 ? `WHERE ${where.join(" AND ")}` : ""} ORDER BY number DESC LIMIT ?`,
+        `SELECT request, record FROM tasks ${where.length > 0 ? `WHERE ${where.join(" AND ")}` : ""} ORDER BY number DESC LIMIT ?`,
       )
       .all(...values, limit)
       .map(decode);
@@ -52,7 +61,7 @@ export class SqliteTaskStore implements TaskStore {
   update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord {
     const old = this.get(id);
     if (old === undefined) throw new FirebreakError("TASK_NOT_FOUND", `there is no task '${id}'`);
-    const record = { ...old, ...change };
+    const { request, ...record } = { ...old, ...change };
     if (record.state !== old.state && !TASK_TRANSITIONS[old.state].includes(record.state))
       throw new FirebreakError(
         "TASK_STATE_CONFLICT",
@@ -61,7 +70,7 @@ export class SqliteTaskStore implements TaskStore {
     this.#database
       .prepare("UPDATE tasks SET state = ?, record = ? WHERE id = ?")
       .run(record.state, JSON.stringify(record), id);
-    return record;
+    return { request, ...record };
   }
 
   remove(id: string): void {
@@ -84,5 +93,6 @@ function splitLabel(label: string): [string, string | undefined] {
 }
 
 function decode(row: Record<string, SQLOutputValue>): TaskRecord {
-  return JSON.parse(String(row.record)) as TaskRecord;
+  const record = JSON.parse(String(row.record)) as Omit<TaskRecord, "request">;
+  return { ...record, request: JSON.parse(String(row.request)) as TaskRecord["request"] };
 }

@@ -46,15 +46,16 @@ export class TaskService {
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
     planTask(request, { agent, drive: undefined, hasSecret });
+    const { files, ...rest } = request;
     const record: TaskRecord = {
       id: randomBytes(6).toString("hex"),
-      request,
+      request: rest,
       state: "queued",
       user,
       createdAt: new Date().toISOString(),
       attempt: 0,
     };
-    store.insert(record);
+    store.insert(record, files);
     this.#enqueue(record);
     this.#tick();
     return this.get(record.id);
@@ -99,7 +100,7 @@ export class TaskService {
       throw new FirebreakError("TASK_STATE_CONFLICT", `the task ${id} has not ended: it is ${record.state}`, {
         hint: `firebreak task cancel ${id}`,
       });
-    return this.create({ ...record.request, deadlineAt: undefined }, user);
+    return this.create({ ...record.request, files: this.#options.store.filesOf(id), deadlineAt: undefined }, user);
   }
 
   /** Forgets a task that has ended, with its log and files. Throws TASK_STATE_CONFLICT. */

@@ -4,7 +4,8 @@ import type { FinishReason } from "../contract/task-event.ts";
 /** A task as it is kept. Times are ISO 8601. */
 export interface TaskRecord {
   id: string;
-  request: TaskRequest;
+  /** Without the content of its files: `TaskStore.filesOf` has that. */
+  request: Omit<TaskRequest, "files">;
   state: TaskState;
   /** Name of the API key that asked for it. */
   user: string | undefined;
@@ -39,7 +40,9 @@ export interface TaskFilter {
 }
 
 export interface TaskStore {
-  insert(record: TaskRecord): void;
+  insert(record: TaskRecord, files: TaskRequest["files"]): void;
+  /** The files that a task's work begins with: megabytes, perhaps, which nobody else asks for. */
+  filesOf(id: string): TaskRequest["files"];
   get(id: string): TaskRecord | undefined;
   /** Newest first. */
   list(filter?: TaskFilter): TaskRecord[];

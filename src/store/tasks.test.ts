@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { taskCreateSchema } from "../contract/task.ts";
+import { openDatabase } from "./database.ts";
+import { SqliteTaskStore } from "./tasks.ts";
+
+function open() {
+  const store = new SqliteTaskStore(openDatabase(":memory:"));
+  const put = (id: string, fields: object = {}, user?: string) => {
+    const { files, ...request } = taskCreateSchema.parse({ agent: "command", argv: ["true"], ...fields });
+    store.insert({ id, request, state: "queued", user, createdAt: new Date().toISOString(), attempt: 0 }, files);
+  };
+  const ids = (filter: Parameters<SqliteTaskStore["list"]>[0]) => store.list(filter).map(({ id }) => id);
+  return { store, put, ids };
+}
+
+test("tasks are found by state, user, agent, labels and what was made before, the newest first", () => {
+  const { store, put, ids } = open();
+  put("a", { labels: { team: "x", "org/unit": "1" } });
+  put("b", { labels: { team: "y" } }, "ann");
+  put("c", { agent: "claude", argv: undefined, prompt: "p", labels: { team: "x" } });
+  store.update("b", { state: "cancelled" });
+  assert.deepEqual(ids({}), ["c", "b", "a"]);
+  assert.deepEqual(ids({ states: ["queued"] }), ["c", "a"]);
+  assert.deepEqual(ids({ user: "ann" }), ["b"]);
+  assert.deepEqual(ids({ agent: "claude" }), ["c"]);
+  assert.deepEqual(ids({ labels: ["team=x"] }), ["c", "a"]);
+  assert.deepEqual(ids({ labels: ["team=x", "org/unit"] }), ["a"]);
+  assert.deepEqual(ids({ before: "c", limit: 1 }), ["b"]);
+  for (const label of ['"', "a'b", "$", 'x"].y', "=", "team[0]"]) assert.deepEqual(ids({ labels: [label] }), [], label);
+});
+
+test("the files that a task begins with are no part of its record", () => {
+  const { store, put } = open();
+  put("a", { files: { "/root/x": "content" } });
+  assert.deepEqual(store.filesOf("a"), { "/root/x": "content" });
+  assert.ok(!JSON.stringify(store.get("a")).includes("content"));
+});
+
+test("a task goes through its states in their order, and no end is left", () => {
+  const { store, put } = open();
+  put("a");
+  assert.throws(() => store.update("a", { state: "completed" }), { code: "TASK_STATE_CONFLICT" });
+  for (const state of ["starting", "running", "collecting", "completed"] as const) store.update("a", { state });
+  assert.throws(() => store.update("a", { state: "queued" }), { code: "TASK_STATE_CONFLICT" });
+  assert.throws(() => store.update("none", {}), { code: "TASK_NOT_FOUND" });
+});
+
+test("content is in use as long as a file of a task has it", () => {
+  const { store, put } = open();
+  const file = { path: "f", mediaType: "text/plain", sizeBytes: 1, digest: "sha256:1" };
+  for (const id of ["a", "b"]) {
+    put(id);
+    store.update(id, { files: [file] });
+  }
+  store.remove("a");
+  assert.equal(store.usesDigest("sha256:1"), true);
+  store.remove("b");
+  assert.equal(store.usesDigest("sha256:1"), false);
+});
