@@ -19,6 +19,7 @@ import { writePerformancePage } from "./page.ts";
 import { drawDistributions } from "./picture.ts";
 import { PUBLISHED } from "./published.ts";
 import type { Row } from "./stats.ts";
+import { benchTasks } from "./tasks.ts";
 import { benchThroughput } from "./throughput.ts";
 
 const BENCHES = {
@@ -33,6 +34,7 @@ const BENCHES = {
   mount: benchMount,
   mcp: benchMcp,
   gateway: benchGateway,
+  tasks: benchTasks,
   daemon: benchDaemon,
   churn: benchChurn,
 };
