@@ -30,7 +30,7 @@ export interface AttemptOptions {
   agent: TaskAgent;
   log: TaskLog;
   tail: OutputTail;
-  machines: TaskMachines;
+  machines: Pick<TaskMachines, "follow" | "kill">;
   /** When the work began, ms. */
   startedAtMs: number;
   timeoutMs: number;

@@ -140,7 +140,7 @@ test("a template's files are what they were after 50 forks that wrote all they c
       names.map((name) =>
         sh(
           name,
-          "head -c 4M /dev/urandom | tee /dev/shm/noise > /root/noise; echo x >> /etc/hosts; rm -rf /usr/share/doc; sync",
+          "head -c 4M /dev/urandom | tee /dev/shm/noise > /root/noise; echo x >> /etc/hosts; rm -rf /usr/share/doc/[a-c]*; sync",
         ),
       ),
     );
