@@ -2,8 +2,11 @@ import { z } from "zod";
 import { MAX_SERVERS } from "../../contract/server.ts";
 import { findNearest } from "../../errors/nearest.ts";
 import { checkTable } from "./check.ts";
+import { readDockerProfile } from "./docker-profile.ts";
 import { type ConfigDocument, errorAt, isTable, type KeyPath } from "./document.ts";
+import { type ForeignServer, placedDocument } from "./foreign-server.ts";
 import { normaliseNames } from "./names.ts";
+import { readToolHive } from "./toolhive-file.ts";
 
 /** Where the files of MCP clients have their servers; the first that is there counts. */
 const PLACES: readonly KeyPath[] = [
@@ -38,6 +41,8 @@ export interface ClientEntry {
   value: ClientServer;
   /** Zed and Gemini have other things in the same file; VS Code its inputs. */
   inputs: readonly ClientInput[];
+  /** What of another system's server does not come along, by keys below `path` of the file itself. */
+  told?: ForeignServer["told"];
 }
 
 const scalar = z.union([z.string(), z.number().transform(String), z.boolean().transform(String)], {
@@ -84,6 +89,8 @@ export type ClientServer = z.output<typeof clientServerSchema>;
 /** The servers of a client's file, in its order. Throws CONFIG_INVALID where it has none, or one that is not readable. */
 export function readClientEntries(document: ConfigDocument): ClientEntry[] {
   if (!isTable(document.value)) throw errorAt(document, [], "an object with servers is wanted");
+  const foreign = readToolHive(document) ?? readDockerProfile(document);
+  if (foreign !== undefined) return toEntries(foreign, document);
   const place = PLACES.find((path) => isPlace(document.value, path));
   if (place === undefined) throw errorAt(document, [], whyNone(document.value));
   const servers = valueAt(document.value, place) as Record<string, unknown>;
@@ -96,6 +103,17 @@ export function readClientEntries(document: ConfigDocument): ClientEntry[] {
     if (!isTable(servers[name])) throw errorAt(document, path, "an object is wanted");
     const value = checkTable(clientServerSchema, servers[name], { document, path });
     return { name: names[index] as string, given: name, document, path, value, inputs };
+  });
+}
+
+function toEntries(servers: readonly ForeignServer[], document: ConfigDocument): ClientEntry[] {
+  if (servers.length > MAX_SERVERS) throw errorAt(document, ["servers"], `there are at most ${MAX_SERVERS} servers`);
+  const names = normaliseNames(servers.map(({ given }) => given));
+  return servers.map((server, index) => {
+    const { given, path, told } = server;
+    const placed = placedDocument(document, server);
+    const value = checkTable(clientServerSchema, server.value, { document: placed, path });
+    return { name: names[index] as string, given, document: placed, path, value, inputs: [], told };
   });
 }
 

@@ -49,6 +49,7 @@ class Converter {
     } else this.#addProgram(table, words, own);
     this.#addCommon(table, value);
     Object.assign(table, own);
+    for (const { key, message } of this.#entry.told ?? []) this.#report.warn(key, message);
     const { warnings, notes } = this.#report;
     return { table, document: this.#report.document(), warnings, notes };
   }
@@ -174,10 +175,12 @@ class Converter {
     const variables = this.#environment(env, known);
     const given = container?.args ?? words;
     const args = this.#arguments(given, known);
+    const isImages = words.length === 0 && own.image !== undefined;
+    if (isImages && value.args !== undefined) table.args = this.#arguments(value.args, known);
     if (container === undefined) table.command = args;
     else if (container.entrypoint !== undefined) table.command = [container.entrypoint, ...args];
     else if (args.length > 0) table.args = args;
-    if (words.length === 0 && own.image === undefined) delete table.command;
+    if (words.length === 0) delete table.command;
     if (Object.keys(variables).length > 0) table.env = variables;
     if (this.#paths.length > 0) table.allowed_paths = this.#paths;
     for (const host of known?.hosts ?? this.#told) this.#secrets.hosts.add(host);

@@ -26,7 +26,7 @@ export class TableReport {
   warn(key: KeyPath, message: string): void {
     const { document, path: at } = this.#entry;
     const whole = [...at, ...key];
-    this.warnings.push({ line: document.lineOf(whole), key: formatKey(whole), message });
+    this.warnings.push({ line: document.lineOf(whole), key: formatKey(document.nameOf?.(whole) ?? whole), message });
   }
 
   note(key: string, text: string): void {
@@ -42,6 +42,8 @@ export class TableReport {
       if (origin === undefined) return [...at, key, ...rest];
       return [...at, ...origin.path, ...(origin.isWhole ? rest : [])];
     };
-    return { file: document.file, value: document.value, nameOf, lineOf: (whole) => document.lineOf(nameOf(whole)) };
+    const fileNameOf = (whole: KeyPath) => document.nameOf?.(nameOf(whole)) ?? nameOf(whole);
+    const lineOf = (whole: KeyPath) => document.lineOf(nameOf(whole));
+    return { file: document.file, value: document.value, nameOf: fileNameOf, lineOf };
   }
 }

@@ -31,7 +31,8 @@ export class TableSecrets {
 
   /** A token that stands in the file: a reference to its secret, or itself where tokens stay. */
   literal(value: string, { wanted, key, hosts }: { wanted: string; key: KeyPath; hosts: readonly string[] }): string {
-    const from = formatKey([...this.#entry.path, ...key]);
+    const whole = [...this.#entry.path, ...key];
+    const from = formatKey(this.#entry.document.nameOf?.(whole) ?? whole);
     if (isStandIn(value))
       return referTo(this.secretFor(`name:${wanted}`, { wanted, from: "a value that is none yet", hosts }));
     const url = hasPassword(value) ? readUrl(value) : undefined;

@@ -22,7 +22,7 @@ export function addServerImport(parent: Command): void {
   const command = parent
     .command("import")
     .description(
-      "Turn the servers of an MCP client's file (Claude, Cursor, VS Code, Gemini, opencode, Zed, Codex, FireMCP) into a firebreak.toml. Tokens in it go into the vault; the new file names them.",
+      "Turn the servers of an MCP client's file (Claude, Cursor, VS Code, Gemini, opencode, Zed, Codex, FireMCP), of 'thv export' or of 'docker mcp profile export' (JSON) into a firebreak.toml. Tokens in it go into the vault; the new file names them.",
     )
     .argument("<file>", "such as .mcp.json, mcp.json, opencode.jsonc or servers.json")
     .option("-o, --output <file>", "the file to write", "firebreak.toml")
