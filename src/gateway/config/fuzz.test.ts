@@ -123,6 +123,64 @@ test("what is imported is TOML that is read, without a token of the file", () =>
   assert.ok(count > 0);
 });
 
+test("files of ToolHive and of Docker are read or refused, and what is read is a configuration", () => {
+  const or = <T>(arbitrary: fc.Arbitrary<T>) =>
+    fc.oneof({ weight: 20, arbitrary: arbitrary as fc.Arbitrary<unknown> }, value);
+  const template = fc.constantFrom("{{a.b|volume|into}}", "{{a.b|volume-target|into}}", "{{a.b}}/x", "{{a.__proto__}}");
+  const words = or(fc.array(fc.oneof(word, template), { maxLength: 3 }));
+  const table = or(fc.dictionary(key, word, { maxKeys: 3 }));
+  const outbound = fc.record({
+    insecure_allow_all: fc.boolean(),
+    allow_host: words,
+    allow_port: fc.array(fc.integer()),
+  });
+  const runConfig = fc.record(
+    {
+      ...{
+        schema_version: fc.constant("v0.1.0"),
+        name: or(word),
+        image: or(word),
+        remote_url: fc.constantFrom("", WORDS[15]),
+      },
+      ...{ transport: word, cmd_args: words, env_vars: table, volumes: words, secrets: words, tools_filter: words },
+      permission_profile: or(fc.record({ read: words, write: words, network: fc.record({ outbound }) })),
+      header_forward: or(fc.record({ add_plaintext_headers: table, add_headers_from_secret: table })),
+      tools_override: or(fc.dictionary(key, fc.record({ name: word, description: word }))),
+    },
+    { requiredKeys: ["schema_version", "name", "image"] },
+  );
+  const pairs = or(fc.array(fc.record({ name: word, value: fc.oneof(word, template), env: word }), { maxLength: 3 }));
+  const entry = fc.record(
+    {
+      ...{
+        name: fc.constantFrom("a", "B_c"),
+        type: fc.constantFrom("server", "remote"),
+        image: or(word),
+        command: words,
+      },
+      ...{ volumes: words, env: pairs, secrets: pairs, allowHosts: words, disableNetwork: fc.boolean() },
+      remote: or(fc.record({ url: word, transport_type: word, headers: table })),
+    },
+    { requiredKeys: ["name", "type"] },
+  );
+  const one = fc.record({ config: or(fc.dictionary(fc.constant("b"), words)), snapshot: fc.record({ server: entry }) });
+  const profile = fc.record({ id: fc.constant("x"), servers: fc.array(one, { maxLength: 3 }) });
+  let count = 0;
+  fc.assert(
+    fc.property(fc.oneof(runConfig, profile), (found) => {
+      const text = JSON.stringify(found);
+      const imported = settle(() => importServers(text, "f.json", context));
+      for (const each of settle(() => readServersFile(text, "f.json", context))?.servers ?? []) {
+        assert.ok(serverConfigSchema.safeParse(each).success);
+        count += 1;
+      }
+      if (imported !== undefined) readServersFile(imported.toml, "firebreak.toml", context);
+    }),
+    { numRuns: 400 },
+  );
+  assert.ok(count > 0);
+});
+
 test("any tables of TOML are read or refused, and every refusal of a value has a line", () => {
   const table = fc.dictionary(key, value, { maxKeys: 4 });
   fc.assert(
