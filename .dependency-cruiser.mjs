@@ -17,6 +17,7 @@ const PORTS = [
   "^src/secrets/secret-store\\.ts$",
   "^src/gateway/server-store\\.ts$",
   "^src/tasks/task-store\\.ts$",
+  "^src/tasks/webhooks/delivery-store\\.ts$",
 ];
 const outside = ["^node_modules/", "^node:"];
 const folder = (name) => `^src/${name}/`;

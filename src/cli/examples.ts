@@ -137,6 +137,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "task retry": ["firebreak task retry 4f1c0e9a2b3d"],
   "task files": ["firebreak task files 4f1c0e9a2b3d", "firebreak task files 4f1c0e9a2b3d --output ./results"],
   "task file": ["firebreak task file 4f1c0e9a2b3d report.md"],
+  usage: ["firebreak usage", "firebreak usage --by label:team --since 30d", "firebreak usage --by day --json"],
   "task delete": ["firebreak task delete 4f1c0e9a2b3d", "firebreak task delete --all"],
   "agent list": ["firebreak agent list"],
   "workspace push": ["firebreak workspace push web ./project", "firebreak workspace push web --dry-run"],

@@ -77,3 +77,11 @@ export function parseRestart(value: string): RestartPolicy {
 function invalid(flag: string, value: string, wanted: string): FirebreakError {
   return new FirebreakError("INVALID_ARGUMENT", `${flag}: '${value}' is not ${wanted}`);
 }
+
+/** A time, or so long ago. Throws INVALID_ARGUMENT. */
+export function parseSince(text: string, option = "--since"): Date {
+  const time = /^\d{4}-\d\d/.test(text) ? new Date(text) : new Date(Date.now() - parseDurationMs(option, text));
+  if (Number.isNaN(time.getTime()))
+    throw new FirebreakError("INVALID_ARGUMENT", `${option}: '${text}' is not a time such as 2026-01-31T12:00, or 2h`);
+  return time;
+}

@@ -39,6 +39,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   secret: async () => (await import("./commands/secret/index.ts")).addSecretCommands,
   task: async () => (await import("./commands/task/index.ts")).addTaskCommands,
   agent: async () => (await import("./commands/agent/index.ts")).addAgentCommands,
+  usage: async () => (await import("./commands/usage.ts")).addUsage,
   up: async () => (await import("./commands/up.ts")).addUp,
   down: async () => (await import("./commands/down.ts")).addDown,
   update: async () => (await import("./commands/server/update.ts")).addServerUpdate,

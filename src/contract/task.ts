@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema } from "./policy.ts";
-import { secretGrantsSchema } from "./secret.ts";
+import { secretGrantsSchema, secretNameSchema } from "./secret.ts";
 import { costSchema, FINISH_REASONS, tokensSchema } from "./task-event.ts";
 import { envSchema, labelsSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "./vm.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
@@ -65,8 +65,14 @@ export const taskWorkspaceSchema = z.union([
 ]);
 
 export const taskWebhookSchema = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }),
-  secret: z.string().optional().describe("name of a secret of the vault that signs what is sent"),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .max(2_000)
+    .refine(
+      (url) => !URL.canParse(url) || new URL(url).username + new URL(url).password === "",
+      "no user and password",
+    ),
+  secret: secretNameSchema.optional().describe("name of a secret of the vault that signs what is sent"),
 });
 
 export const taskCreateSchema = z
@@ -170,6 +176,17 @@ export const taskSchema = z.object({
   outputTail: z.string().optional().describe(`the last ${OUTPUT_TAIL_LENGTH} characters of what it printed or said`),
   files: z.array(taskResultFileSchema).optional().describe("of its output directory, once it has ended"),
   usage: taskUsageSchema.optional(),
+  webhooks: z
+    .array(
+      z.object({
+        host: z.string(),
+        state: z.enum(["pending", "delivered", "failed"]),
+        tries: count,
+        reason: z.string().optional().describe("what became of the last try"),
+      }),
+    )
+    .optional()
+    .describe("who is told of its end, once it has ended; of one task alone, not in lists"),
   createdAt: z.string(),
   startedAt: z.string().optional().describe("when its work began"),
   endedAt: z.string().optional(),

@@ -4,7 +4,15 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import { parseConfig, readAuditSettings, readConfig, readPrices, readTrust, watchConfig } from "./config.ts";
+import {
+  parseConfig,
+  readAuditSettings,
+  readConfig,
+  readPrices,
+  readTrust,
+  toTaskSettings,
+  watchConfig,
+} from "./config.ts";
 
 const refusal = (code: string, message: RegExp) => (error: unknown) =>
   error instanceof FirebreakError && error.code === code && message.test(error.message);
@@ -97,4 +105,18 @@ test("how much of the audit log is kept is a time, a size, or both, and nothing 
       wrong,
     );
   rmSync(folder, { recursive: true });
+});
+
+test("[tasks] storage is a bucket, with what holds without the rest; what is none is told of", () => {
+  const storageOf = (text: string) => toTaskSettings(parseConfig(`[tasks]\n${text}`, "f.toml")).storage;
+  assert.deepEqual(storageOf('storage = "s3://results/a/b/"'), {
+    bucket: "results",
+    prefix: "a/b",
+    endpoint: undefined,
+    region: "us-east-1",
+    keys: { id: "AWS_ACCESS_KEY_ID", secret: "AWS_SECRET_ACCESS_KEY", token: undefined },
+  });
+  assert.equal(storageOf(""), undefined);
+  for (const wrong of ["s3://", "s3://Results", "s3://results/../x", "https://results"])
+    assert.throws(() => storageOf(`storage = "${wrong}"`), { code: "CONFIG_INVALID" }, wrong);
 });

@@ -119,5 +119,18 @@ export function toTaskSettings({ tasks }: Config): TaskSettings {
     maxPerUser: tasks?.max_per_user,
     maxPerLabel: tasks?.max_per_label ?? {},
     keepMs: tasks?.keep ?? DEFAULT_KEEP_MS,
+    storage: tasks?.storage === undefined ? undefined : toStorage(tasks.storage, tasks),
+  };
+}
+
+function toStorage(place: string, tasks: NonNullable<Config["tasks"]>): TaskSettings["storage"] {
+  const [bucket = "", ...prefix] = place.slice("s3://".length).split("/");
+  const { id, secret, token } = tasks.storage_keys ?? { id: "AWS_ACCESS_KEY_ID", secret: "AWS_SECRET_ACCESS_KEY" };
+  return {
+    bucket,
+    prefix: prefix.filter((part) => part !== "").join("/"),
+    endpoint: tasks.storage_endpoint,
+    region: tasks.storage_region ?? "us-east-1",
+    keys: { id, secret, token },
   };
 }

@@ -264,6 +264,8 @@ async function main(): Promise<void> {
     servers: () => gateway.list(),
   });
   const sessions = new SqliteMcpSessionStore(database);
+  const secretFor = secretsForRemotes(secrets);
+  const dial = dialRemotes({ env: process.env });
   const gateway: Gateway = new Gateway({
     store: new SqliteServerStore(database),
     machines: new Machines({
@@ -285,8 +287,8 @@ async function main(): Promise<void> {
       return new Pins({ folder: path.join(paths.home, "definitions"), home: paths.home });
     }),
     audit: metrics.counting(audit),
-    secretFor: secretsForRemotes(secrets),
-    dial: dialRemotes({ env: process.env }),
+    secretFor,
+    dial,
     logins: sealLogins(loginStore, vault, log),
     hasSession: (id) => sessions.get(id) !== undefined,
     writeLog: (server, text) => serverLogs.write(server, text),
@@ -296,6 +298,7 @@ async function main(): Promise<void> {
     tasks,
     listAgents,
     recover: recoverTasks,
+    close: closeTasks,
   } = createTasks({
     folder: path.join(paths.home, "tasks"),
     configFile,
@@ -305,6 +308,17 @@ async function main(): Promise<void> {
     settings,
     npmRegistry: () => readRegistryUrls(hostSetup).npm,
     secrets: secretStore,
+    secretFor,
+    secretValue: (name) => {
+      secrets.get(name);
+      return (
+        secrets
+          .granted([{ name }])
+          .find((secret) => secret.name === name)
+          ?.value() ?? ""
+      );
+    },
+    dial,
     taskSettings: watchConfig(configFile, toTaskSettings, log),
     log,
   });
@@ -326,7 +340,7 @@ async function main(): Promise<void> {
     await Promise.all([mcp.close(), serverMcp.close()]);
     serverFiles.close();
     gateway.close();
-    await tasks.close();
+    await closeTasks();
     server.close();
     tcp.stopAccepting();
     const closed = new Promise<void>((resolve) => server.once("close", resolve));

@@ -2,20 +2,30 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import type { AgentInfo } from "../contract/routes/task.ts";
+import { isEnded } from "../contract/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { readFirebreakToml } from "../gateway/config/firebreak-toml.ts";
+import type { Dial } from "../gateway/remote/dial.ts";
+import type { SecretFor } from "../gateway/remote/target.ts";
 import type { SecretStore } from "../secrets/secret-store.ts";
 import { SqliteTaskStore } from "../store/tasks.ts";
+import { SqliteDeliveryStore } from "../store/webhooks.ts";
 import { AgentDrives, type AgentDrivesOptions } from "../tasks/agent-drives.ts";
 import type { TaskAgent } from "../tasks/agents/agent.ts";
 import { readAgents } from "../tasks/agents/custom.ts";
 import { TaskLogs } from "../tasks/logs.ts";
 import { TaskMachines } from "../tasks/machine.ts";
 import { PriceTable, readOwnPrices } from "../tasks/prices.ts";
+import { ChosenStorage } from "../tasks/results/chosen.ts";
 import { LocalStorage } from "../tasks/results/local.ts";
 import { TaskService } from "../tasks/service.ts";
 import type { TaskSettings } from "../tasks/settings.ts";
 import { planTask } from "../tasks/wanted.ts";
+import { WebhookSender } from "../tasks/webhooks/sender.ts";
+import { toDeliveries } from "../tasks/webhooks/to-deliveries.ts";
+import { createRemoteStorage } from "./task-storage.ts";
+import { checkWebhooks } from "./webhook-check.ts";
+import { createWebhookPost } from "./webhook-post.ts";
 
 export interface TasksOptions extends AgentDrivesOptions {
   /** Logs and files of tasks. */
@@ -24,6 +34,10 @@ export interface TasksOptions extends AgentDrivesOptions {
   configFile: string;
   database: DatabaseSync;
   secrets: SecretStore;
+  secretFor: SecretFor;
+  /** For what the owner of the installation has named, whatever its hosts. Throws SECRET_NOT_FOUND. */
+  secretValue: (name: string) => string;
+  dial: Dial;
   taskSettings: () => TaskSettings;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -34,18 +48,31 @@ export function createTasks(options: TasksOptions): {
   listAgents: () => Promise<AgentInfo[]>;
   /** Finds again what an earlier daemon has left. */
   recover: () => Promise<void>;
+  close: () => Promise<void>;
 } {
-  const { folder, configFile, database, vms, secrets, taskSettings, log } = options;
+  const { folder, configFile, database, vms, secrets, secretFor, taskSettings, log } = options;
+  const deliveries = new SqliteDeliveryStore(database);
+  const webhooks = new WebhookSender({ store: deliveries, post: createWebhookPost(options.dial), secretFor, log });
   const hasSecret = (name: string) => secrets.get(name) !== undefined;
-  const store = new SqliteTaskStore(database);
+  const store = new SqliteTaskStore(database, toDeliveries);
   const agentDrives = new AgentDrives(options);
   const document = () => readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile);
   const agentOf = (name: string) => findAgent(readAgents(document()), name);
   const tasks = new TaskService({
     store,
+    deliveries,
+    checkWebhooks: (named, isConfined) => checkWebhooks(named, isConfined, secretFor),
     logs: new TaskLogs(folder),
     machines: new TaskMachines(vms),
-    storage: new LocalStorage(path.join(folder, "files")),
+    storage: new ChosenStorage({
+      local: new LocalStorage(path.join(folder, "files")),
+      remote: createRemoteStorage({
+        settings: () => taskSettings().storage,
+        dial: options.dial,
+        secretValue: options.secretValue,
+      }),
+      log,
+    }),
     workFolder: path.join(folder, "work"),
     agentOf,
     plan: async ({ id, request }, work) => {
@@ -77,8 +104,16 @@ export function createTasks(options: TasksOptions): {
   const recover = async () => {
     await agentDrives.recover();
     await tasks.recover();
+    webhooks.wake();
   };
-  return { tasks, listAgents, recover };
+  tasks.onChange(({ state, request }) => {
+    if (isEnded(state) && request.webhooks.length > 0) webhooks.wake();
+  });
+  const close = async () => {
+    await tasks.close();
+    await webhooks.close();
+  };
+  return { tasks, listAgents, recover, close };
 }
 
 /** Throws AGENT_NOT_FOUND. */

@@ -116,6 +116,10 @@ export const ERROR_CODES = {
   TASK_NOT_FOUND: { class: "not_found", about: "No task has that id." },
   TASK_STATE_CONFLICT: { class: "failed_precondition", about: "The task's state does not allow the action." },
   TASK_FILE_NOT_FOUND: { class: "not_found", about: "The task's output directory held no such file." },
+  RESULT_STORAGE_FAILED: {
+    class: "unavailable",
+    about: "The storage of tasks' files that firebreak.toml names refuses, or does not answer.",
+  },
   TASK_LOST: {
     class: "unavailable",
     about: "The machine below a task failed: its VM ended, or could not be reached any more.",

@@ -52,7 +52,7 @@ export interface VmClient extends Pick<DaemonClient, "status" | "doctor" | "host
   /** Values go past no model. */
   secrets: Pick<SecretCalls, "list" | "get" | "delete">;
   snapshots: All<SnapshotCalls>;
-  tasks: All<TaskCalls>;
+  tasks: Omit<TaskCalls, "usage">;
   templates: All<TemplateCalls>;
   vms: All<VmCalls>;
   volumes: All<VolumeCalls>;

@@ -191,6 +191,36 @@ const MIGRATIONS: readonly string[] = [
    UPDATE workspaces SET vm_id = id;
    CREATE INDEX workspaces_by_vm ON workspaces (vm_id);
    ALTER TABLE servers ADD COLUMN workspace TEXT;`,
+  `CREATE TABLE task_usage (
+     task TEXT PRIMARY KEY,
+     ended_at TEXT NOT NULL,
+     entry TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX task_usage_by_end ON task_usage (ended_at);
+   INSERT INTO task_usage (task, ended_at, entry)
+     SELECT id, coalesce(record ->> 'endedAt', created_at), json_patch('{}', json_object(
+       'task', id,
+       'endedAt', coalesce(record ->> 'endedAt', created_at),
+       'agent', agent,
+       'user', user,
+       'model', record ->> '$.request.model',
+       'labels', json(coalesce(record -> '$.request.labels', '{}')),
+       'usage', json(coalesce(record -> 'usage', '{"tokens":[],"vmSeconds":0,"memoryMibSeconds":0}'))
+     )) FROM tasks WHERE state IN ('completed', 'failed', 'cancelled');`,
+  `CREATE TABLE webhook_deliveries (
+     id TEXT PRIMARY KEY,
+     task TEXT NOT NULL,
+     url TEXT NOT NULL,
+     secret TEXT,
+     is_confined INTEGER NOT NULL,
+     body TEXT NOT NULL,
+     state TEXT NOT NULL,
+     tries INTEGER NOT NULL,
+     due_at TEXT NOT NULL,
+     reason TEXT
+   ) STRICT;
+   CREATE INDEX webhook_deliveries_by_due ON webhook_deliveries (state, due_at);
+   CREATE INDEX webhook_deliveries_by_task ON webhook_deliveries (task);`,
 ];
 
 /** There are some hundred; an update's text has the columns that it changes. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { taskCreateSchema } from "../contract/task.ts";
+import type { TaskRecord } from "../tasks/task-store.ts";
 import { openDatabase } from "./database.ts";
 import { SqliteTaskStore } from "./tasks.ts";
 
@@ -57,4 +58,56 @@ test("content is in use as long as a file of a task has it", () => {
   assert.equal(store.usesDigest("sha256:1"), true);
   store.remove("b");
   assert.equal(store.usesDigest("sha256:1"), false);
+});
+
+/** Without its files, which are kept apart. */
+function requestOf(fields: object): TaskRecord["request"] {
+  const { files: _files, ...request } = taskCreateSchema.parse(fields);
+  return request;
+}
+
+const record = (id: string, fields: Partial<TaskRecord> = {}): TaskRecord => ({
+  id,
+  request: requestOf({ agent: "command", argv: ["true"], labels: { team: "x" } }),
+  state: "collecting",
+  user: "ci",
+  createdAt: "2026-01-01T00:00:00.000Z",
+  attempt: 1,
+  usage: { tokens: [], cost: { usd: 1, source: "reported" }, vmSeconds: 2, memoryMibSeconds: 1024 },
+  ...fields,
+});
+const endedAt = "2026-01-02T00:00:00.000Z";
+
+test("what a task took is counted with its end, once, and stays when it is removed", () => {
+  const store = new SqliteTaskStore(openDatabase(":memory:"));
+  store.insert(record("a"), {});
+  store.update("a", { reason: "still at it" });
+  assert.deepEqual([...store.usage({})], []);
+  store.update("a", { state: "completed", endedAt });
+  store.update("a", { vm: undefined });
+  store.remove("a");
+  const [entry, ...others] = [...store.usage({})];
+  assert.deepEqual(others, []);
+  assert.equal(entry?.usage.cost?.usd, 1);
+  assert.deepEqual([entry?.user, entry?.labels, entry?.endedAt], ["ci", { team: "x" }, endedAt]);
+});
+
+test("from a time on, and before one", () => {
+  const store = new SqliteTaskStore(openDatabase(":memory:"));
+  store.insert(record("a"), {});
+  store.update("a", { state: "failed", endedAt });
+  const found = (since?: string, until?: string) => [...store.usage({ since, until })].length;
+  assert.equal(found(endedAt), 1);
+  assert.equal(found("2026-01-02T00:00:00.001Z"), 0);
+  assert.equal(found(undefined, endedAt), 0);
+  assert.equal(found(undefined, "2026-01-02T00:00:00.001Z"), 1);
+});
+
+test("an end that cannot be counted is none", () => {
+  const database = openDatabase(":memory:");
+  const store = new SqliteTaskStore(database);
+  store.insert(record("a"), {});
+  database.exec("DROP TABLE task_usage");
+  assert.throws(() => store.update("a", { state: "completed", endedAt }), /task_usage/);
+  assert.equal(store.get("a")?.state, "collecting");
 });

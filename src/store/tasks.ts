@@ -1,16 +1,23 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import { isEnded, TASK_TRANSITIONS, type TaskRequest } from "../contract/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { TaskFilter, TaskRecord, TaskStore } from "../tasks/task-store.ts";
+import type { TaskFilter, TaskRecord, TaskStore, UsageEntry } from "../tasks/task-store.ts";
+import type { ToDeliveries } from "../tasks/webhooks/delivery-store.ts";
+import { SqliteDeliveryStore } from "./webhooks.ts";
 
 const DEFAULT_LIMIT = 1_000;
 
 /** Tasks in SQLite. */
 export class SqliteTaskStore implements TaskStore {
   readonly #database: DatabaseSync;
+  readonly #deliveries: SqliteDeliveryStore;
+  readonly #toDeliveries: ToDeliveries;
 
-  constructor(database: DatabaseSync) {
+  /** `toDeliveries` says whom an end is to be told; that is kept with the end. */
+  constructor(database: DatabaseSync, toDeliveries: ToDeliveries = () => []) {
     this.#database = database;
+    this.#deliveries = new SqliteDeliveryStore(database);
+    this.#toDeliveries = toDeliveries;
   }
 
   insert({ request, ...record }: TaskRecord, files: TaskRequest["files"]): void {
@@ -61,20 +68,41 @@ export class SqliteTaskStore implements TaskStore {
   update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord {
     const old = this.get(id);
     if (old === undefined) throw new FirebreakError("TASK_NOT_FOUND", `there is no task '${id}'`);
-    const { request, ...record } = { ...old, ...change };
+    const record = { ...old, ...change };
     if (record.state !== old.state && !TASK_TRANSITIONS[old.state].includes(record.state))
       throw new FirebreakError(
         "TASK_STATE_CONFLICT",
         isEnded(old.state) ? `the task ${id} has ended: ${old.state}` : `the task ${id} is ${old.state}`,
       );
-    this.#database
-      .prepare("UPDATE tasks SET state = ?, record = ? WHERE id = ?")
-      .run(record.state, JSON.stringify(record), id);
-    return { request, ...record };
+    this.#atomically(() => {
+      this.#database
+        .prepare("UPDATE tasks SET state = ?, record = ? WHERE id = ?")
+        .run(record.state, JSON.stringify({ ...record, request: undefined }), id);
+      if (!isEnded(record.state) || isEnded(old.state)) return;
+      this.#count(record);
+      for (const delivery of this.#toDeliveries(record)) this.#deliveries.insert(delivery);
+    });
+    return record;
   }
 
   remove(id: string): void {
-    this.#database.prepare("DELETE FROM tasks WHERE id = ?").run(id);
+    this.#atomically(() => {
+      this.#deliveries.forget(id);
+      this.#database.prepare("DELETE FROM tasks WHERE id = ?").run(id);
+    });
+  }
+
+  *usage({
+    since = "",
+    until = "~",
+  }: {
+    since?: string | undefined;
+    until?: string | undefined;
+  }): Generator<UsageEntry> {
+    const rows = this.#database
+      .prepare("SELECT entry FROM task_usage WHERE ended_at >= ? AND ended_at < ? ORDER BY ended_at")
+      .all(since, until);
+    for (const { entry } of rows) yield JSON.parse(String(entry)) as UsageEntry;
   }
 
   usesDigest(digest: string): boolean {
@@ -84,6 +112,26 @@ export class SqliteTaskStore implements TaskStore {
       )
       .all(digest);
     return rows.length > 0;
+  }
+
+  #count({ id, request, user, createdAt, endedAt = createdAt, usage }: TaskRecord): void {
+    const { agent, model, labels } = request;
+    const nothing = { tokens: [], vmSeconds: 0, memoryMibSeconds: 0 };
+    const entry: UsageEntry = { task: id, endedAt, agent, user, model, labels, usage: usage ?? nothing };
+    this.#database
+      .prepare("INSERT OR REPLACE INTO task_usage (task, ended_at, entry) VALUES (?, ?, ?)")
+      .run(id, endedAt, JSON.stringify(entry));
+  }
+
+  #atomically(work: () => void): void {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 import { randomBytes } from "node:crypto";
+import os from "node:os";
 import type { Readable } from "node:stream";
 import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
+import type { Usage } from "../contract/usage.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { TaskLog } from "./log/task-log.ts";
@@ -9,8 +11,12 @@ import { chooseNext, orderQueue, type QueuedTask } from "./queue.ts";
 import { type RunDeps, TaskRun } from "./run.ts";
 import { PREPARED_AHEAD, type TaskSettings } from "./settings.ts";
 import type { TaskFilter, TaskRecord } from "./task-store.ts";
+import { sumUsage } from "./usage.ts";
+import { toTask } from "./view.ts";
 import { planTask } from "./wanted.ts";
+import type { DeliveryStore } from "./webhooks/delivery-store.ts";
 
+const MIB = 1024 * 1024;
 /** A task that waits for memory is tried again after this, or when another has ended, ms. */
 const MEMORY_RETRY_MS = 3_000;
 const PRUNE_MS = 3600_000;
@@ -19,6 +25,9 @@ export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChang
   logs: TaskLogs;
   settings: () => TaskSettings;
   hasSecret: (name: string) => boolean;
+  deliveries: Pick<DeliveryStore, "ofTask">;
+  /** Throws when the webhooks cannot be as they are; confined ones lead to public addresses alone. */
+  checkWebhooks: (webhooks: TaskRequest["webhooks"], isConfined: boolean) => void;
 }
 
 /** All tasks of a daemon: their queue, and those that have begun. */
@@ -40,18 +49,25 @@ export class TaskService {
     this.#options = options;
   }
 
-  /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING. */
-  create(request: TaskRequest, user: string | undefined): Task {
-    const { store, agentOf, hasSecret } = this.#options;
+  /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING, EGRESS_DENIED, SECRET_… */
+  create(request: TaskRequest, user: string | undefined, isConfined = user !== undefined): Task {
+    const { store, agentOf, hasSecret, checkWebhooks } = this.#options;
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
+    if ((request.memoryMib ?? 0) * MIB > os.totalmem())
+      throw new FirebreakError(
+        "VM_MEMORY_EXHAUSTED",
+        `it asks for ${request.memoryMib} MiB, and this host has ${Math.floor(os.totalmem() / MIB)} in all`,
+      );
     planTask(request, { agent, drive: undefined, hasSecret });
     const { files, ...rest } = request;
+    checkWebhooks(request.webhooks, isConfined);
     const record: TaskRecord = {
       id: randomBytes(6).toString("hex"),
       request: rest,
       state: "queued",
       user,
+      ...(isConfined ? { isConfined } : {}),
       createdAt: new Date().toISOString(),
       attempt: 0,
     };
@@ -62,11 +78,23 @@ export class TaskService {
   }
 
   get(id: string): Task {
-    return this.#view(this.#find(id));
+    const task = this.#view(this.#find(id));
+    const webhooks = this.#options.deliveries.ofTask(id).map(({ url, state, tries, reason }) => ({
+      host: new URL(url).host,
+      state,
+      tries,
+      ...(reason === undefined ? {} : { reason }),
+    }));
+    return webhooks.length === 0 ? task : { ...task, webhooks };
   }
 
   list(filter: TaskFilter): Task[] {
     return this.#options.store.list(filter).map((record) => this.#view(record));
+  }
+
+  /** What tasks that ended in this time took, by what `by` names; those that are forgotten count, too. */
+  usage(by: string, range: { since?: string | undefined; until?: string | undefined }): Usage {
+    return sumUsage(this.#options.store.usage(range), by, range);
   }
 
   /** Ends a task, whatever it is at. One that has ended stays as it is. */
@@ -100,7 +128,10 @@ export class TaskService {
       throw new FirebreakError("TASK_STATE_CONFLICT", `the task ${id} has not ended: it is ${record.state}`, {
         hint: `firebreak task cancel ${id}`,
       });
-    return this.create({ ...record.request, files: this.#options.store.filesOf(id), deadlineAt: undefined }, user);
+    // Who repeats a task does not vouch for the receivers that somebody else has named.
+    const isConfined = user !== undefined || record.isConfined === true;
+    const files = this.#options.store.filesOf(id);
+    return this.create({ ...record.request, files, deadlineAt: undefined }, user, isConfined);
   }
 
   /** Forgets a task that has ended, with its log and files. Throws TASK_STATE_CONFLICT. */
@@ -348,29 +379,12 @@ export class TaskService {
   }
 
   #view(record: TaskRecord): Task {
-    const { request, cancelledAt: _cancelledAt, vmAt: _vmAt, user, ...rest } = record;
     const index =
       record.state === "queued" ? orderQueue([...this.#queued.values()]).findIndex(({ id }) => id === record.id) : -1;
-    const { name, agent, prompt, argv, model, priority, labels } = request;
-    return defined({
-      ...rest,
-      name,
-      agent,
-      prompt,
-      argv,
-      model,
-      priority,
-      labels,
-      user,
-      position: index < 0 ? undefined : index + 1,
-    }) as Task;
+    return toTask(record, index < 0 ? undefined : index + 1);
   }
 }
 
 function toQueued({ id, request, createdAt, user }: TaskRecord): QueuedTask {
   return { id, priority: request.priority, createdAtMs: Date.parse(createdAt), user, labels: request.labels };
-}
-
-function defined(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -1,9 +1,12 @@
 import type { QueueCaps } from "./queue.ts";
+import type { S3Settings } from "./results/s3.ts";
 
 /** What `[tasks]` of firebreak.toml says, with what holds without. */
 export interface TaskSettings extends QueueCaps {
   /** How long tasks that have ended are kept, ms. */
   keepMs: number;
+  /** Where their files are kept; undefined: on this host. */
+  storage?: (S3Settings & { keys: { id: string; secret: string; token: string | undefined } }) | undefined;
 }
 
 /** VMs that are made ready while all places are taken, so that the next work begins when one is free. */

@@ -9,6 +9,8 @@ export interface TaskRecord {
   state: TaskState;
   /** Name of the API key that asked for it. */
   user: string | undefined;
+  /** Somebody with an API key has named its webhooks, of this task or of the one that it repeats. */
+  isConfined?: boolean | undefined;
   createdAt: string;
   attempt: number;
   reason?: string | undefined;
@@ -26,6 +28,18 @@ export interface TaskRecord {
   outputTail?: string | undefined;
   files?: TaskFile[] | undefined;
   usage?: TaskUsage | undefined;
+}
+
+/** What an ended task is counted by; it stays when the task is forgotten. */
+export interface UsageEntry {
+  task: string;
+  endedAt: string;
+  agent: string;
+  user: string | undefined;
+  /** What was asked for; `usage.tokens` have what was used. */
+  model: string | undefined;
+  labels: Record<string, string>;
+  usage: TaskUsage;
 }
 
 export interface TaskFilter {
@@ -46,9 +60,11 @@ export interface TaskStore {
   get(id: string): TaskRecord | undefined;
   /** Newest first. */
   list(filter?: TaskFilter): TaskRecord[];
-  /** Changes a task; `undefined` takes a value away. Throws TASK_STATE_CONFLICT when its state does not allow the next. */
+  /** Changes a task; `undefined` takes a value away. What is counted of its end is kept with it, or neither is. Throws TASK_STATE_CONFLICT when its state does not allow the next. */
   update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord;
   remove(id: string): void;
+  /** Of all tasks that have ended from `since` on and before `until`, ISO 8601, also of those that were removed. */
+  usage(range: { since?: string | undefined; until?: string | undefined }): Iterable<UsageEntry>;
   /** Whether a file of any task has this content. */
   usesDigest(digest: string): boolean;
 }

@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import type { AgentInfo } from "../../contract/routes/task.ts";
 import type { Task, TaskCreate, TaskFile, TaskState } from "../../contract/task.ts";
 import type { TaskEvent } from "../../contract/task-event.ts";
+import type { Usage } from "../../contract/usage.ts";
 import { type CallOptions, type DaemonHttp, signalOf } from "../daemon-http.ts";
 
 /** What a follower that may skip is told in the place of events. */
@@ -75,6 +76,11 @@ export class TaskCalls {
     options: CallOptions = {},
   ): Promise<Readable> {
     return this.#http.raw("GET", `${taskPath(task)}/file`, { query: { path, ...range }, ...signalOf(options) });
+  }
+
+  /** Sums of ended tasks; `by` as in `usageBySchema`, times ISO 8601. */
+  usage(query: { by?: string; since?: string; until?: string } = {}, options: CallOptions = {}): Promise<Usage> {
+    return this.#http.json("GET", "/v1/usage", options, undefined, { ...query });
   }
 
   async agents(options: CallOptions = {}): Promise<AgentInfo[]> {

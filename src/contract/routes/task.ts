@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TASK_STATES, taskCreateSchema, taskResultFileSchema, taskSchema } from "../task.ts";
+import { usageBySchema, usageSchema } from "../usage.ts";
 import { count, deletedSchema, flag, json, jsonBody, type Route } from "./route.ts";
 
 export const agentSchema = z.object({
@@ -96,6 +97,17 @@ export const taskRoutes: Route[] = [
       length: count("most bytes"),
     }),
     answer: { form: "bytes", type: "application/octet-stream" },
+  },
+  {
+    method: "GET",
+    path: "/v1/usage",
+    summary: "Tokens, cost and time of VMs that ended tasks took, also of those that are deleted",
+    query: z.object({
+      by: usageBySchema.optional().describe("task, user, agent (when absent), model, day (UTC) or label:KEY"),
+      since: z.string().optional().describe("those that ended from this time on"),
+      until: z.string().optional().describe("those that ended before this time"),
+    }),
+    answer: json(usageSchema),
   },
   {
     method: "GET",

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import type { AgentInfo } from "../../contract/routes/task.ts";
 import { TASK_STATES, type TaskState, taskCreateSchema } from "../../contract/task.ts";
+import { usageBySchema } from "../../contract/usage.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { TaskLog } from "../../tasks/log/task-log.ts";
 import type { TaskService } from "../../tasks/service.ts";
@@ -83,12 +84,28 @@ export function addTaskRoutes(api: Api, { tasks, agents }: TaskDeps): void {
       await pipeline(body, outgoing).catch(() => outgoing.destroy());
     });
   });
+  api.get("/v1/usage", (context) =>
+    context.json(
+      tasks.usage(parseRequest(usageBySchema, context.req.query("by") || "agent"), {
+        since: timeOf(context, "since"),
+        until: timeOf(context, "until"),
+      }),
+    ),
+  );
   api.get("/v1/agents", async (context) => context.json({ agents: await agents() }));
 }
 
 function userOf(context: ApiContext): string | undefined {
   const { caller } = context.env;
   return caller.via === "tcp" ? caller.key.name : undefined;
+}
+
+function timeOf(context: ApiContext, name: string): string | undefined {
+  const text = context.req.query(name) || undefined;
+  const time = text === undefined ? undefined : new Date(text);
+  if (time !== undefined && Number.isNaN(time.getTime()))
+    throw new FirebreakError("INVALID_ARGUMENT", `${name}: '${text}' is not a time such as 2026-01-31T12:00:00Z`);
+  return time?.toISOString();
 }
 
 function parseState(text: string): TaskState {

@@ -160,6 +160,27 @@ export const tasksTableSchema = z.strictObject({
     .refine((value) => readDurationMs(String(value)) !== undefined, TIME_WANTED)
     .transform((value) => readDurationMs(String(value)) ?? 0)
     .optional(),
+  /** Where files of tasks are kept, `s3://BUCKET/PREFIX`; on this host when absent. */
+  storage: z
+    .string()
+    .regex(
+      /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\/?$/,
+      "s3://BUCKET or s3://BUCKET/PREFIX is wanted",
+    )
+    .optional(),
+  /** Of what speaks S3's protocol elsewhere; AWS when absent. */
+  storage_endpoint: z
+    .url({ protocol: /^https?$/, error: "a URL is wanted, such as https://s3.example.com" })
+    .optional(),
+  /** us-east-1 when absent. */
+  storage_region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, "a region is wanted, such as eu-central-1")
+    .optional(),
+  /** Names of secrets of the vault; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY when absent. */
+  storage_keys: z
+    .strictObject({ id: secretNameSchema, secret: secretNameSchema, token: secretNameSchema.optional() })
+    .optional(),
 });
 
 export const telemetryTableSchema = z.strictObject({

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { AUDIT_VERDICTS, type AuditFilter } from "../../../contract/audit.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
-import { parseDurationMs } from "../../parse.ts";
+import { parseSince } from "../../parse.ts";
 
 export interface FilterOptions {
   since?: string;
@@ -24,11 +24,4 @@ export function readFilter({ since, server, client, verdict }: FilterOptions): A
   if (verdict !== undefined && known === undefined)
     throw new FirebreakError("INVALID_ARGUMENT", `--verdict: '${verdict}' is not one of ${AUDIT_VERDICTS.join(", ")}`);
   return { since: since === undefined ? undefined : parseSince(since).toISOString(), server, client, verdict: known };
-}
-
-function parseSince(text: string): Date {
-  const time = /^\d{4}-\d\d/.test(text) ? new Date(text) : new Date(Date.now() - parseDurationMs("--since", text));
-  if (Number.isNaN(time.getTime()))
-    throw new FirebreakError("INVALID_ARGUMENT", `--since: '${text}' is not a time such as 2026-01-31T12:00, or 2h`);
-  return time;
 }
