@@ -6,9 +6,11 @@ import { after, before, test } from "node:test";
 import { Webhook } from "standardwebhooks";
 import { encodeOnBehalf, ON_BEHALF_HEADER } from "../../src/contract/on-behalf.ts";
 import type { Task, TaskCreate } from "../../src/contract/task.ts";
+import { taskCreateSchema } from "../../src/contract/task.ts";
 import { dialRemotes } from "../../src/daemon/remote-dial.ts";
 import { createWebhookPost } from "../../src/daemon/webhook-post.ts";
 import { openDatabase } from "../../src/store/database.ts";
+import { SqliteTaskStore } from "../../src/store/tasks.ts";
 import { SqliteDeliveryStore } from "../../src/store/webhooks.ts";
 import type { Delivery } from "../../src/tasks/webhooks/delivery-store.ts";
 import { WebhookSender, type WebhookSenderOptions } from "../../src/tasks/webhooks/sender.ts";
@@ -135,7 +137,9 @@ interface SenderSettings extends Partial<WebhookSenderOptions> {
 async function deliver(deliveries: Delivery[], { resolve, until, ...options }: SenderSettings = {}) {
   const database = openDatabase(":memory:");
   // Deliveries of tasks that there are not are forgotten with their ends.
-  database.exec("INSERT INTO tasks (id, state, agent, created_at, record) VALUES ('t', 'failed', 'command', '', '{}')");
+  const { files, ...request } = taskCreateSchema.parse({ agent: "command", argv: ["true"] });
+  const ended = { id: "t", request, state: "failed" as const, user: undefined, createdAt: "", attempt: 1 };
+  new SqliteTaskStore(database).insert(ended, files);
   const store = new SqliteDeliveryStore(database);
   for (const each of deliveries) store.insert(each);
   const post = createWebhookPost(dialRemotes({ env: {}, ...(resolve === undefined ? {} : { resolve }) }));
