@@ -13,7 +13,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance slow test-all test-clients fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance vm-test slow test-all test-clients fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -52,7 +52,11 @@ test-clients: setup
 	@scripts/setup-clients.sh
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/clients/*.test.ts'
 
-test: check unit agent-test integration e2e conformance
+# The three above, two files at a time but for those that build the image that all share.
+vm-test: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=2 '--alone=test/*/images.test.ts' 'test/integration/*.test.ts' 'test/e2e/*.test.ts' 'test/security/*.test.ts' 'test/conformance/*.test.ts'
+
+test: check unit agent-test vm-test
 
 # What is large or comes from outside: not part of `test`.
 slow: setup
