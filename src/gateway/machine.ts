@@ -12,7 +12,7 @@ import { asSpan } from "../telemetry/tracing.ts";
 import type { WorkOptions, WorkspaceHooks } from "../vms/ports.ts";
 import type { VmService } from "../vms/service.ts";
 import type { VmSnapshots } from "../vms/snapshots.ts";
-import { expandSecrets } from "./config/references.ts";
+import { expandSecrets, withoutSecret } from "./config/references.ts";
 import { type Installed, install, type Registries } from "./install/install.ts";
 import { planInstall } from "./install/plan.ts";
 
@@ -103,8 +103,10 @@ export class Machines {
     grants: readonly SecretGrant[],
   ): Promise<Launch> {
     const values = this.#deps.environmentOf(grants);
-    // A first start is without the values that it gets later.
-    const expand = (text: string) => expandSecrets(text, (name) => values[name] ?? "");
+    // A first start is without the values that it gets later, and has something of their form.
+    const missing = grantsOf(config).filter(({ name }) => values[name] === undefined);
+    const later = missing.length === 0 ? {} : this.#deps.environmentOf(missing);
+    const expand = (text: string) => expandSecrets(text, (name) => values[name] ?? withoutSecret(name, later[name]));
     const own = installed.length > 0 ? installed : [...(await this.#deps.commandOf(imageDigest)), ...config.args];
     const env = Object.entries(config.env).map(([name, value]) => [name, expand(value)]);
     return {

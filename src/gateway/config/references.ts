@@ -14,3 +14,13 @@ export function expandSecrets(text: string, ofSecret: (name: string) => string):
 export function referTo(secret: string): string {
   return `\${secret:${secret}}`;
 }
+
+/**
+ * What stands where a value will be, for a server that does not begin without one: of a URL its host, otherwise that there is
+ * none yet.
+ */
+export function withoutSecret(name: string, value: string | undefined): string {
+  const url = value !== undefined && URL.canParse(value) ? new URL(value) : undefined;
+  if (url === undefined || url.host === "") return `no-${name}-yet`;
+  return `${url.protocol}//${url.host}/`;
+}

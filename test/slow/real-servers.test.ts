@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { trustAsHost } from "../support/host-trust.ts";
+import { ERAS } from "../support/mcp-http.ts";
+import { callText, type OpenClient, serveGateway } from "../support/mcp-servers/gateway-client.ts";
+import { type Postgres, startPostgres } from "../support/postgres.ts";
+
+/** Servers that people have, from npm and PyPI, each installed and run in a VM of its own from one file. */
+
+const INSTALL_MS = 1_800_000;
+let fixture: DaemonFixture;
+let postgres: Postgres;
+let open: OpenClient;
+let documents: string;
+let project: string;
+let states: Record<string, string>;
+
+before(async () => {
+  postgres = await startPostgres("db.internal");
+  fixture = await startDaemonFixture();
+  trustAsHost(fixture);
+  documents = path.join(fixture.folder, "documents");
+  mkdirSync(documents);
+  writeFileSync(path.join(documents, "notes.txt"), "remember the milk\n");
+  project = path.join(fixture.folder, "project");
+  execFileSync("git", ["init", "-q", "-b", "main", project]);
+  writeFileSync(path.join(project, "a.txt"), "first\n");
+  const identity = ["-c", "user.name=T", "-c", "user.email=t@example.com"];
+  execFileSync("git", ["-C", project, "add", "."]);
+  execFileSync("git", ["-C", project, ...identity, "commit", "-q", "-m", "the first of all"]);
+  const url = `postgresql://${postgres.user}:${encodeURIComponent(postgres.password)}@db.internal:${postgres.port}/postgres`;
+  const set = await fixture.cli(["secret", "set", "DATABASE_URL", "--expose", "env"], { input: url });
+  assert.equal(set.exitCode, 0, set.stderr);
+  const file = path.join(fixture.folder, "firebreak.toml");
+  writeFileSync(
+    file,
+    `
+[servers.filesystem]
+command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", ${JSON.stringify(documents)}]
+vm_profile = "filesystem-readonly"
+allowed_paths = [${JSON.stringify(documents)}]
+
+[servers.everything]
+command = ["npx", "-y", "@modelcontextprotocol/server-everything"]
+
+[servers.memory]
+command = ["npx", "-y", "@modelcontextprotocol/server-memory"]
+
+[servers.thinking]
+command = ["npx", "-y", "@modelcontextprotocol/server-sequential-thinking"]
+
+[servers.database]
+command = ["npx", "-y", "@modelcontextprotocol/server-postgres", "\${secret:DATABASE_URL}"]
+network = "allowlist"
+allowed_hosts = ["db.internal:${postgres.port}"]
+private_hosts = true
+host_addresses = { "db.internal" = "127.0.0.1" }
+secrets = [{ name = "DATABASE_URL", expose = "env" }]
+
+[servers.git]
+command = ["uvx", "mcp-server-git", "--repository", ${JSON.stringify(project)}]
+allowed_paths = [${JSON.stringify(`${project}:rw`)}]
+
+[servers.time]
+command = ["uvx", "mcp-server-time", "--local-timezone", "UTC"]
+
+[servers.fetch]
+command = ["uvx", "mcp-server-fetch", "--ignore-robots-txt"]
+`,
+  );
+  const up = await fixture.cli(["up", "--config", file, "--json"], { timeoutMs: INSTALL_MS });
+  const { servers, failures } = JSON.parse(up.stdout) as {
+    servers: { name: string; state: string }[];
+    failures: unknown[];
+  };
+  states = Object.fromEntries(servers.map(({ name, state }) => [name, state]));
+  process.stdout.write(`failures: ${JSON.stringify(failures)}\n`);
+  open = await serveGateway(fixture);
+});
+after(async () => {
+  await fixture?.close();
+  await postgres?.close();
+});
+
+const calls: [server: string, tool: string, args: () => Record<string, unknown>, answer: RegExp][] = [
+  ["filesystem", "read_text_file", () => ({ path: path.join(documents, "notes.txt") }), /remember the milk/],
+  ["everything", "echo", () => ({ message: "hello" }), /hello/],
+  [
+    "memory",
+    "create_entities",
+    () => ({ entities: [{ name: "Ada", entityType: "person", observations: ["counts"] }] }),
+    /Ada/,
+  ],
+  [
+    "thinking",
+    "sequentialthinking",
+    () => ({ thought: "one", nextThoughtNeeded: false, thoughtNumber: 1, totalThoughts: 1 }),
+    /thoughtNumber/,
+  ],
+  ["database", "query", () => ({ sql: "SELECT 6*7 AS answer" }), /42/],
+  ["git", "git_log", () => ({ repo_path: project }), /the first of all/],
+  ["time", "get_current_time", () => ({ timezone: "Europe/Berlin" }), /Berlin/],
+];
+for (const [server, tool, args, answer] of calls)
+  test(`${server} is installed, looked at and called`, async () => {
+    assert.ok(["running", "stopped"].includes(states[server] ?? ""), `${server} is ${states[server]}`);
+    for (const { options } of ERAS) {
+      const client = await open(server, options);
+      assert.match(await callText(client, tool, args()), answer);
+      await client.close();
+    }
+  });
+
+test("fetch, to which no host is open, reaches none, and says so", async () => {
+  assert.ok(["running", "stopped"].includes(states.fetch ?? ""), `fetch is ${states.fetch}`);
+  const client = await open("fetch", ERAS[0]?.options ?? {});
+  const answer = await client.callTool({ name: "fetch", arguments: { url: "https://example.com/" } });
+  assert.equal(answer.isError, true);
+  await client.close();
+});
+
+test("a server that may only read writes nothing on this host", async () => {
+  const client = await open("filesystem", ERAS[0]?.options ?? {});
+  const file = path.join(documents, "notes.txt");
+  const answer = await client.callTool({ name: "write_file", arguments: { path: file, content: "evil" } });
+  assert.equal(answer.isError, true);
+  assert.equal(readFileSync(file, "utf8"), "remember the milk\n");
+  await client.close();
+});
