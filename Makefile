@@ -1,6 +1,6 @@
 # make setup    everything a checkout needs (Debian 12; asks for root where packages are missing)
 # make demo     the main job, on a real VM
-# make test     all tests, on real VMs
+# make test     all tests, on real VMs, two files at a time
 # make test-all all tests, and those that take long or need the registries of this host
 # make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.4 GB
 # make check    what every commit passes: format, lint, types, imports
