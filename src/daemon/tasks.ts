@@ -56,7 +56,9 @@ export function createTasks(options: TasksOptions): {
   const hasSecret = (name: string) => secrets.get(name) !== undefined;
   const store = new SqliteTaskStore(database, toDeliveries);
   const agentDrives = new AgentDrives(options);
-  const document = () => readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile);
+  const document = lastGood(() =>
+    readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile),
+  );
   const agentOf = (name: string) => findAgent(readAgents(document()), name);
   const tasks = new TaskService({
     store,
@@ -114,6 +116,19 @@ export function createTasks(options: TasksOptions): {
     await webhooks.close();
   };
   return { tasks, listAgents, recover, close };
+}
+
+/** What was read last where it cannot be read now: a file that is being edited holds no task up. Throws when it never could. */
+function lastGood<T>(read: () => T): () => T {
+  let last: T | undefined;
+  return () => {
+    try {
+      last = read();
+    } catch (error) {
+      if (last === undefined) throw error;
+    }
+    return last;
+  };
 }
 
 /** Throws AGENT_NOT_FOUND. */

@@ -55,9 +55,9 @@ test("content is in use as long as a file of a task has it", () => {
     store.update(id, { files: [file] });
   }
   store.remove("a");
-  assert.equal(store.usesDigest("sha256:1"), true);
+  assert.deepEqual(store.unusedOf(["sha256:1", "sha256:2"]), ["sha256:2"]);
   store.remove("b");
-  assert.equal(store.usesDigest("sha256:1"), false);
+  assert.deepEqual(store.unusedOf(["sha256:1", "sha256:1"]), ["sha256:1"]);
 });
 
 /** Without its files, which are kept apart. */

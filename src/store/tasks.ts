@@ -105,13 +105,14 @@ export class SqliteTaskStore implements TaskStore {
     for (const { entry } of rows) yield JSON.parse(String(entry)) as UsageEntry;
   }
 
-  usesDigest(digest: string): boolean {
-    const rows = this.#database
+  unusedOf(digests: readonly string[]): string[] {
+    return this.#database
       .prepare(
-        "SELECT 1 FROM tasks, json_each(tasks.record, '$.files') AS file WHERE json_extract(file.value, '$.digest') = ? LIMIT 1",
+        `SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN
+           (SELECT json_extract(file.value, '$.digest') FROM tasks, json_each(tasks.record, '$.files') AS file)`,
       )
-      .all(digest);
-    return rows.length > 0;
+      .all(JSON.stringify(digests))
+      .map(({ value }) => String(value));
   }
 
   #count({ id, request, user, createdAt, endedAt = createdAt, usage }: TaskRecord): void {

@@ -24,22 +24,27 @@ const exited = (exitCode: number): ExecExit =>
 
 type Follow = (sink: OutputSink, signal: AbortSignal, killed: Promise<void>) => Promise<ExecExit>;
 
-async function open(follow: Follow, given: Partial<AttemptOptions> & { answersKill?: boolean } = {}) {
-  const { answersKill = true, ...options } = given;
+async function open(
+  follow: Follow,
+  given: Partial<AttemptOptions> & { answersKill?: boolean; unknownFor?: number } = {},
+) {
+  const { answersKill = true, unknownFor = 0, ...options } = given;
+  let unknown = unknownFor;
   const log = await TaskLog.open(path.join(folder, `${++count}`, "events.jsonl"));
   const killed = Promise.withResolvers<void>();
   const told: string[] = [];
   const machines: AttemptOptions["machines"] = {
     follow: (_vm, _id, _launch, sink, { signal }) => follow(sink, signal, killed.promise),
     kill: async () => {
+      if (--unknown >= 0) return "none";
       if (answersKill) killed.resolve();
-      return answersKill;
+      return answersKill ? "told" : "silent";
     },
   };
   const attempt = new Attempt({
     vm: "vm",
     execId: "task-1",
-    plan: { vm: {}, launch: { argv: ["x"], env: {}, files: {}, cwd: "/" }, files: {}, directories: [], git: undefined },
+    launch: async () => ({ argv: ["x"], env: {}, files: {}, cwd: "/" }),
     agent: command,
     log,
     tail: new OutputTail(),
@@ -137,5 +142,16 @@ test("an exit code that is none of success is a failure; output that the guest l
     for (const line of piece.toString().trimEnd().split("\n")) kinds.push((JSON.parse(line) as TaskEvent).type);
   assert.deepEqual(kinds, ["output", "gap"]);
   assert.equal(log.position.offset, 104);
+  await log.close();
+});
+
+test("a command that is told to end before it is there is told again", async () => {
+  const follow: Follow = async (_sink, _signal, killed) => {
+    await killed;
+    return exited(143);
+  };
+  const { attempt, log } = await open(follow, { unknownFor: 2 });
+  attempt.end("cancelled", "it was cancelled");
+  assert.equal((await attempt.run()).reason, "cancelled");
   await log.close();
 });

@@ -15,6 +15,11 @@ const PARTIAL_MS = 200;
 const FULL_DISK_MS = 1_000;
 /** Of the guest's own limit behind ours, ms: it ends the command when no daemon is there to. */
 const GUEST_MARGIN_MS = 60_000;
+/** A command that is not there yet is looked for again after this, ms. */
+const KILL_AGAIN_MS = 500;
+/** What has been told to end has this long, which is more than the grace that its guest gives it, ms. */
+const KILL_TOLD_MS = 7_000;
+const KILL_PATIENCE_MS = 30_000;
 
 /** How a task's command has ended. */
 export interface AttemptEnd {
@@ -26,7 +31,8 @@ export interface AttemptEnd {
 export interface AttemptOptions {
   vm: string;
   execId: string;
-  plan: TaskPlan;
+  /** Asked for when the command is not there yet. */
+  launch: () => Promise<TaskPlan["launch"]>;
   agent: TaskAgent;
   log: TaskLog;
   tail: OutputTail;
@@ -66,12 +72,12 @@ export class Attempt implements OutputSink {
 
   /** Throws TASK_LOST when the machine has failed, OPERATION_CANCELED when `letGo` was called. */
   async run(): Promise<AttemptEnd> {
-    const { vm, execId, plan, machines, startedAtMs, timeoutMs } = this.#options;
+    const { vm, execId, launch, machines, startedAtMs, timeoutMs } = this.#options;
     const left = startedAtMs + timeoutMs - Date.now();
     const timer = setTimeout(() => this.end("timeout", `it took more than ${timeoutMs / 1000} s`), Math.max(0, left));
     try {
       const exit = await Promise.race([
-        machines.follow(vm, execId, plan.launch, this, {
+        machines.follow(vm, execId, launch, this, {
           signal: this.#letGo.signal,
           timeoutMs: timeoutMs + GUEST_MARGIN_MS,
         }),
@@ -96,11 +102,21 @@ export class Attempt implements OutputSink {
   end(reason: FinishReason, message: string): void {
     if (this.#ending !== undefined) return;
     this.#ending = { reason, message };
+    void this.#kill();
+  }
+
+  /** Until the command has ended: it may not have begun yet, and a guest that does not answer, or says yes and does nothing, keeps its task's end from nobody. */
+  async #kill(): Promise<void> {
     const { machines, vm, execId } = this.#options;
-    void machines.kill(vm, execId).then(async (isEnded) => {
-      // A guest that does not answer keeps its task's end from nobody: its VM goes.
-      if (!isEnded && !this.#isKilled) this.#giveUp();
-    });
+    for (const until = Date.now() + KILL_PATIENCE_MS; Date.now() < until; ) {
+      const answer = await machines.kill(vm, execId);
+      if (answer === "silent") break;
+      await sleep(answer === "none" ? KILL_AGAIN_MS : KILL_TOLD_MS, undefined, { signal: this.#letGo.signal }).catch(
+        () => {},
+      );
+      if (this.#letGo.signal.aborted) return;
+    }
+    if (!this.#letGo.signal.aborted) this.#giveUp();
   }
 
   #giveUp(): void {

@@ -116,7 +116,7 @@ export class TaskMachines {
   async follow(
     vm: string,
     id: string,
-    launch: AgentLaunch & { cwd: string },
+    launch: () => Promise<AgentLaunch & { cwd: string }>,
     sink: OutputSink,
     { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
   ): Promise<ExecExit> {
@@ -124,17 +124,18 @@ export class TaskMachines {
     let isStarted = false;
     for (let tries = 0; ; tries++) {
       const before = sink.offset;
+      const fault = new AbortController();
       try {
         const exit = await this.#vms.use(vm, { signal }, async ({ client }) => {
           const options = {
             client,
             input: (async function* () {})(),
-            output: toWritable(sink),
-            signal,
+            output: toWritable(sink, (error) => fault.abort(error)),
+            signal: AbortSignal.any([signal, fault.signal]),
             explainLoss: () => this.#vms.explainLoss(vm),
             killGraceMs: KILL_GRACE_MS,
           };
-          if (!isStarted && !(await exists(client, id))) await startDetached(client, id, launch, timeoutMs);
+          if (!isStarted && !(await exists(client, id))) await startDetached(client, id, await launch(), timeoutMs);
           isStarted = true;
           return relayAttach(id, sink.offset, true, options);
         });
@@ -142,6 +143,7 @@ export class TaskMachines {
         throw new FirebreakError("CHANNEL_LOST", "the command's output ended before the command did");
       } catch (thrown) {
         if (signal.aborted) throw thrown;
+        if (fault.signal.aborted) throw fault.signal.reason;
         const error = toFirebreakError(thrown);
         if (sink.offset > before) tries = 0;
         // The daemon's own connection has broken; the command goes on, and so does its output.
@@ -156,14 +158,14 @@ export class TaskMachines {
     }
   }
 
-  /** Ends a command's processes. False when its guest does not say that it has. */
-  async kill(vm: string, id: string): Promise<boolean> {
+  /** Tells a guest to end a command's processes: `none` when it has no such command, `silent` when it does not answer. */
+  async kill(vm: string, id: string): Promise<"told" | "none" | "silent"> {
     const signal = AbortSignal.timeout(KILL_DEADLINE_MS);
     return this.#vms
       .peek(vm, ({ client }) => client.execKill(id, KILL_GRACE_MS, { signal }))
       .then(
-        () => true,
-        (error: unknown) => toFirebreakError(error).code === "EXEC_NOT_FOUND",
+        () => "told" as const,
+        (error: unknown) => (toFirebreakError(error).code === "EXEC_NOT_FOUND" ? "none" : "silent"),
       );
   }
 
@@ -237,7 +239,7 @@ async function startDetached(
 }
 
 /** Takes the frames of a command's output. */
-function toWritable(sink: OutputSink): Writable {
+function toWritable(sink: OutputSink, onFault: (error: Error) => void): Writable {
   const decoder = new FrameDecoder();
   const take = async (chunk: Buffer) => {
     for (const { type, payload } of decoder.push(chunk)) {
@@ -254,5 +256,5 @@ function toWritable(sink: OutputSink): Writable {
         (error: unknown) => done(toFirebreakError(error)),
       );
     },
-  });
+  }).on("error", onFault);
 }

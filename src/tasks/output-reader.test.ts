@@ -126,3 +126,17 @@ test("from any position on, another reader goes on without a gap or a repeat", (
       assert.equal(bytesOf(seen, stream).toString(), expected(stream).toString());
   }
 });
+
+test("single bytes of both streams by turns are one line and one position in the end", () => {
+  const reader = new OutputReader(jsonReader());
+  const line = `{"a":"${"x".repeat(20_000)}"}`;
+  for (const byte of line) {
+    reader.push("stdout", Buffer.from(byte));
+    reader.push("stderr", Buffer.from("."));
+    assert.equal(reader.take().filter(({ type }) => type === "text").length, 0);
+  }
+  reader.push("stdout", Buffer.from("\n"));
+  const events = reader.take(true);
+  assert.deepEqual(events[0], { type: "text", text: line, raw: line });
+  assert.deepEqual(reader.position, { offset: 2 * line.length + 1, stdout: 0, stderr: 0 });
+});

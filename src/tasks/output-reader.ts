@@ -22,10 +22,14 @@ export const MAX_LINE_BYTES = 4 * 1024 * 1024;
 /** Text of one `output` event, bytes. */
 const MAX_OUTPUT_BYTES = 64 * 1024;
 const NEWLINE = 10;
+/** Pieces of a line that wait to be put together. */
+const MAX_PIECES = 1_000;
 
 interface Pending {
   pieces: Buffer[];
   bytes: number;
+  /** Whether a line may have come whole since the last look. */
+  hasNewline: boolean;
   /** Whether the rest of a line that was too long is under way. */
   isLong: boolean;
 }
@@ -64,6 +68,7 @@ export class OutputReader {
     const pending = this.#pending[stream];
     pending.pieces.push(known === 0 ? bytes : bytes.subarray(known));
     pending.bytes += bytes.length - known;
+    if (bytes.includes(NEWLINE, known)) pending.hasNewline = true;
   }
 
   /** Output that the guest no longer has, between what has come and what will. */
@@ -91,8 +96,12 @@ export class OutputReader {
   #takeStream(stream: OutputStream, all: boolean): ReadEvent[] {
     const pending = this.#pending[stream];
     if (pending.bytes === 0) return [];
-    const bytes = pending.pieces.length === 1 ? (pending.pieces[0] as Buffer) : Buffer.concat(pending.pieces);
     const isEvents = stream === "stdout" && this.#reader !== undefined;
+    // A long line is not put together and searched anew for each piece of it.
+    const isWaiting = isEvents && !all && !pending.hasNewline && !pending.isLong && pending.bytes <= MAX_LINE_BYTES;
+    if (isWaiting && pending.pieces.length < MAX_PIECES) return [];
+    pending.hasNewline = false;
+    const bytes = pending.pieces.length === 1 ? (pending.pieces[0] as Buffer) : Buffer.concat(pending.pieces);
     const { events, taken } = isEvents ? this.#readLines(bytes, pending, all) : readOutput(stream, bytes, all);
     const rest = bytes.subarray(taken);
     pending.pieces = rest.length === 0 ? [] : [rest];
@@ -135,19 +144,21 @@ export class OutputReader {
 
   /** Moves `#offset` up to the first byte that is in no event. */
   #settle(): void {
-    for (let first = this.#chunks[0]; first !== undefined; first = this.#chunks[0]) {
+    let done = 0;
+    for (const first of this.#chunks) {
       const logged = Math.min(this.#logged[first.stream], first.length);
       this.#logged[first.stream] -= logged;
       this.#offset += logged;
       first.length -= logged;
-      if (first.length > 0) return;
-      this.#chunks.shift();
+      if (first.length > 0) break;
+      done++;
     }
+    if (done > 0) this.#chunks.splice(0, done);
   }
 }
 
 function empty(): Pending {
-  return { pieces: [], bytes: 0, isLong: false };
+  return { pieces: [], bytes: 0, hasNewline: false, isLong: false };
 }
 
 /** Whole lines, several to an event; what is behind the last one's end with `all`, or when it has got long. */

@@ -1,7 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import type { TaskUsage } from "../contract/task.ts";
 import type { Cost, FinishReason, TaskEvent, TaskEventBody, Tokens } from "../contract/task-event.ts";
+import { DEFAULTS } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { addUsage } from "./add-usage.ts";
 import type { AgentReader, TaskAgent } from "./agents/agent.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
 import type { TaskLog } from "./log/task-log.ts";
@@ -65,6 +67,8 @@ export class TaskRun {
 
   cancel(): void {
     this.#isCancelled = true;
+    // What has worked until now may still give up its files.
+    if (this.#record().state === "collecting") this.#collecting.abort();
     if (this.#attempt === undefined) this.#abort.abort();
     else this.#attempt.end("cancelled", "it was cancelled");
   }
@@ -86,6 +90,7 @@ export class TaskRun {
     try {
       if (record.state === "queued") await this.#prepare(log);
       else known = await replay(log, agent);
+      this.#reader = known.reader;
       if (this.#record().state !== "collecting") {
         const end = await this.#work(log, agent, known);
         this.#note({
@@ -125,6 +130,8 @@ export class TaskRun {
   }
 
   #plan: TaskPlan | undefined;
+  #reader: AgentReader | undefined;
+  readonly #collecting = new AbortController();
 
   async #work(
     log: TaskLog,
@@ -136,11 +143,14 @@ export class TaskRun {
     const { vm, attempt, startedAt, request } = record;
     if (vm === undefined || startedAt === undefined || !machines.isRunning(vm.id))
       throw new FirebreakError("TASK_LOST", "the task's VM is not there any more");
-    this.#plan ??= await plan(record, { signal: this.#abort.signal, onText: () => {} });
+    // Asked for only when the command is not there yet: what it was started with may not be any more.
+    const launch = async () =>
+      (this.#plan ?? (await plan(record, { signal: this.#abort.signal, onText: () => {} }))).launch;
+    const spent = record.pastUsage?.cost?.usd ?? 0;
     this.#attempt = new Attempt({
       vm: vm.id,
       execId: `task-${attempt}`,
-      plan: this.#plan,
+      launch,
       agent,
       log,
       tail,
@@ -148,7 +158,7 @@ export class TaskRun {
       machines,
       startedAtMs: Date.parse(startedAt),
       timeoutMs: request.timeoutMs,
-      maxCostUsd: request.maxCostUsd,
+      maxCostUsd: request.maxCostUsd === undefined ? undefined : Math.max(0, request.maxCostUsd - spent),
       costOf: (of) => costOf(of.tokens, of.costUsd, request.model)?.usd,
       onError: (message, error) => this.#deps.log(message, { task: this.#id, error: error.message }),
     });
@@ -160,29 +170,33 @@ export class TaskRun {
   /** The machine below has failed, or what was asked for cannot be. */
   async #afterFailure(error: FirebreakError, log: TaskLog): Promise<RunEnd> {
     const record = this.#record();
-    await this.#removeVms();
+    // What it worked on may not have come back yet: then the VM stays, as at any other end.
+    const stays = await this.#removeVms().then(
+      () => undefined,
+      (thrown: unknown) => toFirebreakError(thrown),
+    );
     if (this.#isCancelled || record.cancelledAt !== undefined) {
-      await this.#endWithout(log, "cancelled", undefined);
+      await this.#endWithout(log, "cancelled", undefined, stays);
       return "ended";
     }
-    if (error.code === "VM_MEMORY_EXHAUSTED" && record.state === "starting") {
+    if (error.code === "VM_MEMORY_EXHAUSTED" && record.state === "starting" && stays === undefined) {
       this.#note({ state: "queued", attempt: record.attempt - 1, reason: `it waits: ${error.message}`, vm: undefined });
       return "waits";
     }
     const isMachine = ["unavailable", "internal", "resource_exhausted", "deadline_exceeded"].includes(error.class);
-    if (isMachine && record.attempt <= record.request.maxRetries) {
-      const usage = this.#usage(undefined);
+    if (isMachine && stays === undefined && record.attempt <= record.request.maxRetries) {
+      const pastUsage = this.#usage(this.#reader);
       this.#note({
         state: "queued",
         reason: `it begins again: ${error.message}`,
         vm: undefined,
         vmAt: undefined,
-        usage,
+        pastUsage,
       });
       await log.append([this.#stateEvent()]);
       return "again";
     }
-    await this.#endWithout(log, isMachine ? "lost" : "failed", error);
+    await this.#endWithout(log, isMachine ? "lost" : "failed", error, stays);
     return "ended";
   }
 
@@ -192,7 +206,7 @@ export class TaskRun {
     const { vm, request, files } = this.#record();
     if (files !== undefined) return;
     if (vm === undefined || !machines.isRunning(vm.id)) return void this.#note({ files: [] });
-    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(COLLECT_MS)]);
+    const signal = AbortSignal.any([this.#abort.signal, this.#collecting.signal, AbortSignal.timeout(COLLECT_MS)]);
     try {
       await mkdir(workFolder, { recursive: true, mode: 0o700 });
       const found = (await machines.readDirectory(vm.id, request.outputDir, signal, (archive) =>
@@ -234,13 +248,20 @@ export class TaskRun {
     await this.#close(log);
   }
 
-  async #endWithout(log: TaskLog, finish: FinishReason, error: FirebreakError | undefined): Promise<void> {
+  async #endWithout(
+    log: TaskLog,
+    finish: FinishReason,
+    error: FirebreakError | undefined,
+    stays: FirebreakError | undefined,
+  ): Promise<void> {
+    const reason = error?.message ?? this.#record().reason;
     this.#note({
       finish,
-      usage: this.#usage(undefined),
+      usage: this.#usage(this.#reader),
       files: [],
-      vm: undefined,
-      reason: error?.message ?? this.#record().reason,
+      ...(stays === undefined
+        ? { vm: undefined, reason }
+        : { reason: [reason, `its VM is kept: ${stays.message}`].filter(Boolean).join("; ") }),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
     });
     await this.#close(log);
@@ -252,19 +273,19 @@ export class TaskRun {
     this.#note({ state: endStateOf(this.#record().finish), endedAt: new Date().toISOString() });
   }
 
+  /** That of this attempt, and of those before it. */
   #usage(reader: AgentReader | undefined): TaskUsage {
-    const { usage: before, vmAt, request } = this.#record();
+    const { pastUsage: past, vmAt, request } = this.#record();
     const seconds = vmAt === undefined ? 0 : Math.max(0, (Date.now() - Date.parse(vmAt)) / 1000);
-    const vmSeconds = round((before?.vmSeconds ?? 0) + seconds);
     const tokens = reader?.tokens ?? [];
     const cost = this.#deps.costOf(tokens, reader?.costUsd, request.model);
-    const memoryMib = this.#plan?.vm.memoryMib ?? request.memoryMib ?? 512;
-    return {
-      tokens,
+    const memoryMib = this.#plan?.vm.memoryMib ?? request.memoryMib ?? DEFAULTS.memoryMib;
+    return addUsage(past, {
+      tokens: [...tokens],
       ...(cost === undefined ? {} : { cost }),
-      vmSeconds,
-      memoryMibSeconds: round(vmSeconds * memoryMib),
-    };
+      vmSeconds: round(seconds),
+      memoryMibSeconds: round(seconds * memoryMib),
+    });
   }
 
   async #removeVms(): Promise<void> {

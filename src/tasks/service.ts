@@ -1,13 +1,16 @@
 import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
 import os from "node:os";
 import type { Readable } from "node:stream";
 import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
 import type { Usage } from "../contract/usage.ts";
+import { MAX_LABELS } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { TaskLog } from "./log/task-log.ts";
 import type { TaskLogs } from "./logs.ts";
 import { chooseNext, orderQueue, type QueuedTask } from "./queue.ts";
+import type { ResultStorage } from "./results/storage.ts";
 import { type RunDeps, TaskRun } from "./run.ts";
 import { PREPARED_AHEAD, type TaskSettings } from "./settings.ts";
 import type { TaskFilter, TaskRecord } from "./task-store.ts";
@@ -19,6 +22,9 @@ import type { DeliveryStore } from "./webhooks/delivery-store.ts";
 const MIB = 1024 * 1024;
 /** A task that waits for memory is tried again after this, or when another has ended, ms. */
 const MEMORY_RETRY_MS = 3_000;
+/** What a run has left is gone on with after this, ms: what it was left for may last. */
+const TAKE_UP_MS = 5_000;
+const LATE_RETRY_MS = 5_000;
 const PRUNE_MS = 3600_000;
 
 export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChange"> {
@@ -40,6 +46,8 @@ export class TaskService {
   readonly #working = new Set<string>();
   readonly #listeners = new Set<(task: TaskRecord) => void>();
   readonly #files = new Mutex();
+  /** Digests of files that runs have put into the storage. */
+  readonly #held = new Set<Set<string>>();
   #memoryRetry: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #pruning: NodeJS.Timeout | undefined;
@@ -54,6 +62,11 @@ export class TaskService {
     const { store, agentOf, hasSecret, checkWebhooks } = this.#options;
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
+    if (Object.keys(request.labels).length >= MAX_LABELS || Object.keys(request.labels).some(isOwnLabel))
+      throw new FirebreakError(
+        "INVALID_ARGUMENT",
+        `labels: at most ${MAX_LABELS - 1}, and none that begins with 'firebreak/'`,
+      );
     if ((request.memoryMib ?? 0) * MIB > os.totalmem())
       throw new FirebreakError(
         "VM_MEMORY_EXHAUSTED",
@@ -121,6 +134,12 @@ export class TaskService {
     return this.get(id);
   }
 
+  /** Whether a task works on a directory of this host, which is for local callers alone. */
+  hasHostWorkspace(id: string): boolean {
+    const { workspace } = this.#find(id).request;
+    return workspace !== undefined && !("git" in workspace);
+  }
+
   /** A new task like one that has ended. Throws TASK_STATE_CONFLICT. */
   retry(id: string, user: string | undefined): Task {
     const record = this.#find(id);
@@ -136,7 +155,7 @@ export class TaskService {
 
   /** Forgets a task that has ended, with its log and files. Throws TASK_STATE_CONFLICT. */
   async delete(id: string): Promise<Task> {
-    const { store, logs, storage } = this.#options;
+    const { store, logs } = this.#options;
     const record = this.#find(id);
     if (!isEnded(record.state) || this.#runs.has(id))
       throw new FirebreakError("TASK_STATE_CONFLICT", `the task ${id} has not ended: it is ${record.state}`, {
@@ -145,7 +164,7 @@ export class TaskService {
     const view = this.#view(record);
     await this.#files.run(async () => {
       store.remove(id);
-      for (const { digest } of record.files ?? []) if (!store.usesDigest(digest)) await storage.delete(digest);
+      await this.#dropUnused((record.files ?? []).map(({ digest }) => digest));
     });
     await logs.delete(id);
     return view;
@@ -201,16 +220,10 @@ export class TaskService {
 
   /** Finds the tasks of an earlier daemon again. VMs that no task needs are deleted. */
   async recover(): Promise<void> {
-    const { store, machines } = this.#options;
+    const { store, machines, workFolder } = this.#options;
+    await rm(workFolder, { recursive: true, force: true });
     const open = store.list({ states: ["queued", "starting", "running", "collecting"], limit: 100_000 }).reverse();
-    for (const record of open) {
-      if (record.state === "queued") this.#enqueue(record);
-      else if (record.state === "starting") {
-        // Its work has not begun: nothing is lost by beginning anew.
-        for (const vm of machines.find(record.id)) await machines.delete(vm.id).catch(() => {});
-        this.#enqueue(store.update(record.id, { state: "queued", attempt: record.attempt - 1, vm: undefined }));
-      } else this.#start(toQueued(record));
-    }
+    for (const record of open) await this.#takeUp(record);
     const owned = new Set(open.map(({ id }) => id));
     for (const vm of machines.list()) {
       const task = vm.labels["firebreak/task"] as string; // listed by it
@@ -241,6 +254,60 @@ export class TaskService {
     await Promise.all([...this.#runs.values()].map(({ done }) => done));
   }
 
+  /** Goes on with what another daemon, or a run that broke off, has left. */
+  async #takeUp(record: TaskRecord): Promise<void> {
+    const { store, machines } = this.#options;
+    if (record.state === "queued") this.#enqueueOrCancel(record);
+    else if (record.state === "starting") {
+      // Its work has not begun: nothing is lost by beginning anew.
+      for (const vm of machines.find(record.id)) await machines.delete(vm.id).catch(() => {});
+      this.#enqueueOrCancel(store.update(record.id, { state: "queued", attempt: record.attempt - 1, vm: undefined }));
+    } else this.#start(toQueued(record));
+  }
+
+  /** Content that neither a task nor a run has any more. */
+  async #dropUnused(digests: readonly string[]): Promise<void> {
+    const { store, storage } = this.#options;
+    if (digests.length === 0) return;
+    for (const digest of store.unusedOf(digests))
+      if (![...this.#held].some((held) => held.has(digest))) await storage.delete(digest);
+  }
+
+  /** The storage for one run: what it puts there is kept though no record names it yet. */
+  #holding(held: Set<string>): ResultStorage {
+    const { storage } = this.#options;
+    return {
+      place: storage.place,
+      put: async (digest, file, sizeBytes) => {
+        held.add(digest);
+        // A deletion that is under way gets to its end first.
+        await this.#files.run(async () => {});
+        await storage.put(digest, file, sizeBytes);
+      },
+      get: (digest, range) => storage.get(digest, range),
+      delete: (digest) => storage.delete(digest),
+    };
+  }
+
+  #takeUpLater(id: string): void {
+    setTimeout(() => {
+      const record = this.#options.store.get(id);
+      if (this.#isClosed || record === undefined || isEnded(record.state)) return;
+      if (this.#runs.has(id) || this.#queued.has(id)) return;
+      this.#takeUp(record)
+        .then(() => this.#tick())
+        .catch(() => this.#takeUpLater(id));
+    }, TAKE_UP_MS).unref();
+  }
+
+  #enqueueOrCancel(record: TaskRecord): void {
+    this.#enqueue(record);
+    if (record.cancelledAt === undefined) return;
+    void this.cancel(record.id).catch((error: unknown) =>
+      this.#report("a task could not be cancelled", record.id, error),
+    );
+  }
+
   #enqueue(record: TaskRecord): void {
     this.#queued.set(record.id, toQueued(record));
   }
@@ -248,7 +315,14 @@ export class TaskService {
   /** Begins whatever may begin. */
   #tick(): void {
     if (this.#isClosed) return;
-    this.#failLate();
+    try {
+      this.#failLate();
+    } catch (error) {
+      // A full disk, perhaps: nobody hears what a timer throws.
+      this.#options.log("a late task could not be ended", { error: toFirebreakError(error).message });
+      clearTimeout(this.#deadline);
+      this.#deadline = setTimeout(() => this.#tick(), LATE_RETRY_MS).unref();
+    }
     const caps = this.#options.settings();
     this.#fillPlaces(caps);
     if (this.#memoryRetry !== undefined) return;
@@ -278,8 +352,11 @@ export class TaskService {
   #start(task: QueuedTask): void {
     const { id } = task;
     if (this.#options.store.get(id)?.state === "running") this.#working.add(id);
+    const held = new Set<string>();
+    this.#held.add(held);
     const run = new TaskRun(id, {
       ...this.#options,
+      storage: this.#holding(held),
       takePlace: (of, signal) => this.#takePlace(of, signal),
       onChange: (record) => this.#changed(record),
     });
@@ -287,11 +364,21 @@ export class TaskService {
       this.#runs.delete(id);
       this.#working.delete(id);
       this.#ready.delete(id);
-      if (this.#isClosed || end === "left") return;
+      this.#held.delete(held);
+      if (this.#isClosed) return;
+      // What was fetched for a list of files that never came to be.
+      void this.#files
+        .run(async () => {
+          const named = new Set(this.#options.store.get(id)?.files?.map(({ digest }) => digest));
+          await this.#dropUnused([...held].filter((digest) => !named.has(digest)));
+        })
+        .catch((error: unknown) => this.#report("a task's file stays", id, error));
+      // A full disk, or a file that is being edited: neither lasts, and nobody else goes on with it.
+      if (end === "left") this.#takeUpLater(id);
       if (end === "waits") this.#waitForMemory();
       else this.#stopWaiting();
       const record = this.#options.store.get(id);
-      if (record?.state === "queued") this.#enqueue(record);
+      if (end !== "left" && record?.state === "queued") this.#enqueueOrCancel(record);
       // Whoever waits for its end may ask for what it held.
       if (record !== undefined) this.#tell(record);
       this.#tick();
@@ -345,10 +432,10 @@ export class TaskService {
         next = Math.min(next, Date.parse(deadline));
         continue;
       }
-      this.#queued.delete(id);
       const reason = `it had not begun by ${deadline}`;
       const endedAt = new Date().toISOString();
       this.#tell(store.update(id, { state: "failed", finish: "timeout", reason, endedAt, files: [] }));
+      this.#queued.delete(id);
       void logs
         .use(id, async (log) => {
           await log.append([{ type: "finished", reason: "timeout", message: reason, tokens: [] }]);
@@ -384,6 +471,8 @@ export class TaskService {
     return toTask(record, index < 0 ? undefined : index + 1);
   }
 }
+
+const isOwnLabel = (key: string) => key.startsWith("firebreak/");
 
 function toQueued({ id, request, createdAt, user }: TaskRecord): QueuedTask {
   return { id, priority: request.priority, createdAtMs: Date.parse(createdAt), user, labels: request.labels };

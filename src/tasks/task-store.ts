@@ -28,6 +28,8 @@ export interface TaskRecord {
   outputTail?: string | undefined;
   files?: TaskFile[] | undefined;
   usage?: TaskUsage | undefined;
+  /** Of attempts that the machine below has failed. */
+  pastUsage?: TaskUsage | undefined;
 }
 
 /** What an ended task is counted by; it stays when the task is forgotten. */
@@ -65,6 +67,6 @@ export interface TaskStore {
   remove(id: string): void;
   /** Of all tasks that have ended from `since` on and before `until`, ISO 8601, also of those that were removed. */
   usage(range: { since?: string | undefined; until?: string | undefined }): Iterable<UsageEntry>;
-  /** Whether a file of any task has this content. */
-  usesDigest(digest: string): boolean;
+  /** Those of the digests that no file of a task has. */
+  unusedOf(digests: readonly string[]): string[];
 }

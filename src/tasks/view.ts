@@ -3,7 +3,15 @@ import type { TaskRecord } from "./task-store.ts";
 
 /** A task as the API shows it; `position` is that in the queue, from 1. */
 export function toTask(record: TaskRecord, position?: number): Task {
-  const { request, cancelledAt: _cancelledAt, vmAt: _vmAt, isConfined: _isConfined, user, ...rest } = record;
+  const {
+    request,
+    cancelledAt: _cancelledAt,
+    vmAt: _vmAt,
+    isConfined: _isConfined,
+    pastUsage: _past,
+    user,
+    ...rest
+  } = record;
   const { name, agent, prompt, argv, model, priority, labels } = request;
   const fields: Record<string, unknown> = {
     ...rest,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
@@ -138,6 +138,33 @@ test("an MCP client runs a task, hears how it goes, and reads its file", async (
     assert.equal(file.data.content, "kept\n");
   } finally {
     await mcp.close();
+  }
+});
+
+test("a task on a directory of this host ends when its VM is lost, and is nobody's from elsewhere to repeat", async () => {
+  const directory = await mkdtemp(path.join(fixture.folder, "workspace-"));
+  await writeFile(path.join(directory, "a"), "mine\n");
+  const { id } = await run("echo begun; exec sleep 1000", { workspace: { directory }, maxRetries: 0 });
+  for await (const event of fixture.client.tasks.events(id, { follow: true }))
+    if ("seq" in event && event.type === "output") break;
+  const vm = (await fixture.client.vms.list()).find(({ labels }) => labels["firebreak/task"] === id);
+  process.kill(vm?.pid as number, "SIGKILL");
+  const task = await ended(id);
+  assert.deepEqual([task.state, task.finish], ["failed", "lost"], JSON.stringify(task));
+  const { key } = await fixture.json<{ key: string }>("key", "create", "elsewhere");
+  await fixture.client.listen({ address: "127.0.0.1:0" });
+  const base = (await fixture.client.status()).listen?.url;
+  const answer = await fetch(new URL(`/v1/tasks/${id}/retry`, base), {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: "{}",
+  });
+  const { error } = (await answer.json()) as { error: { code: string } };
+  assert.deepEqual([answer.status, error.code], [403, "LOCAL_CALLERS_ONLY"]);
+  // What it had changed had no way back; it is given up here.
+  for (const { name } of await fixture.client.vms.list()) {
+    await fixture.cli(["workspace", "detach", name]);
+    await fixture.ok("vm", "delete", name);
   }
 });
 

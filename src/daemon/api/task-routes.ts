@@ -50,9 +50,11 @@ export function addTaskRoutes(api: Api, { tasks, agents }: TaskDeps): void {
     return context.json(await tasks.wait(context.req.param("task"), signal));
   });
   api.post("/v1/tasks/:task/cancel", async (context) => context.json(await tasks.cancel(context.req.param("task"))));
-  api.post("/v1/tasks/:task/retry", (context) =>
-    context.json(tasks.retry(context.req.param("task"), userOf(context)), 201),
-  );
+  api.post("/v1/tasks/:task/retry", (context) => {
+    const id = context.req.param("task");
+    if (tasks.hasHostWorkspace(id)) requireLocal(context);
+    return context.json(tasks.retry(id, userOf(context)), 201);
+  });
   api.delete("/v1/tasks/:task", async (context) => {
     const { id } = await tasks.delete(context.req.param("task"));
     return context.json({ deleted: id, id });

@@ -1,0 +1,33 @@
+import type { TaskUsage } from "../contract/task.ts";
+import type { Tokens } from "../contract/task-event.ts";
+
+/** What two attempts of a task have used together. A cost that one of them does not know is none. */
+export function addUsage(past: TaskUsage | undefined, now: TaskUsage): TaskUsage {
+  if (past === undefined) return now;
+  const tokens = new Map<string | undefined, Tokens>();
+  for (const each of [...past.tokens, ...now.tokens]) {
+    const sum = tokens.get(each.model);
+    tokens.set(each.model, sum === undefined ? each : addTokens(sum, each));
+  }
+  const costs = [past, now].filter((usage) => usage.tokens.length > 0 || usage.cost !== undefined);
+  const isKnown = costs.length > 0 && costs.every(({ cost }) => cost !== undefined);
+  const usd = costs.reduce((sum, { cost }) => sum + (cost?.usd ?? 0), 0);
+  const source = costs.some(({ cost }) => cost?.source === "prices") ? "prices" : "reported";
+  return {
+    tokens: [...tokens.values()],
+    ...(isKnown ? { cost: { usd, source } } : {}),
+    vmSeconds: past.vmSeconds + now.vmSeconds,
+    memoryMibSeconds: past.memoryMibSeconds + now.memoryMibSeconds,
+  };
+}
+
+function addTokens(a: Tokens, b: Tokens): Tokens {
+  return {
+    ...a,
+    input: a.input + b.input,
+    output: a.output + b.output,
+    cacheRead: a.cacheRead + b.cacheRead,
+    cacheWrite: a.cacheWrite + b.cacheWrite,
+    reasoning: a.reasoning + b.reasoning,
+  };
+}
