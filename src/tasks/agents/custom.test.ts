@@ -83,7 +83,7 @@ env = { CLAUDE_CODE_MAX_RETRIES = "9" }
 `);
   const claude = AGENTS.find(({ name }) => name === "claude");
   assert.deepEqual(agent.package, { ...claude?.package, version: "2.1.400" });
-  assert.deepEqual(agent.hosts, ["llm.example:8443"]);
+  assert.deepEqual(agent.hosts, [{ host: "llm.example", private: true, ports: "8443" }]);
   assert.deepEqual(agent.secrets, [{ name: "ANTHROPIC_API_KEY", hosts: ["llm.example:8443"] }]);
   assert.equal(agent.memoryMib, 3000);
   const { argv, env } = agent.launch(request());
