@@ -148,7 +148,7 @@ test("the value is in no memory, disk, log, event or file but for the host that 
   // What runs in it has read its parent's certificate.
   const key = "openssl x509 -in /run/firebreak/ca.pem -noout -pubkey";
   assert.equal((await sh(key, "two")).stdout, (await sh(key)).stdout);
-  await sh("env; cat /proc/*/environ | tr '\\0' '\\n'");
+  const seen = (await sh("env; cat /proc/*/environ | tr '\\0' '\\n'")).stdout;
   // A placeholder is found where it is looked for in the same way: the search finds what is there.
   const { placeholder } = JSON.parse((await fixture.cli(["--json", "secret", "get", "TOKEN"])).stdout) as Secret;
   const memories = readdirSync(fixture.paths.snapshots).map((name) => path.join(fixture.paths.snapshots, name));
@@ -156,7 +156,9 @@ test("the value is in no memory, disk, log, event or file but for the host that 
     memories.some((file) => filesWith(file, placeholder).length > 0),
     "the placeholder is in the memory that was saved",
   );
+  assert.ok(seen.includes(placeholder), "the placeholder is in the guest's environment");
   for (const value of [VALUE, ROTATED]) {
+    assert.ok(!seen.includes(value));
     assert.deepEqual(filesWith(fixture.folder, value), []);
     assert.ok(!(await fixture.cli(["--json", "event", "list"])).stdout.includes(value));
     assert.ok(!(await fixture.cli(["--json", "egress", "log"])).stdout.includes(value));
