@@ -134,3 +134,13 @@ function toStorage(place: string, tasks: NonNullable<Config["tasks"]>): TaskSett
     keys: { id, secret, token },
   };
 }
+
+/** What is read from a file for each call is read once a second. */
+export function cached<T>(read: () => T): () => T {
+  let kept: { value: T; untilMs: number } | undefined;
+  return () => {
+    const now = performance.now();
+    if (kept === undefined || now > kept.untilMs) kept = { value: read(), untilMs: now + 1_000 };
+    return kept.value;
+  };
+}

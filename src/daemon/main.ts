@@ -10,12 +10,11 @@ import { pino } from "pino";
 import { ArtifactService } from "../artifacts/service.ts";
 import { AuditService } from "../audit/service.ts";
 import { API_VERSION, API_VERSION_HEADER } from "../contract/api-version.ts";
-import type { DaemonStatus, ShutdownRequest } from "../contract/daemon.ts";
+import type { ShutdownRequest } from "../contract/daemon.ts";
 import { decodeOnBehalf, ON_BEHALF_HEADER } from "../contract/on-behalf.ts";
 import { toFirebreakError } from "../errors/firebreak-error.ts";
 import { ForwardService } from "../forwards/service.ts";
 import { lazyJudge } from "../gateway/approved.ts";
-import { readTelemetry } from "../gateway/config/telemetry.ts";
 import { Machines } from "../gateway/machine.ts";
 import { Gateway } from "../gateway/service.ts";
 import { HostDriveFiles } from "../images/drive-files.ts";
@@ -28,7 +27,7 @@ import { readRegistryUrls } from "../network/registries.ts";
 import { checkSecretHosts, NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
 import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
-import { createPaths, type FirebreakPaths, resolvePaths } from "../platform/paths.ts";
+import { createPaths, resolvePaths } from "../platform/paths.ts";
 import { findProgram } from "../platform/process.ts";
 import { removeFolder } from "../platform/remove-folder.ts";
 import { SecretService } from "../secrets/service.ts";
@@ -53,7 +52,6 @@ import { SqliteSettings } from "../store/settings.ts";
 import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
-import { startTelemetry } from "../telemetry/start.ts";
 import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { DEFAULT_OVERCOMMIT } from "../vms/admission.ts";
 import { AttachedDrives } from "../vms/attached-drives.ts";
@@ -66,9 +64,10 @@ import { WorkspaceService } from "../workspaces/service.ts";
 import { createApi } from "./api/app.ts";
 import type { Caller } from "./api/context.ts";
 import { AuditMask } from "./audit-mask.ts";
+import { beginTelemetry } from "./begin-telemetry.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
-import { readAuditSettings, readPrices, readSets, readTrust, toTaskSettings, watchConfig } from "./config.ts";
+import { cached, readAuditSettings, readPrices, readSets, readTrust, toTaskSettings, watchConfig } from "./config.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -88,6 +87,8 @@ import { sealLogins } from "./sealed-logins.ts";
 import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
 import { ServerLogs } from "./server-logs.ts";
+import { settleVms } from "./settle-vms.ts";
+import { daemonStatus, listenStatusOf } from "./status.ts";
 import { describeStrays, findStrays, removeStrays } from "./strays.ts";
 import { createTasks } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
@@ -97,8 +98,6 @@ import { UpgradeFront } from "./upgrade-front.ts";
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
 const DRAIN_MS = 500;
-/** What guests get to shut down in when they are stopped with the daemon. */
-const STOP_GRACE_MS = 5_000;
 /** What the guests of commands that are cut off get to hear of it, ms. */
 const KILL_MS = 300;
 
@@ -472,30 +471,6 @@ async function main(): Promise<void> {
   log("the daemon serves", { version, socket: paths.socket });
 }
 
-/** Traces are no reason not to serve: what is wrong with their configuration is told in the log. */
-async function beginTelemetry(
-  configFile: string,
-  version: string,
-  log: (message: string, fields: Record<string, unknown>) => void,
-): Promise<() => Promise<void>> {
-  try {
-    return await startTelemetry(readTelemetry(configFile, process.env), version, log);
-  } catch (thrown) {
-    log("no traces are recorded", { error: toFirebreakError(thrown).message });
-    return async () => {};
-  }
-}
-
-/** What is read from a file for each call is read once a second. */
-function cached<T>(read: () => T): () => T {
-  let kept: { value: T; untilMs: number } | undefined;
-  return () => {
-    const now = performance.now();
-    if (kept === undefined || now > kept.untilMs) kept = { value: read(), untilMs: now + 1_000 };
-    return kept.value;
-  };
-}
-
 /** Tells this installation's bridge from another's on the same host. */
 function ownerOf(home: string): string {
   return `firebreak-${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
@@ -505,43 +480,6 @@ function ownerOf(home: string): string {
 function callerOf(incoming: IncomingMessage): Caller {
   const onBehalf = incoming.headers[ON_BEHALF_HEADER];
   return onBehalf === undefined ? { via: "socket" } : { via: "tcp", key: decodeOnBehalf(String(onBehalf)) };
-}
-
-function listenStatusOf(tcp: TcpFront): Pick<DaemonStatus, "listen"> {
-  const status = tcp.status();
-  return status === undefined ? {} : { listen: status };
-}
-
-/** Suspends or stops what runs, all at once; one that cannot is left as it is, and named. */
-async function settleVms(
-  vms: VmService,
-  how: "suspend" | "stop",
-  log: (message: string, fields: Record<string, unknown>) => void,
-): Promise<void> {
-  vms.callOffTimers();
-  const active = vms.list().filter(({ state }) => state === "running" || (how === "stop" && state === "paused"));
-  await Promise.all(
-    active.map(({ id, name }) =>
-      (how === "suspend" ? vms.suspend(id) : vms.stop(id, STOP_GRACE_MS, { staysWanted: true })).catch(
-        (error: unknown) =>
-          log(`a VM could not be made to ${how}`, { vm: name, error: toFirebreakError(error).message }),
-      ),
-    ),
-  );
-}
-
-function daemonStatus(paths: FirebreakPaths, vms: VmService, startedAt: string, version: string): DaemonStatus {
-  const list = vms.list();
-  return {
-    version,
-    apiVersion: API_VERSION,
-    pid: process.pid,
-    startedAt,
-    home: paths.home,
-    socket: paths.socket,
-    vms: { total: list.length, running: list.filter((vm) => vm.state === "running").length },
-    rssBytes: process.memoryUsage.rss(),
-  };
 }
 
 main().catch((thrown: unknown) => {
