@@ -51,7 +51,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "secret set": [
     "firebreak secret set GITHUB_TOKEN --host api.github.com --from-env GITHUB_TOKEN",
     "firebreak secret set AWS_SECRET_ACCESS_KEY --aws AWS_ACCESS_KEY_ID --host s3.eu-central-1.amazonaws.com < key",
-    "firebreak secret set NPM_TOKEN --host registry.npmjs.org < token.txt",
+    "firebreak secret set NPM_TOKEN --host npm.example.com < token.txt",
   ],
   "secret list": ["firebreak secret list"],
   "secret get": ["firebreak secret get GITHUB_TOKEN"],

@@ -30,8 +30,8 @@ test("a command runs in a VM of its own; its output, its exit code and its files
   const { id } = await run(
     "cat in.txt; echo done >&2; mkdir -p /root/output/deep; cp in.txt /root/output/deep/copy.txt; exit 3",
     {
-      files: { "/work/in.txt": "hello\n" },
-      cwd: "/work",
+      files: { "/src/in.txt": "hello\n" },
+      cwd: "/src",
     },
   );
   const events = await eventsOf(id);
