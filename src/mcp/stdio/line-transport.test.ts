@@ -85,6 +85,24 @@ test("it is idle when all requests have been answered or cancelled", async () =>
   await idle;
 });
 
+test("it is not idle while an answer is on its way out", async () => {
+  const { input, output, transport } = await open();
+  input.write(`${ping(1)}\n`);
+  await delay(5);
+  const text = "x".repeat(4 * output.writableHighWaterMark);
+  for (const id of ["one", "two"])
+    void transport.send({ jsonrpc: "2.0", method: "notifications/message", params: { id, text } });
+  const sent = transport.send({ jsonrpc: "2.0", id: 1, result: { text } });
+  let isIdle = false;
+  const idle = transport.whenIdle(10_000).then(() => {
+    isIdle = true;
+  });
+  await delay(5);
+  assert.equal(isIdle, false);
+  output.resume();
+  await Promise.all([sent, idle]);
+});
+
 test("the end of the input is told once and the transport still answers", async () => {
   const { input, transport, sent, endings } = await open();
   input.end(`${ping(1)}\n`);

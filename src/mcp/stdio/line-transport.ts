@@ -28,6 +28,8 @@ export class LineTransport implements Transport {
   #hasEnded = false;
   /** Requests that have not been answered. */
   readonly #pending = new Set<string | number>();
+  /** Messages that the output has not taken entirely. */
+  #writing = 0;
   #onIdle: () => void = () => {};
 
   onclose?: () => void;
@@ -53,15 +55,13 @@ export class LineTransport implements Transport {
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
+    if (!this.#isClosed && !this.#output.destroyed) await this.#write(message);
     if (isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)) this.#settle(message.id);
-    if (this.#isClosed || this.#output.destroyed) return;
-    const line = `${JSON.stringify(message)}\n`;
-    await new Promise<void>((resolve) => this.#output.write(line, () => resolve()));
   }
 
-  /** Resolves when every request has been answered or cancelled, or after a time. */
+  /** Resolves when every request has been answered or cancelled and all of it is with the peer, or after a time. */
   async whenIdle(timeoutMs: number): Promise<void> {
-    if (this.#pending.size === 0) return;
+    if (this.#isIdle()) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#onIdle = () => {
@@ -144,11 +144,22 @@ export class LineTransport implements Transport {
 
   #settle(id: string | number | undefined): void {
     if (id !== undefined) this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#onIdle();
+    if (this.#isIdle()) this.#onIdle();
   }
 
   #refuse(code: number, message: string, id: string | number | null = null): void {
     if (this.#isClosed || this.#output.destroyed) return;
-    this.#output.write(`${JSON.stringify({ jsonrpc: "2.0", id, error: { code, message } })}\n`);
+    void this.#write({ jsonrpc: "2.0", id, error: { code, message } }).then(() => this.#settle(undefined));
+  }
+
+  /** Resolves when the stream has taken all of it: a pipe takes 64 KiB at once, and an exit before that would cut the line. */
+  async #write(message: object): Promise<void> {
+    this.#writing++;
+    await new Promise<void>((resolve) => this.#output.write(`${JSON.stringify(message)}\n`, () => resolve()));
+    this.#writing--;
+  }
+
+  #isIdle(): boolean {
+    return this.#pending.size === 0 && this.#writing === 0;
   }
 }
