@@ -87,7 +87,7 @@ export class ServerFront {
   async #prepare(server: string, outgoing: ServerResponse): Promise<boolean> {
     const { gateway } = this.#options;
     try {
-      await gateway.prepare(gateway.get(server).name);
+      await gateway.require(server);
       return true;
     } catch (thrown) {
       const error = toFirebreakError(thrown);

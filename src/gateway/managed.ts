@@ -36,6 +36,8 @@ export interface Managed {
   readonly failure?: StartFailure | undefined;
   /** Whether it is spoken to. */
   readonly isUp: boolean;
+  /** Whether it is up and known as its configuration is now, so that there is nothing to prepare. */
+  readonly isReady: boolean;
   /** Ids of the VMs that it runs in. */
   readonly runningVms: string[];
   /** What it says now that it offers. Returns whether that is something else than before. */

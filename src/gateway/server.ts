@@ -123,6 +123,10 @@ export class ManagedServer implements Managed {
     return this.runningVms.length > 0;
   }
 
+  get isReady(): boolean {
+    return this.isUp && this.#warm?.key === this.#warmKey();
+  }
+
   get runningVms(): string[] {
     return [...this.#slots.values()].flatMap(({ instance }) => (instance === undefined ? [] : [instance.vm]));
   }

@@ -136,7 +136,9 @@ export class Gateway {
 
   /** Names of those that are offered, in the order in which their tools are. */
   get offered(): string[] {
-    return this.list().flatMap(({ name, state }) => (state === "disabled" ? [] : [name]));
+    return [...this.#entries.values()]
+      .flatMap(({ record: { config } }) => (config.enabled ? [config.name] : []))
+      .sort();
   }
 
   /** What of a server may be offered; undefined before its first start. */
@@ -263,6 +265,12 @@ export class Gateway {
     if (managed.warm !== undefined && approved !== NOTHING_APPROVED) return this.#prepare(name, options);
     const facts = { "firebreak.server.name": name };
     return asTrace("firebreak.server.prepare", facts, () => this.#prepare(name, options));
+  }
+
+  /** As `prepare`, before each request of a client: of a server that is ready nothing is looked up. */
+  async require(name: string): Promise<void> {
+    const isReady = this.managed(name).isReady && this.#find(name).approved !== NOTHING_APPROVED;
+    if (!isReady) await this.prepare(name);
   }
 
   async #prepare(name: string, options: PrepareOptions): Promise<Server> {

@@ -76,6 +76,10 @@ export class RemoteServer implements Managed {
     return this.#slots.some(isOpen);
   }
 
+  get isReady(): boolean {
+    return this.isUp && this.warm !== undefined;
+  }
+
   redefine(definitions: Definitions): boolean {
     const { warm } = this;
     if (warm === undefined || digestOf(warm.definitions) === digestOf(definitions)) return false;

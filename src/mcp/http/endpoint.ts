@@ -102,7 +102,8 @@ export class McpEndpoint {
       ));
     }
     const gone = new AbortController();
-    outgoing.once("close", () => gone.abort());
+    // An abort costs a stack trace: it is for those that hang up.
+    outgoing.once("close", () => outgoing.writableFinished || gone.abort());
     const message = method === "POST" ? await readMessage(incoming) : undefined;
     if (message instanceof Response) return void (await respond(outgoing, message));
     const request = toRequest(incoming, gone.signal);
