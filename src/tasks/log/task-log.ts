@@ -1,14 +1,28 @@
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskEvent, TaskEventBody } from "../../contract/task-event.ts";
 import { Mutex } from "../../vms/mutex.ts";
 import { OUTPUT_START, type OutputPosition } from "../output-reader.ts";
+import { Pace } from "./pace.ts";
 
 /** Between two known places in the file, events. */
 const INDEX_EVERY = 512;
 /** How much is read at once, bytes. */
 const READ_BYTES = 256 * 1024;
+/** What all followers of a log get together while it grows, and once it does not, bytes a second: whoever writes it comes first. */
+const GROWING_RATE = 16 * 1024 * 1024;
+const RESTING_RATE = 64 * 1024 * 1024;
+/** A log to which nothing has been written for so long rests, ms. */
+const REST_MS = 50;
 const NEWLINE = 10;
+
+interface ReadOptions {
+  follow?: boolean;
+  signal?: AbortSignal;
+  maxBehind?: number;
+  onSkip?: (from: number, to: number) => void;
+}
 
 type LoggedEvent = TaskEventBody & { raw?: string | undefined };
 
@@ -34,6 +48,9 @@ export class TaskLog {
   readonly #waiting = new Set<() => void>();
   #end: LogEnd;
   #isEnded = false;
+  #followers = 0;
+  /** By the clock that never goes back, ms. */
+  #grewAtMs = Number.NEGATIVE_INFINITY;
 
   private constructor(file: FileHandle, end: LogEnd) {
     this.#file = file;
@@ -89,6 +106,7 @@ export class TaskLog {
         sizeBytes: this.#end.sizeBytes + bytes.length,
         position: next,
       };
+      this.#grewAtMs = performance.now();
       this.#wake();
       return numbered;
     });
@@ -108,17 +126,19 @@ export class TaskLog {
 
   /**
    * Lines of events from `from` on, as they are in the file: a piece holds whole lines. With `follow` it goes on until the log has ended; otherwise to what there
-   * is now. Whoever is too slow for `maxBehind` bytes is told `onSkip` and goes on near the end.
+   * is now. Whoever is too slow for `maxBehind` bytes is told `onSkip` and goes on near the end. Those who follow share what may be read of a log in a second.
    */
-  async *read(
-    from: number,
-    options: {
-      follow?: boolean;
-      signal?: AbortSignal;
-      maxBehind?: number;
-      onSkip?: (from: number, to: number) => void;
-    } = {},
-  ): AsyncGenerator<Buffer> {
+  async *read(from: number, options: ReadOptions = {}): AsyncGenerator<Buffer> {
+    if (options.follow !== true) return yield* this.#read(from, options, undefined);
+    this.#followers++;
+    try {
+      yield* this.#read(from, options, new Pace());
+    } finally {
+      this.#followers--;
+    }
+  }
+
+  async *#read(from: number, options: ReadOptions, pace: Pace | undefined): AsyncGenerator<Buffer> {
     const { follow = false, signal, maxBehind } = options;
     let { seq, offset } = await this.#find(Math.max(1, from), signal);
     let rest: Buffer = Buffer.alloc(0);
@@ -129,6 +149,7 @@ export class TaskLog {
         await this.#changed(signal);
         continue;
       }
+      if (pace !== undefined && (await this.#waitFor(pace, signal))) continue;
       if (maxBehind !== undefined && sizeBytes - offset > maxBehind) {
         const near = await this.#find(this.#seqNear(sizeBytes - maxBehind / 2, last), signal);
         if (near.seq > seq) {
@@ -145,6 +166,7 @@ export class TaskLog {
       const lines = bytes.subarray(0, end);
       seq += countLines(lines);
       offset += end;
+      pace?.spend(end);
       yield lines;
     }
   }
@@ -204,6 +226,14 @@ export class TaskLog {
     const bytes = Buffer.allocUnsafe(length);
     const { bytesRead } = await this.#file.read(bytes, 0, length, offset);
     return bytes.subarray(0, bytesRead);
+  }
+
+  /** Returns whether there was something to wait for; it waits for a while only, since the rate may change. */
+  async #waitFor(pace: Pace, signal: AbortSignal | undefined): Promise<boolean> {
+    const isGrowing = performance.now() - this.#grewAtMs < REST_MS;
+    const waitMs = pace.waitMs((isGrowing ? GROWING_RATE : RESTING_RATE) / this.#followers);
+    if (waitMs > 0) await sleep(Math.min(waitMs, REST_MS), undefined, { ...(signal && { signal }) }).catch(() => {});
+    return waitMs > 0;
   }
 
   #changed(signal: AbortSignal | undefined): Promise<void> {
