@@ -1,28 +1,16 @@
-import { digestOf } from "../contract/canonical-json.ts";
 import type { VmServer } from "../contract/server.ts";
 import type { Vm } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
-import { confine } from "./firejail.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
-import {
-  closed,
-  grantsOf,
-  hasCopies,
-  keyOf,
-  type Launch,
-  type Machines,
-  mountsOf,
-  SESSION_LABEL,
-  STATE_LABEL,
-  USED_LABEL,
-} from "./machine.ts";
+import { grantsOf, hasCopies, type Machines, SESSION_LABEL, STATE_LABEL, USED_LABEL } from "./machine.ts";
 import type { Managed, Packages, PrepareOptions, StartFailure } from "./managed.ts";
+import { SavedServer } from "./saved-server.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { SharedAttempt } from "./shared-attempt.ts";
 import { StartBackoff } from "./start-backoff.ts";
-import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
+import type { Definitions } from "./upstream/definitions.ts";
 import { listenForLists } from "./upstream/list-news.ts";
 import type { ClientInfo } from "./upstream/session.ts";
 
@@ -76,47 +64,34 @@ export class ManagedServer implements Managed {
   readonly #attempts = new SharedAttempt<WarmState>();
   readonly #backoff: StartBackoff;
   readonly #ending = new AbortController();
-  /** Of all that the configuration says of its VM. */
-  readonly #configKey: string;
-  #installed: InstalledState | undefined;
-  #warm: WarmState | undefined;
+  readonly #saved: SavedServer;
   #ends: number[] = [];
 
   constructor(record: ServerRecord, deps: ManagedServerDeps) {
     this.config = record.config as VmServer;
-    this.#installed = record.installed;
-    this.#warm = record.warm as WarmState | undefined;
     this.#deps = deps;
     this.#backoff = new StartBackoff(this.config.name, deps.nowMs);
-    const { args, cwd, env, mounts, network, secrets, firejail } = this.config;
-    const more = firejail === undefined ? [] : [firejail];
-    this.#configKey = keyOf(this.#installKey(), args, cwd, env, mounts, network, secrets, ...more);
+    this.#saved = new SavedServer(record, { ...deps, hooks: this.#hooksOf(undefined) });
   }
 
-  /** What it offers, as it was when it was saved; undefined before its first start. */
   get definitions(): Definitions | undefined {
-    return this.#isCurrent(this.#warm) ? this.#warm?.definitions : undefined;
+    return this.warm?.definitions;
   }
 
   get warm(): WarmState | undefined {
-    return this.#isCurrent(this.#warm) ? this.#warm : undefined;
+    return this.#saved.warm;
   }
 
   get installed(): InstalledState | undefined {
-    return this.#installed;
+    return this.#saved.installed;
   }
 
   get failure(): StartFailure | undefined {
     return this.#backoff.last;
   }
 
-  /** What it says now that it offers. Returns whether that is something else than before. */
   redefine(definitions: Definitions): boolean {
-    const { warm } = this;
-    if (warm === undefined || digestOf(warm.definitions) === digestOf(definitions)) return false;
-    this.#warm = { ...warm, definitions };
-    this.#deps.save({ warm: this.#warm });
-    return true;
+    return this.#saved.redefine(definitions);
   }
 
   get isUp(): boolean {
@@ -124,7 +99,7 @@ export class ManagedServer implements Managed {
   }
 
   get isReady(): boolean {
-    return this.isUp && this.#warm?.key === this.#warmKey();
+    return this.isUp && this.#saved.isCurrent;
   }
 
   get runningVms(): string[] {
@@ -140,40 +115,17 @@ export class ManagedServer implements Managed {
     return this.#attempts.join(options, ({ onProgress, signal = this.#ending.signal }) => {
       const own = { signal: AbortSignal.any([signal, this.#ending.signal]), ...(onProgress && { onProgress }) };
       return this.#preparing.run(async () => {
-        const known = await this.#knownState();
-        return known ?? this.#noting(own.signal, () => this.#prepare(own));
+        const known = await this.#saved.find();
+        return known ?? this.#noting(own.signal, () => this.#saved.make(own));
       });
     });
   }
 
-  /**
-   * Installs it anew, and tells what that would change; unless it is a trial, it does: its next start is with the new packages. Throws
-   * SERVER_INSTALL_FAILED.
-   */
   async update(isTrial: boolean, options: WorkOptions = {}): Promise<{ before: Packages; after: Packages }> {
     return this.#preparing.run(async () => {
-      const { machines, save } = this.#deps;
-      const before = this.#installed?.installed.packages ?? [];
-      const { vm, installed } = await machines.build(this.config, options);
-      try {
-        const after = installed.packages;
-        if (isTrial || after.length === 0 || digestOf(before) === digestOf(after)) return { before, after };
-        const old = this.#installed?.snapshot;
-        const key = this.#installKey();
-        const snapshot = await machines.save(
-          vm,
-          `mcp-${this.config.name}-installed-${key}-${keyOf(after).slice(0, 6)}`,
-          options,
-        );
-        const state: InstalledState = { key, installed, snapshot };
-        save({ installed: state });
-        this.#installed = state;
-        if (old !== undefined && old !== snapshot) await machines.forgetSnapshot(old);
-        await this.stop();
-        return { before, after };
-      } finally {
-        await machines.delete(vm.id);
-      }
+      const { isDone, ...packages } = await this.#saved.update(isTrial, options);
+      if (isDone) await this.stop();
+      return packages;
     });
   }
 
@@ -253,9 +205,7 @@ export class ManagedServer implements Managed {
     this.#ending.abort();
     // A VM that stays has been told of in the log, and is tried again by the next daemon.
     await this.stop().catch(() => {});
-    const { machines } = this.#deps;
-    for (const snapshot of [this.#warm?.snapshot, this.#installed?.snapshot])
-      if (snapshot !== undefined) await machines.forgetSnapshot(snapshot);
+    await this.#saved.forget();
   }
 
   #letGo(): void {
@@ -292,14 +242,6 @@ export class ManagedServer implements Managed {
       slot.tellingVm = slot.instance.vm;
       return slot.instance;
     });
-  }
-
-  /** What was saved, if that is there still and of what is installed now. */
-  async #knownState(): Promise<WarmState | undefined> {
-    const { warm } = this;
-    if (warm === undefined || warm.key !== this.#warmKey()) return undefined;
-    const isThere = warm.snapshot === undefined || (await this.#deps.machines.hasSnapshot(warm.snapshot));
-    return isThere ? warm : undefined;
   }
 
   #startUnlessFailing(
@@ -375,12 +317,12 @@ export class ManagedServer implements Managed {
         throw error;
       });
     }
-    const { vm, installed } = await this.#installedVm(options);
+    const { vm, installed } = await this.#saved.installedVm(options);
     try {
       const grants = grantsOf(this.config);
       await machines.vms.setPolicy(vm.id, this.config.network, grants);
       await machines.copyIn(vm, this.config, options);
-      const { launch } = await this.#launchOf(vm, installed.argv, grants, options);
+      const { launch } = await this.#saved.launchOf(vm, installed.argv, grants, options);
       const instance = await startInstance(vm.id, launch, this.config, deps, {
         ...options,
         opening: warm.opening,
@@ -395,127 +337,26 @@ export class ManagedServer implements Managed {
     }
   }
 
-  async #prepare(options: WorkOptions): Promise<WarmState> {
-    const { machines, save } = this.#deps;
-    const { name, network } = this.config;
-    machines.checkExposure(this.config);
-    const grants = machines.withoutExposed(this.config);
-    const isSaved = !machines.isExposed(this.config) && !hasCopies(this.config);
-    const { vm, installed } = await this.#installedVm(options);
-    try {
-      // Its environment and whom it trusts, then nothing that gets out until it has been looked at.
-      await machines.vms.setPolicy(vm.id, network, grants);
-      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, closed(network));
-      await machines.copyIn(vm, this.config, { ...options, isTrial: true });
-      options.onProgress?.({ step: "start", message: `starting '${name}' for the first time` });
-      const silent = {
-        machines,
-        client: this.#deps.client,
-        hooks: { ...this.#instanceDeps(undefined, undefined).hooks, onClosed: () => {} },
-      };
-      const { launch, warnings } = await this.#launchOf(vm, installed.argv, grants, options);
-      const instance = await startInstance(vm.id, launch, this.config, silent, options);
-      const definitions = await listDefinitions(instance.session, name);
-      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, network, grants);
-      const { session, execId, offset, opening } = instance;
-      const { terms } = session;
-      session.close();
-      const previous = this.#warm?.snapshot;
-      if (isSaved) options.onProgress?.({ step: "save", message: `saving '${name}' as it is now` });
-      const snapshot = isSaved ? await machines.save(vm, `mcp-${name}-${this.#configKey}`, options) : undefined;
-      const warm: WarmState = {
-        key: this.#warmKey(),
-        ...(snapshot === undefined ? {} : { snapshot }),
-        ...{ execId, offset, opening, terms, definitions },
-        ...(warnings.length === 0 ? {} : { warnings }),
-        at: new Date().toISOString(),
-      };
-      save({ warm });
-      this.#warm = warm;
-      if (previous !== undefined && previous !== snapshot) await machines.forgetSnapshot(previous);
-      return warm;
-    } finally {
-      await machines.delete(vm.id);
-    }
+  #instanceDeps(key: string | undefined, slot: Slot) {
+    const { machines, client } = this.#deps;
+    const onClosed = (error: FirebreakError) => {
+      if (error.code !== "OPERATION_CANCELED") this.#hasEnded(slot, error);
+    };
+    return { machines, client, hooks: { ...this.#hooksOf(key), onClosed } };
   }
 
-  /** What runs in a VM, and what of its configuration does not hold there. */
-  async #launchOf(
-    vm: Vm,
-    installed: readonly string[],
-    grants: Parameters<Machines["launchOf"]>[3],
-    options: WorkOptions,
-  ): Promise<{ launch: Launch; warnings: string[] }> {
-    const { machines, hooks, log } = this.#deps;
-    const { name } = this.config;
-    const launch = await machines.launchOf(this.config, installed, vm.imageDigest, grants);
-    const { argv, warning } = await confine(await machines.client(vm.id, options), this.config, launch.argv, options);
-    if (warning === undefined) return { launch: { ...launch, argv }, warnings: [] };
-    log("a profile of Firejail is not applied", { server: name, warning });
-    hooks.onLog(`[firebreak] ${warning}\n`);
-    return { launch, warnings: [warning] };
-  }
-
-  /** A VM with the server's package in it, not started. */
-  async #installedVm(options: WorkOptions): Promise<{ vm: Vm; installed: InstalledState["installed"] }> {
-    const { machines, save } = this.#deps;
-    const key = this.#installKey();
-    const known = this.#installed;
-    if (known?.key === key && known.snapshot !== undefined && (await machines.hasSnapshot(known.snapshot)))
-      return { vm: await machines.fork(known.snapshot, this.config, {}, options), installed: known.installed };
-    const { vm, installed } = await machines.build(this.config, options);
-    if (installed.packages.length === 0) return { vm, installed };
-    try {
-      const snapshot = await machines.save(vm, `mcp-${this.config.name}-installed-${key}`, options);
-      const state: InstalledState = { key, installed, snapshot };
-      save({ installed: state });
-      if (known?.snapshot !== undefined && known.snapshot !== snapshot) await machines.forgetSnapshot(known.snapshot);
-      this.#installed = state;
-      if (mountsOf(this.config).length === 0) return { vm, installed };
-    } catch (error) {
-      await machines.delete(vm.id);
-      throw error;
-    }
-    // What it was installed in has seen nothing of this host, and what it runs in sees its files from the start.
-    await machines.delete(vm.id);
-    return { vm: await machines.fork(this.#installed?.snapshot ?? "", this.config, {}, options), installed };
-  }
-
-  #installKey(): string {
-    const { command, image, memoryMib, cpus, diskMib } = this.config;
-    return keyOf(command, image, memoryMib, cpus, diskMib);
-  }
-
-  /** Of the configuration, and of what the VM has of its secrets: a secret that is made anew has another placeholder. */
-  #warmKey(): string {
-    const { machines } = this.#deps;
-    const values = machines.placeholdersOf(this.config);
-    return `${this.#configKey}-${keyOf(values, machines.isExposed(this.config), this.#installed?.installed)}`;
-  }
-
-  #isCurrent(warm: WarmState | undefined): boolean {
-    return warm?.key.startsWith(`${this.#configKey}-`) === true;
-  }
-
-  #instanceDeps(key: string | undefined, slot: Slot | undefined) {
-    const { machines, client, hooks } = this.#deps;
+  #hooksOf(key: string | undefined) {
+    const { hooks } = this.#deps;
     return {
-      machines,
-      client,
-      hooks: {
-        onRequest: (...request: Parameters<InstanceHooks["onRequest"]>) => hooks.onRequest(key, ...request),
-        onNotification: (...note: Parameters<InstanceHooks["onNotification"]>) => hooks.onNotification(key, ...note),
-        onLog: hooks.onLog,
-        onClosed: (error: FirebreakError) => {
-          if (error.code !== "OPERATION_CANCELED") this.#hasEnded(slot, error);
-        },
-      },
+      onRequest: (...request: Parameters<InstanceHooks["onRequest"]>) => hooks.onRequest(key, ...request),
+      onNotification: (...note: Parameters<InstanceHooks["onNotification"]>) => hooks.onNotification(key, ...note),
+      onLog: hooks.onLog,
     };
   }
 
-  #hasEnded(slot: Slot | undefined, error: FirebreakError): void {
-    const instance = slot?.instance;
-    if (slot === undefined || instance === undefined) return;
+  #hasEnded(slot: Slot, error: FirebreakError): void {
+    const { instance } = slot;
+    if (instance === undefined) return;
     slot.instance = undefined;
     clearTimers(slot);
     this.#ends = [...this.#ends.filter((at) => Date.now() - at < ENDS_WINDOW_MS), Date.now()];
