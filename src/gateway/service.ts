@@ -11,23 +11,24 @@ import type {
 } from "../contract/server.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { findNearest } from "../errors/nearest.ts";
-import { apart, asSpan, asTrace } from "../telemetry/tracing.ts";
+import { asTrace } from "../telemetry/tracing.ts";
 import type { WorkOptions } from "../vms/ports.ts";
-import { type Approved, type Judge, type Judged, NOTHING_APPROVED } from "./approved.ts";
+import { type Judge, NOTHING_APPROVED } from "./approved.ts";
 import { Calls, ParkedCalls } from "./calls.ts";
-import { Coalesced } from "./coalesce.ts";
+import type { Entry } from "./entry.ts";
 import { CallLimits } from "./limits.ts";
 import type { Machines } from "./machine.ts";
 import type { Managed, PrepareOptions } from "./managed.ts";
 import type { LoginStore } from "./oauth/logins.ts";
 import { ServerLogin } from "./oauth/server-login.ts";
+import { Offers } from "./offers.ts";
 import type { Dial } from "./remote/dial.ts";
 import { RemoteServer, type RemoteServerDeps } from "./remote/server.ts";
 import type { SecretFor } from "./remote/target.ts";
 import { ManagedServer } from "./server.ts";
 import type { ServerRecord, ServerStore } from "./server-store.ts";
 import { onlyApproved, toServer } from "./server-view.ts";
-import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
+import type { Definitions } from "./upstream/definitions.ts";
 import type { ClientInfo } from "./upstream/session.ts";
 
 export interface GatewayOptions {
@@ -62,42 +63,33 @@ export interface GatewayListener {
   onResourceUpdated?: (server: string, uri: string, key: string | undefined) => void;
 }
 
-/** What a server offers is asked for no more often than this, however often it says that it has changed. */
-const RELIST_GAP_MS = 1_000;
-
 /** As both transports that have sessions make them. */
 const SESSION_ID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
-
-interface Entry {
-  record: ServerRecord;
-  managed: Managed;
-  /** By the session whose VM it is; undefined is the shared one. */
-  calls: Map<string | undefined, Calls>;
-  limits: CallLimits;
-  /** What of it has been approved; nothing before that has been looked at. */
-  approved: Approved;
-  /** By the session, as `calls`: what asks anew for what is offered. */
-  relisting: Map<string | undefined, Coalesced>;
-  failure?: FirebreakError;
-  preparing: number;
-}
 
 /** The MCP servers of one installation. */
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<GatewayListener>();
+  readonly #offers: Offers;
   readonly parked = new ParkedCalls();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#offers = new Offers({
+      pins: options.pins,
+      log: options.log,
+      find: (name) => this.#find(name),
+      all: () => this.#entries.values(),
+      onChanged: (name) => this.#tell((listener) => listener.onOffersChanged?.(name)),
+    });
     for (const record of options.store.list()) this.#add(record);
   }
 
   /** Finds the VMs of servers again; those of servers that are gone go. */
   async recover(): Promise<void> {
     const { machines } = this.#options;
-    await Promise.all([...this.#entries.keys()].map((name) => this.#judge(name)));
+    await Promise.all([...this.#entries.keys()].map((name) => this.#offers.judge(name)));
     const residents = [...this.#entries.values()].filter(({ record }) => isResident(record.config));
     for (const { record } of residents) this.warmUp(record.config.name);
     const gone = machines.vms
@@ -158,16 +150,13 @@ export class Gateway {
   /** What there is to say of what a server offers now. Throws as its start does. */
   async scan(name: string, options: WorkOptions = {}): Promise<ServerScan> {
     await this.#look(name, options);
-    return this.#asScan(name, () => this.#options.pins.scan(this.#judgedOf(this.#find(name))));
+    return this.#offers.scan(name);
   }
 
   /** Has what waits offered, all or only those. */
   async approve(name: string, only: ServerApprove["only"], options: WorkOptions = {}): Promise<ServerScan> {
     await this.#look(name, options);
-    const entry = this.#find(name);
-    entry.approved = await this.#options.pins.approve(this.#judgedOf(entry), only);
-    this.#tell((listener) => listener.onOffersChanged?.(name));
-    return this.#options.pins.scan(this.#judgedOf(entry));
+    return this.#offers.approve(name, only);
   }
 
   /** The session whose VM a caller's calls go to; undefined where one is shared. */
@@ -288,7 +277,7 @@ export class Gateway {
       entry.preparing--;
     }
     if (before !== managed.definitions || entry.approved === NOTHING_APPROVED) {
-      await this.#judge(name);
+      await this.#offers.judge(name);
       this.#tell((listener) => listener.onOffersChanged?.(name));
     }
     return this.#toServer(entry);
@@ -396,7 +385,7 @@ export class Gateway {
     await old.stop().catch(() => {});
     old.close();
     // What it offers is known still when only its limits, or its tools' names, have changed.
-    await this.#judge(config.name);
+    await this.#offers.judge(config.name);
   }
 
   #manage(record: ServerRecord): Managed {
@@ -451,88 +440,19 @@ export class Gateway {
     );
   }
 
+  async #look(name: string, options: WorkOptions): Promise<void> {
+    const forced = { ...options, isForced: true };
+    await this.prepare(name, forced);
+    await this.#offers.list(name, undefined, forced);
+  }
+
   #hear(name: string, key: string | undefined, method: string, params: Record<string, unknown>): void {
     if (method === "notifications/message") this.calls(name, key).log(params);
     else if (method === "notifications/resources/updated" && typeof params.uri === "string") {
       const { uri } = params;
       this.#tell((listener) => listener.onResourceUpdated?.(name, uri, key));
-    } else if (/^notifications\/(?:tools|prompts|resources)\/list_changed$/.test(method)) this.#askRelist(name, key);
-  }
-
-  #askRelist(name: string, key: string | undefined): void {
-    const { relisting } = this.#find(name);
-    const coalesced = relisting.get(key) ?? new Coalesced(() => this.#relist(name, key), RELIST_GAP_MS);
-    relisting.set(key, coalesced);
-    // It tells of it while it works for somebody, and not for whom.
-    apart(() => coalesced.ask());
-  }
-
-  /** A server says that it offers something else than it did. */
-  async #relist(name: string, key: string | undefined): Promise<void> {
-    try {
-      const managed = this.managed(name);
-      const definitions = await managed.use(key, {}, ({ session }) => listDefinitions(session, name));
-      if (managed.redefine(definitions)) await this.#judge(name);
-      // Also of what looks the same here: it is the server that says so, and it is asked for no more than once in a while.
-      this.#tell((listener) => listener.onOffersChanged?.(name));
-    } catch (thrown) {
-      this.#options.log("what a server offers now could not be read", {
-        server: name,
-        error: toFirebreakError(thrown).message,
-      });
-    }
-  }
-
-  /** Asks a server what it offers, now. */
-  async #look(name: string, options: WorkOptions): Promise<void> {
-    const forced = { ...options, isForced: true };
-    await this.prepare(name, forced);
-    const managed = this.managed(name);
-    const definitions = await managed.use(undefined, forced, ({ session }) => listDefinitions(session, name));
-    if (managed.redefine(definitions)) await this.#judge(name);
-  }
-
-  /** Never throws: a server whose lock cannot be read offers nothing. */
-  async #judge(name: string): Promise<void> {
-    const entry = this.#find(name);
-    if (entry.managed.definitions === undefined) return;
-    try {
-      entry.approved = await this.#asScan(name, () => this.#options.pins.judge(this.#judgedOf(entry)));
-    } catch (thrown) {
-      entry.approved = NOTHING_APPROVED;
-      entry.failure = toFirebreakError(thrown);
-      this.#options.log("what a server offers could not be judged", { server: name, error: entry.failure.message });
-    }
-  }
-
-  #asScan<T>(name: string, work: () => Promise<T>): Promise<T> {
-    return asSpan("firebreak.server.scan", { "firebreak.server.name": name }, work);
-  }
-
-  #judgedOf({ record, managed }: Entry): Judged {
-    const { name } = record.config;
-    const { definitions, warm, installed } = managed;
-    if (definitions === undefined || warm === undefined)
-      throw new FirebreakError("SERVER_FAILED", `the server '${name}' has not been started yet`, {
-        hint: `Start it: firebreak server start ${name}`,
-      });
-    const [own] = installed?.installed.packages ?? [];
-    return {
-      name,
-      source: record.source,
-      definitions,
-      instructions: warm.terms.instructions,
-      facts: {
-        ...(own === undefined ? {} : { package: own.name, packageVersion: own.version }),
-        protocolVersion: warm.terms.protocolVersion,
-      },
-      otherServers: [...this.#entries.values()]
-        .filter((other) => other.record.config.name !== name)
-        .map((other) => ({
-          name: other.record.config.name,
-          tools: (other.managed.definitions?.tools ?? []).map((tool) => tool.name),
-        })),
-    };
+    } else if (/^notifications\/(?:tools|prompts|resources)\/list_changed$/.test(method))
+      this.#offers.relistSoon(name, key);
   }
 
   #tell(news: (listener: GatewayListener) => void): void {
