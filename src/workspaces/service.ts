@@ -36,6 +36,7 @@ import {
   toWorkspace,
   type WorkspaceVm,
 } from "./record.ts";
+import { readBackup } from "./restore.ts";
 import { describeConflicts, mergeSides, missingGuest, type Sides, toReport } from "./sides.ts";
 import { Staging } from "./staging.ts";
 import { emptyFolder, findNode, flatten, hasContent, setNode, unflatten, withoutExcluded } from "./tree.ts";
@@ -288,24 +289,8 @@ export class WorkspaceService {
       const tree = await HostTree.open(target, { isOnlyWriter: true });
       try {
         await staging.reset();
-        const isExcluded = createExcludes([], await readIgnoreFile(tree));
-        const limits = { maxEntries: Number.MAX_SAFE_INTEGER, maxBytes: Number.MAX_SAFE_INTEGER };
-        const host = await scanHost(tree, { isExcluded, maxEntries: limits.maxEntries, ...signalOf(options) });
-        const isWanted = (name: string, sha256: string) => !hasContent(host.root, name, sha256);
-        options.onProgress?.({ step: "restore", message: `reading the backup ${id}` });
-        const guest = await readArchiveTree(this.#backups.read(backup), {
-          isExcluded,
-          limits,
-          base: emptyFolder(),
-          isGuests: false,
-          staging: { place: staging, isWanted },
-          ...signalOf(options),
-        });
-        const operations = planOperations(host.root, guest.root);
-        const record = newRecord({ id: "", name: backup.vmName ?? "" }, { directory: target });
-        const sides = { directory: target, tree, isExcluded, host, guest, base: emptyFolder() };
-        const merged: MergeResult = { result: guest.root, base: emptyFolder(), conflicts: [], copies: new Map() };
-        const report = toReport("pull", record, sides, merged, operations, {});
+        const from = { id, archive: this.#backups.read(backup), vmName: backup.vmName ?? "" };
+        const { sides, record, operations, report } = await readBackup(from, tree, target, staging, options);
         if (operations.length > 0) report.backup = await this.#backUp(sides, record, options.signal);
         const journal = { directory: target, operations, base: [], oldBase: [], report, isFinal: false };
         return await this.#carryOut(journal, staging, tree);
