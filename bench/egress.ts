@@ -1,14 +1,9 @@
 import net, { type AddressInfo, type Socket } from "node:net";
-import { EgressLink } from "../src/guest/egress-link.ts";
-import { Dialer } from "../src/network/dial.ts";
-import { EgressLog } from "../src/network/egress-log.ts";
-import { compilePolicy } from "../src/network/rules.ts";
-import { createSets } from "../src/network/sets.ts";
-import { VmEgress } from "../src/network/vm-egress.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 import { runInGuest } from "./guest.ts";
 import { RAW_DEVICE, withRawPort } from "./raw-port.ts";
 import { limitRow, median, type Row, round } from "./stats.ts";
+import { openWayOut } from "./way-out.ts";
 
 const MIB = 1024 * 1024;
 const TOTAL_MIB = 128;
@@ -59,31 +54,8 @@ export async function* benchEgress(setting: Setting): AsyncGenerator<Row> {
     const sink = await listen((socket) => socket.resume());
     const source = await listen((socket) => void pour(socket));
     const echo = await listen((socket) => socket.setNoDelay(true).pipe(socket));
-    const policy = compilePolicy(
-      {
-        mode: "allowlist",
-        allow: [{ host: "bench.test", ports: "*", private: true }],
-        hosts: { "bench.test": "127.0.0.1" },
-      },
-      createSets([]),
-    );
-    const log = new EgressLog({ write: () => {}, list: () => [], lastId: () => 0 }, () => {});
-    const egress = new VmEgress({
-      vm: { id: "bench", name: "bench" },
-      policy,
-      dialer: new Dialer({ env: {} }),
-      log,
-      onUse: () => {},
-    });
-    const link = new EgressLink({
-      open: (signal) => driver.openEgress(record, signal),
-      attachDeadlineMs: 30_000,
-      onStream: (stream, headers) => egress.handle(stream, headers),
-      onFailure: (reason) => process.stderr.write(`${reason}\n`),
-    });
+    const wayOut = await openWayOut({ client, driver, record }, "bench.test", "*");
     try {
-      await link.attached;
-      await client.setNetwork({ mode: "proxy" });
       const rates: Record<"out" | "in" | "raw", number[]> = { out: [], in: [], raw: [] };
       const dd = `dd bs=64k status=none`;
       const count = TOTAL_MIB * 16;
@@ -114,8 +86,7 @@ export async function* benchEgress(setting: Setting): AsyncGenerator<Row> {
       const grownMib = (process.memoryUsage().rss - beforeBytes) / MIB;
       return { rates, there, within, opened, grownMib };
     } finally {
-      link.close();
-      log.close();
+      wayOut.close();
       for (const server of [sink, source, echo]) server.close();
     }
   });

@@ -6,6 +6,7 @@ import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchChurn } from "./churn.ts";
 import { benchDaemon } from "./daemon.ts";
+import { benchDenials } from "./denials.ts";
 import { benchEgress } from "./egress.ts";
 import { benchExec } from "./exec.ts";
 import { benchForks } from "./fork.ts";
@@ -29,6 +30,7 @@ const BENCHES = {
   exec: benchExec,
   throughput: benchThroughput,
   egress: benchEgress,
+  denials: benchDenials,
   opened: benchOpened,
   flows: benchManyFlows,
   mount: benchMount,
