@@ -1,6 +1,8 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { GuestClient } from "../src/guest/client.ts";
 import { agentBinaryPath } from "../src/platform/package-files.ts";
 import type { VmmRecord } from "../src/vmm/driver.ts";
@@ -17,6 +19,8 @@ export interface RawGuest {
   record: VmmRecord;
   /** Runs a command that writes so many bytes to the raw port, until they have come. */
   toPort: (argv: string[], bytes: number) => Promise<unknown>;
+  /** Runs a command that reads so many bytes from the raw port. */
+  fromPort: (argv: string[], bytes: number) => Promise<unknown>;
 }
 
 /** A VM with one virtio port more, which nothing but a measurement uses: what it takes is the floor of whatever goes over a port. */
@@ -46,7 +50,9 @@ export async function withRawPort<T>(
     return await withGuest({ ...setting, driver }, config, (client, record) => {
       const toPort = (argv: string[], bytes: number) =>
         Promise.all([runInGuest(client, argv), drain(rawSocket, bytes)]);
-      return work({ client, driver, record, toPort });
+      const fromPort = (argv: string[], bytes: number) =>
+        Promise.all([runInGuest(client, argv), pour(rawSocket, bytes)]);
+      return work({ client, driver, record, toPort, fromPort });
     });
   } finally {
     driver.close();
@@ -65,4 +71,13 @@ function drain(socketPath: string, bytes: number): Promise<void> {
       resolve();
     });
   });
+}
+
+async function pour(socketPath: string, bytes: number): Promise<void> {
+  const socket = net.connect(socketPath);
+  const block = Buffer.alloc(256 * 1024);
+  function* blocks() {
+    for (let left = bytes; left > 0; left -= block.length) yield block.subarray(0, left);
+  }
+  await pipeline(Readable.from(blocks()), socket);
 }
