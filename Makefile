@@ -60,7 +60,7 @@ test: check unit agent-test vm-test
 
 # What is large or comes from outside: not part of `test`.
 slow: setup
-	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/slow/*.test.ts'
+	@$(NODE) scripts/run-tests.ts --concurrency=1 --minutes=120 'test/slow/*.test.ts'
 
 test-all: test slow
 

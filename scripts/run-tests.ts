@@ -5,7 +5,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
 /**
- * Runs test files by pattern and counts what was skipped: `run-tests.ts [--concurrency=N] [--alone=PATTERN] PATTERN…`. Files of `--alone` come first, one
+ * Runs test files by pattern and counts what was skipped: `run-tests.ts [--concurrency=N] [--minutes=N] [--alone=PATTERN] PATTERN…`. Files of `--alone` come first, one
  * at a time: they change what others share. With FIREBREAK_NO_SKIPS=1 a skipped test is a failure.
  */
 const patterns = process.argv.slice(2).filter((word) => !word.startsWith("--"));
@@ -22,7 +22,7 @@ if (all.length === 0) {
 }
 const alone = new Set(filesOf(flags("alone")));
 /** A file's time, ms: one of them builds a kernel when the test home has none. */
-const TIMEOUT_MS = 20 * 60_000;
+const TIMEOUT_MS = Number(flags("minutes")[0] ?? 20) * 60_000;
 const SLOWEST_SHOWN = 15;
 const counts = { passed: 0, failed: 0 };
 const skipped: string[] = [];
