@@ -190,5 +190,6 @@ export const taskSchema = z.object({
   createdAt: z.string(),
   startedAt: z.string().optional().describe("when its work began"),
   endedAt: z.string().optional(),
+  keptUntil: z.string().optional().describe("when it is forgotten, once it has ended; of one task alone, not in lists"),
 });
 export type Task = z.infer<typeof taskSchema>;

@@ -11,6 +11,8 @@ import { listResources, RESOURCE_TEMPLATES } from "./resources/list.ts";
 import { readResource } from "./resources/read.ts";
 import { isWatchable } from "./resources/watch.ts";
 import type { SubscriptionHooks } from "./subscription-hooks.ts";
+import { addTaskMethods, isForTask, TASKS_CAPABILITY, toHandle } from "./task/extension.ts";
+import { runTask } from "./task/run-task.ts";
 
 export interface McpServerOptions {
   registry: ToolRegistry;
@@ -29,6 +31,7 @@ export interface McpServerOptions {
 /** An MCP server of firebreak's tools, for either protocol era and any transport. One serves one connection. */
 export function createMcpServer(options: McpServerOptions): Server {
   const { registry, connect, version, endingSignal, extras, onReport } = options;
+  const hasTasks = registry.get(runTask.name) !== undefined;
   const server = new Server(
     { name: "firebreak", title: "firebreak VMs", version },
     {
@@ -37,6 +40,7 @@ export function createMcpServer(options: McpServerOptions): Server {
         resources: { subscribe: true, listChanged: true },
         prompts: {},
         completions: {},
+        ...(hasTasks ? TASKS_CAPABILITY : {}),
         ...extras?.capabilities,
       },
       ...extras?.options,
@@ -44,7 +48,7 @@ export function createMcpServer(options: McpServerOptions): Server {
     },
   );
   server.setRequestHandler("tools/list", () => ({ tools: [...registry.list(), ...(extras?.tools ?? [])] }));
-  server.setRequestHandler("tools/call", (request, context) => {
+  server.setRequestHandler("tools/call", async (request, context) => {
     const { name, arguments: args } = request.params;
     const extra = extras?.callTool(name, args ?? {}, context);
     if (extra !== undefined) return extra;
@@ -53,7 +57,8 @@ export function createMcpServer(options: McpServerOptions): Server {
     const own = context.mcpReq.signal;
     const signal = tool.isLong ? AbortSignal.any([own, endingSignal]) : own;
     const client = clientOf(context) ?? server.getClientVersion();
-    return registry.call(tool, args, {
+    const isTask = isForTask(name, args, context);
+    const result = await registry.call(tool, isTask ? { ...args, wait: false } : args, {
       connect,
       signal,
       onProgress: progressOf(context),
@@ -63,7 +68,9 @@ export function createMcpServer(options: McpServerOptions): Server {
         onReport?.(report);
       },
     });
+    return isTask ? toHandle(result, await reach(connect), own) : result;
   });
+  if (hasTasks) addTaskMethods(server, () => reach(connect));
   addResources(server, options);
   server.setRequestHandler("prompts/list", () => ({ prompts: [...PROMPTS, ...(extras?.prompts ?? [])] }));
   server.setRequestHandler(

@@ -98,7 +98,14 @@ export class TaskService {
       tries,
       ...(reason === undefined ? {} : { reason }),
     }));
-    return webhooks.length === 0 ? task : { ...task, webhooks };
+    const { endedAt } = task;
+    const keptUntil =
+      endedAt === undefined ? undefined : new Date(Date.parse(endedAt) + this.#options.settings().keepMs).toISOString();
+    return {
+      ...task,
+      ...(webhooks.length === 0 ? {} : { webhooks }),
+      ...(keptUntil === undefined ? {} : { keptUntil }),
+    };
   }
 
   list(filter: TaskFilter): Task[] {

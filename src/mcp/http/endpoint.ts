@@ -3,6 +3,7 @@ import { createMcpHandler, isLegacyRequest, type Server } from "@modelcontextpro
 import { toFirebreakError } from "../../errors/firebreak-error.ts";
 import { readListenFilter } from "../resources/listen-filter.ts";
 import type { SubscriptionHooks } from "../subscription-hooks.ts";
+import { refuseTaskIds } from "../task/extension.ts";
 import { RPC_ERROR, refuse } from "./answers.ts";
 import { LegacySessions } from "./legacy-sessions.ts";
 import { readMessage } from "./request-body.ts";
@@ -112,6 +113,11 @@ export class McpEndpoint {
     if (await isLegacyRequest(request, message?.value)) {
       await this.#legacy.handle(request, message?.value, outgoing, principal);
       return;
+    }
+    const missing = refuseTaskIds(message?.value);
+    if (missing !== undefined) {
+      const id = (message?.value as { id?: string | number } | undefined)?.id ?? null;
+      return void (await respond(outgoing, refuse(400, missing, { id })));
     }
     const query = new URL(request.url).search;
     this.#contexts.set(request, { principal, query });

@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import {
+  createTaskSessionFromClient,
+  type RawClientDispatch,
+  resultFromTaskOutcome,
+} from "@modelcontextprotocol/ext-tasks/client";
+import { DetailedTaskV2Schema } from "@modelcontextprotocol/ext-tasks/core/v2";
+import { createFakeVmClient, type FakeVmClient } from "../support/fake-vm-client.ts";
+import { ERAS, type HttpMcp, serveHttpMcp } from "../support/mcp-http.ts";
+
+/** MCP's extension for tasks, on the wire and with its makers' client. */
+
+const EXTENSION = "io.modelcontextprotocol/tasks";
+const PROTOCOL = "2026-07-28";
+const CLIENT = { name: "test", version: "0" };
+const DECLARED = { extensions: { [EXTENSION]: {} } };
+
+let fake: FakeVmClient;
+let mcp: HttpMcp;
+let url: URL;
+before(async () => {
+  fake = createFakeVmClient();
+  mcp = await serveHttpMcp(fake);
+  url = new URL("?toolsets=task", mcp.url);
+});
+after(() => mcp.close());
+
+type Answer = {
+  status: number;
+  result?: Record<string, unknown>;
+  error?: { code: number; message: string; data?: unknown };
+};
+
+/** One request of a modern client that can do what `capabilities` says. */
+async function ask(method: string, params: Record<string, unknown>, capabilities: object = DECLARED): Promise<Answer> {
+  const name = params.name ?? params.taskId;
+  const _meta = {
+    ...(params._meta as object | undefined),
+    "io.modelcontextprotocol/protocolVersion": PROTOCOL,
+    "io.modelcontextprotocol/clientInfo": CLIENT,
+    "io.modelcontextprotocol/clientCapabilities": capabilities,
+  };
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": PROTOCOL,
+      "mcp-method": method,
+      ...(typeof name === "string" ? { "mcp-name": name } : {}),
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } }),
+  });
+  const text = await response.text();
+  const json = text.startsWith("{") ? text : (/^data: (\{.*)$/m.exec(text)?.[1] ?? "{}");
+  return { status: response.status, ...(JSON.parse(json) as object) };
+}
+
+async function open(options: ClientOptions): Promise<Client> {
+  const client = new Client(CLIENT, options);
+  await client.connect(new StreamableHTTPClientTransport(url));
+  return client;
+}
+
+const statusOf = (result: Answer["result"]) => (result?.structuredContent as { status?: string } | undefined)?.status;
+
+const call = (args: object, capabilities?: object) =>
+  ask("tools/call", { name: "run_task", arguments: { command: ["true"], ...args } }, capabilities);
+
+test("who knows the extension gets a handle, and the tool's own result once the task has ended", async () => {
+  const { result: found = {} } = await ask("server/discover", {});
+  assert.deepEqual((found.capabilities as { extensions?: unknown }).extensions, { [EXTENSION]: {} });
+  const { result: made } = await call({});
+  assert.equal(made?.resultType, "task", JSON.stringify(made));
+  const taskId = made?.taskId as string;
+  assert.deepEqual([made?.status, made?.ttlMs, typeof made?.pollIntervalMs], ["working", null, "number"]);
+  const { result: working } = await ask("tasks/get", { taskId });
+  assert.deepEqual([working?.resultType, working?.status, working?.taskId], ["complete", "working", taskId]);
+  await fake.tasks.wait(taskId, 0);
+  const { result: ended } = await ask("tasks/get", { taskId });
+  assert.equal(DetailedTaskV2Schema.parse(ended).status, "completed");
+  assert.equal(statusOf(ended?.result as Answer["result"]), "completed");
+});
+
+test("who does not, or wants the id at once, has the tool's own result, and no tasks/*", async () => {
+  const { result } = await call({}, {});
+  assert.deepEqual([result?.resultType, statusOf(result)], ["complete", "completed"]);
+  const { result: atOnce } = await call({ wait: false });
+  assert.deepEqual([atOnce?.resultType, statusOf(atOnce)], ["complete", "running"]);
+  const { result: preview } = await call({ preview: true });
+  assert.equal(preview?.resultType, "complete");
+  for (const method of ["tasks/get", "tasks/cancel", "tasks/update"]) {
+    const { error } = await ask(method, { taskId: "t1", inputResponses: {} }, {});
+    assert.deepEqual([error?.code, error?.data], [-32021, { requiredCapabilities: DECLARED }], method);
+  }
+  const listen = { notifications: { taskIds: ["t1"] } };
+  const { error, status } = await ask("subscriptions/listen", listen, {});
+  assert.deepEqual([status, error?.code], [400, -32021]);
+});
+
+test("a call that fails has its failure, and no task; one that is no run_task has no handle", async () => {
+  const { result } = await call({ max_turns: -1 });
+  assert.deepEqual([result?.resultType, result?.isError], ["complete", true]);
+  const { result: listed } = await ask("tools/call", { name: "list_tasks", arguments: {} });
+  assert.equal(listed?.resultType, "complete");
+});
+
+test("tasks are cancelled, at once or twice; unknown ones, and methods of the older draft, are refused", async () => {
+  const { result: made } = await call({});
+  const taskId = made?.taskId as string;
+  for (let times = 0; times < 2; times++)
+    assert.equal((await ask("tasks/cancel", { taskId })).result?.resultType, "complete");
+  const { result: cancelled } = await ask("tasks/get", { taskId });
+  assert.deepEqual([cancelled?.status, cancelled?.result], ["cancelled", undefined]);
+  assert.equal((await ask("tasks/update", { taskId, inputResponses: { a: {} } })).result?.resultType, "complete");
+  for (const method of ["tasks/get", "tasks/cancel", "tasks/update"])
+    assert.equal((await ask(method, { taskId: "nobody", inputResponses: {} })).error?.code, -32602, method);
+  assert.equal((await ask("tasks/get", {})).error?.code, -32602);
+  for (const method of ["tasks/list", "tasks/result"])
+    assert.equal((await ask(method, { taskId })).error?.code, -32601);
+});
+
+test("the extension's own client runs a task, and one that it cancels", async () => {
+  const client = await open({ versionNegotiation: { mode: { pin: PROTOCOL } }, capabilities: DECLARED });
+  const rawDispatch: RawClientDispatch = async (request) => {
+    const { method, params } = request as { method: string; params: Record<string, unknown> };
+    const { result, error } = await ask(method, params);
+    return (error === undefined ? { kind: "result", result } : { kind: "error", error }) as Awaited<
+      ReturnType<RawClientDispatch>
+    >;
+  };
+  const v2RequestFraming = { protocolVersion: PROTOCOL, clientInfo: CLIENT, clientCapabilities: DECLARED };
+  const session = createTaskSessionFromClient(client, { endpointId: "test", rawDispatch, v2RequestFraming });
+  try {
+    const execution = await session.callTool("run_task", { command: ["true"] });
+    assert.equal(execution.kind, "task");
+    if (execution.kind === "task") await fake.tasks.wait(execution.handle.taskId, 0);
+    const result = resultFromTaskOutcome((await execution.settle()).outcome);
+    assert.equal((result as { structuredContent?: { exit_code?: number } }).structuredContent?.exit_code, 0);
+    const other = await session.callTool("run_task", { command: ["sleep", "1000"] });
+    await other.cancel();
+    assert.equal((await other.settle()).outcome.status, "cancelled");
+  } finally {
+    await session.close();
+    await client.close();
+  }
+});
+
+test("clients that do not know the extension have their results, in either era", async () => {
+  for (const { era, options } of ERAS) {
+    const client = await open(options);
+    const result = await client.callTool({ name: "run_task", arguments: { command: ["true"] } });
+    assert.equal(statusOf(result), "completed", era);
+    await client.close();
+  }
+});
