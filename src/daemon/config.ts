@@ -110,6 +110,7 @@ export function watchConfig<T>(
   };
 }
 
+const DEFAULT_BUDGET_WINDOW_MS = 30 * 24 * 3600_000;
 const DEFAULT_KEEP_MS = 30 * 24 * 3600_000;
 
 /** `[tasks]`. Throws CONFIG_INVALID. */
@@ -119,6 +120,10 @@ export function toTaskSettings({ tasks }: Config): TaskSettings {
     maxPerUser: tasks?.max_per_user,
     maxPerLabel: tasks?.max_per_label ?? {},
     keepMs: tasks?.keep ?? DEFAULT_KEEP_MS,
+    budget:
+      tasks?.budget_per_user === undefined
+        ? undefined
+        : { perUserUsd: tasks.budget_per_user, windowMs: tasks.budget_window ?? DEFAULT_BUDGET_WINDOW_MS },
     storage: tasks?.storage === undefined ? undefined : toStorage(tasks.storage, tasks),
   };
 }

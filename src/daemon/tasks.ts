@@ -13,6 +13,7 @@ import { SqliteDeliveryStore } from "../store/webhooks.ts";
 import { AgentDrives, type AgentDrivesOptions } from "../tasks/agent-drives.ts";
 import type { TaskAgent } from "../tasks/agents/agent.ts";
 import { readAgents } from "../tasks/agents/custom.ts";
+import { UserBudgets } from "../tasks/budgets.ts";
 import { TaskLogs } from "../tasks/logs.ts";
 import { TaskMachines } from "../tasks/machine.ts";
 import { PriceTable, readOwnPrices } from "../tasks/prices.ts";
@@ -90,6 +91,7 @@ export function createTasks(options: TasksOptions): {
       return usd === undefined ? undefined : { usd, source: "prices" };
     },
     settings: taskSettings,
+    budgets: new UserBudgets({ budget: () => taskSettings().budget, usage: (range) => store.usage(range) }),
     hasSecret,
     log,
   });

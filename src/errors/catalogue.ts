@@ -120,6 +120,10 @@ export const ERROR_CODES = {
     class: "unavailable",
     about: "The storage of tasks' files that firebreak.toml names refuses, or does not answer.",
   },
+  TASK_BUDGET_EXHAUSTED: {
+    class: "resource_exhausted",
+    about: "Tasks of the user have cost what they may, by budget_per_user in [tasks] of firebreak.toml.",
+  },
   TASK_LOST: {
     class: "unavailable",
     about: "The machine below a task failed: its VM ended, or could not be reached any more.",

@@ -47,6 +47,7 @@ const TOOL_HINTS: Partial<Record<ErrorCode, string>> = {
   SNAPSHOT_CORRUPT:
     "A damaged snapshot can only be deleted (snapshot_delete); a VM that cannot go on from its suspension starts anew from its disk (vm_stop, then vm_start).",
   TASK_NOT_FOUND: "list_tasks shows the tasks that there are.",
+  TASK_BUDGET_EXHAUSTED: "get_task_usage tells what was spent; the user decides on more. Commands cost nothing.",
   TASK_FILE_NOT_FOUND: "list_task_files shows what the task has left.",
   AGENT_SECRET_MISSING:
     "Ask the user to set the key: firebreak secret set NAME --host HOST. Its value goes past no model.",

@@ -52,7 +52,7 @@ export interface VmClient extends Pick<DaemonClient, "status" | "doctor" | "host
   /** Values go past no model. */
   secrets: Pick<SecretCalls, "list" | "get" | "delete">;
   snapshots: All<SnapshotCalls>;
-  tasks: Omit<TaskCalls, "usage">;
+  tasks: All<TaskCalls>;
   templates: All<TemplateCalls>;
   vms: All<VmCalls>;
   volumes: All<VolumeCalls>;

@@ -41,6 +41,8 @@ export interface AttemptOptions {
   startedAtMs: number;
   timeoutMs: number;
   maxCostUsd: number | undefined;
+  /** Hears what it has cost so far, US dollars: why it has to end for that, if it has. */
+  overBudget?: ((costUsd: number) => string | undefined) | undefined;
   /** What all that has been used so far costs. */
   costOf: (reader: AgentReader) => number | undefined;
   /** The reader of an earlier daemon, as its log makes it. */
@@ -175,11 +177,14 @@ export class Attempt implements OutputSink {
   }
 
   #watchBudget(): void {
-    const { reader, maxCostUsd, costOf } = this.#options;
-    if (reader === undefined || maxCostUsd === undefined) return;
+    const { reader, maxCostUsd, costOf, overBudget } = this.#options;
+    if (reader === undefined || (maxCostUsd === undefined && overBudget === undefined)) return;
     const cost = costOf(reader);
-    if (cost !== undefined && cost > maxCostUsd)
+    if (cost === undefined) return;
+    if (maxCostUsd !== undefined && cost > maxCostUsd)
       this.end("budget", `it has cost ${cost.toFixed(2)} USD, and may cost ${maxCostUsd.toFixed(2)}`);
+    const over = overBudget?.(cost);
+    if (over !== undefined) this.end("budget", over);
   }
 
   #endOf(exit: ExecExit | undefined): AttemptEnd {

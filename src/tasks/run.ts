@@ -6,6 +6,7 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { addUsage } from "./add-usage.ts";
 import type { AgentReader, TaskAgent } from "./agents/agent.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
+import type { UserBudgets } from "./budgets.ts";
 import type { TaskLog } from "./log/task-log.ts";
 import type { TaskLogs } from "./logs.ts";
 import type { TaskMachines } from "./machine.ts";
@@ -30,6 +31,7 @@ export interface RunDeps {
   /** What a task comes to, its agent's drive included, which is made when it is not there. */
   plan: (record: TaskRecord, options: { signal: AbortSignal; onText: (text: string) => void }) => Promise<TaskPlan>;
   costOf: (tokens: readonly Tokens[], reportedUsd: number | undefined, model: string | undefined) => Cost | undefined;
+  budgets: UserBudgets;
   /** Waits for a place among those that work. */
   takePlace: (id: string, signal: AbortSignal) => Promise<void>;
   /** A task has got further. */
@@ -88,8 +90,15 @@ export class TaskRun {
       tail: new OutputTail(),
     };
     try {
-      if (record.state === "queued") await this.#prepare(log);
-      else known = await replay(log, agent);
+      if (record.state === "queued") {
+        // What was asked for in time may come to its turn when nothing is left.
+        const over = agent.createReader === undefined ? undefined : this.#overBudget();
+        if (over !== undefined) {
+          await this.#endWithout(log, "budget", over, undefined);
+          return "ended";
+        }
+        await this.#prepare(log);
+      } else known = await replay(log, agent);
       this.#reader = known.reader;
       if (this.#record().state !== "collecting") {
         const end = await this.#work(log, agent, known);
@@ -108,6 +117,15 @@ export class TaskRun {
     await this.#collect(log);
     await this.#end(log, known);
     return "ended";
+  }
+
+  #overBudget(): FirebreakError | undefined {
+    try {
+      this.#deps.budgets.check(this.#record().user);
+      return undefined;
+    } catch (error) {
+      return toFirebreakError(error);
+    }
   }
 
   async #prepare(log: TaskLog): Promise<void> {
@@ -147,6 +165,8 @@ export class TaskRun {
     const launch = async () =>
       (this.#plan ?? (await plan(record, { signal: this.#abort.signal, onText: () => {} }))).launch;
     const spent = record.pastUsage?.cost?.usd ?? 0;
+    const { budgets } = this.#deps;
+    const { user } = record;
     this.#attempt = new Attempt({
       vm: vm.id,
       execId: `task-${attempt}`,
@@ -159,6 +179,7 @@ export class TaskRun {
       startedAtMs: Date.parse(startedAt),
       timeoutMs: request.timeoutMs,
       maxCostUsd: request.maxCostUsd === undefined ? undefined : Math.max(0, request.maxCostUsd - spent),
+      overBudget: budgets.isLimited ? (usd: number) => budgets.note(this.#id, user, spent + usd) : undefined,
       costOf: (of) => costOf(of.tokens, of.costUsd, request.model)?.usd,
       onError: (message, error) => this.#deps.log(message, { task: this.#id, error: error.message }),
     });

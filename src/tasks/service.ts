@@ -57,9 +57,9 @@ export class TaskService {
     this.#options = options;
   }
 
-  /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING, EGRESS_DENIED, SECRET_… */
+  /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING, EGRESS_DENIED, TASK_BUDGET_EXHAUSTED, SECRET_… */
   create(request: TaskRequest, user: string | undefined, isConfined = user !== undefined): Task {
-    const { store, agentOf, hasSecret, checkWebhooks } = this.#options;
+    const { store, agentOf, hasSecret, checkWebhooks, budgets } = this.#options;
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
     if (Object.keys(request.labels).length >= MAX_LABELS || Object.keys(request.labels).some(isOwnLabel))
@@ -75,6 +75,8 @@ export class TaskService {
     planTask(request, { agent, drive: undefined, hasSecret });
     const { files, ...rest } = request;
     checkWebhooks(request.webhooks, isConfined);
+    // A command has no model that costs.
+    if (agent.createReader !== undefined) budgets.check(user);
     const record: TaskRecord = {
       id: randomBytes(6).toString("hex"),
       request: rest,
@@ -372,6 +374,7 @@ export class TaskService {
       this.#working.delete(id);
       this.#ready.delete(id);
       this.#held.delete(held);
+      this.#options.budgets.forget(id);
       if (this.#isClosed) return;
       // What was fetched for a list of files that never came to be.
       void this.#files

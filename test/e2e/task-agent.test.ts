@@ -24,6 +24,7 @@ const KEY = "sk-fake-0123456789abcdef0123456789abcdef";
 
 let fixture: DaemonFixture;
 let model: http.Server;
+let url: string;
 const keys: string[] = [];
 before(async () => {
   model = http.createServer((request, response) => {
@@ -33,8 +34,11 @@ before(async () => {
   model.listen(0, "127.0.0.1");
   await once(model, "listening");
   fixture = await startDaemonFixture();
-  const url = `http://model.test:${(model.address() as AddressInfo).port}`;
-  await writeFile(
+  url = `http://model.test:${(model.address() as AddressInfo).port}`;
+  await writeConfig();
+});
+const writeConfig = (...more: string[]) =>
+  writeFile(
     path.join(fixture.paths.home, "firebreak.toml"),
     [
       "[agents.fake]",
@@ -43,9 +47,9 @@ before(async () => {
       `base_url = "${url}"`,
       'secrets = ["FAKE_MODEL_KEY"]',
       `env = { MODEL = "${url}" }`,
+      ...more,
     ].join("\n"),
   );
-});
 after(async () => {
   await fixture.close();
   model.close();
@@ -92,4 +96,21 @@ test("one that costs more than it may is ended, by the tokens that it tells of",
   assert.deepEqual([task.state, task.finish], ["failed", "budget"], JSON.stringify(task));
   assert.equal(task.usage?.cost?.source, "prices");
   assert.match(task.reason ?? "", /may cost 0\.00/);
+});
+
+test("a user's budget ends what works, refuses what costs, and takes commands all the same", async () => {
+  // 0.0123 and 0.0021 USD are spent by now.
+  const { total } = await fixture.client.tasks.usage();
+  assert.ok(total.costUsd > 0.0143 && total.costUsd < 0.0145, JSON.stringify(total));
+  await writeConfig("[tasks]", "budget_per_user = 0.015", 'budget_window = "1h"');
+  const { id } = await ask("be dear");
+  const task = await fixture.client.tasks.wait(id, 120_000);
+  assert.deepEqual([task.state, task.finish], ["failed", "budget"], JSON.stringify(task));
+  assert.match(task.reason ?? "", /this host's own users have cost 0\.02 USD in the last 1h/);
+  await assert.rejects(ask("hello"), { code: "TASK_BUDGET_EXHAUSTED" });
+  const refused = await fixture.cli(["task", "run", "--agent", "fake", "hello"]);
+  assert.match(refused.stderr, /may cost 0\.01.*budget_per_user/s);
+  assert.equal(refused.exitCode, 6);
+  const command = await fixture.client.tasks.create({ agent: "command", argv: ["true"] });
+  assert.equal((await fixture.client.tasks.wait(command.id, 120_000)).state, "completed");
 });

@@ -155,6 +155,13 @@ export const tasksTableSchema = z.strictObject({
   max_per_user: cap.optional(),
   /** `KEY` or `KEY=VALUE` to how many at once. */
   max_per_label: z.record(z.string().min(1).max(320), cap).optional(),
+  /** US dollars that the agents of one user's tasks may cost within `budget_window`. */
+  budget_per_user: z.number("a number of US dollars is wanted").min(0, "0 or more").max(10_000_000).optional(),
+  /** 30 days when absent. */
+  budget_window: time
+    .refine((value) => (readDurationMs(String(value)) ?? 0) >= 60_000, "a time of at least a minute, such as 30d")
+    .transform((value) => readDurationMs(String(value)) ?? 0)
+    .optional(),
   /** How long tasks that have ended are kept, with their events and files; 30 days when absent. */
   keep: time
     .refine((value) => readDurationMs(String(value)) !== undefined, TIME_WANTED)

@@ -4,6 +4,7 @@ import { deleteTask } from "./delete-task.ts";
 import { getTaskFile } from "./get-task-file.ts";
 import { getTaskLog } from "./get-task-log.ts";
 import { getTaskStatus } from "./get-task-status.ts";
+import { getTaskUsage } from "./get-task-usage.ts";
 import { listTaskFiles } from "./list-task-files.ts";
 import { listTasks } from "./list-tasks.ts";
 import { retryTask } from "./retry-task.ts";
@@ -20,4 +21,5 @@ export const taskTools: readonly AnyTool[] = [
   cancelTask,
   retryTask,
   deleteTask,
+  getTaskUsage,
 ];

@@ -50,3 +50,13 @@ test("a task without a prompt, and one with a command for an agent, are refused"
   assert.equal((await call("run_task", {})).isError, true);
   assert.equal((await call("run_task", { prompt: "x", command: ["y"], agent: "command" })).isError, true);
 });
+
+test("what tasks took is summed by what is asked for", async () => {
+  const call = caller(createFakeVmClient());
+  assert.match((await call("get_task_usage", {})).text, /No task has ended/);
+  await call("run_task", { prompt: "hello" });
+  const { data, text } = await call("get_task_usage", { by: "label:team", since: "2026-01-01T00:00:00Z" });
+  assert.deepEqual([data.by, (data.total as { cost_usd: number }).cost_usd], ["label:team", 0.5]);
+  assert.match(text, /claude: 1 tasks, 0\.5000 USD, 100 tokens in, 20 out, 2 s of VMs/);
+  assert.equal((await call("get_task_usage", { by: "colour" })).data.code, "INVALID_ARGUMENT");
+});

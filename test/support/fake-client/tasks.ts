@@ -61,5 +61,13 @@ export function createFakeTasks(): VmClient["tasks"] {
     readFile: async (_id, _path, { offset = 0, length } = {}) =>
       Readable.from([bytes.subarray(offset, length === undefined ? undefined : offset + length)]),
     agents: async () => [],
+    usage: async ({ by = "agent" } = {}) => {
+      const ended = [...tasks.values()].filter(({ endedAt }) => endedAt !== undefined);
+      const sums = {
+        ...{ tasks: ended.length, costUsd: 0.5 * ended.length, withoutCost: 0, vmSeconds: 2, memoryMibSeconds: 1024 },
+        tokens: { input: 100, output: 20, cacheRead: 5, cacheWrite: 0, reasoning: 0 },
+      };
+      return { by, groups: ended.length === 0 ? [] : [{ key: "claude", ...sums }], total: sums };
+    },
   };
 }
