@@ -327,7 +327,7 @@ async function main(): Promise<void> {
   const serverMcp = new ServerFront({ gateway, store: sessions, log });
   let server: Server;
   const drain = new Drain();
-  const upgrades = new UpgradeFront(vms, drain);
+  const upgrades = new UpgradeFront(vms, tasks, drain);
   let isEnding = false;
   const end = async (why: string, { drainMs = DRAIN_MS, vms: vmsAfter = "keep" }: ShutdownRequest = {}) => {
     if (isEnding) return;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskEvent } from "../../src/contract/task-event.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { openMcpClient } from "../support/mcp-client.ts";
+import { openTaskSocket } from "../support/task-socket.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -103,6 +104,25 @@ test("a daemon that is killed loses no task and no line, and none is done twice"
   );
   assert.deepEqual(seen, await eventsOf(tasks[0]?.id as string));
   assert.deepEqual(await fixture.client.vms.list(), []);
+});
+
+test("events come over WebSocket, to callers with a key, on either way in", async () => {
+  const { id } = await run("echo one; sleep 1; echo two");
+  const { key } = await fixture.json<{ key: string }>("key", "create", "watcher");
+  const { url = "" } = await fixture.client.listen({ address: "127.0.0.1:0" });
+  const tcp = `${url.replace("http:", "ws:")}/v1/tasks/${id}/events`;
+  await assert.rejects(openTaskSocket(tcp), { status: 401 });
+  const headers = { authorization: `Bearer ${key}` };
+  const opened = await Promise.all([
+    openTaskSocket(tcp, { headers }),
+    openTaskSocket(`ws+unix://${fixture.paths.socket}:/v1/tasks/${id}/events`),
+  ]);
+  for (const socket of opened) {
+    assert.equal(await socket.closed(), 1000);
+    assert.deepEqual(socket.events, await eventsOf(id));
+    assert.equal(outputOf(socket.events), "one\ntwo\n");
+  }
+  await fixture.client.unlisten();
 });
 
 test("a VM that is killed is a failure of the machine: the task begins again, once", async () => {

@@ -69,10 +69,12 @@ export const taskRoutes: Route[] = [
   {
     method: "GET",
     path: "/v1/tasks/:task/events",
-    summary: "A task's events, from any number on",
+    summary: "A task's events, from any number on; with an upgrade to WebSocket, text messages, one event each",
     query: z.object({
       from: count("number of the first one; 1 when absent; a stream goes by Last-Event-ID, too"),
-      follow: flag("go on with what comes, until the task has ended"),
+      follow: flag(
+        "go on with what comes, until the task has ended; streams and WebSockets do (the latter unless it is false)",
+      ),
       skip: flag("whoever is 4 MiB behind is told `{skipped: {from, to}}` and goes on near the end"),
     }),
     answer: {

@@ -99,7 +99,7 @@ function vmOf({ url = "" }: IncomingMessage): string {
   const name = PATH.exec(url)?.[1];
   if (name === undefined)
     throw new FirebreakError("ROUTE_NOT_FOUND", "the API has no WebSocket there", {
-      hint: "Commands have one: GET /v1/vms/VM/exec",
+      hint: "Commands have one, GET /v1/vms/VM/exec, and events of tasks, GET /v1/tasks/TASK/events",
     });
   try {
     return decodeURIComponent(name);

@@ -23,7 +23,7 @@ const MAX_WAIT_MS = 3600_000;
 /** Prompts and files come in one JSON body. */
 const MAX_TASK_BYTES = 16 * 1024 * 1024;
 /** How far behind a follower that may skip is before it does, bytes. */
-const MAX_BEHIND = 4 * 1024 * 1024;
+export const MAX_BEHIND = 4 * 1024 * 1024;
 const KEEPALIVE_MS = 15_000;
 
 /** Work of agents, and of any command, in VMs of its own. */
