@@ -146,13 +146,13 @@ export class Attempt implements OutputSink {
   /** A prompt is shown though its line has no end; an agent's event is none before it has one. */
   async #flushPartial(): Promise<void> {
     if (this.#options.reader !== undefined) return;
-    await this.#flush(true).catch((error: unknown) =>
+    await this.#flush(true, false).catch((error: unknown) =>
       this.#options.onError("output could not be logged", toFirebreakError(error)),
     );
   }
 
-  #flush(all: boolean): Promise<void> {
-    return this.#log(this.#output.take(all));
+  #flush(all: boolean, isEnd = all): Promise<void> {
+    return this.#log(this.#output.take(all, isEnd));
   }
 
   /** One after the other, and not given up for a full disk: the command waits meanwhile. */

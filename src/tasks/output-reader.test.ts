@@ -140,3 +140,15 @@ test("single bytes of both streams by turns are one line and one position in the
   assert.deepEqual(events[0], { type: "text", text: line, raw: line });
   assert.deepEqual(reader.position, { offset: 2 * line.length + 1, stdout: 0, stderr: 0 });
 });
+
+test("half a character waits for its other half, when what is there is shown before its line has an end", () => {
+  const reader = new OutputReader(undefined);
+  reader.push("stdout", Buffer.from([0x61, 0xe2, 0x82]));
+  assert.deepEqual(reader.take(true, false), [{ type: "output", stream: "stdout", text: "a" }]);
+  assert.deepEqual([reader.take(true, false), reader.pendingBytes], [[], 2]);
+  reader.push("stdout", Buffer.from([0xac]));
+  assert.deepEqual(reader.take(true, false), [{ type: "output", stream: "stdout", text: "€" }]);
+  reader.push("stdout", Buffer.from([0xe2]));
+  assert.deepEqual(reader.take(true), [{ type: "output", stream: "stdout", base64: "4g==" }]);
+  assert.equal(reader.position.offset, 5);
+});

@@ -82,9 +82,12 @@ export class OutputReader {
     return events;
   }
 
-  /** Events of the whole lines that have come. With `all`, of what is behind the last line's end, too: nothing more of it is to be waited for. */
-  take(all = false): ReadEvent[] {
-    return [...this.#takeStream("stdout", all), ...this.#takeStream("stderr", all)];
+  /**
+   * Events of the whole lines that have come. With `all`, of what is behind the last line's end, too, but for half a character; at the output's end nothing
+   * more of it is to be waited for.
+   */
+  take(all = false, isEnd = all): ReadEvent[] {
+    return [...this.#takeStream("stdout", all, isEnd), ...this.#takeStream("stderr", all, isEnd)];
   }
 
   /** What the events so far hold. */
@@ -93,7 +96,7 @@ export class OutputReader {
     return { offset: this.#offset, ...this.#logged };
   }
 
-  #takeStream(stream: OutputStream, all: boolean): ReadEvent[] {
+  #takeStream(stream: OutputStream, all: boolean, isEnd: boolean): ReadEvent[] {
     const pending = this.#pending[stream];
     if (pending.bytes === 0) return [];
     const isEvents = stream === "stdout" && this.#reader !== undefined;
@@ -102,7 +105,7 @@ export class OutputReader {
     if (isWaiting && pending.pieces.length < MAX_PIECES) return [];
     pending.hasNewline = false;
     const bytes = pending.pieces.length === 1 ? (pending.pieces[0] as Buffer) : Buffer.concat(pending.pieces);
-    const { events, taken } = isEvents ? this.#readLines(bytes, pending, all) : readOutput(stream, bytes, all);
+    const { events, taken } = isEvents ? this.#readLines(bytes, pending, all) : readOutput(stream, bytes, all, isEnd);
     const rest = bytes.subarray(taken);
     pending.pieces = rest.length === 0 ? [] : [rest];
     pending.bytes = rest.length;
@@ -162,7 +165,12 @@ function empty(): Pending {
 }
 
 /** Whole lines, several to an event; what is behind the last one's end with `all`, or when it has got long. */
-function readOutput(stream: OutputStream, bytes: Buffer, all: boolean): { events: ReadEvent[]; taken: number } {
+function readOutput(
+  stream: OutputStream,
+  bytes: Buffer,
+  all: boolean,
+  isEnd = all,
+): { events: ReadEvent[]; taken: number } {
   const events: ReadEvent[] = [];
   let at = 0;
   while (at < bytes.length) {
@@ -173,7 +181,7 @@ function readOutput(stream: OutputStream, bytes: Buffer, all: boolean): { events
     if (newline < at) end -= unfinishedCharacter(bytes.subarray(at, end));
     // Nothing but the beginning of a character: only the end of the output makes that an event.
     if (end === at) {
-      if (!all) break;
+      if (!isEnd) break;
       end = limit;
     }
     events.push({ type: "output", stream, ...textOf(bytes.subarray(at, end)) });
