@@ -195,7 +195,7 @@ export const serverSchema = z.object({
   config: serverConfigSchema,
   packages: z
     .array(z.object({ name: z.string(), version: z.string(), digest: z.string().optional() }))
-    .describe("what has been installed for it, what was asked for first"),
+    .describe("the package that has been installed for it; what came with it: `packages_digest` of firebreak.lock"),
   protocol: z.object({ era: z.enum(["modern", "legacy"]), version: z.string() }).optional(),
   implementation: z.object({ name: z.string(), version: z.string() }).optional().describe("as it says itself"),
   tools: z.array(z.object({ name: z.string(), as: z.string(), description: z.string().optional() })),

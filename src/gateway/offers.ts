@@ -5,6 +5,7 @@ import { type Judge, type Judged, NOTHING_APPROVED } from "./approved.ts";
 import { Coalesced } from "./coalesce.ts";
 import type { Entry } from "./entry.ts";
 import type { PrepareOptions } from "./managed.ts";
+import { packageFacts } from "./package-facts.ts";
 import { listDefinitions } from "./upstream/definitions.ts";
 
 /** What a server offers is asked for no more often than this, however often it says that it has changed. */
@@ -91,14 +92,13 @@ export class Offers {
       throw new FirebreakError("SERVER_FAILED", `the server '${name}' has not been started yet`, {
         hint: `Start it: firebreak server start ${name}`,
       });
-    const [own] = installed?.installed.packages ?? [];
     return {
       name,
       source: record.source,
       definitions,
       instructions: warm.terms.instructions,
       facts: {
-        ...(own === undefined ? {} : { package: own.name, packageVersion: own.version }),
+        ...packageFacts(installed?.installed.packages),
         protocolVersion: warm.terms.protocolVersion,
       },
       otherServers: [...this.#deps.all()]

@@ -6,7 +6,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { quoteBriefly } from "../platform/hidden-text.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Approved, Judge, Judged } from "./approved.ts";
-import { approve, compareWithLock, gate, toLockScan } from "./pin/compare.ts";
+import { approve, compareWithLock, gate, toLockScan, withPackages } from "./pin/compare.ts";
 import { diffDefinitions } from "./pin/definition-diff.ts";
 import { DefinitionStore } from "./pin/definition-store.ts";
 import type { Lock } from "./pin/lock.ts";
@@ -52,6 +52,9 @@ export class Pins implements Judge {
         const findings = this.#check(server);
         lock = await this.#approve(file, lock, server, findings, harmless(server.definitions, findings));
       }
+      // What was installed is told of beside what was approved, so that a diff of the file shows it.
+      const told = withPackages(lock, server.name, server.facts);
+      if (told !== lock) await writeLock(file, told);
       return approvedOf(lock, server);
     });
   }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { readRegistries } from "./registries.ts";
+import { readRegistries, readRegistryUrls } from "./registries.ts";
 
 let root: string;
 beforeEach(() => {
@@ -61,6 +61,18 @@ test("a registry on this host may be reached though it is private, and one witho
   const rules = read({ npm_config_registry: "http://localhost:4873/", PIP_INDEX_URL: "http://10.0.0.1/simple" });
   assert.deepEqual(rules[0], { host: "localhost", ports: "4873", private: true });
   assert.ok(!JSON.stringify(rules).includes("10.0.0.1"));
+});
+
+test("what a VM's package managers are told is what this host's use: variables before files, and no scope's or extra index", () => {
+  const urls = (env: NodeJS.ProcessEnv = {}) => readRegistryUrls({ home: path.join(root, "home"), env, root });
+  put("home/.npmrc", "@corp:registry=https://corp.example/npm/\nregistry=https://u:p@npm.example/\n");
+  put("etc/npmrc", "registry=https://whole.example/\n");
+  put("etc/pip.conf", "[global]\nextra-index-url = https://two.example\nindex-url = https://one.example/simple\n");
+  assert.deepEqual(urls(), { npm: "https://npm.example/", pip: "https://one.example/simple" });
+  assert.deepEqual(urls({ npm_config_registry: "http://mine.example/", PIP_INDEX_URL: "https://three.example/" }), {
+    npm: "http://mine.example/",
+    pip: "https://three.example/",
+  });
 });
 
 test("files that are no configuration are no error", () => {

@@ -68,18 +68,23 @@ function toRule(url: string): EgressRule | undefined {
   return isLocal ? { host: parsed.name, ports: number, private: true } : `${parsed.name}:${number}`;
 }
 
+/** In npm's own order: the variable, then the user's file, then the host's; what is of one scope alone comes last. */
 function readNpm({ home, env, root }: HostSetup): string[] {
   const files = [
     env.npm_config_userconfig ?? path.join(home, ".npmrc"),
     path.join(root, "etc/npmrc"),
     path.join(root, "usr/etc/npmrc"),
   ];
-  const lines = files.flatMap(linesOf);
-  const urls = lines.flatMap((line) => /^(?:@[^:]+:)?registry\s*=\s*"?([^"\s]+)"?$/.exec(line)?.[1] ?? []);
+  const found = files.flatMap(linesOf).flatMap((line) => {
+    const [, scope, url] = /^(@[^:]+:)?registry\s*=\s*"?([^"\s]+)"?$/.exec(line) ?? [];
+    return url === undefined ? [] : [{ url, isScoped: scope !== undefined }];
+  });
   const inEnv = env.npm_config_registry ?? env.NPM_CONFIG_REGISTRY;
-  return [...urls, ...(inEnv === undefined ? [] : [inEnv])];
+  const all = [...found.filter(({ isScoped }) => !isScoped), ...found.filter(({ isScoped }) => isScoped)];
+  return [...(inEnv === undefined ? [] : [inEnv]), ...all.map(({ url }) => url)];
 }
 
+/** The index that packages come from, the variable's before the files', and then those that others come from. */
 function readPip({ home, env, root }: HostSetup): string[] {
   const config = env.XDG_CONFIG_HOME ?? path.join(home, ".config");
   const files = [
@@ -89,11 +94,15 @@ function readPip({ home, env, root }: HostSetup): string[] {
     path.join(config, "uv/uv.toml"),
   ];
   if (env.PIP_CONFIG_FILE !== undefined) files.push(env.PIP_CONFIG_FILE);
-  const inFiles = files.flatMap(linesOf).flatMap((line) => /^(?:extra-)?index-url\s*=\s*(.+)$/.exec(line)?.[1] ?? []);
-  const inEnv = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"].flatMap(
-    (name) => env[name] ?? [],
-  );
-  return [...inFiles, ...inEnv].flatMap((value) => value.replaceAll('"', "").split(/\s+/));
+  const lines = files.flatMap(linesOf);
+  const inFiles = (pattern: RegExp) => lines.flatMap((line) => pattern.exec(line)?.[1] ?? []);
+  const inEnv = (...names: string[]) => names.flatMap((name) => env[name] ?? []);
+  return [
+    ...inEnv("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"),
+    ...inFiles(/^index-url\s*=\s*(.+)$/),
+    ...inEnv("PIP_EXTRA_INDEX_URL"),
+    ...inFiles(/^extra-index-url\s*=\s*(.+)$/),
+  ].flatMap((value) => value.replaceAll('"', "").split(/\s+/));
 }
 
 function readCargo({ home, env }: HostSetup): string[] {

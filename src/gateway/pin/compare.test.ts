@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { approve, compareWithLock, findingKey, gate, toLockScan } from "./compare.ts";
+import { approve, compareWithLock, findingKey, gate, toLockScan, withPackages } from "./compare.ts";
 import { hashDefinition } from "./definition-hash.ts";
 import { EMPTY_LOCK } from "./lock.ts";
 
@@ -133,4 +133,18 @@ test("a scan is kept with where it found what", () => {
     findings: new Map([["tool add size description", "warning"]]),
   });
   assert.equal(findingKey({ ...finding, where: "" }), "tool add size");
+});
+
+test("what is installed is told of in the lock, and what was approved stays", () => {
+  const before = approve(EMPTY_LOCK, "files", { tools: [add] }, { package: "p", packageVersion: "1" });
+  const facts = { package: "p", packageVersion: "2", packagesDigest: "sha256:00", protocolVersion: "2026-07-28" };
+  const after = withPackages(before, "files", facts);
+  assert.deepEqual(after.get("files"), {
+    package: "p",
+    packageVersion: "2",
+    packagesDigest: "sha256:00",
+    definitions: before.get("files")?.definitions,
+  });
+  assert.equal(withPackages(after, "files", facts), after);
+  assert.equal(withPackages(before, "other", facts), before);
 });

@@ -140,6 +140,16 @@ export function approve(
   return new Map([...lock, [server, { ...facts, definitions }]]);
 }
 
+/** The lock with what is installed of a server now; the very same when it says that already. */
+export function withPackages(lock: Lock, server: string, facts: ServerFacts): Lock {
+  const before = lock.get(server);
+  const fields = ["package", "packageVersion", "packageDigest", "packagesDigest"] as const;
+  if (before === undefined || fields.every((field) => before[field] === facts[field])) return lock;
+  const { package: _name, packageVersion: _version, packageDigest: _digest, packagesDigest: _all, ...rest } = before;
+  const now = fields.flatMap((field) => (facts[field] === undefined ? [] : [[field, facts[field]] as const]));
+  return new Map([...lock, [server, { ...Object.fromEntries(now), ...rest }]]);
+}
+
 /** What a lock says of findings. */
 export function toLockScan(findings: readonly Finding[], at: Date): LockScan {
   const told = findings.filter(({ severity }) => severity !== "info");

@@ -15,6 +15,8 @@ const OTHER = `sha256:${"1e".repeat(32)}`;
 const FILES: LockServer = {
   package: "@modelcontextprotocol/server-filesystem",
   packageVersion: "2026.8.31",
+  packageDigest: "sha512-abc+/=",
+  packagesDigest: HASH,
   image: HASH,
   protocolVersion: "2025-11-25",
   scan: {
@@ -42,6 +44,8 @@ version = 1
 [servers.files]
 package = "@modelcontextprotocol/server-filesystem"
 package_version = "2026.8.31"
+package_digest = "sha512-abc+/="
+packages_digest = "${HASH}"
 image = "${HASH}"
 protocol = "2025-11-25"
 scan = "warning"

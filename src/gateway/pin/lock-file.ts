@@ -24,7 +24,16 @@ const SECTIONS: Record<string, DefinitionKind> = {
   resources: "resource",
   resource_templates: "resource_template",
 };
-const FACTS = ["package", "package_version", "image", "protocol", "scan", "scanned_at"] as const;
+const FACTS = [
+  "package",
+  "package_version",
+  "package_digest",
+  "packages_digest",
+  "image",
+  "protocol",
+  "scan",
+  "scanned_at",
+] as const;
 type Fact = (typeof FACTS)[number];
 const VERDICTS = ["ok", "warning", "danger", "failed"] as const;
 const HASH = /^sha256:[0-9a-f]{64}$/;
@@ -44,6 +53,8 @@ function formatServer(name: string, { definitions, scan, ...facts }: LockServer)
   const values: Record<Fact, string | undefined> = {
     package: facts.package,
     package_version: facts.packageVersion,
+    package_digest: facts.packageDigest,
+    packages_digest: facts.packagesDigest,
     image: facts.image,
     protocol: facts.protocolVersion,
     scan: scan?.verdict,
@@ -210,6 +221,8 @@ class LockParser {
     return {
       ...optional("package", "package"),
       ...optional("packageVersion", "package_version"),
+      ...optional("packageDigest", "package_digest"),
+      ...optional("packagesDigest", "packages_digest"),
       ...optional("image", "image"),
       ...optional("protocolVersion", "protocol"),
       ...(verdict === undefined || at === undefined ? {} : { scan: { verdict, at, findings } }),

@@ -5,6 +5,10 @@ export interface LockServer {
   /** What was installed, such as an npm package. */
   package?: string;
   packageVersion?: string;
+  /** Of that package alone, as its registry says it. */
+  packageDigest?: string;
+  /** SHA-256 of all that was installed: names, versions and digests. */
+  packagesDigest?: string;
   /** Digest of the image that it runs from. */
   image?: string;
   /** Of MCP, as agreed on with the server. */
