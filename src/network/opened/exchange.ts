@@ -47,14 +47,15 @@ export class Exchange {
     const asked = host?.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
     if (asked !== undefined && asked !== name) {
       const why = `the request names ${JSON.stringify(asked.slice(0, 100))}, but the connection is one to ${name}`;
-      return this.#deny(421, why);
+      return this.deny(421, why);
     }
-    if (!path.startsWith("/") && path !== "*") return this.#deny(400, "the request's target is no path");
+    if (!path.startsWith("/") && path !== "*") return this.deny(400, "the request's target is no path");
     const verdict = decideRequest(this.#flow.policy(), { name, port, method, path });
-    return verdict.isAllowed ? undefined : this.#deny(403, verdict.why, verdict.rule);
+    return verdict.isAllowed ? undefined : this.deny(403, verdict.why, verdict.rule);
   }
 
-  #deny(status: number, why: string, rule?: string): Refusal {
+  /** Noted, and for the client to be told. */
+  deny(status: number, why: string, rule?: string): Refusal {
     this.#note("denied", why, rule);
     return { status, why };
   }
@@ -78,20 +79,20 @@ export class Exchange {
   ): Promise<{ refusal?: Refusal; body?: Buffer }> {
     const signing = findSigning(message, this.secrets);
     if (signing !== undefined && !(signing instanceof AwsSigning))
-      return { refusal: this.#deny(signing.status, signing.why) };
+      return { refusal: this.deny(signing.status, signing.why) };
     const isSubstituted =
       this.#wantsBody && signing?.isFramed !== true && isText(type) && length > 0 && length <= MAX_BODY_BYTES;
     const isRead = isSubstituted || signing?.needsBody === true;
     const given = isRead ? await readWhole(pieces(), length) : undefined;
     if (given === "too large")
       return {
-        refusal: this.#deny(
+        refusal: this.deny(
           413,
           `not signed anew: the body's hash is signed, and one of more than ${MAX_BODY_BYTES} bytes is not held to find it out; have the client send X-Amz-Content-Sha256`,
         ),
       };
     const refusal = signing?.refuse(given);
-    if (refusal !== undefined) return { refusal: this.#deny(refusal.status, refusal.why) };
+    if (refusal !== undefined) return { refusal: this.deny(refusal.status, refusal.why) };
     this.#signing = signing;
     for (const name of signing?.uses ?? []) this.substitution.used.add(name);
     if (given === undefined) return {};
@@ -114,7 +115,7 @@ export class Exchange {
       from.pipe(to);
       return;
     }
-    signer.once("error", (error) => onRefusal(this.#deny(403, error.message)));
+    signer.once("error", (error) => onRefusal(this.deny(403, error.message)));
     from.pipe(signer).pipe(to);
   }
 

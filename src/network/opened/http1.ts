@@ -7,12 +7,15 @@ import { Exchange, HOP_HEADERS, type OpenedFlow } from "./exchange.ts";
 const MAX_HEADER_BYTES = 64 * 1024;
 /** A client that has said nothing yet, or stops in the middle of a request's head. */
 const HEADERS_DEADLINE_MS = 60_000;
+const DEADLINE_CHECK_MS = 5_000;
 
 interface Context {
   flow: OpenedFlow;
   agent: http.Agent;
   /** The host cannot be had: every request is told so. */
   failure?: string;
+  /** Requests that have come and are not answered to their end. */
+  underWay: number;
 }
 
 /** Serves the guest's end of flows that speak HTTP/1.1. One for all flows: each connection brings its own context. */
@@ -23,12 +26,15 @@ export class Http1Server {
     headersTimeout: HEADERS_DEADLINE_MS,
     requestTimeout: 0,
     keepAliveTimeout: 0,
+    connectionsCheckingInterval: DEADLINE_CHECK_MS,
   });
 
   constructor() {
     this.#server.on("request", (request, response) => void this.#answer(request, response));
     this.#server.on("upgrade", (request, socket, head) => void this.#upgrade(request, socket, head));
-    this.#server.on("clientError", (_error, socket) => socket.destroy());
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseHead(error, socket));
+    // Node looks after deadlines of servers that listen; this one is given its connections, and never does.
+    this.#server.emit("listening");
   }
 
   serve(socket: Duplex, flow: OpenedFlow, failure?: string): void {
@@ -41,7 +47,7 @@ export class Http1Server {
       );
       return undefined as never;
     };
-    this.#contexts.set(socket, { flow, agent, ...(failure === undefined ? {} : { failure }) });
+    this.#contexts.set(socket, { flow, agent, underWay: 0, ...(failure === undefined ? {} : { failure }) });
     socket.once("close", () => agent.destroy());
     this.#server.emit("connection", socket);
   }
@@ -50,6 +56,8 @@ export class Http1Server {
     const context = this.#contexts.get(request.socket) as Context; // every connection came by `serve`
     response.on("error", () => {});
     request.on("error", () => {});
+    context.underWay++;
+    response.once("close", () => context.underWay--);
     if (context.failure !== undefined) return say(response, 502, context.failure);
     const exchange = new Exchange(context.flow);
     const { method = "GET", url = "/" } = request;
@@ -88,6 +96,21 @@ export class Http1Server {
     } catch (error) {
       say(response, 502, toFirebreakError(error).message);
     }
+  }
+
+  /** What is no request, or none that anybody reads to its end. */
+  #refuseHead(error: NodeJS.ErrnoException, socket: Duplex): void {
+    // What comes after a refusal is not looked at.
+    if (!socket.writable) return;
+    const context = this.#contexts.get(socket);
+    const [status, why] = judgeHead(error);
+    // Within an answer it would be taken for a part of that.
+    if (context === undefined || status === undefined || context.underWay > 0) {
+      socket.destroy();
+      return;
+    }
+    const refusal = new Exchange(context.flow).deny(status, why);
+    sayRaw(socket, refusal.status, refusal.why);
   }
 
   #forward(
@@ -159,6 +182,13 @@ export class Http1Server {
     });
     upstream.end();
   }
+}
+
+/** Without a status: nobody is there to be told. */
+function judgeHead({ code = "" }: NodeJS.ErrnoException): [status: number | undefined, why: string] {
+  if (code === "HPE_HEADER_OVERFLOW") return [431, `a request's head is larger than ${MAX_HEADER_BYTES / 1024} KiB`];
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return [408, `no request in ${HEADERS_DEADLINE_MS / 1000} s`];
+  return code.startsWith("HPE_") ? [400, "what the client sends is no request"] : [undefined, ""];
 }
 
 function messageOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): Message {
