@@ -119,6 +119,62 @@ PY
   assert.equal(received.length, before);
 });
 
+/** Asks the guest's name server over TCP and UDP, and prints the answer's code and addresses. */
+const DNS = `
+import socket, struct, sys
+def asked(name, is_tcp):
+    labels = b"".join(bytes([len(each)]) + each.encode() for each in name.split("."))
+    question = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + b"\\0" + struct.pack("!HH", 1, 1)
+    s = socket.socket(type=socket.SOCK_STREAM if is_tcp else socket.SOCK_DGRAM)
+    s.settimeout(20); s.connect(("198.18.0.1", 53))
+    if not is_tcp:
+        s.send(question); answer = s.recv(2000)
+    else:
+        s.sendall(struct.pack("!H", len(question)) + question)
+        with s.makefile("rb") as stream: answer = stream.read(struct.unpack("!H", stream.read(2))[0])
+    number, flags, _, count, _, _ = struct.unpack("!HHHHHH", answer[:12])
+    print("tcp" if is_tcp else "udp", name, number, flags & 15, count, socket.inet_ntoa(answer[-4:]) if count else "-")
+for is_tcp in True, False:
+    for name in sys.argv[1:]: asked(name, is_tcp)`;
+
+test("the name server answers over TCP and UDP: with an address for a name that is allowed, REFUSED for another", async () => {
+  const { stdout, stderr } = await fixture.cli([
+    "vm",
+    "exec",
+    "net",
+    "--",
+    "python3",
+    "-c",
+    DNS,
+    "web.test",
+    "no.test",
+  ]);
+  const lines = stdout.trim().split("\n");
+  assert.equal(lines.length, 4, stderr);
+  for (const [index, protocol] of ["tcp", "udp"].entries()) {
+    assert.match(lines[2 * index] ?? "", new RegExp(`^${protocol} web\\.test 7 0 1 198\\.1[89]\\.\\d+\\.\\d+$`));
+    // 5 is REFUSED (RFC 1035 §4.1.1): no resolver goes on to ask another for that.
+    assert.equal(lines[2 * index + 1], `${protocol} no.test 7 5 0 -`);
+  }
+});
+
+test("a ping without a network card is refused at once, in the guest's log and as an event", async () => {
+  await fixture.ok("vm", "cp", "/bin/busybox", "net:/usr/local/bin/busybox");
+  const pinged = await sh("busybox ping -c 1 -W 20 192.0.2.55; echo $?; tail -n 3 /run/firebreak/egress.log");
+  assert.match(pinged.stdout, /1 packets transmitted, 0 packets received[\s\S]*\n1\n/, pinged.stderr);
+  assert.match(pinged.stdout, /refused icmp 192\.0\.2\.55: addresses without a name lead nowhere/);
+  await waitFor(async () => (await log()).some(({ protocol }) => protocol === "icmp"));
+  const event = (await log()).find(({ protocol }) => protocol === "icmp");
+  assert.deepEqual([event?.verdict, event?.address, event?.port], ["denied", "192.0.2.55", undefined]);
+  // By name, too: the name has an address of the guest's own, to which nothing answers for the host beyond.
+  await fixture.ok("vm", "create", "shut");
+  const shut = await sh(
+    "ip route get 192.0.2.55 >/dev/null; python3 - <<'PY'\nimport socket\ns = socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)\ns.settimeout(20)\ns.connect(('192.0.2.55', 0))\ns.send(bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0]))\ntry: s.recv(100); print('an answer')\nexcept OSError as error: print('none', error.errno)\nPY\ncat /run/firebreak/egress.log",
+    "shut",
+  );
+  assert.match(shut.stdout, /refused icmp 192\.0\.2\.55: this VM has no network/, shut.stdout + shut.stderr);
+});
+
 test("without a policy there is no way out, and the refusal names the flag that opens one", async () => {
   await fixture.cli(["vm", "create", "closed"]);
   const { stdout } = await sh("curl -sS -m 20 http://web.test/; echo $?; cat /run/firebreak/egress.log", "closed");
