@@ -321,13 +321,32 @@ test("a probe from within finds nothing out that the policy does not name, in ea
   );
 });
 
+/** A policy with two mistakes. */
+const LINES = `{
+  "mode": "allowlist",
+  "allow": ["a.example",
+    "127.1"
+  ],
+  "hosts": {"10.0.0.1": "127.0.0.1"}
+}`;
+
 test("mistakes in policies are told with their place", async () => {
+  const at = (name: string, text: string) => {
+    writeFileSync(path.join(fixture.folder, name), text);
+    return path.join(fixture.folder, name);
+  };
   for (const [args, expected] of [
     [["--allow", "127.1"], /allow\[0\]: "127\.1" is an address, not a name \(POLICY_INVALID\)/],
     [["--allow", "registires"], /did you mean 'registries'/],
     [["--network", "open"], /--network: 'open' is not none, allowlist, public/],
     [["--network", "none", "--allow", "a.example"], /mode none allows nothing/],
     [["--policy", "/nowhere"], /HOST_PATH_NOT_FOUND/],
+    [
+      ["--policy", at("lines.json", LINES)],
+      /lines\.json:4:5: allow\[1\]: "127\.1" is an address[\s\S]*lines\.json:6:13: hosts\./,
+    ],
+    [["--policy", at("cut.json", '{\n  "mode": "allowlist",\n  "allow": [}\n')], /cut\.json:3:13: it is not JSON/],
+    [["--policy", at("key.json", '{\n  "mode": "allowlist",\n  "alow": []\n}')], /key\.json:3:3: /],
     [["--policy", policyFile, "--allow", "a.example"], /goes with none of/],
   ] as const) {
     const { exitCode, stderr } = await fixture.cli(["vm", "policy", "set", "net", ...args]);

@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import type { DaemonClient } from "../../client/daemon-client.ts";
-import { EGRESS_MODES, type EgressPolicyInput, egressPolicySchema } from "../../contract/policy.ts";
-import { SECRET_NAME_PATTERN, type Secret, type SecretGrant } from "../../contract/secret.ts";
+import { EGRESS_MODES, type EgressPolicyInput } from "../../contract/policy.ts";
+import { SECRET_NAME_PATTERN, type SecretGrant } from "../../contract/secret.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { allowHosts } from "../allow-hosts.ts";
+import { PolicyFile } from "../policy-file.ts";
 import { readInput } from "../read-input.ts";
 import { collect } from "./vm-options.ts";
 
@@ -11,6 +13,8 @@ export interface NetworkOptionValues {
   allow?: string[];
   deny?: string[];
   policy?: string;
+  /** What that held, once it has been read. */
+  policyFile?: PolicyFile;
   secret?: string[];
   /** False for `--no-secrets`. */
   secrets?: boolean;
@@ -53,19 +57,6 @@ export function toGrants({ secret, secrets }: NetworkOptionValues): { secrets?: 
   return secrets === false ? { secrets: [] } : {};
 }
 
-/** The policy with the hosts of its secrets: they would be of no use otherwise. */
-function allowHosts(
-  policy: EgressPolicyInput,
-  grants: readonly SecretGrant[],
-  known: readonly Secret[],
-): EgressPolicyInput {
-  const hosts = grants.flatMap(({ name, hosts }) => hosts ?? known.find((secret) => secret.name === name)?.hosts ?? []);
-  const rules = hosts.map((host) => (/:[\d,*\s-]+$/.test(host) ? host : `${host}:443`));
-  const missing = rules.filter((rule) => !(policy.allow ?? []).includes(rule));
-  if (missing.length === 0 || policy.mode === "public" || policy.mode === "nat") return policy;
-  return { ...policy, mode: "allowlist", allow: [...(policy.allow ?? []), ...missing] };
-}
-
 /** Policy and secrets of a new VM, whose defaults they leave alone when nothing is given. */
 export async function toNetwork(
   options: NetworkOptionValues,
@@ -96,7 +87,8 @@ async function toPolicy(options: NetworkOptionValues): Promise<EgressPolicyInput
         "INVALID_ARGUMENT",
         "--policy is a whole policy: it goes with none of --network, --allow and --deny",
       );
-    return readPolicy(file);
+    options.policyFile = new PolicyFile((await readInput(file)).toString("utf8"), file);
+    return options.policyFile.policy;
   }
   const mode = EGRESS_MODES.find((known) => known === (network ?? (allow.length > 0 ? "allowlist" : "none")));
   if (mode === undefined)
@@ -104,16 +96,11 @@ async function toPolicy(options: NetworkOptionValues): Promise<EgressPolicyInput
   return { mode, ...(allow.length === 0 ? {} : { allow }), ...(deny.length === 0 ? {} : { deny }) };
 }
 
-async function readPolicy(file: string): Promise<EgressPolicyInput> {
-  const invalid = (why: string) => new FirebreakError("INVALID_ARGUMENT", `${file}: ${why}`);
-  let value: unknown;
+/** Does what the options are for. What is wrong with a policy is told with its place in the file that it came from. */
+export async function withPlaces<T>(options: NetworkOptionValues, work: () => Promise<T>): Promise<T> {
   try {
-    value = JSON.parse((await readInput(file)).toString("utf8"));
+    return await work();
   } catch (error) {
-    throw error instanceof FirebreakError ? error : invalid((error as Error).message);
+    throw options.policyFile?.explain(error) ?? error;
   }
-  const parsed = egressPolicySchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw invalid(`${issue?.path.join(".")}: ${issue?.message}`);
 }

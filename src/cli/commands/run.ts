@@ -6,7 +6,7 @@ import { announceForwards } from "../forward-spec.ts";
 import { toMounts } from "../mount-spec.ts";
 import { printJson } from "../output.ts";
 import { parseDurationMs } from "../parse.ts";
-import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "./network-options.ts";
+import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "./network-options.ts";
 import { addVmOptions, toPublish, toVmCreate, type VmOptionValues } from "./vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "./workspace-options.ts";
 import { printWorkspaceAfter } from "./workspace-report.ts";
@@ -45,43 +45,45 @@ Examples:
   $ firebreak run --memory 1G --timeout 5m -- node -e 'console.log(process.version)'
   $ firebreak run --publish 8080:8000 -- python3 -m http.server`,
     )
-    .action(async (argv: string[], options: RunOptions) => {
-      const { client, asJson, progress } = await openContext(command);
-      const tty = options.tty === false || asJson ? undefined : terminalSize();
-      const workspace = await toWorkspace(options);
-      // A command that is given a directory is about that directory.
-      const cwd =
-        options.cwd ?? (workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH));
-      const stream = await client.execs.run(
-        {
-          vm: {
-            ...toVmCreate(options),
-            ...(await toNetwork(options, client)),
-            ...(workspace === undefined ? {} : { workspace }),
-            ...(await toMounts(options.mount)),
+    .action((argv: string[], options: RunOptions) =>
+      withPlaces(options, async () => {
+        const { client, asJson, progress } = await openContext(command);
+        const tty = options.tty === false || asJson ? undefined : terminalSize();
+        const workspace = await toWorkspace(options);
+        // A command that is given a directory is about that directory.
+        const cwd =
+          options.cwd ?? (workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH));
+        const stream = await client.execs.run(
+          {
+            vm: {
+              ...toVmCreate(options),
+              ...(await toNetwork(options, client)),
+              ...(workspace === undefined ? {} : { workspace }),
+              ...(await toMounts(options.mount)),
+            },
+            ...toPublish(options),
+            exec: {
+              ...(argv.length === 0 ? {} : { argv }),
+              stdin: true,
+              ...(tty === undefined ? {} : { tty }),
+              ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
+              ...(cwd === undefined ? {} : { cwd }),
+              ...(options.user === undefined ? {} : { user: options.user }),
+            },
           },
-          ...toPublish(options),
-          exec: {
-            ...(argv.length === 0 ? {} : { argv }),
-            stdin: true,
-            ...(tty === undefined ? {} : { tty }),
-            ...(options.timeout === undefined ? {} : { timeoutMs: parseDurationMs("--timeout", options.timeout) }),
-            ...(cwd === undefined ? {} : { cwd }),
-            ...(options.user === undefined ? {} : { user: options.user }),
-          },
-        },
-        { onProgress: progress.update },
-      );
-      if ((options.publish ?? []).length > 0)
-        stream.onVm = (vm) => void client.forwards.list(vm.id).then(announceForwards, () => {}); // gone with the VM already
-      if (asJson) {
-        const { collectExec } = await import("../exec-json.ts");
-        const result = await collectExec(stream);
-        printJson(result.report);
-        process.exitCode = result.exitCode;
-        return;
-      }
-      process.exitCode = await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress });
-      if (workspace !== undefined) await printWorkspaceAfter(client, ({ vm }) => vm.name === stream.vm);
-    });
+          { onProgress: progress.update },
+        );
+        if ((options.publish ?? []).length > 0)
+          stream.onVm = (vm) => void client.forwards.list(vm.id).then(announceForwards, () => {}); // gone with the VM already
+        if (asJson) {
+          const { collectExec } = await import("../exec-json.ts");
+          const result = await collectExec(stream);
+          printJson(result.report);
+          process.exitCode = result.exitCode;
+          return;
+        }
+        process.exitCode = await runSession(stream, { hasTty: tty !== undefined, hasStdin: true, progress });
+        if (workspace !== undefined) await printWorkspaceAfter(client, ({ vm }) => vm.name === stream.vm);
+      }),
+    );
 }

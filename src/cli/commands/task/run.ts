@@ -8,7 +8,7 @@ import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib } from "../../parse.ts";
 import { readInput } from "../../read-input.ts";
-import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "../network-options.ts";
+import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "../network-options.ts";
 import { addKindOptions, collect, type KindOptionValues } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 import { printTask } from "./describe.ts";
@@ -68,7 +68,8 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
     .passThroughOptions(!hasSeparator)
     .action(async (words: string[], options: TaskRunOptions) => {
       const { client, asJson, progress } = await openContext(command);
-      const task = await client.tasks.create(await toTaskCreate(words, options, hasSeparator, client));
+      const request = await toTaskCreate(words, options, hasSeparator, client);
+      const task = await withPlaces(options, () => client.tasks.create(request));
       if (options.detach) return asJson ? printJson(task) : void process.stdout.write(`${task.id}\n`);
       const stop = cancelOnInterrupt(client, task.id);
       let ended: Task;

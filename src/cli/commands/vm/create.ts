@@ -3,7 +3,7 @@ import { openContext } from "../../context.ts";
 import { announceForwards } from "../../forward-spec.ts";
 import { toMounts } from "../../mount-spec.ts";
 import { printJson } from "../../output.ts";
-import { addNetworkOptions, type NetworkOptionValues, toNetwork } from "../network-options.ts";
+import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "../network-options.ts";
 import { printNewVm } from "../vm-facts.ts";
 import { addLifetimeOptions, addVmOptions, toPublish, toVmCreate, type VmOptionValues } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
@@ -40,7 +40,9 @@ Examples:
         ...(workspace === undefined ? {} : { workspace }),
       };
       const startedMs = performance.now();
-      const vm = await client.vms.create(request, { onProgress: progress.update }).finally(() => progress.clear());
+      const vm = await withPlaces(options, () =>
+        client.vms.create(request, { onProgress: progress.update }).finally(() => progress.clear()),
+      );
       const createdMs = performance.now();
       const forwards = request.publish === undefined ? [] : await client.forwards.list(vm.id);
       if (asJson) return printJson({ ...vm, ...(request.publish === undefined ? {} : { forwards }) });

@@ -3,7 +3,7 @@ import { describePolicy } from "../../../contract/policy.ts";
 import { describeGrants } from "../../../contract/secret.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
-import { addNetworkOptions, type NetworkOptionValues, toPolicyAndGrants } from "../network-options.ts";
+import { addNetworkOptions, type NetworkOptionValues, toPolicyAndGrants, withPlaces } from "../network-options.ts";
 
 export function addVmPolicy(parent: Command): void {
   const policy = parent.command("policy").description("what a VM may reach");
@@ -38,7 +38,9 @@ function addSet(parent: Command): void {
     .action(async (name: string, options: NetworkOptionValues) => {
       const { client, asJson } = await openContext(command);
       const { policy, secrets } = await toPolicyAndGrants(options, client);
-      const vm = await client.policies.set(name, { ...policy, ...(secrets === undefined ? {} : { secrets }) });
+      const vm = await withPlaces(options, () =>
+        client.policies.set(name, { ...policy, ...(secrets === undefined ? {} : { secrets }) }),
+      );
       if (asJson) return printJson(vm);
       process.stdout.write(`${[...describePolicy(vm.network), ...describeGrants(vm.secrets)].join("\n")}\n`);
     });
