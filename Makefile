@@ -24,6 +24,7 @@ demo: setup
 check: setup
 	@node_modules/.bin/biome check --error-on-warnings .
 	@node_modules/.bin/tsc -p tsconfig.json
+	@node_modules/.bin/tsc -p dashboard/tsconfig.json
 	@$(NODE) node_modules/dependency-cruiser/bin/dependency-cruise.mjs --config .dependency-cruiser.mjs --output-type err src test scripts bench
 	@cd guest-agent && cargo fmt --check && cargo clippy --release --all-targets --locked --quiet -- -D warnings
 
@@ -73,11 +74,12 @@ reference: setup
 bench-page: setup
 	@$(NODE) bench/main.ts --page
 
-# The published package holds JavaScript (Node does not strip types under node_modules) and the agent's binary.
+# The published package holds JavaScript (Node does not strip types under node_modules), the agent's binary and the dashboard as it is built.
 dist: setup
 	@rm -rf dist
 	@node_modules/.bin/tsc -p tsconfig.dist.json
 	@cp guest-agent/target/*-unknown-linux-gnu/release/firebreak-agent dist/firebreak-agent
+	@cp -R dashboard/dist dist/dashboard
 
 clean:
-	rm -rf dist node_modules guest-agent/target
+	rm -rf dist dashboard/dist node_modules guest-agent/target

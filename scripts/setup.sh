@@ -31,6 +31,8 @@ need docker-registry docker-registry
 [ -e /bin/busybox ] || missing="$missing busybox-static"
 # For tests of egress: a database, whose programs are in nobody's PATH.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+# For tests of the dashboard: a browser.
+need chromium chromium
 # For 'firebreak kernel build'.
 need bc bc
 need bison bison
@@ -49,6 +51,15 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   echo "setup: installing npm packages"
   npm ci --no-audit --no-fund --loglevel=error
   touch node_modules/.package-lock.json
+fi
+
+# The dashboard, when something that it is built from is newer than what is there.
+built=dashboard/dist/.built
+if [ ! -e $built ] || [ -n "$(find dashboard/index.html dashboard/vite.config.ts dashboard/public dashboard/src package-lock.json -newer $built -print -quit)" ]; then
+  echo "setup: building the dashboard"
+  rm -f $built
+  node_modules/.bin/node node_modules/vite/bin/vite.js build --config dashboard/vite.config.ts --logLevel warn
+  touch $built
 fi
 
 command -v cargo >/dev/null 2>&1 || { echo "setup: a Rust toolchain is missing; install one with rustup (rustup.rs) or apt-get install cargo" >&2; exit 1; }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { LAYERS } from "../.dependency-cruiser.mjs";
 
@@ -14,4 +15,20 @@ test("every folder below src/ has an import rule, and every rule a folder", () =
 test("no file lies beside the folders of src/", () => {
   const files = readdirSync("src", { withFileTypes: true }).filter((entry) => !entry.isDirectory());
   assert.deepEqual(files, []);
+});
+
+test("what runs in a browser knows types of the contract, and nothing else of src/", () => {
+  const files = readdirSync("dashboard/src", { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  for (const { parentPath, name } of files) {
+    const file = path.join(parentPath, name);
+    for (const [statement, from = ""] of readFileSync(file, "utf8").matchAll(/\bimport\b[^"';]*["']([^"']+)["']/g)) {
+      assert.doesNotMatch(from, /^node:/, file);
+      const target = path.relative(".", path.resolve(parentPath, from));
+      if (!from.startsWith(".") || target.startsWith("dashboard/src/")) continue;
+      assert.match(target, /^src\/(contract\/|errors\/firebreak-error\.ts$)/, `${file}: ${statement}`);
+      assert.match(statement, /^import type\b/, `${file}: only types may come from src/`);
+    }
+  }
 });
