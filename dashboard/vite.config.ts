@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { constants, gzipSync } from "node:zlib";
@@ -13,6 +13,10 @@ function compressed(): Plugin {
     name: "compressed",
     closeBundle() {
       const out = path.join(root, "dist");
+      copyFileSync(
+        path.join(root, "../node_modules/@fontsource-variable/inter/LICENSE"),
+        path.join(out, "inter-LICENSE"),
+      );
       for (const entry of readdirSync(out, { recursive: true, withFileTypes: true })) {
         if (!entry.isFile() || !/\.(html|js|css|svg)$/.test(entry.name)) continue;
         const file = path.join(entry.parentPath, entry.name);

@@ -1,6 +1,7 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./app.tsx";
+import "./styles/font.css";
 import "./styles/theme.css";
 import "./styles/base.css";
 import "./styles/shell.css";

@@ -41,6 +41,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "server logout": ["firebreak server logout issues"],
   "server logs": ["firebreak server logs github --tail 20", "firebreak server logs github --follow"],
   "server update": ["firebreak server update --dry-run", "firebreak server update github"],
+  dashboard: ["firebreak dashboard", "firebreak dashboard --no-open"],
   up: ["firebreak up", "firebreak up --config ~/.cursor/mcp.json", "firebreak up --workspace ."],
   down: ["firebreak down", "firebreak down --delete"],
   update: ["firebreak update", "firebreak update --dry-run"],

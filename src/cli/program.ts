@@ -40,6 +40,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   task: async () => (await import("./commands/task/index.ts")).addTaskCommands,
   agent: async () => (await import("./commands/agent/index.ts")).addAgentCommands,
   usage: async () => (await import("./commands/usage.ts")).addUsage,
+  dashboard: async () => (await import("./commands/dashboard.ts")).addDashboard,
   up: async () => (await import("./commands/up.ts")).addUp,
   down: async () => (await import("./commands/down.ts")).addDown,
   update: async () => (await import("./commands/server/update.ts")).addServerUpdate,

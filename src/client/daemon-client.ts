@@ -20,6 +20,7 @@ import { NetworkCalls } from "./calls/network.ts";
 import { PolicyCalls } from "./calls/policies.ts";
 import { SecretCalls } from "./calls/secrets.ts";
 import { ServerCalls } from "./calls/servers.ts";
+import { SessionCalls } from "./calls/sessions.ts";
 import { SnapshotCalls } from "./calls/snapshots.ts";
 import { TaskCalls } from "./calls/tasks.ts";
 import { TemplateCalls } from "./calls/templates.ts";
@@ -49,6 +50,7 @@ export class DaemonClient {
   readonly images: ImageCalls;
   readonly kernels: KernelCalls;
   readonly keys: KeyCalls;
+  readonly sessions: SessionCalls;
   readonly network: NetworkCalls;
   readonly policies: PolicyCalls;
   readonly secrets: SecretCalls;
@@ -77,6 +79,7 @@ export class DaemonClient {
     this.images = new ImageCalls(http);
     this.kernels = new KernelCalls(http);
     this.keys = new KeyCalls(http);
+    this.sessions = new SessionCalls(http);
     this.network = new NetworkCalls(http);
     this.policies = new PolicyCalls(http);
     this.secrets = new SecretCalls(http);

@@ -26,7 +26,7 @@ import { NatService } from "../network/nat/service.ts";
 import { readRegistryUrls } from "../network/registries.ts";
 import { checkSecretHosts, NetworkService } from "../network/service.ts";
 import { BoundedLog } from "../platform/bounded-log.ts";
-import { agentBinaryPath, readVersion } from "../platform/package-files.ts";
+import { agentBinaryPath, dashboardFolder, readVersion } from "../platform/package-files.ts";
 import { createPaths, resolvePaths } from "../platform/paths.ts";
 import { findProgram } from "../platform/process.ts";
 import { removeFolder } from "../platform/remove-folder.ts";
@@ -68,6 +68,9 @@ import { beginTelemetry } from "./begin-telemetry.ts";
 import { ImageLibrary } from "./boot-source.ts";
 import { CallLedger } from "./call-ledger.ts";
 import { cached, readAuditSettings, readPrices, readSets, readTrust, toTaskSettings, watchConfig } from "./config.ts";
+import { browserSessions } from "./dashboard/browser-sessions.ts";
+import { DashboardFiles } from "./dashboard/files.ts";
+import { Sessions } from "./dashboard/sessions.ts";
 import { runDoctor, SSH_REQUIREMENT } from "./doctor.ts";
 import { Drain } from "./drain.ts";
 import { HostDisk } from "./host-disk.ts";
@@ -245,8 +248,11 @@ async function main(): Promise<void> {
   await forwards.recover();
 
   const keys = new KeyRing(new SqliteKeyStore(database));
+  const browsers = new Sessions({ keys, settings });
   const tcp = new TcpFront({
     keys,
+    sessions: browsers,
+    dashboard: new DashboardFiles(dashboardFolder()),
     settings,
     log,
     serve: (incoming, outgoing, caller) => serve(incoming, outgoing, caller),
@@ -407,6 +413,7 @@ async function main(): Promise<void> {
         return revoked;
       },
     },
+    sessions: browserSessions(browsers, tcp),
     host: {
       info: () => readHostInfo({ version, home: paths.home, driver, vms }),
       prices: () => readPrices(configFile),

@@ -3,12 +3,15 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { openDatabase } from "../store/database.ts";
 import { SqliteKeyStore } from "../store/keys.ts";
+import { cookieNameOf } from "./dashboard/cookies.ts";
+import { Sessions } from "./dashboard/sessions.ts";
 import { KeyRing } from "./keys.ts";
-import { challenge, RequestGuard } from "./request-guard.ts";
+import { challenge, DASHBOARD_HEADER, RequestGuard } from "./request-guard.ts";
 
 const keys = new KeyRing(new SqliteKeyStore(openDatabase(":memory:")));
 const { key } = keys.create({ name: "laptop" });
-const guard = new RequestGuard({ keys, allowedHosts: () => ["build1.lan"] });
+const sessions = new Sessions({ keys, settings: { get: () => undefined, set: () => {} } });
+const guard = new RequestGuard({ keys, sessions, allowedHosts: () => ["build1.lan"] });
 
 function check(headers: IncomingHttpHeaders): string {
   const whole = { host: "127.0.0.1:9600", authorization: `Bearer ${key}`, ...headers };
@@ -95,4 +98,59 @@ test("the challenge names the error unless there was no key", () => {
     challengeOf("Bearer x"),
     'Bearer realm="firebreak", error="invalid_token", error_description="API_KEY_INVALID"',
   );
+});
+
+const HOST = "127.0.0.1:9600";
+const { token } = sessions.openWithCode(sessions.createCode().code);
+
+/** Who a request with the session's cookie is made by, or the code of its refusal. */
+function checkCookie(method: string, headers: IncomingHttpHeaders = {}): string {
+  const whole = { host: HOST, cookie: `a=b; ${cookieNameOf(HOST)}=${token}`, ...headers };
+  try {
+    const caller = guard.check({ method, headers: whole } as IncomingMessage);
+    return caller.via === "tcp" ? caller.key.name : "";
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+}
+
+test("a session's cookie reads, and changes only what the dashboard's own page asks to", () => {
+  const origin = `http://${HOST}`;
+  const own = { origin, [DASHBOARD_HEADER]: "1" };
+  assert.equal(checkCookie("GET"), "dashboard");
+  assert.equal(checkCookie("GET", { "sec-fetch-site": "same-origin" }), "dashboard");
+  assert.equal(checkCookie("GET", { "sec-fetch-site": "none" }), "dashboard");
+  for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
+    assert.equal(checkCookie(method, own), "dashboard", method);
+    assert.equal(checkCookie(method, { ...own, "sec-fetch-site": "same-origin" }), "dashboard", method);
+    for (const headers of [
+      {},
+      { origin },
+      { [DASHBOARD_HEADER]: "1" },
+      { ...own, "sec-fetch-site": "same-site" },
+      { ...own, "sec-fetch-site": "cross-site" },
+      { ...own, "sec-fetch-site": "none" },
+    ])
+      assert.equal(checkCookie(method, headers), "SESSION_REQUEST_REFUSED", `${method} ${JSON.stringify(headers)}`);
+    assert.equal(checkCookie(method, { ...own, origin: "http://127.0.0.1:3000" }), "ORIGIN_NOT_ALLOWED");
+    assert.equal(checkCookie(method, { ...own, origin: "null" }), "ORIGIN_NOT_ALLOWED");
+  }
+});
+
+test("a page on another port of this host reads nothing with a session's cookie", () => {
+  assert.equal(checkCookie("GET", { "sec-fetch-site": "same-site" }), "SESSION_REQUEST_REFUSED");
+  assert.equal(checkCookie("GET", { "sec-fetch-site": "cross-site" }), "SESSION_REQUEST_REFUSED");
+});
+
+test("a WebSocket with a session's cookie says its origin", () => {
+  const upgrade = { upgrade: "websocket" };
+  assert.equal(checkCookie("GET", { ...upgrade, origin: `http://${HOST}` }), "dashboard");
+  assert.equal(checkCookie("GET", upgrade), "SESSION_REQUEST_REFUSED");
+  assert.equal(checkCookie("GET", { ...upgrade, origin: "http://evil.example" }), "ORIGIN_NOT_ALLOWED");
+});
+
+test("the cookie of another port's daemon, and one that has been made up, are nobody's", () => {
+  assert.equal(checkCookie("GET", { cookie: `${cookieNameOf("127.0.0.1:9601")}=${token}` }), "API_KEY_MISSING");
+  assert.equal(checkCookie("GET", { cookie: `${cookieNameOf(HOST)}=${"A".repeat(43)}` }), "SESSION_ENDED");
+  assert.equal(checkCookie("GET", { cookie: `${cookieNameOf(HOST)}=x` }), "API_KEY_MISSING");
 });

@@ -8,7 +8,10 @@ import { isLoopback } from "../platform/addresses.ts";
 import type { SqliteSettings } from "../store/settings.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Caller } from "./api/context.ts";
+import { MAX_LOGIN_BYTES } from "./api/session-routes.ts";
 import { refuseUpgrade } from "./api/upgrade.ts";
+import { DashboardFiles } from "./dashboard/files.ts";
+import type { Sessions } from "./dashboard/sessions.ts";
 import type { KeyRing } from "./keys.ts";
 import type { OnUpgrade } from "./listener.ts";
 import { challenge, RequestGuard, refuse } from "./request-guard.ts";
@@ -24,6 +27,9 @@ const REFUSAL_LOG_MS = 10_000;
 
 export interface TcpFrontOptions {
   keys: KeyRing;
+  sessions: Sessions;
+  /** What is shown to anybody: it asks for a key by itself. */
+  dashboard: DashboardFiles;
   settings: SqliteSettings;
   log: (message: string, fields: Record<string, unknown>) => void;
   /** Answers a request of a caller who has a key. */
@@ -37,7 +43,10 @@ interface Wanted {
   allowedHosts: string[];
 }
 
-/** The API over TCP: off until it is asked for, then kept for the daemons after this one. Every request needs an API key, from this host too. */
+/**
+ * The API over TCP, and the dashboard: off until it is asked for, then kept for the daemons after this one. Every request needs an API key or a browser's
+ * session, from this host too; but for the dashboard's files and the login itself.
+ */
 export class TcpFront {
   readonly #options: TcpFrontOptions;
   readonly #mutex = new Mutex();
@@ -54,7 +63,11 @@ export class TcpFront {
 
   constructor(options: TcpFrontOptions) {
     this.#options = options;
-    this.#guard = new RequestGuard({ keys: options.keys, allowedHosts: () => this.#allowedHosts() });
+    this.#guard = new RequestGuard({
+      keys: options.keys,
+      sessions: options.sessions,
+      allowedHosts: () => this.#allowedHosts(),
+    });
     this.#expiryCheck = setInterval(() => this.#hangUpExpired(), EXPIRY_CHECK_MS).unref();
   }
 
@@ -126,14 +139,15 @@ export class TcpFront {
     await this.#close();
   }
 
-  /** Ends the connections of a key that has been revoked. */
+  /** Ends the connections of a key that has been revoked, or of a session. */
   hangUp(keyId: string): void {
     for (const socket of this.#sockets.get(keyId) ?? []) socket.destroy();
   }
 
   /** A stream that outlived its key would be a way around the key's end. */
   #hangUpExpired(): void {
-    for (const keyId of this.#sockets.keys()) if (!this.#options.keys.isUsable(keyId)) this.hangUp(keyId);
+    const { keys, sessions } = this.#options;
+    for (const id of this.#sockets.keys()) if (!keys.isUsable(id) && !sessions.isUsable(id)) this.hangUp(id);
   }
 
   async #close(): Promise<void> {
@@ -183,7 +197,14 @@ export class TcpFront {
   }
 
   #onRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const caller = this.#admit(incoming, (error) => refuse(incoming, outgoing, error));
+    const refuseIt = (error: FirebreakError) => refuse(incoming, outgoing, error);
+    const file = DashboardFiles.fileOf(incoming);
+    if (file !== undefined) {
+      if (this.#admit(incoming, refuseIt, STRANGER) !== undefined)
+        void this.#options.dashboard.send(file, incoming, outgoing);
+      return;
+    }
+    const caller = this.#admit(incoming, refuseIt, isLogin(incoming) ? STRANGER : undefined);
     if (caller !== undefined) this.#options.serve(incoming, outgoing, caller);
   }
 
@@ -192,11 +213,15 @@ export class TcpFront {
     if (caller !== undefined) this.#options.upgrade(incoming, socket, head);
   }
 
-  /** Who makes a request; undefined when it has been refused. */
-  #admit(incoming: IncomingMessage, refuseIt: (error: FirebreakError) => void): Caller | undefined {
+  /** Who makes a request; undefined when it has been refused. `open`: who it is where neither key nor session is asked for. */
+  #admit(incoming: IncomingMessage, refuseIt: (error: FirebreakError) => void, open?: Caller): Caller | undefined {
     try {
+      if (open !== undefined) {
+        this.#guard.checkOrigin(incoming);
+        return open;
+      }
       const caller = this.#guard.check(incoming);
-      if (caller.via === "tcp") this.#follow(caller.key.id, incoming.socket);
+      if (caller.via === "tcp") this.#follow(caller.session?.id ?? caller.key.id, incoming.socket);
       return caller;
     } catch (thrown) {
       const error = toFirebreakError(thrown);
@@ -230,4 +255,12 @@ export class TcpFront {
     this.#refusals = 0;
     this.#lastRefusalLogMs = now;
   }
+}
+
+const STRANGER: Caller = { via: "stranger", key: { id: "", name: "stranger" } };
+
+/** The request for a session, and no other; short, with its length said before. */
+function isLogin({ method, url, headers }: IncomingMessage): boolean {
+  const length = Number(headers["content-length"] ?? Number.NaN);
+  return method === "POST" && url === "/v1/session" && length <= MAX_LOGIN_BYTES && headers.authorization === undefined;
 }

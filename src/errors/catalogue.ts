@@ -325,6 +325,16 @@ export const ERROR_CODES = {
   API_KEY_MISSING: { class: "unauthenticated", about: "A request over TCP came without an API key." },
   API_KEY_INVALID: { class: "unauthenticated", about: "The API key is not one of the daemon's, or has been revoked." },
   API_KEY_EXPIRED: { class: "unauthenticated", about: "The API key's time is over." },
+  SESSION_ENDED: { class: "unauthenticated", about: "A browser's session has ended, or is none of the daemon's." },
+  LOGIN_CODE_INVALID: {
+    class: "unauthenticated",
+    about: "A code of `firebreak dashboard` has been used, has expired or was never given out.",
+  },
+  SESSION_REQUEST_REFUSED: {
+    class: "permission_denied",
+    about:
+      "A request with a session's cookie lacks what the dashboard's own requests have: another page may have made it.",
+  },
   HOST_NOT_ALLOWED: {
     class: "permission_denied",
     about: "The request's Host header is a name that the daemon is not known by: it may be another site's.",

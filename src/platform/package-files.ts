@@ -20,6 +20,12 @@ export function agentBinaryPath(env: NodeJS.ProcessEnv = process.env): string {
   return existsSync(built) ? built : packaged;
 }
 
+/** The folder of the built dashboard: the package's, else what a checkout has built. It need not exist. */
+export function dashboardFolder(): string {
+  const built = path.join(PACKAGE_ROOT, "dashboard", "dist");
+  return existsSync(built) ? built : path.join(PACKAGE_ROOT, "dist", "dashboard");
+}
+
 /** The configuration that `firebreak kernel build` builds with. */
 export function kernelConfigPath(): string {
   return path.join(PACKAGE_ROOT, "kernel", "minimal.config");

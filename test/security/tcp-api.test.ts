@@ -71,7 +71,7 @@ async function sendRaw(bytes: string): Promise<string> {
 
 test("a key opens what no request is answered for without", async () => {
   assert.equal((await call("/v1/vms")).status, 200);
-  for (const target of ["/v1/vms", "/v1/status", "/v1/nothing", "/"]) {
+  for (const target of ["/v1/vms", "/v1/status", "/v1/nothing", "/nothing", "/mcp", "/metrics", "/v1/session"]) {
     const answer = await call(target, { headers: { authorization: "" } });
     assert.deepEqual(refusal(answer), [401, "API_KEY_MISSING"], target);
     assert.equal(answer.headers["www-authenticate"], 'Bearer realm="firebreak"');

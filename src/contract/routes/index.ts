@@ -16,6 +16,7 @@ import { natRoutes } from "./nat.ts";
 import type { Route } from "./route.ts";
 import { secretRoutes } from "./secret.ts";
 import { serverRoutes } from "./server.ts";
+import { sessionRoutes } from "./session.ts";
 import { snapshotRoutes } from "./snapshot.ts";
 import { taskRoutes } from "./task.ts";
 import { vmRoutes } from "./vm.ts";
@@ -39,6 +40,7 @@ export const ROUTES: Readonly<Record<string, readonly Route[]>> = {
   image: imageRoutes,
   kernel: kernelRoutes,
   key: keyRoutes,
+  session: sessionRoutes,
   call: callRoutes,
   audit: auditRoutes,
   workspace: workspaceRoutes,

@@ -22,6 +22,7 @@ import { addNatRoutes, type NatDeps } from "./nat-routes.ts";
 import { checkQuery } from "./query-check.ts";
 import { addSecretRoutes, type SecretDeps } from "./secret-routes.ts";
 import { addServerRoutes, type ServerDeps } from "./server-routes.ts";
+import { addSessionRoutes, type SessionDeps } from "./session-routes.ts";
 import { addSnapshotRoutes, type SnapshotDeps } from "./snapshot-routes.ts";
 import { addTaskRoutes, type TaskDeps } from "./task-routes.ts";
 import { addVmRoutes, type VmDeps } from "./vm-routes.ts";
@@ -36,6 +37,7 @@ export interface ApiDeps
     DriveDeps,
     ForwardDeps,
     KeyDeps,
+    SessionDeps,
     CallDeps,
     AuditDeps,
     HostDeps,
@@ -78,6 +80,7 @@ export function createApi(deps: ApiDeps): Api {
   addVolumeRoutes(api, deps);
   addForwardRoutes(api, deps);
   addKeyRoutes(api, deps);
+  addSessionRoutes(api, deps);
   addCallRoutes(api, deps);
   addAuditRoutes(api, deps);
   addHostRoutes(api, deps);

@@ -11,6 +11,15 @@ export function requireLocal(context: ApiContext): void {
   });
 }
 
+/**
+ * The same, but for browsers of this host's owner: a session that was opened with a code of `firebreak dashboard` is as good as the UNIX socket for what
+ * somebody looks at and then decides.
+ */
+export function requireOwner(context: ApiContext): void {
+  const { caller } = context.env;
+  if (caller.via !== "tcp" || caller.session?.isOwner !== true) requireLocal(context);
+}
+
 /** The same for ports that other machines would get in by: whether this host's network is let in is for its own users to say. */
 export function requireLocalForOpenPorts(context: ApiContext, forwards: readonly ForwardCreateParsed[]): void {
   if (forwards.some(({ hostAddress }) => !isLoopback(hostAddress))) requireLocal(context);

@@ -4,8 +4,14 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context, Hono } from "hono";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 
-/** Who makes a request: the owner of the UNIX socket, or whoever has an API key. */
-export type Caller = { via: "socket" } | { via: "tcp"; key: { id: string; name: string } };
+/**
+ * Who makes a request: the owner of the UNIX socket, or whoever has an API key, or a browser's session. A session that was opened with a code is no key's:
+ * `key` then has the session's id. `stranger`: who has nothing yet and wants a session, the one request that is let in without.
+ */
+export type Caller =
+  | { via: "socket" }
+  | { via: "tcp"; key: { id: string; name: string }; session?: { id: string; isOwner: boolean } }
+  | { via: "stranger"; key: { id: ""; name: "stranger" } };
 
 export type ApiEnv = { Bindings: HttpBindings & { caller: Caller } };
 export type ApiContext = Context<ApiEnv>;

@@ -8,7 +8,7 @@ import {
   serverUpdateSchema,
 } from "../../contract/server.ts";
 import type { Gateway } from "../../gateway/service.ts";
-import { requireLocal } from "./caller.ts";
+import { requireLocal, requireOwner } from "./caller.ts";
 import { type Api, answerRaw, type Caller, readJson } from "./context.ts";
 import { answerProgress, parseRequest, signalOfCaller } from "./responses.ts";
 
@@ -55,7 +55,7 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
     return answerProgress(context, (options) => gateway.scan(name, options));
   });
   api.post("/v1/servers/:server/approve", async (context) => {
-    requireLocal(context);
+    requireOwner(context);
     const { name } = gateway.get(context.req.param("server"));
     const { only } = parseRequest(serverApproveSchema, await readJson(context));
     return answerProgress(context, (options) => gateway.approve(name, only, options));
