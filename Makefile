@@ -13,7 +13,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance vm-test slow test-all test-clients fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e conformance dashboard vm-test slow test-all test-clients fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -33,7 +33,7 @@ fmt:
 	@cd guest-agent && cargo fmt
 
 unit: setup
-	@$(NODE) scripts/run-tests.ts 'src/**/*.test.ts' 'test/*.test.ts'
+	@$(NODE) scripts/run-tests.ts 'src/**/*.test.ts' 'dashboard/src/**/*.test.ts' 'test/*.test.ts'
 
 agent-test: setup
 	@cd guest-agent && cargo test --release --locked --quiet
@@ -48,14 +48,18 @@ e2e: setup
 conformance: setup
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/conformance/*.test.ts'
 
+# The dashboard in a real browser; its screenshots are in test-output/dashboard.
+dashboard: setup
+	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/dashboard/*.test.ts'
+
 # Other people's clients, as users have them. Not part of `test`: they are large, and their makers change them.
 test-clients: setup
 	@scripts/setup-clients.sh
 	@$(NODE) scripts/run-tests.ts --concurrency=1 'test/clients/*.test.ts'
 
-# The three above, two files at a time but for those that build the image that all share.
+# The four above, two files at a time but for those that build the image that all share.
 vm-test: setup
-	@$(NODE) scripts/run-tests.ts --concurrency=2 '--alone=test/*/images.test.ts' 'test/integration/*.test.ts' 'test/e2e/*.test.ts' 'test/security/*.test.ts' 'test/conformance/*.test.ts'
+	@$(NODE) scripts/run-tests.ts --concurrency=2 '--alone=test/*/images.test.ts' 'test/integration/*.test.ts' 'test/e2e/*.test.ts' 'test/security/*.test.ts' 'test/conformance/*.test.ts' 'test/dashboard/*.test.ts'
 
 test: check unit agent-test vm-test
 
