@@ -6,6 +6,7 @@ import "./styles/theme.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/components.css";
+import "./styles/parts.css";
 
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");

@@ -22,9 +22,13 @@ export class ApiError extends Error {
 
 export interface RequestOptions {
   body?: unknown;
+  /** Bytes in the place of JSON: a file. */
+  bytes?: Blob;
   query?: Readonly<Record<string, Query>>;
   signal?: AbortSignal;
   accept?: string;
+  /** Others, in lower case. */
+  headers?: Readonly<Record<string, string>>;
 }
 type Query = string | number | boolean | readonly string[] | undefined;
 
@@ -47,9 +51,10 @@ export function withQuery(path: string, query: Readonly<Record<string, Query>> =
 
 /** A request's answer, whatever its form. Throws ApiError. */
 export async function fetchApi(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-  const { body, query, signal, accept } = options;
-  const headers: Record<string, string> = { ...OWN_REQUEST };
+  const { body, bytes, query, signal, accept } = options;
+  const headers: Record<string, string> = { ...options.headers, ...OWN_REQUEST };
   if (body !== undefined) headers["content-type"] = "application/json";
+  if (bytes !== undefined) headers["content-type"] = "application/octet-stream";
   if (accept !== undefined) headers.accept = accept;
   let response: Response;
   try {
@@ -59,6 +64,7 @@ export async function fetchApi(method: string, path: string, options: RequestOpt
       credentials: "same-origin",
       cache: "no-store",
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(bytes === undefined ? {} : { body: bytes }),
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {
@@ -116,8 +122,8 @@ export async function requestLines<T>(
   return result;
 }
 
-/** The lines of an answer as they come, empty ones left out. */
-export async function* readLines(response: Response): AsyncGenerator<string> {
+/** The lines of an answer as they come, empty ones left out unless they mean something. */
+export async function* readLines(response: Response, { withEmpty = false } = {}): AsyncGenerator<string> {
   if (response.body === null) return;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -127,7 +133,7 @@ export async function* readLines(response: Response): AsyncGenerator<string> {
       if (done) break;
       const lines = (rest + value).split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines) if (line !== "") yield line;
+      for (const line of lines) if (withEmpty || line !== "") yield line;
     }
     if (rest !== "") yield rest;
   } finally {

@@ -16,6 +16,7 @@ const PATHS = {
   down: "M12 5v14M6 13l6 6 6-6",
   up: "M12 19V5M6 11l6-6 6 6",
   file: "M7 3h7l5 5v12a1 1 0 0 1-1 1H7a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1zM14 3v5h5",
+  folder: "M3 6h7l2 3h9v10H3z",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",
   stop: "M7 7h10v10H7z",
   retry: "M4 12a8 8 0 1 0 2.5-5.800M4 4v5h5",

@@ -1,9 +1,11 @@
-import { type KeyboardEvent, type ReactNode, useId } from "react";
+import { type KeyboardEvent, type ReactNode, useEffect, useId, useState } from "react";
 
 export interface Tab {
   id: string;
   label: string;
   content: () => ReactNode;
+  /** Once it has been looked at, its content stays in the page, hidden while another tab is looked at: a terminal goes on. */
+  isKept?: boolean;
 }
 
 interface TabsProps {
@@ -21,6 +23,12 @@ export function Tabs({ label, tabs, selected, onSelect }: TabsProps) {
     tabs.findIndex(({ id }) => id === selected),
   );
   const current = tabs[index];
+  const [seen, setSeen] = useState<readonly string[]>([]);
+  const currentId = current?.id;
+  useEffect(() => {
+    if (currentId !== undefined) setSeen((ids) => (ids.includes(currentId) ? ids : [...ids, currentId]));
+  }, [currentId]);
+  const shown = tabs.filter(({ id, isKept }) => id === currentId || (isKept && seen.includes(id)));
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const next = step === undefined ? undefined : tabs[(index + step + tabs.length) % tabs.length];
@@ -38,18 +46,27 @@ export function Tabs({ label, tabs, selected, onSelect }: TabsProps) {
             type="button"
             role="tab"
             id={`${prefix}-${tab.id}`}
-            aria-selected={tab.id === current?.id}
-            aria-controls={`${prefix}-panel`}
-            tabIndex={tab.id === current?.id ? 0 : -1}
+            aria-selected={tab.id === currentId}
+            aria-controls={tab.id === currentId ? `${prefix}-${tab.id}-panel` : undefined}
+            tabIndex={tab.id === currentId ? 0 : -1}
             onClick={() => onSelect(tab.id)}
           >
             {tab.label}
           </button>
         ))}
       </div>
-      <div className="tab-panel" role="tabpanel" id={`${prefix}-panel`} aria-labelledby={`${prefix}-${current?.id}`}>
-        {current?.content()}
-      </div>
+      {shown.map(({ id, content }) => (
+        <div
+          key={id}
+          className="tab-panel"
+          role="tabpanel"
+          id={`${prefix}-${id}-panel`}
+          aria-labelledby={`${prefix}-${id}`}
+          hidden={id !== currentId}
+        >
+          {content()}
+        </div>
+      ))}
     </div>
   );
 }
