@@ -189,7 +189,7 @@ export default {
       name: "composition-root",
       severity: "error",
       from: { pathNot: "^src/daemon/" },
-      to: { path: "^src/daemon/main\\.ts$" },
+      to: { path: "^src/daemon/(main|entry)\\.ts$" },
     },
   ],
 };

@@ -1,5 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { compileCachePath } from "../platform/compile-cache.ts";
+import "../platform/lean-zod.ts";
 
 // Before anything else is loaded: stripping and compiling are most of a short command's time.
 enableCompileCache(compileCachePath());

@@ -46,7 +46,7 @@ async function spawnDaemon(outputPath: string): Promise<{ exitCode: () => number
   const output = openSync(outputPath, "w", 0o600);
   const { exited } = await spawnDetached(
     process.execPath,
-    [...process.execArgv, ...MEMORY_FLAGS, entryPath("daemon/main")],
+    [...process.execArgv, ...MEMORY_FLAGS, entryPath("daemon/entry")],
     {
       fds: ["ignore", output, output],
       cwd: "/",

@@ -31,7 +31,7 @@ export function kernelConfigPath(): string {
   return path.join(PACKAGE_ROOT, "kernel", "minimal.config");
 }
 
-/** The file that Node runs for an entry such as `daemon/main`: TypeScript in a checkout, JavaScript in the package. */
+/** The file that Node runs for an entry such as `daemon/entry`: TypeScript in a checkout, JavaScript in the package. */
 export function entryPath(entry: string): string {
   const source = path.join(PACKAGE_ROOT, "src", `${entry}.ts`);
   return existsSync(source) ? source : path.join(PACKAGE_ROOT, "dist", `${entry}.js`);

@@ -124,7 +124,7 @@ test("a daemon that is killed loses no VM: the next one adopts it, and what runs
 test("a second daemon for the same home is refused, also two at once", async () => {
   const { spawnSync } = await import("node:child_process");
   const { entryPath } = await import("../../src/platform/package-files.ts");
-  const second = spawnSync(process.execPath, [entryPath("daemon/main")], { env: fixture.env, encoding: "utf8" });
+  const second = spawnSync(process.execPath, [entryPath("daemon/entry")], { env: fixture.env, encoding: "utf8" });
   assert.equal(second.status, 4);
   assert.match(second.stderr, /DAEMON_ALREADY_RUNNING/);
   await fixture.cli(["daemon", "stop"]);
