@@ -80,7 +80,9 @@ export class AgentDrives {
       if (toFirebreakError(error).code !== "DRIVE_NOT_FOUND") throw error;
     });
     const { id } = await drives.create({ name: drive, sizeMib: DRIVE_MIB, format: "ext4" });
-    onText(`installing ${program.name}@${program.version}\n`);
+    onText(
+      `installing ${program.name}@${program.version}, once for all tasks; where VMs are emulated that takes minutes\n`,
+    );
     const folder = agentFolder(agent);
     const vm = await vms.create(
       vmCreateSchema.parse({

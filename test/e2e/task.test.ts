@@ -54,6 +54,29 @@ test("a command runs in a VM of its own; its output, its exit code and its files
   assert.deepEqual(await fixture.client.vms.list(), []);
 });
 
+test("the commands say in their own words what is wrong, and what there is as JSON", async () => {
+  for (const [args, message] of [
+    [["run", "--agent", "command"], /a command is missing.*task run -- make test/s],
+    [["run", "--priority", "high", "--", "true"], /--priority: 'high' is not a whole number from -100 to 100/],
+    [["run", "--max-cost", "much", "--", "true"], /--max-cost: 'much' is not an amount of US dollars/],
+    [["run", "--keep-vm", "maybe", "--", "true"], /--keep-vm: 'maybe' is not one of never, on-failure, always/],
+    [["list", "--state", "done"], /'done' is not taken: .*"queued"/],
+  ] as const) {
+    const { exitCode, stderr } = await fixture.cli(["task", ...args]);
+    assert.equal(exitCode, 2, stderr);
+    assert.match(stderr, message);
+  }
+  const { id } = await run("true");
+  await ended(id);
+  const { tasks } = await fixture.json<{ tasks: { id: string }[] }>("task", "list", "--agent", "command", "-n", "1");
+  assert.deepEqual(
+    tasks.map((task) => task.id),
+    [id],
+  );
+  assert.match((await fixture.ok("task", "files", id)).stderr, /left no files/);
+  assert.match((await fixture.ok("agent", "list")).stdout, /claude +\S+ +with its first task/);
+});
+
 test("one that takes too long is ended, and so is one that is cancelled, with what they had by then", async () => {
   const slow = await run("echo begun; trap '' TERM; while :; do sleep 1; done", { timeoutMs: 2_000 });
   const queued = await run("echo never", { labels: { kind: "held" } });

@@ -27,6 +27,10 @@ test("a value that a query parameter does not take is refused rather than taken 
     assert.ok((await ask("DELETE", `/v1/vms/one/file?path=/x&${query}`)) !== undefined, query);
   for (const query of ["limit=0", "limit=ten", "limit=1e3", "limit=-1", "limit=1.5", "limit=10001"])
     assert.ok((await ask("GET", `/v1/vms/one/dir?path=/x&${query}`)) !== undefined, query);
+  assert.match(
+    (await ask("GET", "/v1/tasks?state=done"))?.message ?? "",
+    /'done' is not taken: .*"queued"\|"starting"/,
+  );
 });
 
 test("what a request takes is taken, be it text, a number, a yes or no, or several", async () => {

@@ -34,7 +34,9 @@ function checkValues(name: string, values: string[], schema: z.ZodType): void {
   const meant = words[value] ?? (/^-?\d{1,15}$/.test(value) ? Number(value) : value);
   const parsed = [value, meant].map((candidate) => schema.safeParse(candidate));
   if (parsed.some(({ success }) => success)) return;
-  const issue = parsed.at(-1)?.error?.issues[0];
+  // Of a list, what is wrong with its one member.
+  const ofMember = schema.safeParse(values).error?.issues.find(({ path }) => path.length > 0);
+  const issue = ofMember ?? parsed.at(-1)?.error?.issues[0];
   throw new FirebreakError("INVALID_ARGUMENT", `${name}: '${value}' is not taken: ${issue?.message}`, {
     details: { field: name },
   });

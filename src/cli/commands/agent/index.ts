@@ -13,10 +13,11 @@ export function addAgentCommands(program: Command): void {
       const agents = await client.tasks.agents();
       if (asJson) return printJson({ agents });
       printTable(
-        ["NAME", "VERSION", "KEY", "REACHES"],
-        agents.map(({ name, version, secrets, hosts }) => [
+        ["NAME", "VERSION", "INSTALLED", "KEY", "REACHES"],
+        agents.map(({ name, version, isInstalled, secrets, hosts }) => [
           name,
           version ?? "",
+          isInstalled === undefined ? "" : isInstalled ? "yes" : "with its first task",
           secrets.map((secret) => `${secret.name}${secret.isSet ? "" : " (not set)"}`).join(" or "),
           hosts.join(" "),
         ]),

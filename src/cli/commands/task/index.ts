@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
+import { isEnded } from "../../../contract/task.ts";
 import { openContext } from "../../context.ts";
 import { deleteEach, requireTargets } from "../../delete-each.ts";
 import { formatBytes, printJson, printTable } from "../../output.ts";
@@ -78,7 +79,9 @@ function addCancel(parent: Command): void {
       const tasks = [];
       for (const id of ids) tasks.push(await client.tasks.cancel(id));
       if (asJson) printJson({ tasks });
-      else for (const { id, state } of tasks) process.stdout.write(`${id} ${state}\n`);
+      else
+        for (const { id, state } of tasks)
+          process.stdout.write(`${id} ${isEnded(state) ? state : "is being cancelled"}\n`);
     });
 }
 
@@ -112,6 +115,13 @@ function addFiles(parent: Command): void {
           await pipeline(await client.tasks.readFile(id, file.path), createWriteStream(place, { flags: "wx" }));
         }
       if (asJson) return printJson({ files });
+      if (files.length === 0) {
+        const { state } = await client.tasks.get(id);
+        const why = isEnded(state)
+          ? "It has left no files in its output directory"
+          : `It is ${state}: files are fetched at its end`;
+        return void process.stderr.write(`${why}.\n`);
+      }
       printTable(
         ["PATH", "TYPE", "SIZE"],
         files.map((file) => [file.path, file.mediaType, formatBytes(file.sizeBytes)]),

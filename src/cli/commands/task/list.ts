@@ -28,10 +28,12 @@ export function addTaskList(parent: Command): void {
     .option("--user <name>", "of one API key")
     .option("-l, --label <key[=value]>", "with this label (repeatable)", collect)
     .option("-n, --limit <n>", "at most so many (default: 100)")
-    .action(async ({ state, limit, ...filter }: ListOptions) => {
+    .action(async ({ state, agent, user, label, limit }: ListOptions) => {
       const { client, asJson } = await openContext(command);
       const tasks = await client.tasks.list({
-        ...filter,
+        ...(agent === undefined ? {} : { agent }),
+        ...(user === undefined ? {} : { user }),
+        ...(label === undefined ? {} : { label }),
         ...(state === undefined ? {} : { state: state as TaskState[] }),
         ...(limit === undefined ? {} : { limit: parseCount("--limit", limit) }),
       });

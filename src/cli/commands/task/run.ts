@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient } from "../../../client/daemon-client.ts";
-import { isEnded, KEEP_VM, type Task, type TaskCreate } from "../../../contract/task.ts";
+import { isEnded, KEEP_VM, MAX_PRIORITY, type Task, type TaskCreate } from "../../../contract/task.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
@@ -103,11 +103,13 @@ async function toTaskCreate(
   const { policy: _policy, ...rest } = { policy: undefined, ...(await toNetwork(options, client)) };
   return dropUndefined({
     ...rest,
-    ...(isCommand ? { agent: "command", argv: words } : { agent: options.agent, prompt: await toPrompt(words) }),
+    ...(isCommand
+      ? { agent: "command", argv: toCommand(words) }
+      : { agent: options.agent, prompt: await toPrompt(words) }),
     name: options.name,
     model: options.model,
     maxTurns: number("--max-turns", options.maxTurns),
-    maxCostUsd: options.maxCost === undefined ? undefined : Number(options.maxCost),
+    maxCostUsd: options.maxCost === undefined ? undefined : parseDollars("--max-cost", options.maxCost),
     image: options.image,
     memoryMib: options.memory === undefined ? undefined : parseMib("--memory", options.memory),
     cpus: number("--cpus", options.cpus),
@@ -122,11 +124,32 @@ async function toTaskCreate(
     workspace: workspace ?? toGit(options.git),
     cwd: options.cwd,
     outputDir: options.outputDir,
-    priority: options.priority === undefined ? undefined : Number(options.priority),
+    priority: options.priority === undefined ? undefined : parsePriority(options.priority),
     labels: options.label === undefined ? undefined : parseLabels(options.label),
-    keepVm: options.keepVm,
+    keepVm: options.keepVm === undefined ? undefined : parseKeepVm(options.keepVm),
     maxRetries: number("--retries", options.retries),
   }) as TaskCreate;
+}
+
+function toCommand(words: string[]): string[] {
+  if (words.length > 0) return words;
+  throw new FirebreakError("INVALID_ARGUMENT", "a command is missing", { hint: "firebreak task run -- make test" });
+}
+
+function parseDollars(flag: string, text: string): number {
+  if (/^\d{1,6}(\.\d{1,6})?$/.test(text) && Number(text) > 0) return Number(text);
+  throw new FirebreakError("INVALID_ARGUMENT", `${flag}: '${text}' is not an amount of US dollars, such as 2.50`);
+}
+
+function parsePriority(text: string): number {
+  if (/^-?\d{1,3}$/.test(text) && Math.abs(Number(text)) <= MAX_PRIORITY) return Number(text);
+  const range = `-${MAX_PRIORITY} to ${MAX_PRIORITY}`;
+  throw new FirebreakError("INVALID_ARGUMENT", `--priority: '${text}' is not a whole number from ${range}`);
+}
+
+function parseKeepVm(text: string): string {
+  if ((KEEP_VM as readonly string[]).includes(text)) return text;
+  throw new FirebreakError("INVALID_ARGUMENT", `--keep-vm: '${text}' is not one of ${KEEP_VM.join(", ")}`);
 }
 
 async function toPrompt(words: string[]): Promise<string> {
@@ -173,7 +196,7 @@ export async function waitForEnd(
 /** The first Ctrl-C ends the task; the second one ends us. */
 function cancelOnInterrupt(client: DaemonClient, id: string): () => void {
   const onSignal = () => {
-    process.stderr.write(`\nfirebreak: cancelling task ${id}; it is told once more by Ctrl-C\n`);
+    process.stderr.write(`\nfirebreak: task ${id} is being cancelled; Ctrl-C once more does not wait for that\n`);
     void client.tasks.cancel(id).catch(() => {});
   };
   process.once("SIGINT", onSignal);
