@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
 import { after, before, test } from "node:test";
 import { Client, type ClientOptions, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import {
@@ -7,8 +8,12 @@ import {
   resultFromTaskOutcome,
 } from "@modelcontextprotocol/ext-tasks/client";
 import { DetailedTaskV2Schema } from "@modelcontextprotocol/ext-tasks/core/v2";
+import { ToolRegistry } from "../../src/mcp/registry.ts";
+import { serveOverStreams } from "../../src/mcp/stdio/serve.ts";
+import { toolsOf } from "../../src/mcp/toolsets.ts";
 import { createFakeVmClient, type FakeVmClient } from "../support/fake-vm-client.ts";
 import { ERAS, type HttpMcp, serveHttpMcp } from "../support/mcp-http.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** MCP's extension for tasks, on the wire and with its makers' client. */
 
@@ -155,4 +160,50 @@ test("clients that do not know the extension have their results, in either era",
     assert.equal(statusOf(result), "completed", era);
     await client.close();
   }
+});
+
+/** A client on a stream: what it says, and what it is answered. */
+function openStream() {
+  const [input, output] = [new PassThrough(), new PassThrough()];
+  const answers = new Map<number, { result?: Record<string, unknown>; error?: { code: number } }>();
+  let partial = "";
+  output.setEncoding("utf8").on("data", (chunk: string) => {
+    const lines = (partial + chunk).split("\n");
+    partial = lines.pop() ?? "";
+    for (const line of lines) answers.set(JSON.parse(line).id, JSON.parse(line));
+  });
+  const connect = async () => fake;
+  const registry = new ToolRegistry(toolsOf(["task"]));
+  const ended = serveOverStreams({ input, output, registry, connect, peek: connect, version: "0" });
+  const say = (message: object) => void input.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
+  const answer = async (id: number, method: string, params: object) => {
+    say({ id, method, params });
+    await waitFor(() => answers.has(id));
+    return answers.get(id) ?? {};
+  };
+  const end = () => {
+    input.end();
+    return ended;
+  };
+  return { say, answer, end };
+}
+
+test("on a stream it is the same; a legacy client has no tasks/*", async () => {
+  const _meta = {
+    "io.modelcontextprotocol/protocolVersion": PROTOCOL,
+    "io.modelcontextprotocol/clientCapabilities": DECLARED,
+  };
+  const modern = openStream();
+  const { result: made } = await modern.answer(1, "tools/call", {
+    ...{ name: "run_task", arguments: { command: ["true"] }, _meta },
+  });
+  assert.equal(made?.resultType, "task");
+  const { result: found } = await modern.answer(2, "tasks/get", { taskId: made?.taskId, _meta });
+  assert.equal(found?.status, "working");
+  await modern.end();
+  const legacy = openStream();
+  await legacy.answer(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: CLIENT });
+  legacy.say({ method: "notifications/initialized" });
+  assert.equal((await legacy.answer(2, "tasks/get", { taskId: made?.taskId })).error?.code, -32601);
+  await legacy.end();
 });
