@@ -202,6 +202,10 @@ export const serverSchema = z.object({
   prompts: z.number().int(),
   resources: z.number().int(),
   waiting: z.number().int().describe("how much of what it offers waits for an approval: `server scan` shows it"),
+  scan: z
+    .enum(["ok", "warning", "danger", "failed"])
+    .optional()
+    .describe("what was found when what it offers was last looked at and approved: `server scan` says it"),
   vms: z.array(z.string()).describe("names of its VMs"),
   preparedAt: z.string().optional(),
   warnings: z.array(z.string()).describe("what of its configuration could not be done at its first start"),

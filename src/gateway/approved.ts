@@ -1,6 +1,7 @@
 import type { DefinitionKind } from "../contract/scan.ts";
 import type { ServerScan } from "../contract/server.ts";
 import type { ServerFacts } from "./pin/compare.ts";
+import type { LockScan } from "./pin/lock.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 
 /** A server as it is judged. */
@@ -14,8 +15,10 @@ export interface Judged {
   otherServers: { name: string; tools: string[] }[];
 }
 
-/** Names that may be offered, by kind. */
-export type Approved = Readonly<Record<DefinitionKind, ReadonlySet<string>>>;
+/** Names that may be offered, by kind, and what was found when they were last looked at. */
+export type Approved = Readonly<Record<DefinitionKind, ReadonlySet<string>>> & {
+  readonly verdict?: LockScan["verdict"] | undefined;
+};
 
 export const NOTHING_APPROVED: Approved = {
   tool: new Set(),

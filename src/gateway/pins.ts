@@ -151,6 +151,7 @@ function approvedOf(lock: Lock, server: Judged): Approved {
     prompt: ok("prompt"),
     resource: ok("resource"),
     resource_template: ok("resource_template"),
+    verdict: lock.get(server.name)?.scan?.verdict,
   };
 }
 

@@ -54,6 +54,7 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     prompts: definitions?.prompts.length ?? 0,
     resources: definitions?.resources.length ?? 0,
     waiting: countWaiting(managed.definitions, approved),
+    ...(definitions === undefined || approved.verdict === undefined ? {} : { scan: approved.verdict }),
     vms: vms.map((vm) => vm.name),
     warnings: warm !== undefined && "warnings" in warm ? ((warm as WarmState).warnings ?? []) : [],
   };

@@ -78,7 +78,9 @@ async function prepareAll(client: DaemonClient, names: string[], progress: Progr
 
 function hints(servers: readonly Server[]): string[] {
   const waiting = servers.filter((server) => server.waiting > 0);
+  const found = servers.filter(({ scan }) => scan === "warning" || scan === "danger");
   return [
+    ...found.map(({ name, scan }) => `What '${name}' offers was found to be a ${scan}: firebreak server scan ${name}`),
     ...waiting.map(
       ({ name, waiting: count }) =>
         `${count} of what '${name}' offers waits for an approval: firebreak server approve ${name}`,

@@ -36,13 +36,14 @@ export function printFailures(servers: readonly Server[]): void {
 
 export function printServers(servers: readonly Server[]): void {
   printTable(
-    ["NAME", "STATE", "PACKAGE", "PROTOCOL", "TOOLS", "WAITING", "NETWORK", "VMS", "PREPARED"],
-    servers.map(({ name, state, packages, protocol, tools, config, vms, preparedAt, waiting }) => [
+    ["NAME", "STATE", "PACKAGE", "PROTOCOL", "TOOLS", "SCAN", "WAITING", "NETWORK", "VMS", "PREPARED"],
+    servers.map(({ name, state, packages, protocol, tools, config, vms, preparedAt, scan, waiting }) => [
       name,
       state,
       packages[0] === undefined ? "-" : `${packages[0].name} ${packages[0].version}`,
       protocol?.version ?? "-",
       String(tools.length),
+      scan ?? "-",
       String(waiting),
       config.kind === "vm" ? config.network.mode : "remote",
       String(vms.length),
