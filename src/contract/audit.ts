@@ -5,6 +5,9 @@ import { z } from "zod";
 export const AUDIT_VERDICTS = ["ok", "tool_error", "denied", "failed", "canceled"] as const;
 export type AuditVerdict = (typeof AUDIT_VERDICTS)[number];
 
+/** The code of a call of a tool that its server does not have, or that is not offered to anybody. */
+export const TOOL_NOT_OFFERED = "TOOL_NOT_OFFERED";
+
 const word = z.string().max(256);
 const bytes = z.number().int().nonnegative();
 

@@ -1,4 +1,4 @@
-import type { AuditCall } from "../contract/audit.ts";
+import { type AuditCall, TOOL_NOT_OFFERED } from "../contract/audit.ts";
 import type { EGRESS_VERDICTS } from "../contract/egress.ts";
 import { SERVER_STATES, type Server } from "../contract/server.ts";
 import { VM_STATES, type VmOrigin, type VmState } from "../contract/vm.ts";
@@ -120,9 +120,12 @@ export class Metrics {
     this.#starts.observe({ how: vm.origin, outcome }, (this.#nowMs() - begunMs) / 1000);
   }
 
-  #count({ server, tool = "", verdict, durationMs }: AuditCall): void {
+  /** Names that nobody's tool has are a caller's own, and would take the place of tools'. */
+  #count({ server, tool = "", verdict, code, durationMs }: AuditCall): void {
     const isKnown = this.#tools.has(server) || this.#tools.size < MAX_SERVERS;
-    const labels = isKnown ? { server, tool: this.#labelOf(server, tool) } : { server: "other", tool: "other" };
+    const labels = isKnown
+      ? { server, tool: code === TOOL_NOT_OFFERED ? "other" : this.#labelOf(server, tool) }
+      : { server: "other", tool: "other" };
     this.#calls.add({ ...labels, verdict });
     this.#durations.observe(labels, durationMs / 1000);
   }

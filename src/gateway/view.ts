@@ -15,7 +15,7 @@ import {
   type ServerContext,
   type Tool,
 } from "@modelcontextprotocol/server";
-import type { AuditVerdict } from "../contract/audit.ts";
+import { type AuditVerdict, TOOL_NOT_OFFERED } from "../contract/audit.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { Extras, ExtrasCaller } from "../mcp/extras.ts";
 import { LEGACY_RESOURCE_NOT_FOUND } from "../mcp/legacy-errors.ts";
@@ -72,7 +72,7 @@ export class GatewayView implements Extras {
     return this.#each((_server, { resourceTemplates }) => resourceTemplates as ResourceTemplateType[]);
   }
 
-  /** Undefined for a tool that is none of these. */
+  /** Undefined for a tool that is none of these, or that is not offered: the audit log has that it was called. */
   callTool(
     name: string,
     args: Record<string, unknown>,
@@ -82,6 +82,10 @@ export class GatewayView implements Extras {
       const own = this.#namesOf(server).get(name);
       if (own !== undefined) return this.#callTool(server, own, args, context);
     }
+    const meant = this.#options.servers().find((server) => name.startsWith(this.#prefixed(server, "")));
+    if (meant === undefined) return undefined;
+    const tool = name.slice(this.#prefixed(meant, "").length, MAX_WORD);
+    this.#recorder(meant, { tool, args }, context)("denied", 0, TOOL_NOT_OFFERED);
     return undefined;
   }
 
