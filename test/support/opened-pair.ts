@@ -12,7 +12,7 @@ import { Opener } from "../../src/network/opened/opener.ts";
 import type { GrantedSecret } from "../../src/secrets/service.ts";
 import { openEgressPair } from "./egress-pair.ts";
 
-const derive = (purpose: string) => createHmac("sha256", "a key of a test").update(purpose).digest();
+export const derive = (purpose: string) => createHmac("sha256", "a key of a test").update(purpose).digest();
 /** Of the hosts that are reached; not the VM's. */
 export const hostAuthority = new Authority("fedcba987654", derive);
 
