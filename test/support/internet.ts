@@ -10,6 +10,8 @@ for (const [address, port] of JSON.parse(process.argv[1]))
 `;
 
 export const PUBLIC = "198.51.100.7";
+/** One that is nobody's special range, as `PUBLIC` is (RFC 5737); in the namespace it leads to nobody else. */
+export const WORLD = "9.200.200.7";
 export const PRIVATE = "10.9.9.9";
 export const METADATA = "169.254.169.254";
 const UPLINK = "203.0.113.2";
@@ -18,11 +20,13 @@ const UPLINK = "203.0.113.2";
 export interface Internet {
   /** What runs a program on that host. */
   within: string[];
+  /** The same beyond its uplink, where 203.0.113.1 is. */
+  beyond: string[];
   run: (program: string, ...args: string[]) => string;
   close: () => void;
 }
 
-/** A host whose uplink is 203.0.113.2, with a service on 0.0.0.0:8099 of its own; beyond it servers at port 80 and 81 of the three addresses. */
+/** A host whose uplink is 203.0.113.2, with a service on 0.0.0.0:8099 of its own; beyond it servers at port 80 and 81 of the addresses above. */
 export async function openInternet(): Promise<Internet> {
   const [host, net] = [`fbh${process.pid}`, `fbn${process.pid}`];
   const ip = (...args: string[]) => execFileSync("ip", args);
@@ -40,7 +44,8 @@ export async function openInternet(): Promise<Internet> {
     ip("-n", host, "link", "set", "up0", "up");
     ip("-n", net, "addr", "add", "203.0.113.1/24", "dev", "eth0");
     ip("-n", net, "link", "set", "eth0", "up");
-    for (const address of [PUBLIC, PRIVATE, METADATA]) ip("-n", net, "addr", "add", `${address}/32`, "dev", "lo");
+    for (const address of [PUBLIC, WORLD, PRIVATE, METADATA])
+      ip("-n", net, "addr", "add", `${address}/32`, "dev", "lo");
     ip("-n", host, "route", "add", "default", "via", "203.0.113.1");
     const serve = async (name: string, places: [string, number][]) => {
       const args = ["netns", "exec", name, process.execPath, "-e", SERVER, JSON.stringify(places)];
@@ -51,7 +56,7 @@ export async function openInternet(): Promise<Internet> {
     };
     await serve(
       net,
-      [PUBLIC, PRIVATE, METADATA].flatMap((address): [string, number][] => [
+      [PUBLIC, WORLD, PRIVATE, METADATA].flatMap((address): [string, number][] => [
         [address, 80],
         [address, 81],
       ]),
@@ -64,6 +69,7 @@ export async function openInternet(): Promise<Internet> {
   const within = ["ip", "netns", "exec", host];
   return {
     within,
+    beyond: ["ip", "netns", "exec", net],
     run: (program, ...args) => execFileSync("ip", [...within.slice(1), program, ...args], { encoding: "utf8" }),
     close,
   };
