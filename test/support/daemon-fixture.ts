@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink } from "node:fs/promises";
+import { chmod, chown, cp, lchown, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -56,6 +56,8 @@ export async function startDaemonFixture(
     hasOwnImages?: boolean;
     /** What the CLI is run by, and with that the daemon: a program that goes on as another one. */
     within?: string[];
+    /** The user whose installation it is; that of the test by default. It has copies of kernels and images, which may be where it cannot go. */
+    uid?: number;
   } = {},
 ): Promise<DaemonFixture> {
   const folder = await mkdtemp(path.join(os.tmpdir(), "fb-"));
@@ -66,13 +68,26 @@ export async function startDaemonFixture(
   const shared = path.resolve(process.env.FIREBREAK_TEST_HOME || path.join(os.homedir(), ".cache", "firebreak-test"));
   for (const name of options.hasOwnImages ? ["kernels"] : ["images", "kernels"]) {
     await mkdir(path.join(shared, name), { recursive: true });
-    await symlink(path.join(shared, name), path.join(home, name));
+    if (options.uid === undefined) await symlink(path.join(shared, name), path.join(home, name));
+    else await cp(path.join(shared, name), path.join(home, name), { recursive: true });
   }
-  const env = { ...process.env, ...options.env, FIREBREAK_HOME: home, FIREBREAK_RUNTIME_DIR: path.join(folder, "run") };
+  if (options.uid !== undefined) await giveTo(folder, options.uid);
+  const own = options.uid === undefined ? {} : { HOME: folder, XDG_RUNTIME_DIR: undefined };
+  const env = {
+    ...process.env,
+    ...own,
+    ...options.env,
+    FIREBREAK_HOME: home,
+    FIREBREAK_RUNTIME_DIR: path.join(folder, "run"),
+  };
   const paths = resolvePaths(env);
   const program = path.join(PACKAGE_ROOT, "bin", "firebreak");
   const client = new DaemonClient(paths.socket);
-  const [first = program, ...rest] = [...(options.within ?? []), program];
+  const asUser =
+    options.uid === undefined
+      ? []
+      : ["setpriv", `--reuid=${options.uid}`, `--regid=${options.uid}`, "--clear-groups", "--inh-caps=-all"];
+  const [first = program, ...rest] = [...asUser, ...(options.within ?? []), program];
   const cli = (args: string[], cliOptions: CliOptions = {}) =>
     runProgram(first, [...rest, ...args], { ...cliOptions, env: { ...env, ...cliOptions.env } });
   const ok = async (...args: string[]) => {
@@ -88,6 +103,11 @@ export async function startDaemonFixture(
     assert.fail(`the daemon does not start: ${started.stderr}`);
   }
   return { folder, paths, env, program, client, cli, ok, json, close };
+}
+
+async function giveTo(folder: string, uid: number): Promise<void> {
+  await chown(folder, uid, uid);
+  for (const entry of await readdir(folder, { recursive: true })) await lchown(path.join(folder, entry), uid, uid);
 }
 
 export function runProgram(program: string, args: string[], options: CliOptions): Promise<CliResult> {
