@@ -7,6 +7,7 @@ import type { NatStatus } from "../../src/contract/nat.ts";
 import type { ProbeResult } from "../../src/contract/probe.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { type Internet, METADATA, openInternet, PRIVATE, PUBLIC, requireRoot } from "../support/internet.ts";
+import { openRepository } from "../support/package-repository.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Network cards, on a host and an Internet of the test's own. */
@@ -54,6 +55,26 @@ test("a VM with a card reaches public addresses by packets of any kind, and send
     "nameserver 203.0.113.1\n",
   );
   assert.equal((await fixture.ok("vm", "exec", "open", "--", "cat", "/sys/class/net/eth0/carrier")).stdout, "1\n");
+});
+
+test("packages are installed from a repository beyond", async () => {
+  const repository = await openRepository(internet.beyond, PUBLIC, 8_070);
+  try {
+    const lines = `deb [trusted=yes] http://${PUBLIC}:8070 ./\n`;
+    const list = "/etc/apt/firebreak.list";
+    const options = `-o Dir::Etc::sourcelist=${list} -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0`;
+    const install = `printf '%s' '${lines}' > ${list} && apt-get ${options} update && DEBIAN_FRONTEND=noninteractive apt-get ${options} install -y ${repository.name}`;
+    const done = await fixture.cli(["vm", "exec", "open", "--", "bash", "-c", install]);
+    assert.equal(done.exitCode, 0, done.stdout + done.stderr);
+    assert.equal((await fixture.ok("vm", "exec", "open", "--", repository.name)).stdout, `${repository.says}\n`);
+    // For one that may not go there it is as if there were none.
+    await fixture.ok("vm", "create", "kept", "--network", "nat", "--allow", `${PRIVATE}:80`);
+    const kept = await fixture.cli(["vm", "exec", "kept", "--", "bash", "-c", install]);
+    assert.notEqual(kept.exitCode, 0);
+    await fixture.ok("vm", "delete", "kept");
+  } finally {
+    await repository.close();
+  }
 });
 
 test("another name server is told to VMs that run; one that cannot be put in force is nobody's", async () => {
