@@ -139,6 +139,8 @@ test("a daemon that was killed opens the same connections, for programs that had
 });
 
 test("the value is in no memory, disk, log, event or file but for the host that it is for; a fork may use it as its parent does", async () => {
+  // Not as one word, so that no command's text has it.
+  await sh("printf 'written-to-%s-4711' the-drive > /root/mark && sync");
   const taken = await fixture.cli(["snapshot", "create", "web", "with-secret"]);
   assert.equal(taken.exitCode, 0, taken.stderr);
   const fork = await fixture.cli(["snapshot", "fork", "with-secret", "two"]);
@@ -157,6 +159,12 @@ test("the value is in no memory, disk, log, event or file but for the host that 
     "the placeholder is in the memory that was saved",
   );
   assert.ok(seen.includes(placeholder), "the placeholder is in the guest's environment");
+  const drives = filesWith(fixture.folder, "written-to-the-drive-4711").filter((file) => file.endsWith("overlay.ext4"));
+  for (const place of [fixture.paths.vms, fixture.paths.snapshots])
+    assert.ok(
+      drives.some((file) => file.startsWith(`${place}/`)),
+      `what a guest writes is found on drives below ${path.basename(place)}: ${drives}`,
+    );
   for (const value of [VALUE, ROTATED]) {
     assert.ok(!seen.includes(value));
     assert.deepEqual(filesWith(fixture.folder, value), []);
