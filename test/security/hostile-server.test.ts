@@ -11,7 +11,7 @@ import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixtur
 import { hasCode } from "../support/has-code.ts";
 import { fixtureProgram, vmServer } from "../support/mcp-servers/fixture-server.ts";
 import { callText, type OpenClient, serveGateway } from "../support/mcp-servers/gateway-client.ts";
-import { FORKING_PROGRAM, HOSTILE_PROGRAM } from "../support/mcp-servers/hostile-server.ts";
+import { FORKING_PROGRAM, HOSTILE_PROGRAM, lyingProgram } from "../support/mcp-servers/hostile-server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const CLIENT = { name: "firebreak", version: "0" };
@@ -109,6 +109,15 @@ describe("a server whose lists are refused", () => {
   ] as const)
     test(`since there is ${what}`, () => assert.rejects(list(answer), isProtocolError));
 
+  test("but where resources or prompts cannot be told, the tools are what there is", async () => {
+    const capabilities = { tools: {}, resources: {}, prompts: {} };
+    const peer = withServer((method) =>
+      method === "tools/list" ? { result: { tools: [tool(1)] } } : { error: { code: -32603, message: "no database" } },
+    );
+    const found = await listDefinitions(new UpstreamSession(peer, { ...TERMS, capabilities }, CLIENT), "hostile");
+    assert.deepEqual(found, { tools: [tool(1)], resources: [], resourceTemplates: [], prompts: [] });
+  });
+
   test("but one that refers to itself is a list like any other", async () => {
     const inputSchema = { type: "object", properties: { self: { $ref: "#" } } };
     const { tools } = await list(() => ({ result: { tools: [tool(1, { inputSchema })] } }));
@@ -133,6 +142,8 @@ describe("hostile servers in VMs, beside a healthy one", () => {
         vmServer("healthy", fixtureProgram("legacy")),
         vmServer("hostile", HOSTILE_PROGRAM, { memoryMib: 512 }),
         vmServer("forking", FORKING_PROGRAM),
+        vmServer("lying-version", lyingProgram("version")),
+        vmServer("lying-tools", lyingProgram("tools")),
         vmServer("late", HOSTILE_PROGRAM, { limits: { callTimeoutMs: 500 } }),
       ],
     });
@@ -242,6 +253,21 @@ describe("hostile servers in VMs, beside a healthy one", () => {
   test("one that crashes in a call is told of by name, and there again for the next", async () => {
     assert.match(await against("crash"), /^error: SERVER_FAILED: the server 'hostile' was ended by SIGSEGV/);
     assert.equal(await against("ok"), "done");
+  });
+
+  test("one that has a revision of its own, or a hundred thousand tools, is told of by name, and no VM of it stays", async () => {
+    for (const [server, why] of [
+      ["lying-version", /the server 'lying-version' .*2099-01-01/],
+      ["lying-tools", /the server 'lying-tools' /],
+    ] as const) {
+      await assert.rejects(
+        fixture.client.servers.prepare(server),
+        (error: unknown) => hasCode("SERVER_PROTOCOL_ERROR")(error) && why.test((error as Error).message),
+      );
+      const { state, vms, tools } = await fixture.client.servers.get(server);
+      assert.deepEqual([state, vms, tools], ["failed", [], []]);
+      assert.equal(await against("ok"), "done");
+    }
   });
 
   test("one that forks and ends is told of by name, and leaves nothing", async () => {

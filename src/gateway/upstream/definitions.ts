@@ -72,8 +72,9 @@ async function listKind(session: UpstreamSession, kind: DefinitionKind, server: 
     const result = await session
       .request(method, cursor === undefined ? {} : { cursor }, { timeoutMs: LIST_TIMEOUT_MS })
       .catch((error: unknown) => {
-        // It has said that it has such things in general.
-        if (error instanceof RpcError && error.code === RPC_CODE.methodNotFound)
+        // It has said that it has such things in general. What a server gets from elsewhere, as a database's tables, it has not at its first start, which is
+        // without a network; its tools it knows.
+        if (error instanceof RpcError && (error.code === RPC_CODE.methodNotFound || kind !== "tools"))
           return { [kind]: [] } as Record<string, unknown>;
         throw error instanceof RpcError ? malformed(server, `${method} failed: ${error.message.slice(0, 500)}`) : error;
       });

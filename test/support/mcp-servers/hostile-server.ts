@@ -140,3 +140,32 @@ export const HOSTILE_PROGRAM = `(${hostileServer})()`;
 export const FORKING_PROGRAM = `
 require("node:child_process").spawn("sleep", ["1000"], { stdio: "inherit", detached: true }).unref();
 process.exit(0);`;
+
+/** Says something untrue of itself when it is asked: a revision that there is not, or more tools than anybody takes. */
+function lyingServer(about: "version" | "tools"): void {
+  const version = (wanted: unknown) => (about === "version" ? "2099-01-01" : wanted);
+  let rest = "";
+  process.stdin.setEncoding("utf8");
+  process.stdin.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const { id, method, params } = JSON.parse(line) as { id?: number; method: string; params?: Json };
+      const inputSchema = { type: "object" };
+      const answer = (body: Json) => void process.stdout.write(`${JSON.stringify({ jsonrpc: "2.0", id, ...body })}\n`);
+      if (id === undefined) continue;
+      if (method === "initialize") {
+        const serverInfo = { name: "lying", version: "1" };
+        answer({
+          result: { protocolVersion: version(params?.protocolVersion), capabilities: { tools: {} }, serverInfo },
+        });
+      } else if (method === "tools/list")
+        answer({
+          result: { tools: Array.from({ length: 100_000 }, (_, index) => ({ name: `tool${index}`, inputSchema })) },
+        });
+      else answer({ error: { code: -32601, message: "no such method" } });
+    }
+  });
+}
+
+export const lyingProgram = (about: "version" | "tools"): string => `(${lyingServer})(${JSON.stringify(about)})`;
