@@ -42,7 +42,7 @@ for (const server of SERVER_ERAS) {
       describe(`a ${server} server and a client of revision ${era} over ${way}`, () => {
         let client: Client;
         before(async () => {
-          const capabilities = { elicitation: { form: {} } };
+          const capabilities = { elicitation: { form: {} }, sampling: {} };
           client = await open(server, { ...options, capabilities }, way);
           client.setRequestHandler("elicitation/create", () => ({ action: "accept", content: { name: "Ada" } }));
         });
@@ -80,6 +80,18 @@ for (const server of SERVER_ERAS) {
 
         test("the server asks, the client's user answers, and the call goes on", async () => {
           assert.deepEqual(JSON.parse(await callText(client, "ask")), { action: "accept", content: { name: "Ada" } });
+        });
+
+        test("the server asks the client's model, and the call goes on", async () => {
+          client.setRequestHandler("sampling/createMessage", ({ params }) => {
+            const [asked] = params.messages;
+            return {
+              model: "m",
+              role: "assistant",
+              content: { type: "text", text: `to ${JSON.stringify(asked?.content)}` },
+            };
+          });
+          assert.match(await callText(client, "sample"), /"text":"to .*Your name\?/);
         });
 
         test("resources, templates, prompts and completion come through", async () => {

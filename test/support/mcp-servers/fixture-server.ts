@@ -40,7 +40,7 @@ function fixtureServer(era: "legacy" | "modern"): void {
     inputSchema: { type: "object", properties },
   });
   const tools = () => [
-    ...["count", "whoami", "hang", "crash", "ask", "log", "touch", "grow", "told"].map((name) => tool(name)),
+    ...["count", "whoami", "hang", "crash", "ask", "log", "touch", "grow", "told", "sample"].map((name) => tool(name)),
     tool("slow", { steps: { type: "integer" }, ms: { type: "integer" } }),
     tool("big", { bytes: { type: "integer" } }),
     ...(state.hasGrown ? [tool("grown")] : []),
@@ -130,6 +130,15 @@ function fixtureServer(era: "legacy" | "modern"): void {
           params: { mode: "form", message: "Who?", requestedSchema: form },
         };
         return { resultType: "input_required", inputRequests: { who: request }, requestState: "state of it" };
+      }
+      case "sample": {
+        const messages = [{ role: "user", content: { type: "text", text: "Your name?" } }];
+        const wanted = { messages, maxTokens: 10 };
+        if (!isModern) return text(JSON.stringify((await ask("sampling/createMessage", wanted)).content));
+        const answers = params.inputResponses as Record<string, Json> | undefined;
+        if (answers?.said !== undefined) return text(JSON.stringify(answers.said.content));
+        const request = { method: "sampling/createMessage", params: wanted };
+        return { resultType: "input_required", inputRequests: { said: request }, requestState: "sampling" };
       }
       default:
         return { isError: true, ...text(`there is no tool ${name}`) };
