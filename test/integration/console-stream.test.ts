@@ -117,6 +117,8 @@ test("a reader who does not keep up costs no memory, and hears how much was miss
     });
     response.resume();
     await waitFor(() => !outgoing.writableNeedDrain);
+    // Before anything else is said, which may be never.
+    await waitFor(() => text.includes("event: skipped"));
     console.say("after");
     console.end();
     await once(response, "end");

@@ -39,20 +39,25 @@ export async function sendConsoleEvents(
   // A character may be cut by two pieces.
   const decoder = new StringDecoder("utf8");
   let skippedBytes = 0;
+  const tellSkipped = () => {
+    if (skippedBytes > 0) outgoing.write(formatEvent("skipped", skippedBytes));
+    skippedBytes = 0;
+  };
+  // As soon as the reader takes anything again: what was missed may have been the last that is said for long.
+  outgoing.on("drain", tellSkipped);
   const send = (bytes: Buffer) => {
     if (outgoing.writableNeedDrain) {
       skippedBytes += bytes.length;
       return;
     }
-    if (skippedBytes > 0) outgoing.write(formatEvent("skipped", skippedBytes));
-    skippedBytes = 0;
+    tellSkipped();
     sendText(outgoing, decoder.write(bytes));
   };
   sendText(outgoing, decoder.write(kept));
   const keepalive = setInterval(() => outgoing.writableNeedDrain || outgoing.write(":\n\n"), KEEPALIVE_MS);
   await follow(outgoing, live, send);
   clearInterval(keepalive);
-  if (skippedBytes > 0) outgoing.write(formatEvent("skipped", skippedBytes));
+  tellSkipped();
   sendText(outgoing, decoder.end());
   outgoing.end(formatEvent("end", null));
 }
