@@ -29,10 +29,10 @@ export interface VmOptionValues extends KindOptionValues {
 }
 
 /** The options that say of which kind a VM is. */
-export function addKindOptions(command: Command): Command {
+export function addKindOptions(command: Command, memory = "512"): Command {
   return command
     .option("-i, --image <name>", "image to boot (default: debian)")
-    .option("-m, --memory <size>", "memory, such as 512 (MiB) or 2G (default: 512)")
+    .option("-m, --memory <size>", `memory, such as 512 (MiB) or 2G (default: ${memory})`)
     .option("-c, --cpus <n>", "virtual CPUs (default: 1)")
     .option("-d, --disk <size>", "size of the writable disk, such as 4G (default: 2048)")
     .option("--accel <kind>", "auto, kvm or tcg (default: auto)");

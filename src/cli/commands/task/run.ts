@@ -47,7 +47,7 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
       "--agent <name>",
       "claude, codex, gemini, opencode, copilot, command, or one of firebreak.toml (default: claude)",
     );
-  addWorkspaceOptions(addNetworkOptions(addKindOptions(command)))
+  addWorkspaceOptions(addNetworkOptions(addKindOptions(command, "512; of built-in agents 1024")))
     .option("--wait", "wait for its end without printing its events")
     .option("--detach", "print its id and return at once")
     .option("--name <text>", "a name for people")
