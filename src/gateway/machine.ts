@@ -29,6 +29,9 @@ export interface Copies extends Pick<WorkspaceHooks, "resolve" | "push" | "pull"
   declareCopies(vm: Pick<Vm, "id" | "name">, specs: readonly WorkspaceSpec[]): void;
 }
 
+/** Of a VM in which nothing of the server's runs yet, ms. */
+const STOP_GRACE_MS = 3_000;
+
 export interface MachineDeps {
   vms: VmService;
   copies: Copies;
@@ -154,6 +157,24 @@ export class Machines {
       await this.delete(vm.id);
       throw error;
     }
+  }
+
+  /**
+   * Gives a VM its server's network and secrets, and with `isClosed` nothing yet of what gets out. A network card comes with a start: a VM that gets one is
+   * stopped and started, with what is on its disk.
+   */
+  async setNetwork(
+    { id }: Vm,
+    policy: EgressPolicy,
+    grants: SecretGrant[],
+    { isClosed = false, ...options }: WorkOptions & { isClosed?: boolean },
+  ): Promise<void> {
+    const { vms } = this.#deps;
+    const getsCard = (vms.get(id).network.mode === "nat") !== (policy.mode === "nat");
+    if (getsCard) await vms.stop(id, STOP_GRACE_MS, options);
+    await vms.setPolicy(id, policy, grants);
+    if (isClosed && policy.mode !== "none") await vms.setPolicy(id, closed(policy));
+    if (getsCard) await vms.start(id, options);
   }
 
   async save(vm: Vm, name: string, options: WorkOptions): Promise<string> {

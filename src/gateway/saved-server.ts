@@ -4,7 +4,7 @@ import type { Vm } from "../contract/vm.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { confine } from "./firejail.ts";
 import { type InstanceHooks, startInstance } from "./instance.ts";
-import { closed, hasCopies, keyOf, type Launch, type Machines, mountsOf } from "./machine.ts";
+import { hasCopies, keyOf, type Launch, type Machines, mountsOf } from "./machine.ts";
 import type { Packages } from "./managed.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { type Definitions, listDefinitions } from "./upstream/definitions.ts";
@@ -112,8 +112,7 @@ export class SavedServer {
     const { vm, installed } = await this.installedVm(options);
     try {
       // Its environment and whom it trusts, then nothing that gets out until it has been looked at.
-      await machines.vms.setPolicy(vm.id, network, grants);
-      if (network.mode !== "none") await machines.vms.setPolicy(vm.id, closed(network));
+      await machines.setNetwork(vm, network, grants, { ...options, isClosed: true });
       await machines.copyIn(vm, this.#config, { ...options, isTrial: true });
       options.onProgress?.({ step: "start", message: `starting '${name}' for the first time` });
       const silent = {

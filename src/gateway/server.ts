@@ -320,7 +320,7 @@ export class ManagedServer implements Managed {
     const { vm, installed } = await this.#saved.installedVm(options);
     try {
       const grants = grantsOf(this.config);
-      await machines.vms.setPolicy(vm.id, this.config.network, grants);
+      await machines.setNetwork(vm, this.config.network, grants, options);
       await machines.copyIn(vm, this.config, options);
       const { launch } = await this.#saved.launchOf(vm, installed.argv, grants, options);
       const instance = await startInstance(vm.id, launch, this.config, deps, {

@@ -48,6 +48,7 @@ export class FakeMachines {
   forgetSnapshot = async () => {};
   save = async () => "snapshot";
   copyIn = async () => {};
+  setNetwork = async () => {};
   copyBack = async () => {};
   launchOf = async () => ({ argv: ["fake"], env: {} });
 

@@ -35,6 +35,15 @@ async function overHttp(fixture: DaemonFixture, path: string, key: string): Prom
   return new StreamableHTTPClientTransport(new URL(path, String(listen?.url)), { requestInit });
 }
 
+/** Clients over stdio alone, for a daemon that does not listen where the test can reach it. */
+export function openServers(fixture: DaemonFixture): OpenClient {
+  return async (server, options) => {
+    const client = new Client({ name: "e2e", version: "0" }, options);
+    await client.connect(overStdio(fixture, server), { timeout: 180_000 });
+    return client;
+  };
+}
+
 function overStdio(fixture: DaemonFixture, server: string): Transport {
   const env = Object.fromEntries(
     Object.entries(fixture.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
