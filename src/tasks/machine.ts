@@ -14,6 +14,7 @@ import type { AgentLaunch } from "./agents/agent.ts";
 import type { OutputStream } from "./output-reader.ts";
 import type { TaskRecord } from "./task-store.ts";
 import type { GitSource, TaskVm } from "./wanted.ts";
+import { noteStart, writeDiff } from "./workspace-diff.ts";
 
 /** By which a task's VM is found again. */
 export const TASK_LABEL = "firebreak/task";
@@ -73,7 +74,18 @@ export class TaskMachines {
   /** Writes files and makes directories that the task's work begins with. */
   async prepare(
     vm: string,
-    { files, directories, git }: { files: Record<string, Buffer>; directories: string[]; git: GitSource | undefined },
+    {
+      files,
+      directories,
+      git,
+      workspace,
+    }: {
+      files: Record<string, Buffer>;
+      directories: string[];
+      git: GitSource | undefined;
+      /** The directory that it works on, when it is given one. */
+      workspace: string | undefined;
+    },
     options: WorkOptions & { onText: (text: string) => void },
   ): Promise<void> {
     const { signal } = options;
@@ -86,6 +98,7 @@ export class TaskMachines {
         });
       for (const [path, content] of Object.entries(files))
         await client.writeFile(path, Readable.from([content]), { parents: true, mode: "0600" }, wait);
+      if (workspace !== undefined) await noteStart(workspace, this.#diffOptions(vm, client, signal));
     });
   }
 
@@ -167,6 +180,17 @@ export class TaskMachines {
         () => "told" as const,
         (error: unknown) => (toFirebreakError(error).code === "EXEC_NOT_FOUND" ? "none" : "silent"),
       );
+  }
+
+  /** Writes what has changed in a workspace to a file of its VM, where it is a repository. */
+  async writeDiff(vm: string, workspace: string, file: string, signal: AbortSignal): Promise<void> {
+    await this.#vms.use(vm, { signal }, ({ client }) =>
+      writeDiff(workspace, file, this.#diffOptions(vm, client, signal)),
+    );
+  }
+
+  #diffOptions(vm: string, client: GuestClient, signal: AbortSignal | undefined) {
+    return { client, signal, explainLoss: () => this.#vms.explainLoss(vm) };
   }
 
   /** Hands a directory of the VM to `work`, as a tar; undefined when there is none. */

@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import path from "node:path";
 import type { TaskUsage } from "../contract/task.ts";
 import type { Cost, FinishReason, TaskEvent, TaskEventBody, Tokens } from "../contract/task-event.ts";
 import { DEFAULTS } from "../contract/vm.ts";
@@ -15,7 +16,8 @@ import { collectFiles } from "./results/collect.ts";
 import type { ResultStorage } from "./results/storage.ts";
 import { OutputTail } from "./tail.ts";
 import type { TaskRecord, TaskStore } from "./task-store.ts";
-import type { TaskPlan } from "./wanted.ts";
+import { type TaskPlan, workspacePathOf } from "./wanted.ts";
+import { DIFF_NAME } from "./workspace-diff.ts";
 
 /** How long fetching the files of an output directory may take, ms. */
 const COLLECT_MS = 10 * 60_000;
@@ -230,6 +232,11 @@ export class TaskRun {
     const signal = AbortSignal.any([this.#abort.signal, this.#collecting.signal, AbortSignal.timeout(COLLECT_MS)]);
     try {
       await mkdir(workFolder, { recursive: true, mode: 0o700 });
+      const workspace = workspacePathOf(request);
+      if (workspace !== undefined)
+        await machines
+          .writeDiff(vm.id, workspace, path.join(request.outputDir, DIFF_NAME), signal)
+          .catch((error: unknown) => this.#tell("comparison with its start", error));
       const found = (await machines.readDirectory(vm.id, request.outputDir, signal, (archive) =>
         collectFiles(archive, storage, workFolder),
       )) ?? { files: [], skipped: [] };

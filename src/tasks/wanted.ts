@@ -33,6 +33,8 @@ export interface TaskPlan {
   files: Record<string, Buffer>;
   directories: string[];
   git: GitSource | undefined;
+  /** The directory in the VM that is a copy of one, or of a repository. */
+  workspace: string | undefined;
 }
 
 export interface PlanContext {
@@ -42,10 +44,15 @@ export interface PlanContext {
   hasSecret: (name: string) => boolean;
 }
 
+/** Where a task's workspace is in its VM; undefined when it has none. */
+export function workspacePathOf({ workspace }: Pick<TaskRequest, "workspace">): string | undefined {
+  return workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH);
+}
+
 /** Throws INVALID_ARGUMENT, AGENT_SECRET_MISSING. */
 export function planTask(request: TaskRequest, { agent, drive, hasSecret }: PlanContext): TaskPlan {
   const workspace = request.workspace;
-  const workspacePath = workspace === undefined ? undefined : (workspace.guestPath ?? DEFAULT_WORKSPACE_PATH);
+  const workspacePath = workspacePathOf(request);
   const cwd = request.cwd ?? workspacePath ?? HOME;
   const launch = agent.launch({
     prompt: request.prompt,
@@ -89,6 +96,7 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
     files,
     directories: [...new Set([cwd, request.outputDir])].filter((each) => each !== HOME),
     git,
+    workspace: workspacePath,
   };
 }
 
