@@ -6,6 +6,7 @@ import { openSetting } from "../test/support/vmm-setting.ts";
 import { benchBoot } from "./boot.ts";
 import { benchChurn } from "./churn.ts";
 import { benchDaemon } from "./daemon.ts";
+import { benchDashboard } from "./dashboard.ts";
 import { benchDenials } from "./denials.ts";
 import { benchEgress } from "./egress.ts";
 import { benchExec } from "./exec.ts";
@@ -37,6 +38,7 @@ const BENCHES = {
   mcp: benchMcp,
   gateway: benchGateway,
   tasks: benchTasks,
+  dashboard: benchDashboard,
   daemon: benchDaemon,
   churn: benchChurn,
 };

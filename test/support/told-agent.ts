@@ -19,11 +19,11 @@ for (const line of readFileSync("/root/stream.jsonl", "utf8").trim().split("\\n"
 }
 `;
 
-/** Makes the agent known to a daemon, as \`told\`. */
+/** Makes the agent known to a daemon, as `coder`. */
 export async function addToldAgent(daemon: DaemonFixture): Promise<void> {
   await appendFile(
     path.join(daemon.paths.home, "firebreak.toml"),
-    ["[agents.told]", 'command = ["node", "/root/agent.mjs", "{prompt}"]', 'format = "claude"', ""].join("\n"),
+    ["[agents.coder]", 'command = ["node", "/root/agent.mjs", "{prompt}"]', 'format = "claude"', ""].join("\n"),
   );
 }
 
@@ -31,14 +31,14 @@ export async function addToldAgent(daemon: DaemonFixture): Promise<void> {
 export function toldTask(
   prompt: string,
   lines: readonly unknown[],
-  { files = {}, ...more }: Partial<TaskCreate> & { files?: Record<string, string | Buffer> } = {},
+  { files = {}, ...more }: Omit<Partial<TaskCreate>, "files"> & { files?: Record<string, string | Buffer> } = {},
 ): TaskCreate {
   const given = Object.entries(files).map(([name, content]) => [
     `/root/given/${name}`,
     typeof content === "string" ? content : { base64: content.toString("base64") },
   ]);
   return {
-    agent: "told",
+    agent: "coder",
     prompt,
     ...more,
     files: {
@@ -178,7 +178,13 @@ function crc32(bytes: Buffer): number {
 /** Puts other events in the place of those of a task that has ended: more than it would take patience to make. */
 export async function replaceLog(daemon: DaemonFixture, id: string, events: readonly TaskEvent[]): Promise<void> {
   const file = path.join(daemon.paths.home, "tasks", id, "events.jsonl");
-  await writeFile(file, `${events.map((event) => JSON.stringify(event)).join("\n")}\n`);
+  // A log that is open is known by its end.
+  await daemon.ok("daemon", "stop");
+  // Of what has no position behind it a log thinks that it was cut off.
+  const last = { ...events.at(-1), position: { offset: 0, stdout: 0, stderr: 0 } };
+  const lines = [...events.slice(0, -1), last].map((event) => JSON.stringify(event));
+  await writeFile(file, `${lines.join("\n")}\n`);
+  await daemon.ok("daemon", "start");
 }
 
 /** So many events of all kinds, the last of which is the end. */

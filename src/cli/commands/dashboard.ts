@@ -48,6 +48,8 @@ async function makeListen(client: DaemonClient): Promise<void> {
     await client.listen({ address: ADDRESS });
   } catch (error) {
     if (!(error instanceof FirebreakError) || error.code !== "LISTEN_FAILED") throw error;
-    await client.listen({ address: ANY_PORT });
+    const { url } = await client.listen({ address: ANY_PORT });
+    // The next daemon is to be found where this one is.
+    if (url !== undefined) await client.listen({ address: new URL(url).host });
   }
 }

@@ -60,8 +60,8 @@ export function OverviewPage() {
         <Stat label="VMs running" value={vms?.running ?? "–"} note={vms === undefined ? "" : `${vms.total} in all`} />
         <Stat
           label="Denied on the way out"
-          value={egress.data === undefined ? "–" : formatCompact(denials.reduce((sum, { count }) => sum + count, 0))}
-          note={`of the last ${formatCount(egress.data?.events.length ?? 0)} tries`}
+          value={egress.data === undefined ? "–" : formatCompact(triesOf(denials))}
+          note={`of the last ${formatCount(triesOf(egress.data?.events ?? []))} tries`}
         />
         <Stat
           label="Spent on models"
@@ -95,6 +95,9 @@ export function OverviewPage() {
     </Page>
   );
 }
+
+/** One event may stand for several equal tries. */
+const triesOf = (events: readonly EgressEvent[]) => events.reduce((sum, { count }) => sum + count, 0);
 
 function HostCard({ host }: { host: HostInfo | undefined }) {
   const used = host === undefined ? undefined : host.memory.totalBytes - host.memory.availableBytes;

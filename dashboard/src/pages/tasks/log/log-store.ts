@@ -4,6 +4,11 @@ import { follow } from "../../../api/follow.ts";
 import type { ServerSentEvent } from "../../../api/sse.ts";
 import { type Block, BlockBuilder } from "./blocks.ts";
 
+/** A history of many events comes in pieces: the page is drawn anew so often as it does, ms. */
+const BULK_MS = 150;
+/** So many events at once are such a piece. */
+const BULK = 100;
+
 /** What the log's page is drawn from. The lists are the store's own and grow; each snapshot is another object. */
 export interface LogSnapshot {
   events: readonly TaskEvent[];
@@ -17,7 +22,7 @@ export interface LogSnapshot {
 
 /**
  * The events of one task, followed from the first to its end over any number of connections: each is asked for from the number after the last one that is
- * here, so that none is missed and none comes twice. Those who look are told once a frame at most.
+ * here, so that none is missed and none comes twice. Those who look are told once a frame at most, and less often while a long history comes.
  */
 export class LogStore {
   readonly #id: string;
@@ -25,7 +30,7 @@ export class LogStore {
   readonly #builder = new BlockBuilder();
   readonly #listeners = new Set<() => void>();
   #lastSeq = 0;
-  #frame: number | undefined;
+  #isTelling = false;
   #snapshot: LogSnapshot;
 
   constructor(id: string) {
@@ -73,16 +78,20 @@ export class LogStore {
       this.#builder.push(taskEvent);
       isEnd = taskEvent.type === "finished";
     }
-    this.#update(isEnd ? { isComplete: true, isLive: false } : {});
+    this.#update(isEnd ? { isComplete: true, isLive: false } : {}, events.length >= BULK);
     return isEnd;
   }
 
-  #update(changes: Partial<LogSnapshot>): void {
+  #update(changes: Partial<LogSnapshot>, isBulk = false): void {
     this.#snapshot = { ...this.#snapshot, ...changes };
-    // Without frames (a page that nobody sees) there is nothing to draw.
-    this.#frame ??= requestAnimationFrame(() => {
-      this.#frame = undefined;
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    const tell = () => {
+      this.#isTelling = false;
       for (const listener of this.#listeners) listener();
-    });
+    };
+    // Without frames (a page that nobody sees) there is nothing to draw.
+    if (isBulk) setTimeout(tell, BULK_MS);
+    else requestAnimationFrame(tell);
   }
 }

@@ -1,4 +1,3 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "../../../components/button.tsx";
 import { Empty, ErrorBox } from "../../../components/feedback.tsx";
@@ -9,6 +8,7 @@ import { estimateBlock, estimateRaw } from "./estimate.ts";
 import type { LogSnapshot } from "./log-store.ts";
 import { RawRow } from "./raw-row.tsx";
 import { usePinned } from "./use-pinned.ts";
+import { useRows } from "./use-rows.ts";
 import { useSearch } from "./use-search.ts";
 import "./log.css";
 
@@ -34,31 +34,29 @@ export function LogView({ log, isFollowing }: LogViewProps) {
     const block = log.blocks[index];
     return isRaw ? JSON.stringify(log.events[index]) : block === undefined ? "" : textOf(block);
   });
-  const virtualizer = useVirtualizer({
+  const guess = (index: number, width: number) => {
+    const event = log.events[index];
+    const block = log.blocks[index];
+    if (isRaw) return event === undefined ? 0 : estimateRaw(event, width);
+    return block === undefined ? 0 : estimateBlock(block, width);
+  };
+  const { total, start, drawn, measure, seek } = useRows({
     count,
-    getScrollElement: () => list.current,
-    estimateSize: (index) => {
-      const width = list.current?.clientWidth ?? 900;
-      const event = log.events[index];
-      const block = log.blocks[index];
-      if (isRaw) return event === undefined ? 20 : estimateRaw(event, width);
-      return block === undefined ? 20 : estimateBlock(block, width);
-    },
-    overscan: 6,
+    list,
+    guess,
+    kind: isRaw ? "raw" : "blocks",
+    isPinned,
   });
-  const total = virtualizer.getTotalSize();
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows that come, and those that are measured, move the end
   useLayoutEffect(() => {
     if (isPinned && list.current !== null) list.current.scrollTop = list.current.scrollHeight;
   }, [isPinned, total, count]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: other rows are of other heights
-  useLayoutEffect(() => virtualizer.measure(), [isRaw]);
   const found = search.matches[search.current];
   useEffect(() => {
     if (found === undefined) return;
     setPinned(false);
-    virtualizer.scrollToIndex(found, { align: "center" });
-  }, [found, virtualizer, setPinned]);
+    seek(found);
+  }, [found, seek, setPinned]);
   const showAll = useCallback((seq: number) => setWhole((before) => new Set(before).add(seq)), []);
   const onListKey = (event: KeyboardEvent) => {
     // The browser's own search finds what is drawn only.
@@ -71,7 +69,6 @@ export function LogView({ log, isFollowing }: LogViewProps) {
     if (event.key === "Enter") search.step(event.shiftKey ? -1 : 1);
     if (event.key === "Escape") search.setText("");
   };
-  const rows = virtualizer.getVirtualItems();
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys that lead to the search field
     <div className="log" onKeyDown={onListKey}>
@@ -114,8 +111,8 @@ export function LogView({ log, isFollowing }: LogViewProps) {
             </Empty>
           )}
           <div className="log-rows" style={{ height: total }}>
-            <div className="log-window" style={{ transform: `translateY(${rows[0]?.start ?? 0}px)` }}>
-              {rows.map(({ index, key }) => {
+            <div className="log-window" style={{ transform: `translateY(${start}px)` }}>
+              {drawn.map((index) => {
                 const event = isRaw ? log.events[index] : undefined;
                 const block = isRaw ? undefined : log.blocks[index];
                 const seq = event?.seq ?? block?.seq ?? 0;
@@ -126,13 +123,7 @@ export function LogView({ log, isFollowing }: LogViewProps) {
                   onShowAll: showAll,
                 };
                 return (
-                  <div
-                    key={key}
-                    className={classOf(block)}
-                    data-index={index}
-                    data-seq={seq}
-                    ref={virtualizer.measureElement}
-                  >
+                  <div key={seq} className={classOf(block)} data-index={index} data-seq={seq} ref={measure}>
                     {event !== undefined && <RawRow event={event} {...shared} />}
                     {block !== undefined && <BlockRow block={block} {...shared} />}
                   </div>
