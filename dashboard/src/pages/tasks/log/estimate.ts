@@ -4,6 +4,11 @@ import type { Block } from "./blocks.ts";
 import { formatInput } from "./blocks.ts";
 
 const LINE = 20;
+/** Of a block without its text: as log.css has it. */
+const FRAME = 46;
+/** About how wide a letter is, px: of the sans serif face, and of the other. */
+const LETTER = 6.9;
+const MONO_LETTER = 7.8;
 
 /** Lines that a text takes, at some width, where it is not shown whole. */
 function linesOf(text: string, perLine: number): number {
@@ -19,20 +24,22 @@ function linesOf(text: string, perLine: number): number {
   return lines;
 }
 
-/** About how high a row will be, px: the better the guess, the steadier the scroll bar. `width` is the log's. */
+/** About how high a row will be, px: a guess that is right spares another drawing. `width` is the log's. */
 export function estimateBlock(block: Block, width: number): number {
-  const perLine = Math.max(20, Math.floor((width - 60) / 7.8));
+  const perLine = (letter: number) => Math.max(20, Math.floor((width - 50) / letter));
   switch (block.kind) {
     case "note":
       return 30;
     case "output":
-      return LINE * linesOf(block.text, perLine);
+      return LINE * linesOf(block.text, perLine(MONO_LETTER));
     case "finished":
-      return 78;
+      return FRAME + 21;
     case "tool_call":
-      return 54 + LINE * linesOf(formatInput(block.input), perLine);
+      return FRAME + LINE * linesOf(formatInput(block.input), perLine(MONO_LETTER));
+    case "tool_result":
+      return FRAME + LINE * linesOf(block.text.replace(/\n$/, ""), perLine(MONO_LETTER));
     default:
-      return 54 + LINE * linesOf(block.text, perLine);
+      return FRAME + LINE * linesOf(block.text, perLine(LETTER));
   }
 }
 
