@@ -1,7 +1,8 @@
 import { lazy, Suspense, useCallback, useEffect, useState } from "react";
-import { Route, Switch } from "wouter";
+import { Route, Switch, useLocation } from "wouter";
 import type { DashboardSession } from "../../src/contract/dashboard.ts";
 import { ApiError, get, request, whenSignedOut } from "./api/client.ts";
+import { ErrorBoundary } from "./components/error-boundary.tsx";
 import { Empty, Loading } from "./components/feedback.tsx";
 import { ToastProvider } from "./components/toast.tsx";
 import { LoginPage } from "./pages/login/login-page.tsx";
@@ -17,6 +18,7 @@ const SecretsPage = lazy(() => import("./pages/secrets/index.tsx"));
 const AuditPage = lazy(() => import("./pages/audit/index.tsx"));
 
 export function App() {
+  const [location] = useLocation();
   const [session, setSession] = useState<DashboardSession | "none" | "asking">("asking");
   const refresh = useCallback(async () => {
     try {
@@ -42,21 +44,23 @@ export function App() {
         <LoginPage onLogin={setSession} />
       ) : (
         <Layout user={session.name} onLogout={logOut}>
-          <Suspense fallback={<Loading />}>
-            <Switch>
-              <Route path="/" component={OverviewPage} />
-              <Route path="/login" component={OverviewPage} />
-              <Route path="/tasks" component={TasksPage} />
-              <Route path="/tasks/:id">{({ id }) => <TaskPage key={id} id={id} />}</Route>
-              <Route path="/vms/*?" component={VmsPages} />
-              <Route path="/mcp-servers/*?" component={ServersPages} />
-              <Route path="/secrets/*?" component={SecretsPage} />
-              <Route path="/audit/*?" component={AuditPage} />
-              <Route>
-                <Empty title="There is no such page">The address may be mistyped.</Empty>
-              </Route>
-            </Switch>
-          </Suspense>
+          <ErrorBoundary place={location}>
+            <Suspense fallback={<Loading />}>
+              <Switch>
+                <Route path="/" component={OverviewPage} />
+                <Route path="/login" component={OverviewPage} />
+                <Route path="/tasks" component={TasksPage} />
+                <Route path="/tasks/:id">{({ id }) => <TaskPage key={id} id={id} />}</Route>
+                <Route path="/vms/*?" component={VmsPages} />
+                <Route path="/mcp-servers/*?" component={ServersPages} />
+                <Route path="/secrets/*?" component={SecretsPage} />
+                <Route path="/audit/*?" component={AuditPage} />
+                <Route>
+                  <Empty title="There is no such page">The address may be mistyped.</Empty>
+                </Route>
+              </Switch>
+            </Suspense>
+          </ErrorBoundary>
         </Layout>
       )}
     </ToastProvider>

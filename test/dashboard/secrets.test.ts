@@ -67,6 +67,17 @@ for (const [name, options] of [
   });
 }
 
+test("a page that fails is told of in its place, and the others go on", async () => {
+  const dashboard = await openDashboard(browser, daemon, "/");
+  const { page } = dashboard;
+  await page.route("**/v1/secrets", (route) => route.fulfill({ json: { secrets: [{ name: "WITHOUT_HOSTS" }] } }));
+  await page.getByRole("link", { name: "Secrets" }).click();
+  await page.getByRole("alert").getByText("this page has failed").waitFor();
+  await page.getByRole("link", { name: "Audit" }).click();
+  await page.getByRole("heading", { name: "Audit", level: 1 }).waitFor();
+  await dashboard.close();
+});
+
 test("a vault without secrets says how one is set", async () => {
   await daemon.ok("vm", "delete", "agent");
   await daemon.client.servers.apply({ source: "e2e", servers: [] });
