@@ -113,7 +113,7 @@ test("a log that is whole is verified; one that somebody has changed is found ou
   const card = page.getByRole("region", { name: "Verification" });
   await page.getByRole("button", { name: "Verify" }).click();
   await card.getByText("whole").waitFor();
-  await card.getByText("12 entries follow on each other").waitFor();
+  await card.getByText("12 entries are as written").waitFor();
   const folder = path.join(daemon.paths.home, "audit");
   const [name = ""] = await readdir(folder);
   const file = path.join(folder, name);

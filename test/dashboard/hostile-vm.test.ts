@@ -135,7 +135,7 @@ test("a terminal takes no title, clipboard or link of a guest's", async () => {
   await page.keyboard.type("cat words.html; stty sane; printf '\\033c'; echo all-''over\n");
   await rows.getByText("all-over").waitFor();
   await page.keyboard.type(
-    `clear; printf '%b' '\\033]8;;javascript:window.injected=1\\033\\\\\\\\click-''here\\033]8;;\\033\\\\\\\\'\n`,
+    `clear; printf '%b' '\\033]8;;javascript:window.injected=1\\033\\\\click-''here\\033]8;;\\033\\\\'\n`,
   );
   // What takes the clicks lies above the text.
   await rows.getByText("click-here").click({ modifiers: ["Control"], force: true });

@@ -10,8 +10,8 @@ export interface Action {
   run: (work: () => Promise<unknown>, done?: string) => Promise<boolean>;
 }
 
-/** Something that a button does. */
-export function useAction(): Action {
+/** Something that a button does. `showsError`: the page part shows `error` itself, and there is no toast of it. */
+export function useAction({ showsError = false } = {}): Action {
   const toast = useToast();
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError>();
@@ -25,7 +25,7 @@ export function useAction(): Action {
     } catch (thrown) {
       const failure = toApiError(thrown);
       setError(failure);
-      toast({ tone: "bad", text: `${failure.message} (${failure.code})` });
+      if (!showsError) toast({ tone: "bad", text: `${failure.message} (${failure.code})` });
       return false;
     } finally {
       setBusy(false);

@@ -26,8 +26,11 @@ export function Tabs({ label, tabs, selected, onSelect }: TabsProps) {
   const [seen, setSeen] = useState<readonly string[]>([]);
   const currentId = current?.id;
   useEffect(() => {
-    if (currentId !== undefined) setSeen((ids) => (ids.includes(currentId) ? ids : [...ids, currentId]));
-  }, [currentId]);
+    if (currentId === undefined) return;
+    setSeen((ids) => (ids.includes(currentId) ? ids : [...ids, currentId]));
+    // On a phone there is no room for all of them.
+    document.getElementById(`${prefix}-${currentId}`)?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [currentId, prefix]);
   const shown = tabs.filter(({ id, isKept }) => id === currentId || (isKept && seen.includes(id)));
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

@@ -1,7 +1,8 @@
 import type { AuditEntry, AuditNote } from "../../../../src/contract/audit.ts";
 import { StateBadge, type Tone } from "../../components/badge.tsx";
 import { type Column, Table } from "../../components/table.tsx";
-import { formatBytes, formatDateTime, formatDuration } from "../../format.ts";
+import { When } from "../../components/when.tsx";
+import { formatBytes, formatDuration } from "../../format.ts";
 import { formatJson, showLine } from "../../text.ts";
 
 const TONES: Record<string, Tone> = {
@@ -14,7 +15,7 @@ const TONES: Record<string, Tone> = {
 
 const COLUMNS: readonly Column<AuditEntry>[] = [
   { id: "seq", header: "No.", cell: ({ seq }) => seq, align: "end", isMinor: true },
-  { id: "at", header: "When", cell: ({ at }) => <time dateTime={at}>{formatDateTime(at)}</time> },
+  { id: "at", header: "When", cell: ({ at }) => <When at={at} /> },
   {
     id: "verdict",
     header: "Verdict",
@@ -34,7 +35,19 @@ const COLUMNS: readonly Column<AuditEntry>[] = [
       return <span title={text}>{text}</span>;
     },
   },
-  { id: "client", header: "Client", isMinor: true, cell: (entry) => ("note" in entry ? "" : describeClient(entry)) },
+  {
+    id: "client",
+    header: "Client",
+    isMinor: true,
+    cell: (entry) =>
+      "note" in entry ? (
+        ""
+      ) : (
+        <span className="cut audit-client" title={describeClient(entry)}>
+          {describeClient(entry)}
+        </span>
+      ),
+  },
   {
     id: "bytes",
     header: "In / out",
@@ -48,12 +61,17 @@ const COLUMNS: readonly Column<AuditEntry>[] = [
     header: "Took",
     align: "end",
     isMinor: true,
-    cell: (entry) => ("note" in entry ? "" : formatDuration(entry.durationMs)),
+    cell: (entry) => ("note" in entry ? "" : formatTook(entry.durationMs)),
   },
 ];
 
 export function EntryTable({ entries }: { entries: readonly AuditEntry[] }) {
   return <Table label="Audit log" columns={COLUMNS} rows={entries} rowKey={({ seq }) => String(seq)} />;
+}
+
+/** Most calls take less than a second. */
+function formatTook(ms: number): string {
+  return ms < 1000 ? `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms` : formatDuration(ms);
 }
 
 type Call = Exclude<AuditEntry, { note: unknown }>;
@@ -71,7 +89,7 @@ function describeCall({ server, tool, method, code, vm, arguments: args }: Call)
 
 function describeClient({ client }: Call): string {
   const { principal, name } = client;
-  return showLine(name === undefined ? principal : `${principal} (${name})`).slice(0, 60);
+  return showLine(name === undefined ? principal : `${principal} (${name})`);
 }
 
 const NOTES: Record<AuditNote["what"], string> = {

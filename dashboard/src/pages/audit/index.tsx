@@ -20,7 +20,8 @@ export default function AuditPage() {
   const [limit, setLimit] = useState(PAGE);
   const { data, error, refresh } = usePoll<AuditEntries>(auditPath(filter, limit), 3_000);
   const change = (changes: Partial<Filter>) => {
-    setFilter({ ...filter, ...changes });
+    // By what it then is: two fields may be typed into at once.
+    setFilter((before) => ({ ...before, ...changes }));
     setLimit(PAGE);
   };
   const isFiltered = filter !== NO_FILTER;

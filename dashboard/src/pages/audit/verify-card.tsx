@@ -10,7 +10,7 @@ import { formatCount, formatTime } from "../../format.ts";
 
 /** Checks that each entry follows on the one before it. It reads the whole log, and is done when it is asked for. */
 export function VerifyCard() {
-  const { isBusy, error, run } = useAction();
+  const { isBusy, error, run } = useAction({ showsError: true });
   const [found, setFound] = useState<AuditVerification & { at: string }>();
   const verify = () =>
     run(async () => setFound({ ...(await post<AuditVerification>("/v1/audit/verify")), at: new Date().toISOString() }));
@@ -32,7 +32,7 @@ export function VerifyCard() {
           <p className="row">
             <StateBadge state={found.ok ? "whole" : "broken"} tone={found.ok ? "good" : "bad"} />
             <span>
-              {formatCount(found.entries)} entries follow on each other
+              {found.entries === 1 ? "1 entry is" : `${formatCount(found.entries)} entries are`} as written
               {found.removed !== undefined && `, after ${formatCount(found.removed)} that were removed as configured`}
             </span>
             <span className="muted">at {formatTime(found.at)}</span>

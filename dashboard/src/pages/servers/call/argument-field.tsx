@@ -28,7 +28,7 @@ export function ArgumentField({ field, value, onChange }: ArgumentFieldProps) {
               <option value="">–</option>
               {options.map((option) => (
                 <option key={option} value={option}>
-                  {showLine(option).slice(0, 200)}
+                  {optionText(option)}
                 </option>
               ))}
             </select>
@@ -61,4 +61,10 @@ export function ArgumentField({ field, value, onChange }: ArgumentFieldProps) {
       }}
     </Field>
   );
+}
+
+/** A choice is JSON; of one that is text the text is enough. */
+function optionText(json: string): string {
+  const value: unknown = JSON.parse(json);
+  return showLine(typeof value === "string" ? value : json).slice(0, 200);
 }

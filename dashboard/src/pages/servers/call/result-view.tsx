@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { StateBadge } from "../../../components/badge.tsx";
 import { LongText } from "../../../components/long-text.tsx";
 import { formatJson, showLine } from "../../../text.ts";
@@ -10,8 +10,13 @@ const MAX_BLOCKS = 200;
 /** What a tool has answered. Nothing of it is run or followed: it is text, or one of four kinds of image. */
 export function ResultView({ result }: { result: ToolResult }) {
   const { content = [], structuredContent, isError = false } = result;
+  const place = useRef<HTMLElement>(null);
+  // A long form has it below the fold.
+  useEffect(() => {
+    place.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
-    <section className="stack-s" aria-label="Result">
+    <section className="stack-s result" aria-label="Result" ref={place}>
       <span>
         <StateBadge state={isError ? "the tool says that it failed" : "result"} tone={isError ? "bad" : "good"} />
       </span>
@@ -38,6 +43,7 @@ function Block({ block }: { block: ContentBlock }) {
 
 function ImageBlock({ data, type }: { data: string; type: string }) {
   const [url, setUrl] = useState<string>();
+  const [isBroken, setBroken] = useState(false);
   useEffect(() => {
     let made: string | undefined;
     try {
@@ -50,9 +56,9 @@ function ImageBlock({ data, type }: { data: string; type: string }) {
       if (made !== undefined) URL.revokeObjectURL(made);
     };
   }, [data, type]);
-  return url === undefined ? (
+  return url === undefined || isBroken ? (
     <p className="muted">An image that cannot be read.</p>
   ) : (
-    <img className="picture" src={url} alt="the tool’s answer" />
+    <img className="picture" src={url} alt="the tool’s answer" onError={() => setBroken(true)} />
   );
 }

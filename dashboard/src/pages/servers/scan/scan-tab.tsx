@@ -17,7 +17,7 @@ type Pending = ServerScan["pending"][number];
 /** What has been found in what a server offers, and what of it waits for somebody to look at it. */
 export function ScanTab({ server, onChange }: { server: Server; onChange: () => Promise<void> }) {
   const { scan, error, refresh } = useScan(server.name, isPrepared(server), String(server.waiting));
-  const { isBusy, error: refusal, run } = useAction();
+  const { isBusy, error: refusal, run } = useAction({ showsError: true });
   const approve = async (only?: Pending[]) => {
     const body = only === undefined ? {} : { only: only.map(({ kind, name }) => ({ kind, name })) };
     const work = () => requestLines("POST", serverPath(server.name, "/approve"), { body });

@@ -6,7 +6,7 @@ import { Button } from "../../../components/button.tsx";
 import { Empty, ErrorBox, Loading } from "../../../components/feedback.tsx";
 import { Card } from "../../../components/page.tsx";
 import { type Column, Table } from "../../../components/table.tsx";
-import { formatDateTime } from "../../../format.ts";
+import { When } from "../../../components/when.tsx";
 import { showLine } from "../../../text.ts";
 import { vmPath } from "../api.ts";
 
@@ -14,7 +14,7 @@ const PAGE = 200;
 const MAX_PAGE = 10_000;
 
 const COLUMNS: readonly Column<VmEvent>[] = [
-  { id: "at", header: "When", cell: ({ at }) => <time dateTime={at}>{formatDateTime(at)}</time> },
+  { id: "at", header: "When", cell: ({ at }) => <When at={at} /> },
   { id: "kind", header: "What", cell: ({ kind }) => <strong>{kind.replaceAll("_", " ")}</strong> },
   {
     id: "data",

@@ -34,7 +34,7 @@ export function VmActions({ vm, onChange }: VmActionsProps) {
   const isDown = ["created", "stopped", "crashed"].includes(state);
   const isAsleep = state === "paused" || state === "suspended";
   return (
-    <>
+    <div className="row row-compact">
       {isDown && (
         <Button tone="primary" icon="play" isBusy={isBusy} onClick={() => doIt(() => lines("start"), `${name} runs`)}>
           Start
@@ -96,6 +96,6 @@ export function VmActions({ vm, onChange }: VmActionsProps) {
         <p>The VM and its disk are gone then. Snapshots of it stay.</p>
       </ConfirmDialog>
       <ForkDialog from={{ kind: "vm", id, name }} isOpen={asked === "fork"} onClose={close} />
-    </>
+    </div>
   );
 }

@@ -15,7 +15,7 @@ interface NewFolderDialogProps {
 }
 
 export function NewFolderDialog({ vm, folder, isOpen, onClose, onMade }: NewFolderDialogProps) {
-  const { isBusy, error, run } = useAction();
+  const { isBusy, error, run } = useAction({ showsError: true });
   const onSubmit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const name = String(new FormData(event.currentTarget).get("name"));

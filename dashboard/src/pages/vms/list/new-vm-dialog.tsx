@@ -21,7 +21,7 @@ export function NewVmDialog({ isOpen, onClose }: { isOpen: boolean; onClose: () 
 }
 
 function NewVmForm({ onClose }: { onClose: () => void }) {
-  const { isBusy, error, run } = useAction();
+  const { isBusy, error, run } = useAction({ showsError: true });
   const [, navigate] = useLocation();
   const [step, setStep] = useState("");
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {

@@ -28,7 +28,7 @@ export function PolicyDialog(props: PolicyDialogProps) {
 
 function PolicyForm({ vm, onClose, onChange }: PolicyDialogProps) {
   const [draft, setDraft] = useState(() => toDraft(vm.network));
-  const { isBusy, error, run } = useAction();
+  const { isBusy, error, run } = useAction({ showsError: true });
   const change = (changes: Partial<typeof draft>) => setDraft({ ...draft, ...changes });
   const onSubmit = async (event: FormEvent) => {
     event.preventDefault();

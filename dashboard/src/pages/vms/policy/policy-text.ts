@@ -1,4 +1,5 @@
 import type { EgressPolicy, EgressRule } from "../../../../../src/contract/policy.ts";
+import { ApiError } from "../../../api/client.ts";
 import { showLine } from "../../../text.ts";
 
 export const MODES: readonly { mode: EgressPolicy["mode"]; what: string }[] = [
@@ -19,9 +20,9 @@ export function toDraft({ mode, allow = [], deny = [] }: EgressPolicy): PolicyDr
   return { mode, allow: allow.map(ruleText).join("\n"), deny: deny.map(ruleText).join("\n") };
 }
 
-/** What the form says; names with addresses stay as they are. Throws SyntaxError for a rule that begins as JSON and is none. */
+/** What the form says; names with addresses stay as they are. Throws ApiError for a rule that begins as JSON and is none. */
 export function fromDraft({ mode, allow, deny }: PolicyDraft, before: EgressPolicy): EgressPolicy {
-  const [allowed, denied] = [parseRules(allow), parseRules(deny)];
+  const [allowed, denied] = [parseRules(allow, "Allowed"), parseRules(deny, "Denied")];
   return {
     mode,
     ...(allowed.length === 0 || mode === "none" || mode === "public" ? {} : { allow: allowed }),
@@ -35,12 +36,16 @@ function ruleText(rule: EgressRule): string {
   return typeof rule === "string" ? rule : JSON.stringify(rule);
 }
 
-function parseRules(text: string): EgressRule[] {
-  return text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-    .map((line) => (line.startsWith("{") ? (JSON.parse(line) as EgressRule) : line));
+function parseRules(text: string, field: string): EgressRule[] {
+  return text.split("\n").flatMap((line, index) => {
+    const rule = line.trim();
+    if (!rule.startsWith("{")) return rule === "" ? [] : [rule];
+    try {
+      return [JSON.parse(rule) as EgressRule];
+    } catch {
+      throw new ApiError(0, { code: "INVALID_ARGUMENT", message: `${field}, line ${index + 1}: it is no rule’s JSON` });
+    }
+  });
 }
 
 /** A rule for people. */

@@ -18,7 +18,7 @@ interface NameFormProps {
 
 /** Asks for a name, or for none, and does something that takes a while. */
 export function NameForm({ action, done, work, onClose, children }: NameFormProps) {
-  const { isBusy, error, run } = useAction();
+  const { isBusy, error, run } = useAction({ showsError: true });
   const [step, setStep] = useState("");
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();

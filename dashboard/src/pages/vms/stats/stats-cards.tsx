@@ -22,7 +22,7 @@ export function StatsCards({ vm }: { vm: Vm }) {
   const network = useHistory(traffic, stats?.at);
   const driveShare = stats === undefined ? 0 : stats.drive.allocatedBytes / Math.max(1, stats.drive.sizeBytes);
   return (
-    <div className="grid">
+    <div className="stats-grid">
       <Stat
         label="CPU"
         value={rates === undefined ? "–" : formatPercent(rates.cpuShare)}
@@ -43,7 +43,7 @@ export function StatsCards({ vm }: { vm: Vm }) {
       <Stat
         label="Memory"
         value={usedMemory === undefined ? "–" : formatBytes(usedMemory)}
-        note={`of ${formatBytes(stats?.memoryBytes ?? vm.memoryMib * 1024 * 1024)}${stats?.vmm === undefined ? "" : `; ${formatBytes(stats.vmm.rssBytes)} of the host’s`}`}
+        note={`of ${formatBytes(stats?.memoryBytes ?? vm.memoryMib * 1024 * 1024)}${stats?.vmm === undefined ? "" : `; ${formatBytes(stats.vmm.rssBytes)} on the host`}`}
       >
         <Chart
           label={`Memory over time, now ${usedMemory === undefined ? "unknown" : formatBytes(usedMemory)}`}
@@ -70,7 +70,7 @@ export function StatsCards({ vm }: { vm: Vm }) {
         note={
           stats === undefined
             ? ""
-            : `${formatBytes(stats.drive.allocatedBytes)} of the host’s ${formatBytes(stats.drive.sizeBytes)}`
+            : `${formatBytes(stats.drive.allocatedBytes)} on the host, at most ${formatBytes(stats.drive.sizeBytes)}`
         }
       >
         <Meter label="Disk space that it takes on the host" share={driveShare} />
