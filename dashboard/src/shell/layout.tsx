@@ -11,6 +11,8 @@ export function Layout({ user, onLogout, children }: { user: string; onLogout: (
   const [theme, toggleTheme] = useTheme();
   const main = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
+  // A tab of a page is part of its path, and no page of its own: the focus stays on the tab.
+  const place = location.split("/").slice(0, 3).join("/");
   // A page that is gone to is read from its beginning, by screen readers too.
   // biome-ignore lint/correctness/useExhaustiveDependencies: the path is what it waits for
   useEffect(() => {
@@ -19,7 +21,7 @@ export function Layout({ user, onLogout, children }: { user: string; onLogout: (
       window.scrollTo(0, 0);
     }
     isFirst.current = false;
-  }, [location]);
+  }, [place]);
   return (
     <div className="shell">
       <a className="skip-link" href="#main">

@@ -88,6 +88,6 @@ function describeError({ message, code }: ErrorBody): string {
   return `${message} (${code})`;
 }
 
-function describeExit({ code, signal }: { code?: number | null; signal?: string | null }): string {
-  return signal ? `The shell was ended by ${signal}` : `The shell has ended with ${code ?? "no code"}`;
+function describeExit({ exitCode, signal }: { exitCode: number | null; signal: string | null }): string {
+  return signal ? `The shell was ended by ${signal}` : `The shell has ended with ${exitCode ?? "no code"}`;
 }

@@ -2,7 +2,7 @@ import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import { type RefObject, useEffect, useRef, useState } from "react";
 import { ExecSession } from "./exec-session.ts";
-import { styledDocument, withStyledDocument } from "./styled-document.ts";
+import { allowStyleOfSpans, withoutStyleElements } from "./styled-document.ts";
 import { terminalTheme } from "./terminal-theme.ts";
 
 export type TerminalState = { state: "connecting"; step: string } | { state: "open" } | { state: "over"; how: string };
@@ -24,6 +24,8 @@ const SHELL = [
 ];
 const SCROLLBACK = 5_000;
 
+allowStyleOfSpans();
+
 /** A shell of a VM in an element. */
 export function useTerminal(place: RefObject<HTMLElement | null>, options: UseTerminalOptions) {
   const { vm, attempt, isReadOut, onLeave } = options;
@@ -36,7 +38,6 @@ export function useTerminal(place: RefObject<HTMLElement | null>, options: UseTe
     const element = place.current;
     if (element === null) return;
     const xterm = new Terminal({
-      documentOverride: styledDocument(),
       scrollback: SCROLLBACK,
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
       fontSize: 13,
@@ -47,7 +48,7 @@ export function useTerminal(place: RefObject<HTMLElement | null>, options: UseTe
     });
     const fit = new FitAddon();
     xterm.loadAddon(fit);
-    withStyledDocument(() => xterm.open(element));
+    withoutStyleElements(() => xterm.open(element));
     fit.fit();
     terminal.current = xterm;
     setStatus({ state: "connecting", step: "" });
