@@ -123,7 +123,7 @@ test("files are images, diffs and text; a page among them is none of this origin
   await page.getByRole("tab", { name: "Files (3)" }).click();
   const image = page.getByRole("img", { name: "coverage.png" });
   await image.waitFor();
-  assert.equal(await page.evaluate("document.querySelector('.thumb img').naturalWidth"), 480);
+  await waitFor(async () => (await page.evaluate("document.querySelector('.thumb img').naturalWidth")) === 480);
   await page
     .getByRole("row", { name: /report\.html/ })
     .getByRole("button", { name: "View" })

@@ -1,4 +1,4 @@
-import { type RefObject, useEffect, useRef, useState } from "react";
+import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
 
 /** So near to the end counts as being there, px. */
 const NEAR_PX = 40;
@@ -38,5 +38,10 @@ export function usePinned(
       list.removeEventListener("scroll", onScroll);
     };
   }, [element]);
-  return [isPinned, setPinned];
+  const decide = useCallback((pinned: boolean) => {
+    // A scroll that a key has begun goes on for a while, and is nobody's wish any more.
+    touchedAt.current = Number.NEGATIVE_INFINITY;
+    setPinned(pinned);
+  }, []);
+  return [isPinned, decide];
 }

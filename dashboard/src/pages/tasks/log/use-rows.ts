@@ -4,8 +4,8 @@ import { RowSizes } from "./row-sizes.ts";
 
 /** What is drawn beyond what can be seen, px: a frame's worth of fast scrolling. */
 const MARGIN_PX = 400;
-/** So often a row that is gone to is looked for again: those above it are measured as they come into sight. */
-const SEEK_ROUNDS = 8;
+/** A row that is gone to is held for so long, ms: those above it are measured as they come into sight, and a scroll that a key has begun goes on for a while. */
+const SEEK_MS = 1_000;
 
 interface RowsOptions {
   count: number;
@@ -40,7 +40,7 @@ export function useRows({ count, list, guess, kind, isPinned }: RowsOptions): Ro
   const drawnRange = useRef({ first: 0, last: -1 });
   const pinned = useRef(isPinned);
   pinned.current = isPinned;
-  const sought = useRef<{ index: number; rounds: number } | undefined>(undefined);
+  const sought = useRef<{ index: number; untilMs: number } | undefined>(undefined);
 
   const element = list.current;
   const width = element?.clientWidth ?? 900;
@@ -71,12 +71,23 @@ export function useRows({ count, list, guess, kind, isPinned }: RowsOptions): Ro
   );
   useEffect(() => () => observer.disconnect(), [observer]);
 
+  const goToSought = useCallback(() => {
+    const scroller = list.current;
+    const goal = sought.current;
+    if (scroller === null || goal === undefined) return;
+    const middle = sizes.offsetOf(goal.index) + sizes.sizeOf(goal.index) / 2;
+    const wanted = Math.max(0, Math.round(middle - scroller.clientHeight / 2));
+    if (Math.abs(scroller.scrollTop - wanted) > 1) scroller.scrollTop = wanted;
+    if (performance.now() > goal.untilMs) sought.current = undefined;
+  }, [list, sizes]);
+
   useEffect(() => {
     const scroller = list.current;
     if (scroller === null) return;
     const onScroll = () => {
       const { first, last } = rangeOf(sizes, scroller);
       if (first !== drawnRange.current.first || last !== drawnRange.current.last) flushSync(draw);
+      else goToSought();
     };
     const onWidth = new ResizeObserver(() => draw());
     const letGo = () => {
@@ -92,24 +103,24 @@ export function useRows({ count, list, guess, kind, isPinned }: RowsOptions): Ro
       scroller.removeEventListener("pointerdown", letGo);
       onWidth.disconnect();
     };
-  }, [list, sizes]);
+  }, [list, sizes, goToSought]);
 
-  const goToSought = useCallback(() => {
-    const scroller = list.current;
-    const goal = sought.current;
-    if (scroller === null || goal === undefined) return;
-    const middle = sizes.offsetOf(goal.index) + sizes.sizeOf(goal.index) / 2;
-    const wanted = Math.max(0, Math.round(middle - scroller.clientHeight / 2));
-    if (Math.abs(scroller.scrollTop - wanted) > 1) scroller.scrollTop = wanted;
-    if (--goal.rounds <= 0) sought.current = undefined;
-  }, [list, sizes]);
   useLayoutEffect(goToSought);
   const seek = useCallback(
     (index: number) => {
-      sought.current = { index, rounds: SEEK_ROUNDS };
+      const isUnderWay = sought.current !== undefined;
+      sought.current = { index, untilMs: performance.now() + SEEK_MS };
+      // Drawn with each frame: while a scroll that a key has begun comes to its end, not every place that is set is told of.
+      const hold = () => {
+        const scroller = list.current;
+        if (sought.current === undefined || scroller === null) return;
+        draw();
+        requestAnimationFrame(hold);
+      };
       goToSought();
+      if (!isUnderWay) requestAnimationFrame(hold);
     },
-    [goToSought],
+    [goToSought, list],
   );
 
   const measure = useCallback(
