@@ -6,6 +6,7 @@ import http2 from "node:http2";
 import net, { type Server, type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HostDisk } from "../src/daemon/host-disk.ts";
 import { AttachmentScanner, KNOCK_LINE } from "../src/guest/attachment.ts";
 import { agentBinaryPath } from "../src/platform/package-files.ts";
@@ -18,6 +19,8 @@ import { GuestMemory } from "../src/vmm/qemu/memory.ts";
 export const FLOOR_IS = "bare QEMU, the same template: from its start to the agent's answer to GET /v1/hello";
 
 const ANSWER_DEADLINE_MS = 60_000;
+/** Within which a process whose sockets have broken is known to have ended. */
+const EXIT_MS = 500;
 /** A guest that greets by itself has done so by then. */
 const KNOCK_MS = 60;
 
@@ -169,7 +172,12 @@ class BareMachine {
       child.once("exit", () => reject(new Error(`QEMU ended: ${readFileSync(this.#config.logPath, "utf8").trim()}`)));
     });
     const timer = setTimeout(() => child.kill("SIGKILL"), ANSWER_DEADLINE_MS);
-    await Promise.race([this.#awaitAnswer(), ended]).finally(() => clearTimeout(timer));
+    const answer = this.#awaitAnswer().catch(async (error: unknown) => {
+      // Its sockets break before it is known to have ended, and its own words say more.
+      await sleep(EXIT_MS);
+      throw error;
+    });
+    await Promise.race([answer, ended]).finally(() => clearTimeout(timer));
   }
 
   #args(): string[] {
