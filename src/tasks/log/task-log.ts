@@ -38,7 +38,7 @@ type Stored = TaskEvent & { position?: OutputPosition };
 
 /**
  * The events of one task in a file, one JSON object a line, numbered from 1. Appending is all that is ever done to it. Those who follow read the file at
- * their own pace: they cost whoever appends nothing but a notice.
+ * their own pace, within a rate that they share: whoever appends comes first.
  */
 export class TaskLog {
   readonly #file: FileHandle;
