@@ -1,14 +1,15 @@
 //! `POST /v1/connect`: a connection to what listens inside the guest, whose two directions are the request's two bodies.
 
 use std::cell::Cell;
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::server::SendResponse;
 use rustix::net::Shutdown;
 use tokio::net::{TcpStream, UnixStream};
@@ -21,7 +22,9 @@ use crate::http::query::{Query, guest_path};
 const MAX_CONNECTIONS: usize = 160;
 /// Within a guest a connection is there at once, or something is wrong.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
+/// What goes to a program in the guest at once, if as much has come.
+const BATCH_BYTES: usize = 1 << 20;
 /// sun_path with its closing NUL (unix(7)).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 
@@ -196,20 +199,33 @@ impl Socket {
         }
     }
 
-    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = match self {
-                Socket::Tcp(stream) => {
-                    stream.writable().await?;
-                    stream.try_write(bytes)
-                }
-                Socket::Unix(stream) => {
-                    stream.writable().await?;
-                    stream.try_write(bytes)
+    /// All at once, as far as the kernel takes them: each write may be a switch to who reads.
+    async fn write_all(&self, mut chunks: VecDeque<Bytes>) -> io::Result<()> {
+        while !chunks.is_empty() {
+            let written = {
+                let slices: Vec<IoSlice> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+                match self {
+                    Socket::Tcp(stream) => {
+                        stream.writable().await?;
+                        stream.try_write_vectored(&slices)
+                    }
+                    Socket::Unix(stream) => {
+                        stream.writable().await?;
+                        stream.try_write_vectored(&slices)
+                    }
                 }
             };
             match written {
-                Ok(count) => bytes = &bytes[count..],
+                Ok(mut count) => {
+                    while let Some(chunk) = chunks.front_mut() {
+                        if count < chunk.len() {
+                            chunk.advance(count);
+                            break;
+                        }
+                        count -= chunk.len();
+                        chunks.pop_front();
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
@@ -267,9 +283,9 @@ async fn to_guest(
     body: &mut Incoming,
     is_reset: &Cell<bool>,
 ) -> std::result::Result<(), Broken> {
-    while let Some(bytes) = body.chunk().await? {
+    while let Some(chunks) = body.chunks(BATCH_BYTES).await? {
         // Who does not take any more may still have an answer to give; its end is the connection's.
-        if let Err(error) = socket.write_all(&bytes).await {
+        if let Err(error) = socket.write_all(chunks).await {
             // The kernel tells of a reset once, and of an end afterwards.
             is_reset.set(error.kind() == io::ErrorKind::ConnectionReset);
             return Ok(());

@@ -5,9 +5,9 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { attachToGuest } from "./attachment.ts";
 
 /** What one flow may have on its way to a peer that does not read, each way, bytes. */
-const STREAM_WINDOW_BYTES = 128 * 1024;
-/** Of all flows together: what a guest can make the host hold. Some 500 that nobody takes from leave the others alone. */
-const CONNECTION_WINDOW_BYTES = 64 * 1024 * 1024;
+const STREAM_WINDOW_BYTES = 512 * 1024;
+/** Of all flows together: what a guest can make the host hold. Some 250 that nobody takes from leave the others alone. */
+const CONNECTION_WINDOW_BYTES = 128 * 1024 * 1024;
 /** Refused connections are resets, and a program may try many at once: more than Node takes for an attack, which ends the session and with it all flows. */
 const RESETS = { streamResetBurst: 10_000, streamResetRate: 1_000 };
 /** What the session keeps besides, MB. */

@@ -14,7 +14,7 @@ use crate::channel::handshake;
 use crate::channel::port::Port;
 use crate::channel::wire::Wire;
 
-const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// A window for each flow that there may be: those that nobody reads must not stall the others. Memory is used for what is under way only.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 30;
 const MAX_FRAME_BYTES: u32 = 64 << 10;

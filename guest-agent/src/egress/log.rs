@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PATH: &str = "/run/firebreak/egress.log";
 const MAX_BYTES: u64 = 64 << 10;
 const MAX_LINES_PER_SECOND: u32 = 20;
+const SECOND: Duration = Duration::from_secs(1);
 
 struct Second {
     began: Instant,
@@ -16,34 +18,60 @@ struct Second {
     left_out: u32,
 }
 
+impl Second {
+    fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.began) >= SECOND
+    }
+
+    /// Its last line, if there was more than it has lines for.
+    fn end(&self) {
+        if self.left_out > 0 {
+            append(&format!("{} more\n", self.left_out));
+        }
+    }
+}
+
 #[derive(Default)]
-pub struct Log(RefCell<Option<Second>>);
+pub struct Log(Rc<RefCell<Option<Second>>>);
 
 impl Log {
+    /// In a task of the agent's: what a second has no room for is counted, and the number is written when the second is over.
     pub fn say(&self, what: &str, why: &str) {
         let now = Instant::now();
         let mut state = self.0.borrow_mut();
-        let is_current = state
-            .as_ref()
-            .is_some_and(|second| now.duration_since(second.began).as_secs() == 0);
-        if !is_current {
-            let left_out = state.as_ref().map_or(0, |second| second.left_out);
-            *state = Some(Second {
-                began: now,
-                lines: 0,
-                left_out: 0,
-            });
-            if left_out > 0 {
-                append(&format!("{left_out} more\n"));
+        let second = match state.take() {
+            Some(second) if !second.is_over(now) => second,
+            last => {
+                last.inspect(Second::end);
+                Second {
+                    began: now,
+                    lines: 0,
+                    left_out: 0,
+                }
             }
-        }
-        let Some(second) = state.as_mut() else { return };
-        if second.lines == MAX_LINES_PER_SECOND {
-            second.left_out += 1;
+        };
+        let second = state.insert(second);
+        if second.lines < MAX_LINES_PER_SECOND {
+            second.lines += 1;
+            append(&format!("{} refused {what}: {why}\n", now_text()));
             return;
         }
-        second.lines += 1;
-        append(&format!("{} refused {what}: {why}\n", now_text()));
+        second.left_out += 1;
+        if second.left_out == 1 {
+            let until = (second.began + SECOND).into();
+            let kept = Rc::clone(&self.0);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep_until(until).await;
+                // Nobody may have been refused since.
+                let mut state = kept.borrow_mut();
+                if state
+                    .as_ref()
+                    .is_some_and(|second| second.is_over(Instant::now()))
+                {
+                    state.take().inspect(Second::end);
+                }
+            });
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The two bodies of a request, with HTTP/2's flow control: bytes are acknowledged when they are taken, and
 //! sent only as far as the window allows.
 
-use std::future::poll_fn;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -40,6 +43,28 @@ impl Incoming {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// The next bytes, and with them what has come already, in as many pieces as it came in, until there are `enough`; `None` at the orderly end.
+    pub async fn chunks(
+        &mut self,
+        enough: usize,
+    ) -> std::result::Result<Option<VecDeque<Bytes>>, Gone> {
+        let Some(first) = self.chunk().await? else {
+            return Ok(None);
+        };
+        let mut length = first.len();
+        let mut chunks = VecDeque::from([first]);
+        while length < enough {
+            let next = poll_fn(|cx| Poll::Ready(pin!(self.chunk()).poll(cx))).await;
+            // An end, or a break, comes again when it is asked for.
+            let Poll::Ready(Ok(Some(bytes))) = next else {
+                break;
+            };
+            length += bytes.len();
+            chunks.push_back(bytes);
+        }
+        Ok(Some(chunks))
     }
 
     pub async fn json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
