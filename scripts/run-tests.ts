@@ -24,8 +24,12 @@ const alone = new Set(filesOf(flags("alone")));
 /** A file's time, ms: one of them builds a kernel when the test home has none. */
 const TIMEOUT_MS = Number(flags("minutes")[0] ?? 20) * 60_000;
 const SLOWEST_SHOWN = 15;
+/** Of a failure, at the very end, where who has only the end of a run's output sees it. */
+const FAILURE_LINES = 6;
+const FAILURE_CHARS = 600;
 const counts = { passed: 0, failed: 0 };
 const skipped: string[] = [];
+const failures: string[] = [];
 /** What each file took, for the list of the slowest: they decide how long a run takes. */
 const times: { file: string; seconds: number }[] = [];
 
@@ -39,6 +43,7 @@ await runFiles(
 );
 const slowest = times.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
 for (const { file, seconds } of slowest) process.stdout.write(`${seconds.toFixed(1).padStart(8)} s  ${file}\n`);
+for (const failure of failures) process.stdout.write(`failed: ${failure}\n`);
 for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
 process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${skipped.length} skipped\n`);
 const skipsFail = process.env.FIREBREAK_NO_SKIPS === "1" && skipped.length > 0;
@@ -54,7 +59,13 @@ async function runFiles(files: string[], atOnce: number): Promise<void> {
     else counts.passed++;
   });
   stream.on("test:fail", (event) => {
-    if (event.details.type !== "suite") counts.failed++;
+    if (event.details.type === "suite") return;
+    counts.failed++;
+    const text = causesOf(event.details.error.cause ?? event.details.error)
+      .map((each) => each.split("\n").slice(0, FAILURE_LINES).join("\n    ").slice(0, FAILURE_CHARS))
+      .join("\n    because: ");
+    const file = event.file === undefined ? "" : `${path.relative(process.cwd(), event.file)}: `;
+    failures.push(`${file}${event.name}\n    ${text}`);
   });
   stream.on("test:summary", ({ file, duration_ms }) => {
     if (file !== undefined) times.push({ file: path.relative(process.cwd(), file), seconds: duration_ms / 1000 });
@@ -62,4 +73,10 @@ async function runFiles(files: string[], atOnce: number): Promise<void> {
   const report = stream.compose(new spec());
   report.pipe(process.stdout, { end: false });
   await once(report, "end");
+}
+
+/** An error's message, that of its cause, and so on. */
+function causesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return error === undefined ? [] : [String(error)];
+  return [error.message, ...causesOf(error.cause)];
 }

@@ -334,9 +334,10 @@ export class NatService {
 
   /** Puts back what others have changed. */
   async #repair(): Promise<void> {
-    const setUp = this.#options.settings.get();
-    if (setUp?.kind !== "tap") return;
     await this.#alone(async () => {
+      // Now: what was torn down while this waited for its turn is not to come back.
+      const setUp = this.#options.settings.get();
+      if (setUp?.kind !== "tap") return;
       const drift = await this.#findDrift();
       if (drift.length === 0) return;
       const nameserversBefore = this.#nameservers.join();
