@@ -47,6 +47,8 @@ export async function openInternet(): Promise<Internet> {
     for (const address of [PUBLIC, WORLD, PRIVATE, METADATA])
       ip("-n", net, "addr", "add", `${address}/32`, "dev", "lo");
     ip("-n", host, "route", "add", "default", "via", "203.0.113.1");
+    // A new namespace has this of the machine, which may be a router.
+    ip("netns", "exec", host, "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward");
     const serve = async (name: string, places: [string, number][]) => {
       const args = ["netns", "exec", name, process.execPath, "-e", SERVER, JSON.stringify(places)];
       const server = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
