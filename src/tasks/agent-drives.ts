@@ -5,6 +5,7 @@ import type { Drives } from "../vms/drives.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { runCommand } from "../vms/run-command.ts";
 import type { VmService } from "../vms/service.ts";
+import { SharedAttempt } from "../vms/shared-attempt.ts";
 import type { AgentPackage, TaskAgent } from "./agents/agent.ts";
 import { agentFolder } from "./wanted.ts";
 
@@ -24,10 +25,20 @@ export interface AgentDrivesOptions {
   npmRegistry: () => string | undefined;
 }
 
+/** A drive that is made: whose it is, what is put on it, and under which key its being whole is noted. */
+interface Installation {
+  agent: string;
+  program: AgentPackage;
+  key: string;
+  drive: string;
+}
+
 /** Drives with the programs of agents: each version is installed once, in a VM that reaches the registries alone, and tasks have it read-only. */
 export class AgentDrives {
   readonly #options: AgentDrivesOptions;
-  readonly #making = new Map<string, Promise<string>>();
+  readonly #attempts = new Map<string, SharedAttempt<string>>();
+  /** What each drive's last attempt was: one that was given up has its VM and its drive until it has ended. */
+  readonly #ended = new Map<string, Promise<unknown>>();
 
   constructor(options: AgentDrivesOptions) {
     this.#options = options;
@@ -37,7 +48,10 @@ export class AgentDrives {
     return program !== undefined && this.#options.settings.get(keyOf(name, program)) !== undefined;
   }
 
-  /** The name of the drive with an agent's program; undefined when it needs none. Throws AGENT_INSTALL_FAILED. */
+  /**
+   * The name of the drive with an agent's program; undefined when it needs none. Those who ask at once wait for one installation, which is given up
+   * when the last of them has given up. Throws AGENT_INSTALL_FAILED, OPERATION_CANCELED.
+   */
   async ensure(
     { name, package: program }: TaskAgent,
     options: { signal: AbortSignal; onText: (text: string) => void },
@@ -47,18 +61,34 @@ export class AgentDrives {
     const drive = driveName(name, program);
     const known = this.#options.settings.get(key);
     if (known !== undefined && (await this.#exists(drive, known))) return drive;
-    // Others wait for the one that is made, and whoever asked first may give up on it.
-    const making = this.#making.get(key) ?? this.#make(name, program, key, drive, options.onText);
-    this.#making.set(key, making);
-    const forget = () => this.#making.delete(key);
-    making.then(forget, forget);
-    return Promise.race([making, aborted(options.signal)]);
+    const attempt = this.#attempts.get(key) ?? new SharedAttempt<string>();
+    this.#attempts.set(key, attempt);
+    const { signal, onText } = options;
+    return attempt.join({ signal, onProgress: ({ message }) => onText(message) }, (work) => {
+      const making = (async () => {
+        await this.#ended.get(key);
+        return this.#make({ agent: name, program, key, drive }, work);
+      })();
+      this.#ended.set(
+        key,
+        making.catch(() => {}),
+      );
+      return making;
+    });
   }
 
   /** VMs and drives that a daemon which died was installing with. */
   async recover(): Promise<void> {
-    for (const vm of this.#options.vms.list())
-      if (vm.labels[AGENT_BUILD_LABEL] !== undefined) await this.#options.vms.delete(vm.id).catch(() => {});
+    await this.#deleteVms();
+  }
+
+  /** Those that install an agent, or any. */
+  async #deleteVms(agent?: string): Promise<void> {
+    for (const { id, labels } of this.#options.vms.list()) {
+      const installs = labels[AGENT_BUILD_LABEL];
+      if (installs !== undefined && (agent === undefined || installs === agent))
+        await this.#options.vms.delete(id).catch(() => {});
+    }
   }
 
   async #exists(drive: string, id: unknown): Promise<boolean> {
@@ -68,55 +98,53 @@ export class AgentDrives {
     );
   }
 
-  async #make(
-    agent: string,
-    program: AgentPackage,
-    key: string,
-    drive: string,
-    onText: (text: string) => void,
-  ): Promise<string> {
+  async #make({ agent, program, key, drive }: Installation, work: WorkOptions): Promise<string> {
     const { vms, drives, settings } = this.#options;
     await drives.delete(drive).catch((error: unknown) => {
       if (toFirebreakError(error).code !== "DRIVE_NOT_FOUND") throw error;
     });
     const { id } = await drives.create({ name: drive, sizeMib: DRIVE_MIB, format: "ext4" });
+    const onText = (message: string) => work.onProgress?.({ step: "install", message });
     onText(
       `installing ${program.name}@${program.version}, once for all tasks; where VMs are emulated that takes minutes\n`,
     );
     const folder = agentFolder(agent);
-    const vm = await vms.create(
-      vmCreateSchema.parse({
-        memoryMib: BUILD_MEMORY_MIB,
-        volumes: [{ volume: drive, path: folder }],
-        network: { mode: "allowlist", allow: ["registries"] },
-        labels: { [AGENT_BUILD_LABEL]: agent },
-      }),
-      {},
-    );
     try {
-      await this.#install(vm.id, folder, program, onText);
+      const vm = await vms.create(
+        vmCreateSchema.parse({
+          memoryMib: BUILD_MEMORY_MIB,
+          volumes: [{ volume: drive, path: folder }],
+          network: { mode: "allowlist", allow: ["registries"] },
+          labels: { [AGENT_BUILD_LABEL]: agent },
+        }),
+        work.signal === undefined ? {} : { signal: work.signal },
+      );
+      await this.#install({ vm: vm.id, folder, program }, { ...work, onText });
       await vms.setPolicy(vm.id, NO_NETWORK);
       await vms.stop(vm.id, 30_000);
       await vms.delete(vm.id);
       settings.set(key, id);
       return drive;
     } catch (error) {
-      await vms.delete(vm.id).catch(() => {});
+      await this.#deleteVms(agent);
       await drives.delete(drive).catch(() => {});
       throw error;
     }
   }
 
-  async #install(vm: string, folder: string, program: AgentPackage, onText: (text: string) => void): Promise<void> {
+  async #install(
+    { vm, folder, program }: { vm: string; folder: string; program: AgentPackage },
+    { signal, onText }: WorkOptions & { onText: (text: string) => void },
+  ): Promise<void> {
     const { vms, npmRegistry } = this.#options;
     const registry = npmRegistry();
     const env = { HOME: "/root", ...(registry === undefined ? {} : { npm_config_registry: registry }) };
-    const options: WorkOptions = {};
+    const options: WorkOptions = signal === undefined ? {} : { signal };
     await vms.use(vm, options, async ({ client }) => {
       const run = async (argv: string[], cwd: string) => {
         const { exit, tail } = await runCommand(
           { argv, env, cwd, timeoutMs: INSTALL_TIMEOUT_MS },
-          { client, explainLoss: () => vms.explainLoss(vm), tailLength: TAIL_LENGTH, onText },
+          { client, signal, explainLoss: () => vms.explainLoss(vm), tailLength: TAIL_LENGTH, onText },
         );
         if (exit?.exitCode !== 0)
           throw new FirebreakError("AGENT_INSTALL_FAILED", `${program.name} could not be installed: ${tail.trim()}`, {
@@ -134,12 +162,4 @@ const keyOf = (agent: string, { name, version }: AgentPackage) => `agent-drive $
 
 function driveName(agent: string, { version }: AgentPackage): string {
   return `agent-${agent}-${version.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`.slice(0, 63).replace(/-$/, "");
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "it was cancelled"));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
 }

@@ -102,10 +102,14 @@ test("a user's budget ends what works, refuses what costs, and takes commands al
   // 0.0123 and 0.0021 USD are spent by now.
   const { total } = await fixture.client.tasks.usage();
   assert.ok(total.costUsd > 0.0143 && total.costUsd < 0.0145, JSON.stringify(total));
-  await writeConfig("[tasks]", "budget_per_user = 0.015", 'budget_window = "1h"');
+  await writeConfig("[tasks]", "max_running = 1", "budget_per_user = 0.015", 'budget_window = "1h"');
   const { id } = await ask("be dear");
+  // Asked for while there was something left, and when it is its turn there is nothing.
+  const { id: late } = await ask("hello");
   const task = await fixture.client.tasks.wait(id, 120_000);
   assert.deepEqual([task.state, task.finish], ["failed", "budget"], JSON.stringify(task));
+  const never = await fixture.client.tasks.wait(late, 120_000);
+  assert.deepEqual([never.state, never.finish, never.vm], ["failed", "budget", undefined], JSON.stringify(never));
   assert.match(task.reason ?? "", /this host's own users have cost 0\.02 USD in the last 1h/);
   await assert.rejects(ask("hello"), { code: "TASK_BUDGET_EXHAUSTED" });
   const refused = await fixture.cli(["task", "run", "--agent", "fake", "hello"]);

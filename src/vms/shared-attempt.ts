@@ -1,5 +1,5 @@
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { OnProgress, WorkOptions } from "../vms/ports.ts";
+import type { OnProgress, WorkOptions } from "./ports.ts";
 
 interface Attempt<T> {
   result: Promise<T>;

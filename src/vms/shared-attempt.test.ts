@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasCode } from "../../test/support/has-code.ts";
-import type { WorkOptions } from "../vms/ports.ts";
+import type { WorkOptions } from "./ports.ts";
 import { SharedAttempt } from "./shared-attempt.ts";
 
 function attemptOf() {
