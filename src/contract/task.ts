@@ -159,7 +159,10 @@ export const taskSchema = z.object({
   name: z.string().optional(),
   agent: z.string(),
   state: z.enum(TASK_STATES),
-  reason: z.string().optional().describe("why it waits, or has ended as it did"),
+  reason: z
+    .string()
+    .optional()
+    .describe("why it waits, what is done before it begins where that takes its time, or why it has ended as it did"),
   finish: z.enum(FINISH_REASONS).optional(),
   error: z.object({ code: z.string(), message: z.string() }).optional(),
   prompt: z.string().optional(),

@@ -2,8 +2,9 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import type { TaskUsage } from "../contract/task.ts";
 import type { Cost, FinishReason, TaskEvent, TaskEventBody, Tokens } from "../contract/task-event.ts";
-import { DEFAULTS } from "../contract/vm.ts";
+import { DEFAULTS, type Vm } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import type { OnProgress } from "../vms/ports.ts";
 import { addUsage } from "./add-usage.ts";
 import type { AgentReader, TaskAgent } from "./agents/agent.ts";
 import { Attempt, type AttemptEnd } from "./attempt.ts";
@@ -21,6 +22,8 @@ import { DIFF_NAME } from "./workspace-diff.ts";
 
 /** How long fetching the files of an output directory may take, ms. */
 const COLLECT_MS = 10 * 60_000;
+/** Between two words of how making a task ready goes: what is ready sooner is told nothing of. */
+const PROGRESS_MS = 1_000;
 
 export interface RunDeps {
   store: TaskStore;
@@ -138,8 +141,8 @@ export class TaskRun {
     const onText = (text: string) =>
       void log.append([{ type: "output", stream: "stderr", text }]).catch((error: unknown) => this.#tell("log", error));
     const planned = await plan(this.#record(), { signal, onText });
-    const vm = await machines.create(this.#record(), planned.vm, { signal });
-    this.#note({ vm: { id: vm.id, name: vm.name }, vmAt: new Date().toISOString() });
+    const vm = await this.#createVm(planned, signal);
+    this.#note({ vm: { id: vm.id, name: vm.name }, vmAt: new Date().toISOString(), reason: undefined });
     // Only now: a task that waits for memory is told of once, not each time it is tried.
     await log.append([this.#stateEvent()], { offset: 0, stdout: 0, stderr: 0 });
     await machines.prepare(vm.id, planned, { signal, onText });
@@ -147,6 +150,22 @@ export class TaskRun {
     await this.#deps.takePlace(this.#id, signal);
     this.#note({ state: "running", startedAt: new Date().toISOString() });
     await log.append([this.#stateEvent()]);
+  }
+
+  /** Makes its VM; what takes long enough to be wondered about (an image or a template that is not there yet) is the task's reason meanwhile. */
+  async #createVm(planned: TaskPlan, signal: AbortSignal): Promise<Vm> {
+    let latest: string | undefined;
+    const onProgress: OnProgress = ({ message, fraction }) => {
+      latest = fraction === undefined ? message : `${message} ${Math.round(fraction * 100)} %`;
+    };
+    const timer = setInterval(() => {
+      if (latest !== undefined && latest !== this.#record().reason) this.#note({ reason: latest });
+    }, PROGRESS_MS);
+    try {
+      return await this.#deps.machines.create(this.#record(), planned.vm, { signal, onProgress });
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   #plan: TaskPlan | undefined;

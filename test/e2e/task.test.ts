@@ -54,6 +54,27 @@ test("a command runs in a VM of its own; its output, its exit code and its files
   assert.deepEqual(await fixture.client.vms.list(), []);
 });
 
+test("what its VM waits for is told of meanwhile: a template that is made for the first one of its kind", async () => {
+  const told = fixture.cli(["task", "run", "--memory", "333M", "--", "true"]);
+  const reasons = new Set<string>();
+  let isEnded = false;
+  void told.finally(() => {
+    isEnded = true;
+  });
+  while (!isEnded)
+    for (const { state, reason } of await fixture.client.tasks.list())
+      if (state === "starting" && reason !== undefined) reasons.add(reason);
+  const { exitCode, stderr } = await told;
+  assert.equal(exitCode, 0, stderr);
+  assert.match(stderr, /task [0-9a-f]{12} is starting: .*template/);
+  assert.ok(
+    [...reasons].some((reason) => /template/.test(reason)),
+    [...reasons].join(),
+  );
+  const [task] = await fixture.client.tasks.list();
+  assert.equal(task?.reason, undefined);
+});
+
 test("the commands say in their own words what is wrong, and what there is as JSON", async () => {
   for (const [args, message] of [
     [["run", "--agent", "command"], /a command is missing.*task run -- make test/s],

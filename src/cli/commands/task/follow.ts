@@ -1,17 +1,55 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { DaemonClient } from "../../../client/daemon-client.ts";
 import type { Task } from "../../../contract/task.ts";
 import type { TaskEvent } from "../../../contract/task-event.ts";
+import type { Progress } from "../../../contract/vm.ts";
 import { stripControl } from "../../../platform/terminal-text.ts";
+import type { ProgressLine } from "../../progress.ts";
 
 const INPUT_LENGTH = 200;
 const RESULT_LINES = 8;
 const COLOURS = { thinking: "35", text: "34", tool: "33", result: "90", good: "32", bad: "31" } as const;
 
-/** Prints a task's events from a number on until it has ended. */
-export async function followTask(client: DaemonClient, id: string, from: number): Promise<Task> {
+/** Between two looks at a task of which there is no event yet, ms. */
+const LOOK_MS = 1_000;
+
+/** Prints a task's events from the first one on until it has ended; until there are any, how it stands. */
+export async function followTask(client: DaemonClient, id: string, progress: ProgressLine): Promise<Task> {
   const print = createPrinter();
-  for await (const event of client.tasks.events(id, { from, follow: true })) if ("seq" in event) print(event);
+  const looking = new AbortController();
+  const looks = tellUntilBegun(client, id, progress, looking.signal).catch(() => {}); // the events say what is wrong
+  for await (const event of client.tasks.events(id, { from: 1, follow: true })) {
+    if (!looking.signal.aborted) {
+      looking.abort();
+      await looks;
+      progress.clear();
+    }
+    if ("seq" in event) print(event);
+  }
+  looking.abort();
+  progress.clear();
   return client.tasks.get(id);
+}
+
+async function tellUntilBegun(
+  client: DaemonClient,
+  id: string,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await sleep(LOOK_MS, undefined, { signal });
+    const task = await client.tasks.get(id);
+    if (signal.aborted) return;
+    progress.update(progressOf(task));
+  }
+}
+
+/** How a task stands that waits or is made ready, for people. A percentage makes no line of its own. */
+export function progressOf({ id, state, position, reason }: Task): Progress {
+  const place = position === undefined ? "" : `, number ${position} in the queue`;
+  const message = `task ${id} is ${state}${place}${reason === undefined ? "" : `: ${stripControl(reason)}`}`;
+  return { step: message.replace(/ \d+ %$/, ""), message };
 }
 
 /** Writes events for people: output as it is, what an agent does in short. */

@@ -44,7 +44,8 @@ function addWait(parent: Command): void {
     .argument("<task>", "id")
     .action(async (id: string) => {
       const { client, asJson, progress } = await openContext(command);
-      const task = await waitForEnd(client, id, (message) => progress.update({ step: "task", message }));
+      const task = await waitForEnd(client, id, progress);
+      progress.clear();
       if (asJson) printJson(task);
       else printTask(task);
       process.exitCode = exitCodeOf(task);

@@ -7,12 +7,13 @@ import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib } from "../../parse.ts";
+import type { ProgressLine } from "../../progress.ts";
 import { readInput } from "../../read-input.ts";
 import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "../network-options.ts";
 import { addKindOptions, collect, type KindOptionValues } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 import { printTask } from "./describe.ts";
-import { followTask } from "./follow.ts";
+import { followTask, progressOf } from "./follow.ts";
 
 interface TaskRunOptions extends KindOptionValues, NetworkOptionValues, WorkspaceOptionValues {
   agent?: string;
@@ -75,10 +76,10 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
       let ended: Task;
       try {
         if (asJson || options.wait) {
-          progress.update({ step: "task", message: `task ${task.id} is ${task.state}` });
-          ended = await waitForEnd(client, task.id, (message) => progress.update({ step: "task", message }));
+          progress.update(progressOf(task));
+          ended = await waitForEnd(client, task.id, progress);
           progress.clear();
-        } else ended = await followTask(client, task.id, 1);
+        } else ended = await followTask(client, task.id, progress);
       } finally {
         stop();
       }
@@ -180,16 +181,11 @@ function toGit(text: string | undefined): { git: string; ref?: string } | undefi
 }
 
 /** Waits as long as it takes, in requests that end. */
-export async function waitForEnd(
-  client: DaemonClient,
-  id: string,
-  onState: (message: string) => void = () => {},
-): Promise<Task> {
+export async function waitForEnd(client: DaemonClient, id: string, progress: ProgressLine): Promise<Task> {
   for (;;) {
-    const task = await client.tasks.wait(id, 10_000);
+    const task = await client.tasks.wait(id, 2_000);
     if (isEnded(task.state)) return task;
-    const place = task.position === undefined ? "" : `, number ${task.position} in the queue`;
-    onState(`task ${id} is ${task.state}${place}${task.reason === undefined ? "" : `: ${task.reason}`}`);
+    progress.update(progressOf(task));
   }
 }
 
