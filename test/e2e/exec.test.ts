@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -73,10 +74,7 @@ test("a reader that goes away ends the command", async () => {
     env: fixture.env,
   });
   await new Promise((resolve) => child.once("close", resolve));
-  for (let tries = 0; (await sh("pgrep -x yes | wc -l")).stdout.trim() !== "0"; tries++) {
-    assert.ok(tries < 50, "the command still runs");
-    await sleep(200);
-  }
+  await waitFor(async () => (await sh("pgrep -x yes | wc -l")).stdout.trim() === "0");
 });
 
 test("a reader that goes away is no failure: 141, as of any program, and not a word", async () => {
@@ -131,10 +129,7 @@ test("a caller that is killed takes its command's whole group with it", async ()
   });
   while ((await sh("pgrep -fx 'sleep 7777' | wc -l")).stdout.trim() !== "2") await sleep(100);
   child.kill("SIGKILL");
-  for (let tries = 0; (await sh("pgrep -fx 'sleep 7777' | wc -l")).stdout.trim() !== "0"; tries++) {
-    assert.ok(tries < 30, "the group is still there");
-    await sleep(200);
-  }
+  await waitFor(async () => (await sh("pgrep -fx 'sleep 7777' | wc -l")).stdout.trim() === "0");
 });
 
 test("a detached command goes on, is listed, attached to and killed", async () => {
@@ -189,10 +184,7 @@ test("callers that go away at any moment leave no command behind", async () => {
     aborter.abort();
     await call.then((stream) => stream.close()).catch(() => {});
   }
-  for (let tries = 0; (await sh("pgrep -fx 'sleep 8888' | wc -l")).stdout.trim() !== "0"; tries++) {
-    assert.ok(tries < 30, "a command is still there");
-    await sleep(200);
-  }
+  await waitFor(async () => (await sh("pgrep -fx 'sleep 8888' | wc -l")).stdout.trim() === "0");
 });
 
 test("stdin that ends after the command has takes neither output nor exit code away", async () => {

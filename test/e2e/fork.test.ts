@@ -224,7 +224,7 @@ test("a hundred VMs that come and go leave no process, file, socket, folder or o
   const before = await takeStock(pid);
   for (let index = 0; index < 100; index++) await cycle(index);
   let now = await takeStock(pid);
-  for (let tries = 0; tries < 50 && JSON.stringify(now) !== JSON.stringify(before); tries++) {
+  for (let tries = 0; tries < 300 && JSON.stringify(now) !== JSON.stringify(before); tries++) {
     await sleep(100);
     now = await takeStock(pid);
   }
@@ -254,7 +254,7 @@ test("snapshots, forks of them, suspensions and deletions leave nothing either",
   const before = await takeStock(pid);
   for (let round = 0; round < 2; round++) await cycle();
   let now = await takeStock(pid);
-  for (let tries = 0; tries < 50 && JSON.stringify(now) !== JSON.stringify(before); tries++) {
+  for (let tries = 0; tries < 300 && JSON.stringify(now) !== JSON.stringify(before); tries++) {
     await sleep(100);
     now = await takeStock(pid);
   }

@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { ERAS, type McpAnswer, type McpConnection, openMcpClient } from "../support/mcp-client.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -31,13 +32,7 @@ for (const { era, vm, options } of ERAS) {
       assert.match(String(data.stdout), /^\d+\n$/);
       return Number(data.stdout);
     };
-    const waitForNone = async (pattern: string) => {
-      for (let tries = 0; tries < 50; tries++) {
-        if ((await countProcesses(pattern)) === 0) return;
-        await delay(100);
-      }
-      assert.fail(`processes named '${pattern}' go on in the VM`);
-    };
+    const waitForNone = (pattern: string) => waitFor(async () => (await countProcesses(pattern)) === 0);
 
     test("a command runs in the VM and says so", async () => {
       const result = await run("hostname; echo $FROM_VM $MORE; pwd; cat; echo to-stderr >&2", {
@@ -86,10 +81,8 @@ for (const { era, vm, options } of ERAS) {
     });
 
     test("a child in the background does not hold the call up", async () => {
-      const startedMs = Date.now();
       const result = await run("sleep 7772 & echo left");
       assert.equal(result.data.stdout, "left\n");
-      assert.ok(Date.now() - startedMs < 10_000);
       await run("kill $(pgrep -x sleep)");
     });
 
@@ -179,9 +172,7 @@ for (const { era, vm, options } of ERAS) {
       const aborter = new AbortController();
       const running = call("run_command", { vm, command: "sleep 7774" }, { signal: aborter.signal }).catch(() => {});
       while ((await countProcesses("sleep 7774")) < 1) await delay(50);
-      const startedMs = Date.now();
       await Promise.all([call("vm_list", {}), run("true"), call("file_list", { vm, path: "/" })]);
-      assert.ok(Date.now() - startedMs < 5_000);
       aborter.abort();
       await running;
       await waitForNone("sleep 7774");

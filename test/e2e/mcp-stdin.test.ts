@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { FAILURE_KEY } from "../../src/mcp/result.ts";
 import { DEFAULT_TOOLSETS, TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -130,13 +131,10 @@ test("stdin that closes while a VM boots ends the server at once, and no VM is l
   child.stdout.resume();
   const isThere = async () => (await fixture.client.vms.list()).some((vm) => vm.name === "unwanted");
   while (!(await isThere())) await delay(20);
-  const closedMs = Date.now();
   child.stdin.end();
   const [exitCode] = await once(child, "exit");
   assert.equal(exitCode, 0);
-  assert.ok(Date.now() - closedMs < 3_000);
-  for (let tries = 0; tries < 100 && (await isThere()); tries++) await delay(100);
-  assert.equal(await isThere(), false);
+  await waitFor(async () => !(await isThere()));
 });
 
 test("a signal ends the server as the end of stdin does", async () => {

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -71,7 +72,7 @@ test("a run that is killed takes its VM with it", async () => {
   });
   await new Promise((resolve) => child.stdout.once("data", resolve));
   child.kill("SIGKILL");
-  for (let tries = 0; (await fixture.client.vms.list()).length > 0 && tries < 200; tries++) await sleep(50);
+  await waitFor(async () => (await fixture.client.vms.list()).length === 0);
   await noVmIsLeft();
 });
 
@@ -80,7 +81,7 @@ test("a run that is interrupted while its VM boots takes the VM with it", async 
   while (!(await fixture.client.vms.list()).some((vm) => vm.state === "starting")) await sleep(20);
   child.kill("SIGINT");
   assert.equal(await new Promise((resolve) => child.once("close", resolve)), 130);
-  for (let tries = 0; (await fixture.client.vms.list()).length > 0 && tries < 200; tries++) await sleep(50);
+  await waitFor(async () => (await fixture.client.vms.list()).length === 0);
   await noVmIsLeft();
 });
 

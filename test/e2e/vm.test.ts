@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Vm, VmState } from "../../src/contract/vm.ts";
 import { type DaemonFixture, listProcesses, startDaemonFixture } from "../support/daemon-fixture.ts";
-import { waitForVmState } from "../support/wait-for.ts";
+import { waitFor, waitForVmState } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -149,10 +149,7 @@ test("a daemon that is stopped ends the commands that it carries, and the next c
   await fixture.cli(["daemon", "stop"]);
   assert.equal((await exec("first", "true")).exitCode, 0);
   assert.equal((await running).exitCode, 125);
-  for (let tries = 0; (await exec("first", "pgrep -fx 'sleep 3331' | wc -l")).stdout.trim() !== "0"; tries++) {
-    assert.ok(tries < 30, "the command still runs");
-    await sleep(200);
-  }
+  await waitFor(async () => (await exec("first", "pgrep -fx 'sleep 3331' | wc -l")).stdout.trim() === "0");
 });
 
 test("a forced stop does not wait for a graceful one", async () => {

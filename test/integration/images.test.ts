@@ -216,7 +216,6 @@ test("the debian image: built, up to date at once, refused when truncated, built
 
   const again = await buildImage(paths, "debian");
   assert.equal(again.built, false);
-  assert.ok(again.durationMs < 2000, `took ${again.durationMs} ms`);
 
   // A copied folder has other times; its content is what counts.
   await utimes(first.image.rootfsPath, new Date(), new Date());

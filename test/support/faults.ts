@@ -31,6 +31,9 @@ import { FAULT_KIND, namesIn, openSavingService, type SavingService } from "./sa
 /** In a stretch without calls longer than this, a fault strikes in the middle, too. */
 const GAP_MS = 60;
 
+/** How often what is about to end is looked at, 50 ms apart. */
+const MOST_LOOKS = 1_200;
+
 const root = mkdtempSync(path.join(os.tmpdir(), "fb-faults-"));
 chmodSync(root, 0o711);
 /** Where the one template is kept that all scenarios but its own start with. */
@@ -199,13 +202,13 @@ async function checkLeftOvers(service: SavingService): Promise<void> {
   }
   const pids = live.map((vm) => vm.pid).sort();
   // What was ended may need a moment for it.
-  for (let tries = 0; tries < 100 && findVmms(paths.runtime).length > pids.length; tries++) await sleep(50);
+  for (let tries = 0; tries < MOST_LOOKS && findVmms(paths.runtime).length > pids.length; tries++) await sleep(50);
   assert.deepEqual(findVmms(paths.runtime).sort(), pids, "QEMUs");
   // What a dead daemon held in memory goes with it, a moment later.
   const helpers = async () =>
     (await listProcesses(root)).filter(({ command }) => /(?:hold|lend|digest)-memory|mkfs|(?:^|\/)cp /.test(command));
   for (let tries = 0; (await helpers()).length > 0; tries++) {
-    assert.ok(tries < 100, `a helper is left: ${JSON.stringify(await helpers())}`);
+    assert.ok(tries < MOST_LOOKS, `a helper is left: ${JSON.stringify(await helpers())}`);
     await sleep(50);
   }
 }

@@ -28,7 +28,8 @@ import { QmpClient } from "./qmp.ts";
 const FIRST_INHERITED_FD = EXCHANGE_FD;
 /** Of the VMM's own output, what an error tells of. */
 const LOG_TAIL_BYTES = 4096;
-const QMP_DEADLINE_MS = 10_000;
+/** QEMU opens it in some 30 ms; a host that swaps, or has much to do, takes its time. */
+const QMP_DEADLINE_MS = 30_000;
 
 export interface QemuProcess {
   identity: ProcessIdentity;
