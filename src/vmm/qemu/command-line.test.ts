@@ -54,6 +54,17 @@ test("a full host disk stops the machine, and is no error in its guest", () => {
   assert.ok(args().some((word) => word.includes("/dev/fdset/2") && word.includes("werror=enospc")));
 });
 
+test("the host's cache keeps what is in a drive's file when a machine is restored", () => {
+  const attached = { serial: "d-1", slot: 3, path: "/d", readOnly: false };
+  const line = buildQemuArgs(
+    { kind: "restore", config: { ...config, attached: [attached] } },
+    { drives: [5, 6], memory: 7, attached: [8] },
+  );
+  const drives = line.filter((_word, index) => line[index - 1] === "-drive" || line[index - 1] === "-blockdev");
+  assert.equal(drives.length, 3);
+  for (const drive of drives) assert.match(drive, /drop-cache(=off|":false)/);
+});
+
 test("a comma in a socket's path is doubled, as QEMU's option parser wants it", () => {
   assert.ok(args().some((word) => word.includes("path=/run/f,,b/v/abc/control,server=on")));
 });
