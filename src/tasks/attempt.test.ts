@@ -44,6 +44,7 @@ async function open(
   const attempt = new Attempt({
     vm: "vm",
     execId: "task-1",
+    isNew: true,
     launch: async () => ({ argv: ["x"], env: {}, files: {}, cwd: "/" }),
     agent: command,
     log,

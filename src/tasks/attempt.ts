@@ -31,6 +31,8 @@ export interface AttemptEnd {
 export interface AttemptOptions {
   vm: string;
   execId: string;
+  /** Nobody has tried to start the command before. */
+  isNew: boolean;
   /** Asked for when the command is not there yet. */
   launch: () => Promise<TaskPlan["launch"]>;
   agent: TaskAgent;
@@ -74,7 +76,7 @@ export class Attempt implements OutputSink {
 
   /** Throws TASK_LOST when the machine has failed, OPERATION_CANCELED when `letGo` was called. */
   async run(): Promise<AttemptEnd> {
-    const { vm, execId, launch, machines, startedAtMs, timeoutMs } = this.#options;
+    const { vm, execId, launch, machines, startedAtMs, timeoutMs, isNew } = this.#options;
     const left = startedAtMs + timeoutMs - Date.now();
     const timer = setTimeout(() => this.end("timeout", `it took more than ${timeoutMs / 1000} s`), Math.max(0, left));
     try {
@@ -82,6 +84,7 @@ export class Attempt implements OutputSink {
         machines.follow(vm, execId, launch, this, {
           signal: this.#letGo.signal,
           timeoutMs: timeoutMs + GUEST_MARGIN_MS,
+          isNew,
         }),
         this.#killed.promise,
       ]);

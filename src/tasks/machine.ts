@@ -1,12 +1,12 @@
 import { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
+import { FRAME, FrameDecoder } from "../contract/frames.ts";
 import { NO_NETWORK } from "../contract/policy.ts";
 import { type Vm, vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
-import { type ExecExit, execSkippedSchema, type UnattendedExecSpec } from "../guest/protocol.ts";
-import { relayAttach } from "../vms/exec-relay.ts";
+import { type ExecExit, execSkippedSchema } from "../guest/protocol.ts";
+import { relayAttach, relayUnattended } from "../vms/exec-relay.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { runCommand } from "../vms/run-command.ts";
 import type { VmService } from "../vms/service.ts";
@@ -131,10 +131,19 @@ export class TaskMachines {
     id: string,
     launch: () => Promise<AgentLaunch & { cwd: string }>,
     sink: OutputSink,
-    { signal, timeoutMs }: { signal: AbortSignal; timeoutMs: number },
+    {
+      signal,
+      timeoutMs,
+      isNew,
+    }: {
+      signal: AbortSignal;
+      timeoutMs: number;
+      /** Nobody has tried to start it: an earlier daemon may have, or have died before that. */
+      isNew: boolean;
+    },
   ): Promise<ExecExit> {
-    // An earlier daemon may have started it, or have died before that.
     let isStarted = false;
+    let mayExist = !isNew;
     for (let tries = 0; ; tries++) {
       const before = sink.offset;
       const fault = new AbortController();
@@ -148,9 +157,14 @@ export class TaskMachines {
             explainLoss: () => this.#vms.explainLoss(vm),
             killGraceMs: KILL_GRACE_MS,
           };
-          if (!isStarted && !(await exists(client, id))) await startDetached(client, id, await launch(), timeoutMs);
-          isStarted = true;
-          return relayAttach(id, sink.offset, true, options);
+          isStarted ||= mayExist && (await exists(client, id));
+          mayExist = true;
+          if (isStarted) return relayAttach(id, sink.offset, true, options);
+          const { argv, env, cwd } = await launch();
+          const spec = { id, argv, env, cwd, timeoutMs, spoolBytes: SPOOL_BYTES, detach: "block" } as const;
+          return relayUnattended(spec, options, () => {
+            isStarted = true;
+          });
         });
         if (exit !== undefined) return exit;
         throw new FirebreakError("CHANNEL_LOST", "the command's output ended before the command did");
@@ -244,22 +258,6 @@ async function exists(client: GuestClient, id: string): Promise<boolean> {
       throw error;
     },
   );
-}
-
-async function startDetached(
-  client: GuestClient,
-  id: string,
-  { argv, env, cwd }: AgentLaunch & { cwd: string },
-  timeoutMs: number,
-): Promise<void> {
-  const spec: UnattendedExecSpec = { id, argv, env, cwd, timeoutMs, spoolBytes: SPOOL_BYTES, detach: "block" };
-  const stream = await client.openExec();
-  try {
-    stream.write(encodeJsonFrame(FRAME.spec, spec));
-    await client.awaitHead(stream, "/v1/exec");
-  } finally {
-    stream.destroy();
-  }
 }
 
 /** Takes the frames of a command's output. */

@@ -191,6 +191,7 @@ export class TaskRun {
     this.#attempt = new Attempt({
       vm: vm.id,
       execId: `task-${attempt}`,
+      isNew: this.#plan !== undefined,
       launch,
       agent,
       log,

@@ -12,6 +12,7 @@ import {
   execExitSchema,
   execSkippedSchema,
   execStartedSchema,
+  type UnattendedExecSpec,
 } from "../guest/protocol.ts";
 import { writeWhole } from "../platform/streams.ts";
 
@@ -42,6 +43,17 @@ export async function relayExec(
   return relay(stream, "/v1/exec", detach ?? false, options, { killOnAbort: id });
 }
 
+/** The same for a command that goes on when its caller goes away. `onStarted` is told when the guest has it. Throws EXEC_ALREADY_EXISTS. */
+export async function relayUnattended(
+  spec: UnattendedExecSpec,
+  options: ExecRelayOptions,
+  onStarted: () => void,
+): Promise<ExecExit | undefined> {
+  const stream = await options.client.openExec();
+  stream.write(encodeJsonFrame(FRAME.spec, spec));
+  return relay(stream, "/v1/exec", false, options, { onStarted });
+}
+
 /** Goes on with a command that runs or has run, from an offset of its output on. */
 export async function relayAttach(
   id: string,
@@ -58,12 +70,13 @@ async function relay(
   requestPath: string,
   detach: boolean,
   options: ExecRelayOptions,
-  mode: { mayEndWithoutExit?: boolean; killOnAbort?: string } = {},
+  mode: { mayEndWithoutExit?: boolean; killOnAbort?: string; onStarted?: () => void } = {},
 ): Promise<ExecExit | undefined> {
   // Not cut short by a caller that goes away: until the head is there, nobody knows whether there is a command to end.
   await options.client.awaitHead(stream, requestPath).catch(async (error: unknown) => {
     throw error instanceof FirebreakError && error.code !== "CHANNEL_LOST" ? error : await options.explainLoss();
   });
+  mode.onStarted?.();
   const state: { started?: ExecStarted; exit?: ExecExit } = {};
   const onAbort = () => {
     // The stream's end only detaches; the process group has to be told.
