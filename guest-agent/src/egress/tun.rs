@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -45,6 +46,7 @@ struct Refusals {
 
 pub fn start(egress: &Rc<Egress>) -> Result<()> {
     let fd = open()?;
+    expect_no_router();
     interface::bring_up(NAME)?;
     interface::add_default_route(NAME)?;
     // A kernel may be without it.
@@ -57,6 +59,14 @@ pub fn start(egress: &Rc<Egress>) -> Result<()> {
         let _ = refuse_all(&egress, fd).await;
     });
     Ok(())
+}
+
+/// No router is at the other end: without this the kernel asks for one, some seconds after the interface has come up, which is when a fork of
+/// the template has just begun to work.
+fn expect_no_router() {
+    let switch = format!("/proc/sys/net/ipv6/conf/{NAME}/accept_ra");
+    // A kernel may be without IPv6.
+    let _ = fs::write(switch, "0");
 }
 
 fn open() -> Result<OwnedFd> {
