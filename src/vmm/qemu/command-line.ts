@@ -216,9 +216,17 @@ function cardArgs(card: NetworkCard | undefined, tap: number | undefined): strin
   return ["-netdev", backend, "-device", `${CARD},netdev=net`];
 }
 
+/**
+ * What the kernel of `kernel build` does not have in the first place, a distribution's need not do at each call: security modules without a policy
+ * (Landlock stays, by which agents confine their commands), pressure figures, a scheduler that groups by sessions.
+ */
+const LEAN_KERNEL = ["lsm=landlock", "psi=0", "noautogroup"];
+
 function kernelCommandLine(config: VmmConfig, tscKhz: number | undefined): string {
   const clock =
     config.accel === "tcg" && tscKhz !== undefined ? [`tsc_early_khz=${tscKhz}`, "tsc=reliable", "no_timer_check"] : [];
+  // An emulated processor speculates nothing.
+  const mitigations = config.accel === "tcg" ? ["mitigations=off"] : [];
   // panic=-1 with -no-reboot: a guest that panics ends its VMM at once, which the daemon hears.
   return [
     "console=hvc0",
@@ -226,7 +234,9 @@ function kernelCommandLine(config: VmmConfig, tscKhz: number | undefined): strin
     "loglevel=4",
     "panic=-1",
     "random.trust_cpu=on",
+    ...LEAN_KERNEL,
     ...clock,
+    ...mitigations,
     ...config.kernelArgs,
   ].join(" ");
 }
