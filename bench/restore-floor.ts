@@ -6,6 +6,7 @@ import http2 from "node:http2";
 import net, { type Server, type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HostDisk } from "../src/daemon/host-disk.ts";
 import { AttachmentScanner, KNOCK_LINE } from "../src/guest/attachment.ts";
@@ -34,10 +35,18 @@ const RESTORE_COMMANDS = [
   { execute: "qmp_capabilities" },
   {
     execute: "migrate-set-capabilities",
-    arguments: { capabilities: [{ capability: "x-ignore-shared", state: true }] },
+    arguments: {
+      capabilities: [
+        { capability: "x-ignore-shared", state: true },
+        { capability: "events", state: true },
+      ],
+    },
   },
   { execute: "migrate-incoming", arguments: { uri: `fd:${STATE_FD}` } },
 ];
+
+/** A recorded machine stands still once it has loaded; one that is saved as it ends goes on by itself, and this changes nothing. */
+const GO_ON = { execute: "cont" };
 
 interface FloorSource {
   template: Saved;
@@ -191,8 +200,7 @@ class BareMachine {
   async #awaitAnswer(): Promise<void> {
     const arrival = (name: string) => this.#arrivals.get(name) as Promise<Socket>; // all were set by prepare
     void arrival(SOCKET_NAMES.qmp).then((socket) => {
-      socket.resume();
-      socket.write(RESTORE_COMMANDS.map((command) => `${JSON.stringify(command)}\n`).join(""));
+      void sendRestore(socket);
     });
     void arrival(SOCKET_NAMES.console).then((socket) => socket.resume());
     const control = await arrival(SOCKET_NAMES.control);
@@ -210,6 +218,14 @@ class BareMachine {
     for (const server of this.#servers) server.close();
     for (const fd of this.#fds) closeSync(fd);
     rmSync(this.#config.runtimeDir, { recursive: true, force: true });
+  }
+}
+
+async function sendRestore(socket: Socket): Promise<void> {
+  socket.write(RESTORE_COMMANDS.map((command) => `${JSON.stringify(command)}\n`).join(""));
+  for await (const line of createInterface({ input: socket })) {
+    const { event, data } = JSON.parse(line) as { event?: string; data?: { status?: string } };
+    if (event === "MIGRATION" && data?.status === "completed") socket.write(`${JSON.stringify(GO_ON)}\n`);
   }
 }
 
