@@ -1,5 +1,12 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
-import { EXEC_VM_HEADER, encodeFrameParts, encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
+import {
+  EXEC_VM_HEADER,
+  encodeFrame,
+  encodeFrameParts,
+  encodeJsonFrame,
+  FRAME,
+  FrameDecoder,
+} from "../contract/frames.ts";
 import type { ExecRequest, Progress, RunRequest, Vm } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit, ExecStarted } from "../guest/protocol.ts";
@@ -66,16 +73,13 @@ export class ExecStream {
   async writeStdin(bytes: Uint8Array): Promise<void> {
     const { request } = this.#options;
     if (request.destroyed || request.writableEnded) return;
-    const [header, payload] = encodeFrameParts(FRAME.stdin, bytes);
-    request.write(header);
-    await writeWhole(request, payload);
+    await writeWhole(request, ...encodeFrameParts(FRAME.stdin, bytes));
   }
 
   endStdin(): void {
     const { request } = this.#options;
     if (request.destroyed || request.writableEnded) return;
-    const [header] = encodeFrameParts(FRAME.stdinEof, Buffer.alloc(0));
-    request.end(header);
+    request.end(encodeFrame(FRAME.stdinEof));
   }
 
   /** To the command's process group; nothing when it has not started or has ended. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeFrame, type Frame, FrameDecoder, FrameError, MAX_FRAME_BYTES } from "./frames.ts";
+import { encodeFrame, encodeFrameParts, type Frame, FrameDecoder, FrameError, MAX_FRAME_BYTES } from "./frames.ts";
 
 function decodeAll(bytes: Buffer, sizes: number[]): { frames: Frame[]; pendingBytes: number } {
   const decoder = new FrameDecoder();
@@ -28,6 +28,16 @@ test("frames survive any cutting of the stream", () => {
       );
     }),
   );
+});
+
+test("a small frame is written at once, a large one's payload is not copied", () => {
+  const small = encodeFrameParts(2, Buffer.from("line\n"));
+  assert.deepEqual(small, [encodeFrame(2, "line\n")]);
+  const payload = Buffer.alloc(MAX_FRAME_BYTES, 7);
+  const large = encodeFrameParts(2, payload);
+  assert.equal(large.length, 2);
+  assert.equal(large[1], payload);
+  assert.deepEqual(decodeAll(Buffer.concat(large), []).frames, [{ type: 2, payload }]);
 });
 
 test("random bytes decode to frames or to a FrameError, never to anything else", () => {

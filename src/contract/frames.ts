@@ -30,12 +30,18 @@ export interface Frame {
   payload: Buffer;
 }
 
-/** A frame as two pieces, so that the payload is not copied. */
-export function encodeFrameParts(type: number, payload: Uint8Array): [Buffer, Uint8Array] {
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt8(type, 0);
-  header.writeUInt32BE(payload.length, 1);
-  return [header, payload];
+/** Up to here copying a payload costs less than one more write: whoever waits for the frame is woken by each. */
+const MAX_COPIED_BYTES = 16 * 1024;
+
+/** A frame in the pieces that it is written in: one, or a large payload by itself, which is not copied. */
+export function encodeFrameParts(type: number, payload: Uint8Array): Uint8Array[] {
+  const isCopied = payload.length <= MAX_COPIED_BYTES;
+  const head = Buffer.allocUnsafe(HEADER_BYTES + (isCopied ? payload.length : 0));
+  head.writeUInt8(type, 0);
+  head.writeUInt32BE(payload.length, 1);
+  if (!isCopied) return [head, payload];
+  head.set(payload, HEADER_BYTES);
+  return [head];
 }
 
 export function encodeFrame(type: number, payload: Uint8Array | string = ""): Buffer {

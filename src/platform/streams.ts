@@ -1,8 +1,10 @@
 import type { Writable } from "node:stream";
 
-/** Writes a piece and resolves when more may be written; also when the stream ends meanwhile, which its own listeners hear of. */
-export async function writeWhole(target: Writable, bytes: Uint8Array): Promise<void> {
-  if (target.destroyed || target.write(bytes)) return;
+/** Writes pieces and resolves when more may be written; also when the stream ends meanwhile, which its own listeners hear of. */
+export async function writeWhole(target: Writable, ...pieces: Uint8Array[]): Promise<void> {
+  let hasRoom = true;
+  for (const piece of pieces) hasRoom = target.destroyed || target.write(piece);
+  if (hasRoom) return;
   await new Promise<void>((resolve) => {
     const done = () => {
       target.off("drain", done);

@@ -175,10 +175,9 @@ function parseJson(payload: Buffer): unknown {
   }
 }
 
-async function writeParts(target: Writable, parts: [Uint8Array, Uint8Array]): Promise<void> {
+async function writeParts(target: Writable, parts: Uint8Array[]): Promise<void> {
   if (target.destroyed) throw new FirebreakError("CHANNEL_LOST", "the stream has been closed");
-  target.write(parts[0]);
-  await writeWhole(target, parts[1]);
+  await writeWhole(target, ...parts);
 }
 
 /** Frames of a byte stream as they come; back-pressure is the reader's. Throws INVALID_ARGUMENT on bytes that are no frames. */

@@ -97,9 +97,7 @@ class Pipe implements GuestPipe {
     for (let at = 0; at < bytes.length; at += MAX_FRAME_BYTES) {
       if (this.#isClosed || this.#stream.destroyed)
         throw new FirebreakError("SERVER_FAILED", `the server '${this.#options.server}' is not attached to any more`);
-      const [head, payload] = encodeFrameParts(FRAME.stdin, bytes.subarray(at, at + MAX_FRAME_BYTES));
-      this.#stream.write(head);
-      await writeWhole(this.#stream, payload);
+      await writeWhole(this.#stream, ...encodeFrameParts(FRAME.stdin, bytes.subarray(at, at + MAX_FRAME_BYTES)));
     }
   }
 
