@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use crate::card::Card;
-use crate::channel::port::Port;
+use crate::channel::HostEnd;
 use crate::connect::Connections;
 use crate::drives::Drives;
 use crate::egress::{Egress, NetworkBody};
@@ -87,7 +87,7 @@ impl Agent {
 }
 
 /// Serves the port for ever: whatever ends a session, the next one is waited for.
-pub async fn serve_port(agent: Rc<Agent>, port: Port) {
+pub async fn serve_port(agent: Rc<Agent>, port: HostEnd) {
     loop {
         match port.next_stream().await {
             Ok(stream) => session::run(&agent, stream).await,

@@ -38,7 +38,7 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use crate::agent::{Agent, Role};
-use crate::channel::port::Port;
+use crate::channel::HostEnd;
 use crate::init::console;
 
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
@@ -75,16 +75,13 @@ fn run_init() -> ! {
 fn boot_and_serve() -> Result<(), error::Error> {
     use error::Context;
     let booted = init::boot()?;
-    let port = Port::open("agent.control", PORT_PATIENCE).context("open the port to the host")?;
+    let transport = booted.transport;
+    let port = HostEnd::control(transport, PORT_PATIENCE).context("open the port to the host")?;
     let runtime = make_runtime().context("make the runtime")?;
     LocalSet::new().block_on(&runtime, async {
         let (agent, shutdown) =
             Agent::start(Role::Guest, booted.overlay, booted.modules).context("start the agent")?;
-        // The host's VMM makes both ports at once; a probe has one.
-        egress::start(
-            &agent.egress,
-            Port::open("agent.egress", Duration::ZERO).ok(),
-        );
+        egress::start(&agent.egress, HostEnd::egress(transport));
         tokio::task::spawn_local(agent::serve_port(Rc::clone(&agent), port));
         let grace = shutdown.await.unwrap_or_default();
         init::end_machine(grace, &agent).await;

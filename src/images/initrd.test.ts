@@ -105,6 +105,21 @@ test("what mounts need is in the initrd, to be inserted with the first of them",
   assert.ok((await readFile(initrd.path)).includes("mounts.list"));
 });
 
+test("what vsock needs is in the initrd, and not among what every machine inserts", async () => {
+  const names = ["vsock.ko", "vmw_vsock_virtio_transport.ko"];
+  const files = { ...kernel.files };
+  for (const name of names) {
+    await writeFile(path.join(kernel.modulesFolder, name), name);
+    files[`modules/${name}`] = { sha256: createHash("sha256").update(name).digest("hex"), sizeBytes: name.length };
+  }
+  const optionalModules = { vmw_vsock_virtio_transport: ["virtio.ko", ...names] };
+  const initrd = await ensureInitrd(paths, { ...kernel, files, optionalModules }, agent);
+  assert.deepEqual(initrd.modules, ["virtio.ko", "overlay.ko"]);
+  assert.deepEqual(initrd.vsockModules, names);
+  const content = await readFile(initrd.path);
+  assert.ok(content.includes("vsock.list") && content.includes(`${names.join("\n")}\n`));
+});
+
 test("what drives need that come later is in the initrd, and not among what is inserted at boot", async () => {
   const names = ["scsi_mod.ko", "virtio_scsi.ko", "sd_mod.ko"];
   const files = { ...kernel.files };

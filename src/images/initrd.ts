@@ -5,7 +5,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { type Kernel, repairHint } from "./kernel-store.ts";
-import { CARD_MODULES, DRIVE_MODULES, MOUNT_MODULES } from "./modules.ts";
+import { CARD_MODULES, DRIVE_MODULES, MOUNT_MODULES, VSOCK_MODULES } from "./modules.ts";
 import { writeFileAtomic } from "./work-dir.ts";
 
 export interface InitrdOptions {
@@ -20,6 +20,8 @@ export interface Initrd {
   sizeBytes: number;
   /** What modules.list holds. */
   modules: string[];
+  /** What vsock.list holds. */
+  vsockModules: string[];
   /** What drives.list holds. */
   driveModules: string[];
   /** What card.list holds. */
@@ -30,7 +32,7 @@ export interface Initrd {
 
 /**
  * The initial ram disk for a kernel and a guest agent, made anew only when its content changes: agent as /init, the
- * modules that a boot needs, those that drives, a network card and mounts need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
+ * modules that a boot needs, those that vsock, drives, a network card and mounts need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
  * than the host pays for reading the larger file. Throws AGENT_NOT_BUILT, KERNEL_CORRUPT or HOST_DISK_FULL.
  */
 export async function ensureInitrd(
@@ -47,6 +49,7 @@ export async function ensureInitrd(
     for (const file of files) if (!modules.includes(file)) modules.push(file);
   }
   const late = {
+    vsockModules: listLateModules(kernel, VSOCK_MODULES, modules),
     driveModules: listLateModules(kernel, DRIVE_MODULES, modules),
     cardModules: listLateModules(kernel, CARD_MODULES, modules),
     mountModules: listLateModules(kernel, MOUNT_MODULES, modules),
@@ -89,7 +92,7 @@ async function listEntries(
   kernel: Kernel,
   agent: Buffer,
   modules: string[],
-  { driveModules, cardModules, mountModules }: Pick<Initrd, "driveModules" | "cardModules" | "mountModules">,
+  late: Pick<Initrd, "vsockModules" | "driveModules" | "cardModules" | "mountModules">,
 ): Promise<CpioEntry[]> {
   // A kernel that has all built in gets no list of modules, and the agent looks for none.
   const folders = modules.length > 0 ? ["dev", "modules", "proc", "sys"] : ["dev", "proc", "sys"];
@@ -104,14 +107,15 @@ async function listEntries(
   if (modules.length === 0) return entries;
   for (const [list, names] of [
     ["modules.list", modules],
-    ["drives.list", driveModules],
-    ["card.list", cardModules],
-    ["mounts.list", mountModules],
+    ["vsock.list", late.vsockModules],
+    ["drives.list", late.driveModules],
+    ["card.list", late.cardModules],
+    ["mounts.list", late.mountModules],
   ] as const) {
     if (names.length === 0) continue;
     entries.push({ type: "file", path: list, mode: 0o644, content: Buffer.from(`${names.join("\n")}\n`) });
   }
-  for (const name of new Set([...modules, ...driveModules, ...cardModules, ...mountModules])) {
+  for (const name of new Set([...modules, ...Object.values(late).flat()])) {
     const content = await readModule(kernel, name);
     entries.push({ type: "file", path: `modules/${name}`, mode: 0o644, content });
   }

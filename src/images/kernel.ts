@@ -25,7 +25,7 @@ import {
   verifyKernel,
 } from "./kernel-store.ts";
 import { withLock } from "./lock.ts";
-import { BOOT_EXTRAS, DRIVE_MODULES, moduleName, orderModules, readModuleInfo } from "./modules.ts";
+import { BOOT_EXTRAS, DRIVE_MODULES, moduleName, orderModules, readModuleInfo, VSOCK_MODULES } from "./modules.ts";
 import type { ImageOptions } from "./progress.ts";
 import { DEBIAN_KEYRING } from "./requirements.ts";
 import { requireTools } from "./tools.ts";
@@ -36,7 +36,7 @@ const BOOT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng
 
 /** In the kernel's folder but not inserted by default: another VMM's channel, another image format, ballooning, FUSE, drives. */
 const OPTIONAL_MODULES = [
-  "vmw_vsock_virtio_transport",
+  ...VSOCK_MODULES,
   "erofs",
   "virtio_balloon",
   "virtio_net",

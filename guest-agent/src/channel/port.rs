@@ -84,7 +84,7 @@ impl Port {
             self.fd.try_clone()?,
             Interest::READABLE | Interest::WRITABLE,
         )?;
-        Ok(PortStream { fd })
+        Ok(PortStream::new(fd))
     }
 }
 
@@ -117,8 +117,15 @@ fn take_edges(edges: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
+/// One attachment's bytes: of a port, or of anything else that is read and written like one.
 pub struct PortStream {
     fd: AsyncFd<OwnedFd>,
+}
+
+impl PortStream {
+    pub fn new(fd: AsyncFd<OwnedFd>) -> PortStream {
+        PortStream { fd }
+    }
 }
 
 impl AsyncRead for PortStream {

@@ -10,9 +10,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Egress, Sender};
-use crate::channel::handshake;
-use crate::channel::port::Port;
 use crate::channel::wire::Wire;
+use crate::channel::{HostEnd, handshake};
 
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// A window for each flow that there may be: those that nobody reads must not stall the others. Memory is used for what is under way only.
@@ -23,7 +22,7 @@ const SEND_BUFFER_BYTES: usize = 256 << 10;
 const HOST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Serves the port for ever: whatever ends a connection, the next one is waited for.
-pub async fn serve(egress: Rc<Egress>, port: Port) {
+pub async fn serve(egress: Rc<Egress>, port: HostEnd) {
     loop {
         match port.next_stream().await {
             Ok(stream) => run(&egress, stream).await,

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_local;
 
 use crate::card::CardBody;
-use crate::channel::port::Port;
+use crate::channel::HostEnd;
 use crate::error::{Error, Result};
 use crate::init::console;
 use log::Log;
@@ -119,7 +119,7 @@ impl Egress {
 }
 
 /// Starts what PID 1 does for the guest's network, for ever. A guest in which a part of it fails is still of use, and says so on its console.
-pub fn start(egress: &Rc<Egress>, port: Option<Port>) {
+pub fn start(egress: &Rc<Egress>, port: Option<HostEnd>) {
     if let Some(port) = port {
         spawn_local(link::serve(Rc::clone(egress), port));
     }

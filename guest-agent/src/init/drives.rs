@@ -1,4 +1,5 @@
-//! Finds the drives by their virtio serial: the order of the device nodes means nothing.
+//! Finds the drives by their virtio serial: the order of the device nodes means nothing, unless the VMM says that it does.
+//! Firecracker gives drives no serials of the host's choosing, but has its devices in the order in which they were configured.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,10 +17,18 @@ pub struct Drives {
     pub overlay: PathBuf,
 }
 
-pub fn find() -> Result<Drives> {
+/// Of the kernel's command line: the drives' names in the order of their device nodes, as in `firebreak.drives=image,overlay`.
+const ORDER_WORD: &str = "firebreak.drives=";
+
+pub fn find(command_line: &str) -> Result<Drives> {
+    let order = order_of(command_line);
+    let find_one = |name: &str| match &order {
+        Some(names) => by_order(names, name),
+        None => by_serial(name),
+    };
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let (Some(image), Some(overlay)) = (by_serial("image"), by_serial("overlay")) {
+        if let (Some(image), Some(overlay)) = (find_one("image"), find_one("overlay")) {
             let image_type = superblock_type(&image)?;
             return Ok(Drives {
                 image,
@@ -30,11 +39,25 @@ pub fn find() -> Result<Drives> {
         if Instant::now() >= deadline {
             return Err(Error::new(
                 Code::NotFound,
-                "no drives with the serials image and overlay",
+                "no drives image and overlay, by serial or by firebreak.drives=",
             ));
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+fn order_of(command_line: &str) -> Option<Vec<&str>> {
+    let names = command_line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(ORDER_WORD))?;
+    Some(names.split(',').collect())
+}
+
+fn by_order(names: &[&str], wanted: &str) -> Option<PathBuf> {
+    let index = names.iter().position(|name| *name == wanted)?;
+    let letter = char::from(b'a'.checked_add(u8::try_from(index).ok()?)?);
+    let device = PathBuf::from(format!("/dev/vd{letter}"));
+    device.exists().then_some(device)
 }
 
 fn by_serial(wanted: &str) -> Option<PathBuf> {
@@ -70,6 +93,13 @@ fn type_of(head: &[u8; 2048]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_of_drives_is_a_word_of_the_command_line() {
+        let order = order_of("quiet firebreak.drives=image,overlay panic=-1\n");
+        assert_eq!(order, Some(vec!["image", "overlay"]));
+        assert_eq!(order_of("console=hvc0 xfirebreak.drives=image"), None);
+    }
 
     #[test]
     fn superblocks_are_told_by_their_magic() {

@@ -13,6 +13,7 @@ use std::fs;
 pub use modules::{LateModules, PendingModules};
 pub use shutdown::{end_machine, power_off};
 
+use crate::channel::Transport;
 use crate::error::Result;
 use crate::overlay::OverlayDrive;
 
@@ -20,6 +21,8 @@ use crate::overlay::OverlayDrive;
 const PROBE_WORD: &str = "firebreak.probe";
 
 pub struct Booted {
+    /// How the host is reached.
+    pub transport: Transport,
     /// The writable drive; none for a probe.
     pub overlay: Option<OverlayDrive>,
     pub modules: Late,
@@ -38,14 +41,20 @@ pub fn boot() -> Result<Booted> {
     mounts::mount_kernel_file_systems()?;
     console::open_stdio();
     modules::insert_all();
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let transport = Transport::of(&command_line);
+    if transport == Transport::Vsock {
+        modules::insert_listed(modules::VSOCK_LIST);
+    }
     console::open_stdio();
-    if has_probe_word() {
+    if has_word(&command_line, PROBE_WORD) {
         return Ok(Booted {
+            transport,
             overlay: None,
             modules: Late::default(),
         });
     }
-    let drives = drives::find()?;
+    let drives = drives::find(&command_line)?;
     let modules = Late {
         drives: LateModules::hold(modules::DRIVES_LIST),
         card: LateModules::hold(modules::CARD_LIST),
@@ -65,16 +74,14 @@ pub fn boot() -> Result<Booted> {
     set_environment();
     console::say(concat!("version ", env!("CARGO_PKG_VERSION"), " is ready"));
     Ok(Booted {
+        transport,
         overlay: Some(overlay),
         modules,
     })
 }
 
-fn has_probe_word() -> bool {
-    fs::read_to_string("/proc/cmdline")
-        .unwrap_or_default()
-        .split_whitespace()
-        .any(|word| word == PROBE_WORD)
+fn has_word(command_line: &str, wanted: &str) -> bool {
+    command_line.split_whitespace().any(|word| word == wanted)
 }
 
 fn name_machine() {

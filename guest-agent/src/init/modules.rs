@@ -13,6 +13,8 @@ use crate::error::{Context, Error, Result};
 use crate::files::blocking;
 
 const LIST: &str = "/modules.list";
+/// Of what a machine needs that is reached by vsock.
+pub const VSOCK_LIST: &str = "/vsock.list";
 /// Of what drives need that come later.
 pub const DRIVES_LIST: &str = "/drives.list";
 /// Of what a network card needs, which few machines use.
@@ -91,15 +93,20 @@ pub fn remove_inserted(kept: &[&LateModules]) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    for list in [LIST, DRIVES_LIST, CARD_LIST, MOUNTS_LIST] {
+    for list in [LIST, VSOCK_LIST, DRIVES_LIST, CARD_LIST, MOUNTS_LIST] {
         let _ = fs::remove_file(list);
     }
 }
 
-/// In the order of the list. One that fails is named and skipped: what it was for fails later, with a reason.
+/// What every machine needs.
 pub fn insert_all() {
+    insert_listed(LIST);
+}
+
+/// In the order of the list. One that fails is named and skipped: what it was for fails later, with a reason.
+pub fn insert_listed(list: &str) {
     // A kernel with everything built in has no list.
-    let Ok(list) = fs::read_to_string(LIST) else {
+    let Ok(list) = fs::read_to_string(list) else {
         return;
     };
     for name in parse_list(&list) {
