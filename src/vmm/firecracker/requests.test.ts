@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FirecrackerSchema } from "../../../test/support/firecracker-openapi.ts";
+import type { VmmConfig } from "../driver.ts";
+import type { ApiRequest } from "./api-client.ts";
+import {
+  bootRequests,
+  driveFileRequest,
+  type FirecrackerTuning,
+  restoreRequests,
+  saveRequest,
+  stateRequest,
+} from "./requests.ts";
+import { featuresOf, parseFirecrackerVersion } from "./version.ts";
+
+const schema = new FirecrackerSchema();
+const NEWEST = featuresOf(parseFirecrackerVersion("1.17.0"));
+const OLDEST = featuresOf(parseFirecrackerVersion("1.13.0"));
+
+const config: VmmConfig = {
+  vmId: "vm-1",
+  memoryMib: 512,
+  cpus: 2,
+  accel: "kvm",
+  kernelPath: "/k/vmlinuz",
+  initrdPath: "/k/initrd",
+  kernelArgs: ["mitigations=off"],
+  drives: [
+    { serial: "image", path: "/d/image", readOnly: true },
+    { serial: "over-lay", path: "/d/overlay", readOnly: false },
+  ],
+  runtimeDir: "/run/v",
+  logPath: "/v/log",
+  uid: 1000,
+};
+const paths = {
+  kernel: "/vmlinux",
+  initrd: "/initrd",
+  drives: { image: "/image", "over-lay": "/overlay" },
+  vsock: "/vsock",
+  console: "/console",
+  memory: "/memory",
+  state: "/state",
+};
+
+function assertValid(requests: ApiRequest[]): void {
+  for (const { method, path, body } of requests)
+    assert.deepEqual(schema.problems(method, path, body), [], `${method} ${path} ${JSON.stringify(body)}`);
+}
+const find = (requests: ApiRequest[], path: string) => requests.find((request) => request.path === path)?.body;
+
+test("every body is as Firecracker's OpenAPI document has it, whatever is asked for", () => {
+  const tunings: FirecrackerTuning[] = [
+    {},
+    {
+      driveLimits: { image: { bytesPerSecond: 1e8 }, "over-lay": { bytesPerSecond: 5e7, operationsPerSecond: 2000 } },
+      cardLimit: { bytesPerSecond: 1e7 },
+      cpuTemplate: "T2",
+      hugePages: true,
+      balloon: true,
+    },
+    { cpuConfig: { kvm_capabilities: ["!121"], msr_modifiers: [{ addr: "0x10a", bitmap: `0b${"x".repeat(64)}` }] } },
+  ];
+  for (const features of [NEWEST, OLDEST])
+    for (const tuning of tunings)
+      for (const card of [undefined, { kind: "tap" as const, device: "fb-tap0" }]) {
+        const machine = card === undefined ? config : { ...config, card };
+        assertValid(bootRequests(machine, paths, features, tuning));
+        assertValid(restoreRequests(machine, paths, features));
+      }
+  assertValid([
+    saveRequest(paths),
+    stateRequest("Paused"),
+    stateRequest("Resumed"),
+    driveFileRequest("over-lay", "/x"),
+  ]);
+});
+
+test("the document is heeded: a wrong type, an unknown field, a missing one and a path that is none are found", () => {
+  assert.match(schema.problems("PUT", "/machine-config", { vcpu_count: "2", mem_size_mib: 1 }).join(), /vcpu_count/);
+  assert.match(schema.problems("PUT", "/vsock", { guest_cid: 3, uds_path: "/v", id: "x" }).join(), /\(id\)/);
+  assert.match(schema.problems("PUT", "/vsock", { guest_cid: 2, uds_path: "/v" }).join(), />= 3/);
+  assert.match(schema.problems("PUT", "/drives/x", { is_root_device: true }).join(), /drive_id/);
+  assert.match(schema.problems("PUT", "/drives/a-b", {}).join(), /Invalid request method/);
+  assert.match(schema.problems("PUT", "/actions", undefined).join(), /Empty PUT/);
+});
+
+test("the machine starts last, drives come in the guest's order, and the command line says so", () => {
+  const requests = bootRequests(config, paths, NEWEST);
+  assert.deepEqual(requests.at(-1)?.body, { action_type: "InstanceStart" });
+  const drives = requests.filter(({ path }) => path.startsWith("/drives/")).map(({ body }) => body);
+  assert.deepEqual(
+    drives.map((drive) => [drive?.drive_id, drive?.path_on_host, drive?.is_read_only, drive?.is_root_device]),
+    [
+      ["image", "/image", true, false],
+      ["over_lay", "/overlay", false, false],
+    ],
+  );
+  const words = String(find(requests, "/boot-source")?.boot_args).split(" ");
+  for (const word of ["console=ttyS0", "firebreak.channel=vsock", "firebreak.drives=image,over-lay", "mitigations=off"])
+    assert.ok(words.includes(word), word);
+  assert.ok(!words.some((word) => word === "nomodule" || word.startsWith("virtio_mmio.")));
+});
+
+test("a release gets nothing that it does not know", () => {
+  assert.equal(find(bootRequests(config, paths, OLDEST), "/serial"), undefined);
+  const loaded = find(restoreRequests(config, paths, OLDEST), "/snapshot/load");
+  assert.deepEqual(Object.keys(loaded ?? {}), ["snapshot_path", "mem_backend", "resume_vm"]);
+  const newest = find(restoreRequests({ card: { kind: "tap", device: "t1" } }, paths, NEWEST), "/snapshot/load");
+  assert.deepEqual(newest?.vsock_override, { uds_path: "/vsock" });
+  assert.deepEqual(newest?.network_overrides, [{ iface_id: "card", host_dev_name: "t1" }]);
+  assert.equal(newest?.clock_realtime, process.arch === "x64" ? true : undefined);
+});
+
+test("what a guest prints is limited where the release can do that", () => {
+  const limit = find(bootRequests(config, paths, NEWEST), "/serial")?.rate_limiter as { size: number };
+  assert.ok(limit.size > 0);
+  const fourteen = featuresOf(parseFirecrackerVersion("1.14.0"));
+  assert.deepEqual(find(bootRequests(config, paths, fourteen), "/serial"), { serial_out_path: "/console" });
+});

@@ -1,0 +1,206 @@
+import type { MachineConfig, VmmConfig, VmmDrive } from "../driver.ts";
+import type { ApiRequest } from "./api-client.ts";
+import { FIRECRACKER_FILES, GUEST_CID } from "./layout.ts";
+import type { FirecrackerFeatures } from "./version.ts";
+
+/** How fast a drive or card may be, on average; what is unset is unlimited. */
+export interface RateLimit {
+  bytesPerSecond?: number;
+  operationsPerSecond?: number;
+}
+
+/** A modifier of what the guest sees of its CPU, as `PUT /cpu-config` takes it. */
+export type CpuConfig = Record<string, unknown>;
+
+/** What an operator may choose that is no property of a VM; all of it is part of a snapshot. */
+export interface FirecrackerTuning {
+  /** By drive serial. */
+  driveLimits?: Record<string, RateLimit>;
+  cardLimit?: RateLimit;
+  /** One of Firecracker's own templates; it calls them deprecated in favour of `cpuConfig`. */
+  cpuTemplate?: "C3" | "T2" | "T2S" | "T2CL" | "T2A" | "V1N1";
+  cpuConfig?: CpuConfig;
+  /** 2 MiB pages of the host's hugetlbfs pool, which an operator has to have filled. */
+  hugePages?: boolean;
+  /** A balloon, empty at first, that gives unused memory back and deflates when the guest needs it. */
+  balloon?: boolean;
+}
+
+/** Where Firecracker finds what its machine is made of: names that are valid for it, within its jail if it has one. */
+export interface MachinePaths {
+  /** The uncompressed kernel. */
+  kernel: string;
+  initrd: string;
+  /** By drive serial. */
+  drives: Record<string, string>;
+  vsock: string;
+  console: string;
+}
+
+/** What a boot configures, in the order in which it is sent; the last one starts the machine. */
+export function bootRequests(
+  config: VmmConfig,
+  paths: MachinePaths,
+  features: FirecrackerFeatures,
+  tuning: FirecrackerTuning = {},
+): ApiRequest[] {
+  return [
+    ...consoleRequests(paths, features),
+    machineRequest(config, tuning),
+    ...(tuning.cpuConfig === undefined ? [] : [put("/cpu-config", tuning.cpuConfig)]),
+    put("/boot-source", {
+      kernel_image_path: paths.kernel,
+      initrd_path: paths.initrd,
+      boot_args: kernelCommandLine(config),
+    }),
+    ...config.drives.map((drive) => driveRequest(drive, paths, tuning)),
+    put("/vsock", { guest_cid: GUEST_CID, uds_path: paths.vsock }),
+    put("/entropy", {}),
+    ...(tuning.balloon === true ? [put("/balloon", { amount_mib: 0, deflate_on_oom: true })] : []),
+    ...cardRequests(config, tuning),
+    put("/actions", { action_type: "InstanceStart" }),
+  ];
+}
+
+/** Loads a saved machine into a fresh Firecracker and has it go on. Devices are those of the snapshot: only what is outside of it is named anew. */
+export function restoreRequests(
+  config: Pick<MachineConfig, "card">,
+  paths: Pick<MachinePaths, "vsock" | "console"> & { memory: string; state: string },
+  features: FirecrackerFeatures,
+): ApiRequest[] {
+  const { card } = config;
+  return [
+    ...consoleRequests(paths, features),
+    put("/snapshot/load", {
+      snapshot_path: paths.state,
+      // A private mapping: the file stays what was saved, for the next one.
+      mem_backend: { backend_type: "File", backend_path: paths.memory },
+      resume_vm: true,
+      ...(features.hasVsockOverride && { vsock_override: { uds_path: paths.vsock } }),
+      ...(features.hasClockRealtime && process.arch === "x64" && { clock_realtime: true }),
+      ...(card?.kind === "tap" && { network_overrides: [{ iface_id: CARD_ID, host_dev_name: card.device }] }),
+    }),
+  ];
+}
+
+/** Saves a paused machine. */
+export function saveRequest(files: { memory: string; state: string }): ApiRequest {
+  return put("/snapshot/create", {
+    snapshot_type: "Full",
+    mem_file_path: files.memory,
+    snapshot_path: files.state,
+  });
+}
+
+export function stateRequest(state: "Paused" | "Resumed"): ApiRequest {
+  return { method: "PATCH", path: "/vm", body: { state } };
+}
+
+/** Has a running machine look at a drive's file again: another file, or the same with another size. */
+export function driveFileRequest(serial: string, file: string): ApiRequest {
+  return {
+    method: "PATCH",
+    path: `/drives/${driveId(serial)}`,
+    body: { drive_id: driveId(serial), path_on_host: file },
+  };
+}
+
+/** Drive ids are of [A-Za-z0-9_]: serials are of [a-z0-9-]. */
+export function driveId(serial: string): string {
+  return serial.replaceAll("-", "_");
+}
+
+const CARD_ID = "card";
+/** The same for every guest: it is told another one after each restore. */
+const CARD_MAC = "0a:fb:00:00:00:00";
+
+function put(path: string, body: Record<string, unknown>): ApiRequest {
+  return { method: "PUT", path, body };
+}
+
+/** Console output beyond this is dropped by Firecracker: a guest must not fill the host's disk. A burst for the boot, then a trickle. */
+const CONSOLE_LIMIT = { size: 64 * 1024, one_time_burst: 1024 * 1024, refill_time: 1000 };
+
+function consoleRequests({ console }: Pick<MachinePaths, "console">, features: FirecrackerFeatures): ApiRequest[] {
+  if (!features.hasSerialPath) return [];
+  return [
+    put("/serial", { serial_out_path: console, ...(features.hasSerialLimit && { rate_limiter: CONSOLE_LIMIT }) }),
+  ];
+}
+
+function machineRequest(config: MachineConfig, tuning: FirecrackerTuning): ApiRequest {
+  return put("/machine-config", {
+    vcpu_count: config.cpus,
+    mem_size_mib: config.memoryMib,
+    smt: false,
+    track_dirty_pages: false,
+    ...(tuning.cpuTemplate !== undefined && { cpu_template: tuning.cpuTemplate }),
+    ...(tuning.hugePages === true && { huge_pages: "2M" }),
+  });
+}
+
+function driveRequest(drive: VmmDrive, paths: MachinePaths, tuning: FirecrackerTuning): ApiRequest {
+  const limit = tuning.driveLimits?.[drive.serial];
+  return put(`/drives/${driveId(drive.serial)}`, {
+    drive_id: driveId(drive.serial),
+    path_on_host: paths.drives[drive.serial],
+    // The guest mounts its root by itself. One that is a root device would be moved to the front.
+    is_root_device: false,
+    is_read_only: drive.readOnly,
+    // A VM's own drives go with it, as the other driver has it: a flush need not reach the host's disk.
+    cache_type: "Unsafe",
+    io_engine: "Sync",
+    ...(limit !== undefined && { rate_limiter: rateLimiter(limit) }),
+  });
+}
+
+function cardRequests(config: MachineConfig, tuning: FirecrackerTuning): ApiRequest[] {
+  const { card } = config;
+  if (card?.kind !== "tap") return [];
+  const limit = tuning.cardLimit && rateLimiter(tuning.cardLimit);
+  return [
+    put(`/network-interfaces/${CARD_ID}`, {
+      iface_id: CARD_ID,
+      host_dev_name: card.device,
+      guest_mac: CARD_MAC,
+      ...(limit !== undefined && { rx_rate_limiter: limit, tx_rate_limiter: limit }),
+    }),
+  ];
+}
+
+/** A bucket that holds a second's worth, refilled within a second. */
+function rateLimiter(limit: RateLimit): Record<string, unknown> {
+  const bucket = (size: number) => ({ size, refill_time: 1000 });
+  return {
+    ...(limit.bytesPerSecond !== undefined && { bandwidth: bucket(limit.bytesPerSecond) }),
+    ...(limit.operationsPerSecond !== undefined && { ops: bucket(limit.operationsPerSecond) }),
+  };
+}
+
+/**
+ * Firecracker's own default has `nomodule`, with which a stock kernel finds no device, and is taken when none is given. `reboot=k panic=-1`: a guest
+ * that panics or reboots resets by the keyboard controller, which ends the VMM. ACPI tells of the devices, so nothing about them is said here.
+ */
+function kernelCommandLine(config: VmmConfig): string {
+  const order = config.drives.map((drive) => drive.serial).join(",");
+  return [
+    "console=ttyS0",
+    "quiet",
+    "loglevel=4",
+    "reboot=k",
+    "panic=-1",
+    "random.trust_cpu=on",
+    "i8042.noaux",
+    "i8042.nomux",
+    "i8042.dumbkbd",
+    "firebreak.channel=vsock",
+    `firebreak.drives=${order}`,
+    ...config.kernelArgs,
+  ].join(" ");
+}
+
+/** All of a machine that its guest can see but for its size and its drives' number. */
+export function describeMachine(tuning: FirecrackerTuning): string {
+  const { cpuTemplate, cpuConfig, hugePages, balloon } = tuning;
+  return `acpi vsock entropy ${JSON.stringify([cpuTemplate, cpuConfig, hugePages, balloon])} ${FIRECRACKER_FILES.vsock}`;
+}
