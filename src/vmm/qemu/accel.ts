@@ -5,9 +5,10 @@ import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { runCommand } from "../../platform/process.ts";
 import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig } from "../driver.ts";
+import { killProcess } from "../vmm-process.ts";
 import { SOCKET_NAMES } from "./command-line.ts";
 import { openProbeChannel } from "./probe-channel.ts";
-import { killProcess, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
+import { type QemuProcess, removeRuntimeDir } from "./spawn.ts";
 
 /** A guest on working KVM says its first word within about half a second; one that has not by then will not. */
 const PROBE_DEADLINE_MS = 1_700;

@@ -19,6 +19,7 @@ import type {
   VmmExit,
   VmmRecord,
 } from "../driver.ts";
+import { killProcess, readLogTail } from "../vmm-process.ts";
 import { AccelChooser } from "./accel.ts";
 import { isPluggedIn, plugIn, unplug } from "./attached-drives.ts";
 import { attachedIds, describeMachine, driveId, type Launch, SOCKET_NAMES } from "./command-line.ts";
@@ -27,15 +28,7 @@ import { GuestMemory, MemoryCache } from "./memory.ts";
 import { awaitMigration, continueGuest, readStatus, setCapabilities } from "./migration.ts";
 import { QmpClient } from "./qmp.ts";
 import { digestState, saveByRecorder, saveTemplate } from "./save.ts";
-import {
-  killProcess,
-  type LentFds,
-  type QemuProcess,
-  readLogTail,
-  removeRuntimeDir,
-  spawnQemu,
-  stateUri,
-} from "./spawn.ts";
+import { type LentFds, type QemuProcess, removeRuntimeDir, spawnQemu, stateUri } from "./spawn.ts";
 
 /** How long a dead QEMU's last words may take to arrive. */
 const LAST_WORDS_MS = 500;

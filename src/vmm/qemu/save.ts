@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { MachineConfig, SaveResult, SaveTarget, VmmDrive, VmmRecord } from "../driver.ts";
+import { killProcess } from "../vmm-process.ts";
 import { type Launch, recorderUri } from "./command-line.ts";
 import { DriveCopies } from "./drive-copies.ts";
 import type { GuestMemory } from "./memory.ts";
 import { awaitMigration, continueGuest, migrateTo, readStatus, saveDevices, setCapabilities } from "./migration.ts";
 import type { QmpClient } from "./qmp.ts";
-import { killProcess, type LentFds, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
+import { type LentFds, type QemuProcess, removeRuntimeDir } from "./spawn.ts";
 
 export interface SaveOptions {
   record: VmmRecord;

@@ -1,19 +1,12 @@
 import { closeSync, openSync } from "node:fs";
-import { chmod, chown, mkdir, open as openFile, rm, rmdir } from "node:fs/promises";
+import { chmod, chown, mkdir, rm, rmdir } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { agentBinaryPath } from "../../platform/package-files.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
-import {
-  findProgram,
-  isSameProcessAlive,
-  type ProcessIdentity,
-  runCommand,
-  signalProcess,
-  spawnDetached,
-} from "../../platform/process.ts";
-import { stripControl } from "../../platform/terminal-text.ts";
+import { findProgram, type ProcessIdentity, runCommand, signalProcess, spawnDetached } from "../../platform/process.ts";
 import type { MachineConfig } from "../driver.ts";
+import { readLogTail } from "../vmm-process.ts";
 import {
   buildQemuArgs,
   EXCHANGE_FD,
@@ -26,8 +19,6 @@ import { QmpClient } from "./qmp.ts";
 
 /** From here on QEMU's descriptors are ours: 0 to 2 are its standard ones. The exchange folder comes first. */
 const FIRST_INHERITED_FD = EXCHANGE_FD;
-/** Of the VMM's own output, what an error tells of. */
-const LOG_TAIL_BYTES = 4096;
 /** QEMU opens it in some 30 ms; a host that swaps, or has much to do, takes its time. */
 const QMP_DEADLINE_MS = 30_000;
 
@@ -213,38 +204,4 @@ export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
   );
   if (!isGone) await runCommand("rm", ["-rf", "--", runtimeDir]);
   await rm(`${runtimeDir}.dev`, { recursive: true, force: true });
-}
-
-/** What QEMU says of each machine with a card that is plugged into nothing, as most have: it explains no end. */
-const EXPECTED_WORDS = /: warning: nic \S+ has no peer$/;
-
-/** The last lines of the VMM's log, as one line. */
-export async function readLogTail(logPath: string): Promise<string> {
-  const text = await readTail(logPath, LOG_TAIL_BYTES).catch(() => "");
-  const lines = text.trim().split("\n");
-  return (
-    lines
-      .filter((line) => !EXPECTED_WORDS.test(line))
-      .slice(-5)
-      .map(stripControl)
-      .join(" | ") || "it printed nothing"
-  );
-}
-
-/** A VMM may have written any amount: only the end is read. */
-async function readTail(path: string, bytes: number): Promise<string> {
-  const file = await openFile(path, "r");
-  try {
-    const { size } = await file.stat();
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, Math.max(0, size - bytes));
-    return buffer.toString("utf8", 0, bytesRead);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Ends a process for certain and waits until it is gone. */
-export async function killProcess(identity: ProcessIdentity): Promise<void> {
-  if (!(await signalProcess(identity, "SIGKILL"))) return;
-  while (await isSameProcessAlive(identity)) await sleep(2);
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
-import { readLogTail } from "./spawn.ts";
+import { readLogTail } from "./vmm-process.ts";
 
 test("QEMU's last words are those that explain its end", async () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), "fb-log-"));
