@@ -8,6 +8,7 @@ use rustix::system::{RebootCommand, reboot};
 
 use super::console;
 use crate::agent::Agent;
+use crate::channel::Transport;
 
 /// How long after KILL the last processes may take to vanish.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -77,9 +78,13 @@ fn is_user_process(folder: &std::path::Path) -> bool {
     state.is_some() && !matches!(state, Some("Z" | "X")) && !is_kernel
 }
 
-/// Does not return. A machine without power control is restarted, which ends its VMM too.
+/// Does not return. A machine without power control is restarted, which ends its VMM too: Firecracker's have none, and Linux
+/// would halt there for ever instead of failing.
 pub fn power_off() -> ! {
-    console::check("power off", reboot(RebootCommand::PowerOff));
+    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    if Transport::of(&command_line) == Transport::VirtioPorts {
+        console::check("power off", reboot(RebootCommand::PowerOff));
+    }
     console::check("restart", reboot(RebootCommand::Restart));
     loop {
         std::thread::sleep(Duration::from_secs(3600));
