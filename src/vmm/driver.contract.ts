@@ -1,25 +1,16 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeJsonFrame, FRAME, FrameDecoder } from "../contract/frames.ts";
 import { attachToGuest } from "../guest/attachment.ts";
 import { GuestClient } from "../guest/client.ts";
 import { GuestConnection } from "../guest/connection.ts";
-import type {
-  AttachedDrive,
-  MachineConfig,
-  SavedMachine,
-  SaveResult,
-  SaveTarget,
-  VmmConfig,
-  VmmDriver,
-  VmmRecord,
-} from "./driver.ts";
+import type { MachineConfig, SavedMachine, SaveResult, SaveTarget, VmmConfig, VmmDriver, VmmRecord } from "./driver.ts";
+import { flipByte, makeDrive, sh } from "./driver-help.contract.ts";
 
 /** What the suite needs of whoever runs it: a driver, and configurations for VMs that boot. */
 export interface DriverFixture {
@@ -30,6 +21,8 @@ export interface DriverFixture {
   copyDrive: (from: string, to: string) => Promise<void>;
   /** Its guests are guests, with memory and drives; a fake's are not. */
   hasGuests: boolean;
+  /** Drives come and go while its machines run; default true. */
+  hasHotplug?: boolean;
 }
 
 /** A guest that stands still answers nobody: it is not waited for any longer, ms. */
@@ -102,17 +95,6 @@ async function twinOf(fixture: DriverFixture, copies: string[]): Promise<Machine
   const drives = (config.drives ?? []).filter((drive) => !drive.readOnly);
   for (const [index, drive] of drives.entries()) await fixture.copyDrive(copies[index] as string, drive.path);
   return config;
-}
-
-async function flipByte(file: string, offset: number): Promise<void> {
-  const handle = await open(file, "r+");
-  try {
-    const byte = Buffer.alloc(1);
-    await handle.read(byte, 0, 1, offset);
-    await handle.write(Buffer.from([(byte[0] as number) ^ 0xff]), 0, 1, offset);
-  } finally {
-    await handle.close();
-  }
 }
 
 /** The promises of the VMM port; every driver and fake passes them. */
@@ -366,27 +348,16 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
     });
   });
 
-  /** A drive that another VM or the test left with words in it. */
-  async function makeDrive(config: MachineConfig, name: string, words: string): Promise<AttachedDrive> {
-    const file = path.join(path.dirname(config.logPath), `${name}-${Math.random().toString(36).slice(2, 10)}`);
-    await writeFile(file, words, { mode: 0o600 });
-    await truncate(file, 64 * 1024 ** 2);
-    return { serial: `d-${name}`, slot: 0, path: file, readOnly: false };
-  }
-  const sh = async (client: GuestClient, script: string) => {
-    const stream = await client.openExec();
-    stream.write(encodeJsonFrame(FRAME.spec, { argv: ["sh", "-c", script] }));
-    await client.awaitHead(stream, "/v1/exec");
-    const decoder = new FrameDecoder();
-    let output = "";
-    for await (const chunk of stream)
-      for (const frame of decoder.push(chunk as Buffer))
-        if (frame.type === FRAME.stdout || frame.type === FRAME.stderr) output += frame.payload.toString();
-    return output;
-  };
-
+  /** As withVm, for a driver that can have drives come; of another, that it says so. */
+  const withHotplug: typeof withVm = (work) =>
+    withVm(async (fixture, record, config) => {
+      if (fixture.hasHotplug !== false) return work(fixture, record, config);
+      const drive = await makeDrive(config, "refused", "");
+      await assert.rejects(fixture.driver.attachDrive(record, config, drive), { code: "DRIVE_UNSUPPORTED" });
+      await fixture.driver.detachDrive(record, drive.serial);
+    });
   test(`${name}: a drive comes while its VM runs, is written to, and goes on with another VM`, async () => {
-    await withVm(async (fixture, record, config) => {
+    await withHotplug(async (fixture, record, config) => {
       const { driver, hasGuests } = fixture;
       await attach(driver, record);
       const drive = await makeDrive(config, "data", "from the host");
@@ -425,7 +396,7 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
   });
 
   test(`${name}: a drive is taken away from a guest that does not let go, and may come again`, async () => {
-    await withVm(async ({ driver, hasGuests }, record, config) => {
+    await withHotplug(async ({ driver, hasGuests }, record, config) => {
       await attach(driver, record);
       const drive = await makeDrive(config, "held", "kept");
       await driver.attachDrive(record, config, drive);
@@ -442,7 +413,7 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
   });
 
   test(`${name}: a read-only drive is not written to, whatever its guest tries`, async () => {
-    await withVm(async ({ driver, hasGuests }, record, config) => {
+    await withHotplug(async ({ driver, hasGuests }, record, config) => {
       await attach(driver, record);
       const drive = { ...(await makeDrive(config, "ro", "as it was")), readOnly: true };
       await driver.attachDrive(record, config, drive);
@@ -461,7 +432,7 @@ export function testDriverContract(name: string, openFixture: () => Promise<Driv
   });
 
   test(`${name}: a VM is saved with the drives that it has, and goes on with them`, async () => {
-    await withVm(async (fixture, record, config) => {
+    await withHotplug(async (fixture, record, config) => {
       const { driver, hasGuests } = fixture;
       await attach(driver, record);
       const drive = await makeDrive(config, "kept", "before");

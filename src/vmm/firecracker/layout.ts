@@ -1,4 +1,7 @@
-/** Names in a VM's runtime folder, which is Firecracker's root within a jail. */
+/**
+ * Names in a VM's runtime folder, which is Firecracker's root within a jail, and its working directory without one: it is told names alone. A snapshot has
+ * the names of drives and sockets in it, and so is loaded by any VM that has its own files under them.
+ */
 export const FIRECRACKER_FILES = {
   /** The API's socket. */
   api: "api",
@@ -6,7 +9,22 @@ export const FIRECRACKER_FILES = {
   vsock: "vsock",
   /** What the guest says on its serial console. */
   console: "console",
+  /** The uncompressed kernel. */
+  kernel: "kernel",
+  initrd: "initrd",
+  /** Of a machine that is restored. */
+  memory: "memory",
+  state: "state",
 } as const;
+
+/** Drive ids are of [A-Za-z0-9_]: serials are of [a-z0-9-]. */
+export function driveId(serial: string): string {
+  return serial.replaceAll("-", "_");
+}
+
+export function driveFile(serial: string): string {
+  return `drive_${driveId(serial)}`;
+}
 
 /** Each VM is alone on its vsock: the lowest CID that a guest can have (vsock(7)). */
 export const GUEST_CID = 3;

@@ -33,15 +33,6 @@ const config: VmmConfig = {
   logPath: "/v/log",
   uid: 1000,
 };
-const paths = {
-  kernel: "/vmlinux",
-  initrd: "/initrd",
-  drives: { image: "/image", "over-lay": "/overlay" },
-  vsock: "/vsock",
-  console: "/console",
-  memory: "/memory",
-  state: "/state",
-};
 
 function assertValid(requests: ApiRequest[]): void {
   for (const { method, path, body } of requests)
@@ -65,14 +56,14 @@ test("every body is as Firecracker's OpenAPI document has it, whatever is asked 
     for (const tuning of tunings)
       for (const card of [undefined, { kind: "tap" as const, device: "fb-tap0" }]) {
         const machine = card === undefined ? config : { ...config, card };
-        assertValid(bootRequests(machine, paths, features, tuning));
-        assertValid(restoreRequests(machine, paths, features));
+        assertValid(bootRequests(machine, features, tuning));
+        assertValid(restoreRequests(machine, features));
       }
   assertValid([
-    saveRequest(paths),
+    saveRequest({ memory: "/m", state: "/s" }),
     stateRequest("Paused"),
     stateRequest("Resumed"),
-    driveFileRequest("over-lay", "/x"),
+    driveFileRequest("over-lay"),
   ]);
 });
 
@@ -86,14 +77,14 @@ test("the document is heeded: a wrong type, an unknown field, a missing one and 
 });
 
 test("the machine starts last, drives come in the guest's order, and the command line says so", () => {
-  const requests = bootRequests(config, paths, NEWEST);
+  const requests = bootRequests(config, NEWEST);
   assert.deepEqual(requests.at(-1)?.body, { action_type: "InstanceStart" });
   const drives = requests.filter(({ path }) => path.startsWith("/drives/")).map(({ body }) => body);
   assert.deepEqual(
     drives.map((drive) => [drive?.drive_id, drive?.path_on_host, drive?.is_read_only, drive?.is_root_device]),
     [
-      ["image", "/image", true, false],
-      ["over_lay", "/overlay", false, false],
+      ["image", "drive_image", true, false],
+      ["over_lay", "drive_over_lay", false, false],
     ],
   );
   const words = String(find(requests, "/boot-source")?.boot_args).split(" ");
@@ -103,18 +94,24 @@ test("the machine starts last, drives come in the guest's order, and the command
 });
 
 test("a release gets nothing that it does not know", () => {
-  assert.equal(find(bootRequests(config, paths, OLDEST), "/serial"), undefined);
-  const loaded = find(restoreRequests(config, paths, OLDEST), "/snapshot/load");
+  assert.equal(find(bootRequests(config, OLDEST), "/serial"), undefined);
+  const loaded = find(restoreRequests(config, OLDEST), "/snapshot/load");
   assert.deepEqual(Object.keys(loaded ?? {}), ["snapshot_path", "mem_backend", "resume_vm"]);
-  const newest = find(restoreRequests({ card: { kind: "tap", device: "t1" } }, paths, NEWEST), "/snapshot/load");
-  assert.deepEqual(newest?.vsock_override, { uds_path: "/vsock" });
+  const newest = find(restoreRequests({ card: { kind: "tap", device: "t1" } }, NEWEST), "/snapshot/load");
+  assert.deepEqual(newest?.vsock_override, { uds_path: "vsock" });
   assert.deepEqual(newest?.network_overrides, [{ iface_id: "card", host_dev_name: "t1" }]);
   assert.equal(newest?.clock_realtime, process.arch === "x64" ? true : undefined);
 });
 
+test("a release that has no file for the console gives its guest none", () => {
+  const words = (features: typeof OLDEST) => String(find(bootRequests(config, features), "/boot-source")?.boot_args);
+  assert.ok(words(NEWEST).includes("console=ttyS0") && !words(NEWEST).includes("nr_uarts"));
+  assert.ok(words(OLDEST).includes("8250.nr_uarts=0") && !words(OLDEST).includes("ttyS0"));
+});
+
 test("what a guest prints is limited where the release can do that", () => {
-  const limit = find(bootRequests(config, paths, NEWEST), "/serial")?.rate_limiter as { size: number };
+  const limit = find(bootRequests(config, NEWEST), "/serial")?.rate_limiter as { size: number };
   assert.ok(limit.size > 0);
   const fourteen = featuresOf(parseFirecrackerVersion("1.14.0"));
-  assert.deepEqual(find(bootRequests(config, paths, fourteen), "/serial"), { serial_out_path: "/console" });
+  assert.deepEqual(find(bootRequests(config, fourteen), "/serial"), { serial_out_path: "console" });
 });

@@ -1,6 +1,6 @@
 import type { MachineConfig, VmmConfig, VmmDrive } from "../driver.ts";
 import type { ApiRequest } from "./api-client.ts";
-import { FIRECRACKER_FILES, GUEST_CID } from "./layout.ts";
+import { driveFile, driveId, FIRECRACKER_FILES, GUEST_CID } from "./layout.ts";
 import type { FirecrackerFeatures } from "./version.ts";
 
 /** How fast a drive or card may be, on average; what is unset is unlimited. */
@@ -26,35 +26,23 @@ export interface FirecrackerTuning {
   balloon?: boolean;
 }
 
-/** Where Firecracker finds what its machine is made of: names that are valid for it, within its jail if it has one. */
-export interface MachinePaths {
-  /** The uncompressed kernel. */
-  kernel: string;
-  initrd: string;
-  /** By drive serial. */
-  drives: Record<string, string>;
-  vsock: string;
-  console: string;
-}
-
 /** What a boot configures, in the order in which it is sent; the last one starts the machine. */
 export function bootRequests(
   config: VmmConfig,
-  paths: MachinePaths,
   features: FirecrackerFeatures,
   tuning: FirecrackerTuning = {},
 ): ApiRequest[] {
   return [
-    ...consoleRequests(paths, features),
+    ...consoleRequests(features),
     machineRequest(config, tuning),
     ...(tuning.cpuConfig === undefined ? [] : [put("/cpu-config", tuning.cpuConfig)]),
     put("/boot-source", {
-      kernel_image_path: paths.kernel,
-      initrd_path: paths.initrd,
-      boot_args: kernelCommandLine(config),
+      kernel_image_path: FIRECRACKER_FILES.kernel,
+      initrd_path: FIRECRACKER_FILES.initrd,
+      boot_args: kernelCommandLine(config, features),
     }),
-    ...config.drives.map((drive) => driveRequest(drive, paths, tuning)),
-    put("/vsock", { guest_cid: GUEST_CID, uds_path: paths.vsock }),
+    ...config.drives.map((drive) => driveRequest(drive, tuning)),
+    put("/vsock", { guest_cid: GUEST_CID, uds_path: FIRECRACKER_FILES.vsock }),
     put("/entropy", {}),
     ...(tuning.balloon === true ? [put("/balloon", { amount_mib: 0, deflate_on_oom: true })] : []),
     ...cardRequests(config, tuning),
@@ -63,20 +51,16 @@ export function bootRequests(
 }
 
 /** Loads a saved machine into a fresh Firecracker and has it go on. Devices are those of the snapshot: only what is outside of it is named anew. */
-export function restoreRequests(
-  config: Pick<MachineConfig, "card">,
-  paths: Pick<MachinePaths, "vsock" | "console"> & { memory: string; state: string },
-  features: FirecrackerFeatures,
-): ApiRequest[] {
+export function restoreRequests(config: Pick<MachineConfig, "card">, features: FirecrackerFeatures): ApiRequest[] {
   const { card } = config;
   return [
-    ...consoleRequests(paths, features),
+    ...consoleRequests(features),
     put("/snapshot/load", {
-      snapshot_path: paths.state,
+      snapshot_path: FIRECRACKER_FILES.state,
       // A private mapping: the file stays what was saved, for the next one.
-      mem_backend: { backend_type: "File", backend_path: paths.memory },
+      mem_backend: { backend_type: "File", backend_path: FIRECRACKER_FILES.memory },
       resume_vm: true,
-      ...(features.hasVsockOverride && { vsock_override: { uds_path: paths.vsock } }),
+      ...(features.hasVsockOverride && { vsock_override: { uds_path: FIRECRACKER_FILES.vsock } }),
       ...(features.hasClockRealtime && process.arch === "x64" && { clock_realtime: true }),
       ...(card?.kind === "tap" && { network_overrides: [{ iface_id: CARD_ID, host_dev_name: card.device }] }),
     }),
@@ -96,18 +80,10 @@ export function stateRequest(state: "Paused" | "Resumed"): ApiRequest {
   return { method: "PATCH", path: "/vm", body: { state } };
 }
 
-/** Has a running machine look at a drive's file again: another file, or the same with another size. */
-export function driveFileRequest(serial: string, file: string): ApiRequest {
-  return {
-    method: "PATCH",
-    path: `/drives/${driveId(serial)}`,
-    body: { drive_id: driveId(serial), path_on_host: file },
-  };
-}
-
-/** Drive ids are of [A-Za-z0-9_]: serials are of [a-z0-9-]. */
-export function driveId(serial: string): string {
-  return serial.replaceAll("-", "_");
+/** Has a running machine look at a drive's file again, which has another size. */
+export function driveFileRequest(serial: string): ApiRequest {
+  const drive_id = driveId(serial);
+  return { method: "PATCH", path: `/drives/${drive_id}`, body: { drive_id, path_on_host: driveFile(serial) } };
 }
 
 const CARD_ID = "card";
@@ -121,10 +97,13 @@ function put(path: string, body: Record<string, unknown>): ApiRequest {
 /** Console output beyond this is dropped by Firecracker: a guest must not fill the host's disk. A burst for the boot, then a trickle. */
 const CONSOLE_LIMIT = { size: 64 * 1024, one_time_burst: 1024 * 1024, refill_time: 1000 };
 
-function consoleRequests({ console }: Pick<MachinePaths, "console">, features: FirecrackerFeatures): ApiRequest[] {
+function consoleRequests(features: FirecrackerFeatures): ApiRequest[] {
   if (!features.hasSerialPath) return [];
   return [
-    put("/serial", { serial_out_path: console, ...(features.hasSerialLimit && { rate_limiter: CONSOLE_LIMIT }) }),
+    put("/serial", {
+      serial_out_path: FIRECRACKER_FILES.console,
+      ...(features.hasSerialLimit && { rate_limiter: CONSOLE_LIMIT }),
+    }),
   ];
 }
 
@@ -139,11 +118,11 @@ function machineRequest(config: MachineConfig, tuning: FirecrackerTuning): ApiRe
   });
 }
 
-function driveRequest(drive: VmmDrive, paths: MachinePaths, tuning: FirecrackerTuning): ApiRequest {
+function driveRequest(drive: VmmDrive, tuning: FirecrackerTuning): ApiRequest {
   const limit = tuning.driveLimits?.[drive.serial];
   return put(`/drives/${driveId(drive.serial)}`, {
     drive_id: driveId(drive.serial),
-    path_on_host: paths.drives[drive.serial],
+    path_on_host: driveFile(drive.serial),
     // The guest mounts its root by itself. One that is a root device would be moved to the front.
     is_root_device: false,
     is_read_only: drive.readOnly,
@@ -181,10 +160,12 @@ function rateLimiter(limit: RateLimit): Record<string, unknown> {
  * Firecracker's own default has `nomodule`, with which a stock kernel finds no device, and is taken when none is given. `reboot=k panic=-1`: a guest
  * that panics or reboots resets by the keyboard controller, which ends the VMM. ACPI tells of the devices, so nothing about them is said here.
  */
-function kernelCommandLine(config: VmmConfig): string {
+function kernelCommandLine(config: VmmConfig, features: FirecrackerFeatures): string {
   const order = config.drives.map((drive) => drive.serial).join(",");
+  // Without a file of its own the console is Firecracker's output, which the guest could fill a disk by: it has none then.
+  const console = features.hasSerialPath ? ["console=ttyS0"] : ["8250.nr_uarts=0"];
   return [
-    "console=ttyS0",
+    ...console,
     "quiet",
     "loglevel=4",
     "reboot=k",

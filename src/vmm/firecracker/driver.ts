@@ -1,0 +1,402 @@
+import { closeSync, constants, openSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import net, { type Socket } from "node:net";
+import os from "node:os";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { findProcesses, findProgram, isSameProcessAlive, runCommand } from "../../platform/process.ts";
+import type {
+  AccelName,
+  AccelRequest,
+  AccelVerdict,
+  BootFiles,
+  MachineConfig,
+  SavedMachine,
+  SaveResult,
+  SaveTarget,
+  VmmConfig,
+  VmmDriver,
+  VmmExit,
+  VmmRecord,
+} from "../driver.ts";
+import { killProcess, readLogTail } from "../vmm-process.ts";
+import { type ApiRequest, FirecrackerApi } from "./api-client.ts";
+import { ensureKernelElf } from "./kernel-elf.ts";
+import { explainKvm } from "./kvm.ts";
+import { driveFile, FIRECRACKER_FILES, portSocket, VSOCK_PORTS } from "./layout.ts";
+import {
+  bootRequests,
+  describeMachine,
+  driveFileRequest,
+  type FirecrackerTuning,
+  restoreRequests,
+  stateRequest,
+} from "./requests.ts";
+import { checkSaved, saveMachine } from "./saving.ts";
+import { checkSeccomp } from "./seccomp.ts";
+import { type FirecrackerProcess, makeRuntimeDir, removeRuntimeDir, spawnFirecracker } from "./spawn.ts";
+import { readState } from "./state.ts";
+import { type FirecrackerFeatures, type FirecrackerVersion, featuresOf, parseFirecrackerVersion } from "./version.ts";
+import { VsockPort } from "./vsock.ts";
+
+/** A guest on working KVM dials within about half a second; one that has not by then will not. */
+const PROBE_DEADLINE_MS = 1_700;
+/** Without the process's own end to wait for, as another daemon's VMs are. */
+const LOOK_MS = 300;
+const LOAD_DEADLINE_MS = 60_000;
+
+export interface FirecrackerDriverOptions {
+  /** The guest agent's binary, which digests memory. */
+  agentPath: string;
+  /** Where uncompressed kernels are kept. */
+  kernelFolder: string;
+  /** A folder for the probe's sockets. */
+  probeRuntimeDir: string;
+  probeLogPath: string;
+  /** $FIREBREAK_FIRECRACKER or the program's name. */
+  program?: string;
+  tuning?: FirecrackerTuning;
+  /**
+   * Somebody has decided that Firecracker may run as this daemon's own user, without its jailer. There is no other way yet: without this
+   * nothing starts.
+   */
+  allowUnjailed?: boolean;
+}
+
+/** Firecracker behind the VMM port. */
+export class FirecrackerDriver implements VmmDriver {
+  readonly name = "firecracker";
+  readonly #options: FirecrackerDriverOptions;
+  /** Who listens for a guest, by runtime folder and port. */
+  readonly #ports = new Map<string, Promise<VsockPort>>();
+  /** Ends of processes that this daemon has started, by pid. */
+  readonly #exits = new Map<number, Promise<number | null>>();
+  readonly #exitCodes = new Map<number, number | null>();
+  #program: { path: string; version: FirecrackerVersion } | undefined;
+  #verdict: Promise<AccelVerdict> | undefined;
+
+  constructor(options: FirecrackerDriverOptions) {
+    this.#options = options;
+  }
+
+  async version(): Promise<string> {
+    return (await this.#findProgram()).version.text;
+  }
+
+  async #findProgram(): Promise<{ path: string; version: FirecrackerVersion }> {
+    if (this.#program !== undefined) return this.#program;
+    const name = this.#options.program ?? "firecracker";
+    const path = await findProgram(name);
+    if (path === undefined) {
+      throw new FirebreakError("VMM_NOT_FOUND", `${name} is not installed`, {
+        hint: "Put a release of Firecracker on the PATH, or set FIREBREAK_FIRECRACKER to its path.",
+      });
+    }
+    const { stdout } = await runCommand(path, ["--version"], { timeoutMs: 10_000 });
+    this.#program = { path, version: parseFirecrackerVersion(stdout) };
+    return this.#program;
+  }
+
+  async #features(): Promise<FirecrackerFeatures> {
+    return featuresOf((await this.#findProgram()).version);
+  }
+
+  async chooseAccel(request: AccelRequest, boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
+    if (request === "tcg") throw noEmulation();
+    const closed = await explainKvm();
+    if (closed !== undefined) throw kvmUnavailable(closed);
+    const isFresh = this.#verdict === undefined;
+    this.#verdict ??= this.#probe(boot, signal);
+    try {
+      return { ...(await this.#verdict), isFresh };
+    } catch (error) {
+      // What is wrong may be put right; only what works is believed for good.
+      this.#verdict = undefined;
+      throw error;
+    }
+  }
+
+  /** Boots the real kernel until the guest dials: a /dev/kvm that opens proves nothing. */
+  async #probe(boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
+    const deadline = AbortSignal.timeout(PROBE_DEADLINE_MS);
+    const config: VmmConfig = {
+      ...boot,
+      vmId: "probe",
+      memoryMib: 128,
+      cpus: 1,
+      accel: "kvm",
+      kernelArgs: [...boot.kernelArgs, "firebreak.probe"],
+      drives: [],
+      runtimeDir: this.#options.probeRuntimeDir,
+      logPath: this.#options.probeLogPath,
+      uid: 0,
+    };
+    const record = await this.start(config, signal);
+    try {
+      const socket = await this.openChannel(record, signal ? AbortSignal.any([deadline, signal]) : deadline);
+      socket.destroy();
+      return { accel: "kvm", isFresh: true };
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      if (!deadline.aborted) throw kvmUnavailable(toFirebreakError(error).message);
+      throw kvmUnavailable(`/dev/kvm opens, but a guest in it says nothing within ${PROBE_DEADLINE_MS} ms`);
+    } finally {
+      await this.kill(record);
+    }
+  }
+
+  async start(config: VmmConfig, signal?: AbortSignal): Promise<VmmRecord> {
+    const kernel = await ensureKernelElf(config.kernelPath, this.#options.kernelFolder);
+    const features = await this.#features();
+    const files = { [FIRECRACKER_FILES.kernel]: kernel, [FIRECRACKER_FILES.initrd]: config.initrdPath };
+    return this.#launch(config, files, bootRequests(config, features, this.#options.tuning), signal);
+  }
+
+  /** Starts Firecracker and has it do what is asked. Whatever fails, nothing is left of it. */
+  async #launch(
+    config: MachineConfig,
+    files: Record<string, string>,
+    requests: ApiRequest[],
+    signal?: AbortSignal,
+  ): Promise<VmmRecord> {
+    if (config.accel !== "kvm") throw noEmulation();
+    this.#checkJail();
+    const { path, version } = await this.#findProgram();
+    const drives = config.drives.map((drive) => [driveFile(drive.serial), drive.path]);
+    await makeRuntimeDir(config.runtimeDir, { ...files, ...Object.fromEntries(drives) });
+    let started: FirecrackerProcess | undefined;
+    try {
+      // A guest dials as soon as it runs.
+      for (const port of Object.values(VSOCK_PORTS)) await this.#listen(config.runtimeDir, port);
+      started = await spawnFirecracker(path, config, signal);
+      const { identity, exited, api } = started;
+      for (const request of requests)
+        await api.call(request, { ...(signal && { signal }), deadlineMs: LOAD_DEADLINE_MS });
+      await checkSeccomp(identity.pid);
+      this.#watch(identity.pid, exited);
+      return {
+        driver: this.name,
+        driverVersion: version.text,
+        accel: config.accel,
+        ...identity,
+        runtimeDir: config.runtimeDir,
+        logPath: config.logPath,
+      };
+    } catch (error) {
+      if (started !== undefined) await killProcess(started.identity);
+      await this.#forget(config.runtimeDir);
+      throw await describeStartFailure(error, config);
+    }
+  }
+
+  #checkJail(): void {
+    if (this.#options.allowUnjailed === true) return;
+    throw new FirebreakError(
+      "VMM_START_FAILED",
+      "Firecracker would run without its jailer, which has not been allowed",
+      {
+        hint: "Use the driver qemu, or allow it where the host has nothing else on it that a VMM must not reach.",
+      },
+    );
+  }
+
+  #watch(pid: number, exited: Promise<number | null>): void {
+    const noted = exited.then((code) => {
+      this.#exitCodes.set(pid, code);
+      return code;
+    });
+    this.#exits.set(pid, noted);
+  }
+
+  #listen(runtimeDir: string, port: number): Promise<VsockPort> {
+    const path = portSocket(runtimeDir, port);
+    let listening = this.#ports.get(path);
+    if (listening === undefined) {
+      listening = VsockPort.listen(path);
+      this.#ports.set(path, listening);
+      listening.catch(() => this.#ports.delete(path));
+    }
+    return listening;
+  }
+
+  /** Lets go of a VM's listeners and removes its folder. */
+  async #forget(runtimeDir: string): Promise<void> {
+    for (const port of Object.values(VSOCK_PORTS)) {
+      const path = portSocket(runtimeDir, port);
+      const listening = this.#ports.get(path);
+      this.#ports.delete(path);
+      (await listening?.catch(() => undefined))?.close();
+    }
+    await removeRuntimeDir(runtimeDir);
+  }
+
+  prepare(saved: SavedMachine): Promise<void> {
+    return checkSaved(this.#options.agentPath, saved);
+  }
+
+  async restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord> {
+    await this.prepare(saved);
+    const files = { [FIRECRACKER_FILES.memory]: saved.memoryPath, [FIRECRACKER_FILES.state]: saved.statePath };
+    return this.#launch(config, files, restoreRequests(config, await this.#features()), signal);
+  }
+
+  save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult> {
+    return saveMachine(this.#api(record), this.#options.agentPath, config, target, signal);
+  }
+
+  release(): void {
+    // Nothing is kept: Firecracker maps the file, and the page cache has what is used of it.
+  }
+
+  async describeHost(accel: AccelName): Promise<Record<string, string | number>> {
+    const machine = `${describeMachine(this.#options.tuning ?? {})} ${accel}`;
+    return { vmm: `${this.name} ${await this.version()}`, machine, cpu: os.cpus()[0]?.model ?? "unknown" };
+  }
+
+  async pause(record: VmmRecord): Promise<void> {
+    await this.#change(record, "Paused");
+  }
+
+  async resume(record: VmmRecord): Promise<void> {
+    await this.#change(record, "Resumed");
+  }
+
+  /** Firecracker refuses to pause what is paused already. */
+  async #change(record: VmmRecord, wanted: "Paused" | "Resumed"): Promise<void> {
+    const api = this.#api(record);
+    const isThere = (await readState(api)) === (wanted === "Paused" ? "Paused" : "Running");
+    if (!isThere) await api.call(stateRequest(wanted));
+  }
+
+  onDiskFull(): () => void {
+    // Firecracker tells its guest of a write that found no room, and goes on.
+    return () => {};
+  }
+
+  async isDiskFull(record: VmmRecord): Promise<boolean> {
+    await readState(this.#api(record));
+    return false;
+  }
+
+  settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
+    return wanted === "running" ? this.resume(record) : this.pause(record);
+  }
+
+  async attachDrive(): Promise<void> {
+    throw new FirebreakError("DRIVE_UNSUPPORTED", "Firecracker cannot be given drives while it runs", {
+      hint: "Create the VM with the driver qemu.",
+    });
+  }
+
+  async detachDrive(): Promise<void> {
+    // None can have come.
+  }
+
+  async growDrive(record: VmmRecord, serial: string, sizeBytes: number): Promise<void> {
+    const file = `${record.runtimeDir}/${driveFile(serial)}`;
+    if ((await stat(file)).size < sizeBytes) await runCommand("truncate", ["-s", String(sizeBytes), "--", file]);
+    await this.#api(record).call(driveFileRequest(serial));
+  }
+
+  #api(record: VmmRecord): FirecrackerApi {
+    return new FirecrackerApi(`${record.runtimeDir}/${FIRECRACKER_FILES.api}`);
+  }
+
+  openChannel(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
+    return this.#takeConnection(record, VSOCK_PORTS.control, signal);
+  }
+
+  openEgress(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
+    return this.#takeConnection(record, VSOCK_PORTS.egress, signal);
+  }
+
+  async #takeConnection(record: VmmRecord, port: number, signal: AbortSignal): Promise<Socket> {
+    const isGone = async () => !(await this.isAlive(record));
+    if (!(await isGone())) {
+      const socket = await (await this.#listen(record.runtimeDir, port)).take(signal, isGone);
+      if (socket !== undefined) return socket;
+    }
+    throw new FirebreakError("VM_CRASHED", `Firecracker is gone: ${await this.readLogTail(record)}`);
+  }
+
+  async openConsole(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
+    signal.throwIfAborted();
+    const fd = openSync(`${record.runtimeDir}/${FIRECRACKER_FILES.console}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return new net.Socket({ fd, readable: true, writable: false });
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  isAlive(record: VmmRecord): Promise<boolean> {
+    return isSameProcessAlive(record);
+  }
+
+  async waitForExit(record: VmmRecord, signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    while (!signal.aborted && (await this.isAlive(record))) {
+      let timer: NodeJS.Timeout | undefined;
+      const look = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, LOOK_MS).unref();
+      });
+      await Promise.race([this.#exits.get(record.pid) ?? look, look, aborted]);
+      clearTimeout(timer);
+    }
+  }
+
+  async describeExit(record: VmmRecord): Promise<VmmExit> {
+    const code = this.#exitCodes.get(record.pid);
+    const words = await this.readLogTail(record);
+    // A guest that powers off resets its machine, for want of anything else; one that panics does so too.
+    if (code === 0 || /exiting successfully/i.test(words))
+      return { isGuestShutdown: true, message: "the guest powered off" };
+    return { isGuestShutdown: false, message: `Firecracker ended unexpectedly (${words})` };
+  }
+
+  async killUnrecorded(runtimeDir: string): Promise<void> {
+    // The API socket's path stands on the command line of exactly the Firecracker that serves it.
+    const socketPath = `${runtimeDir}/${FIRECRACKER_FILES.api}`;
+    for (const identity of await findProcesses((argv) => argv.includes(socketPath))) await killProcess(identity);
+    await this.#forget(runtimeDir);
+  }
+
+  async kill(record: VmmRecord): Promise<void> {
+    await killProcess(record);
+    this.#exits.delete(record.pid);
+    this.#exitCodes.delete(record.pid);
+    await this.#forget(record.runtimeDir);
+  }
+
+  readLogTail(record: VmmRecord): Promise<string> {
+    return readLogTail(record.logPath);
+  }
+
+  /** Lets go of all listeners; the VMs go on. */
+  async close(): Promise<void> {
+    const all = [...this.#ports.values()];
+    this.#ports.clear();
+    for (const listening of all) (await listening.catch(() => undefined))?.close();
+  }
+}
+
+async function describeStartFailure(error: unknown, config: MachineConfig): Promise<FirebreakError> {
+  const failure = toFirebreakError(error);
+  if (failure.code !== "VMM_PROTOCOL_ERROR" && failure.code !== "VM_CRASHED" && failure.code !== "DEADLINE_EXCEEDED")
+    return failure;
+  const words = await readLogTail(config.logPath);
+  return new FirebreakError("VMM_START_FAILED", `${failure.message}; its last words: ${words}`, {
+    cause: failure,
+    hint: "Run 'firebreak doctor'; the whole log is in the VM's folder.",
+  });
+}
+
+function noEmulation(): FirebreakError {
+  return kvmUnavailable("Firecracker has no emulation");
+}
+
+function kvmUnavailable(why: string): FirebreakError {
+  return new FirebreakError("ACCEL_UNAVAILABLE", `Firecracker cannot run here: ${why}`, {
+    hint: "Use the driver qemu, which can emulate.",
+  });
+}

@@ -1,0 +1,90 @@
+import { closeSync, openSync } from "node:fs";
+import { mkdir, symlink } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { checkSocketPath } from "../../platform/paths.ts";
+import { type ProcessIdentity, runCommand, spawnDetached } from "../../platform/process.ts";
+import type { MachineConfig } from "../driver.ts";
+import { killProcess, readLogTail } from "../vmm-process.ts";
+import { FirecrackerApi } from "./api-client.ts";
+import { FIRECRACKER_FILES, portSocket, VSOCK_PORTS } from "./layout.ts";
+
+const API_DEADLINE_MS = 10_000;
+
+export interface FirecrackerProcess {
+  identity: ProcessIdentity;
+  exited: Promise<number | null>;
+  api: FirecrackerApi;
+}
+
+/** Makes the VM's runtime folder anew, with what Firecracker is told of under names of its own, and a console that is read from: a pipe, which keeps 64 KiB that nobody reads, and no more. */
+export async function makeRuntimeDir(runtimeDir: string, files: Record<string, string>): Promise<void> {
+  for (const name of [FIRECRACKER_FILES.api, FIRECRACKER_FILES.vsock]) checkSocketPath(`${runtimeDir}/${name}`);
+  for (const port of Object.values(VSOCK_PORTS)) checkSocketPath(portSocket(runtimeDir, port));
+  await removeRuntimeDir(runtimeDir);
+  await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
+  for (const [name, target] of Object.entries(files)) await symlink(target, `${runtimeDir}/${name}`);
+  await runCommand("mkfifo", ["-m", "600", `${runtimeDir}/${FIRECRACKER_FILES.console}`]);
+}
+
+/** Removes what a hostile VMM may have put things into: rm does not follow links that change under it. */
+export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
+  await runCommand("rm", ["-rf", "--", runtimeDir]);
+}
+
+/** Firecracker's own arguments; with a jail, the jailer adds `--id`. */
+export function firecrackerArgs(vmId: string, apiSocket: string): string[] {
+  return ["--api-sock", apiSocket, "--id", vmId];
+}
+
+/** Starts Firecracker detached and waits for its API. Throws VMM_START_FAILED with its last words; then it is gone. */
+export async function spawnFirecracker(
+  program: string,
+  config: MachineConfig,
+  signal?: AbortSignal,
+): Promise<FirecrackerProcess> {
+  const socketPath = `${config.runtimeDir}/${FIRECRACKER_FILES.api}`;
+  const log = openSync(config.logPath, "a", 0o600);
+  let started: { identity: ProcessIdentity; exited: Promise<number | null> };
+  try {
+    started = await spawnDetached(program, firecrackerArgs(config.vmId, socketPath), {
+      fds: ["ignore", log, log],
+      cwd: config.runtimeDir,
+      env: { PATH: "/usr/bin:/bin", LANG: "C" },
+    });
+  } finally {
+    closeSync(log);
+  }
+  const api = new FirecrackerApi(socketPath);
+  await waitForApi(config, started, api, signal);
+  return { ...started, api };
+}
+
+async function waitForApi(
+  config: MachineConfig,
+  started: { identity: ProcessIdentity; exited: Promise<number | null> },
+  api: FirecrackerApi,
+  signal?: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + API_DEADLINE_MS;
+  let hasExited = false;
+  void started.exited.then(() => {
+    hasExited = true;
+  });
+  while (!hasExited && Date.now() < deadline && !signal?.aborted) {
+    const isThere = await api.call({ method: "GET", path: "/" }, { deadlineMs: API_DEADLINE_MS }).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return;
+    await sleep(2);
+  }
+  await killProcess(started.identity);
+  if (signal?.aborted) throw new FirebreakError("OPERATION_CANCELED", "starting the VM was cancelled");
+  const words = await readLogTail(config.logPath);
+  throw new FirebreakError(
+    "VMM_START_FAILED",
+    hasExited ? `Firecracker ended at start: ${words}` : `Firecracker did not open its API socket: ${words}`,
+    { hint: "Run 'firebreak doctor'; the whole log is in the VM's folder." },
+  );
+}

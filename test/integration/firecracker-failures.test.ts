@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmod, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { findProcesses } from "../../src/platform/process.ts";
+import type { VmmConfig } from "../../src/vmm/driver.ts";
+import { FirecrackerDriver, type FirecrackerDriverOptions } from "../../src/vmm/firecracker/driver.ts";
+import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
+
+/** What goes wrong at a start is one clear error, and leaves nothing behind. The machine is a pretended one. */
+
+let folder: string;
+before(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), "fb-fc-"));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+async function open(fake: Partial<FakeSettings> = {}, options: Partial<FirecrackerDriverOptions> = {}) {
+  const own = mkdtempSync(path.join(folder, "t"));
+  const program = await installFakeFirecracker(own, { version: "1.16.1", ...fake });
+  const driver = new FirecrackerDriver({
+    agentPath: "/nonexistent",
+    kernelFolder: path.join(own, "kernels"),
+    probeRuntimeDir: path.join(own, "probe"),
+    probeLogPath: path.join(own, "probe.log"),
+    program,
+    allowUnjailed: true,
+    ...options,
+  });
+  const kernelPath = path.join(own, "kernel");
+  await writeFile(kernelPath, Buffer.concat([Buffer.from("\x7fELF", "latin1"), Buffer.alloc(100)]));
+  const config: VmmConfig = {
+    vmId: `vm-${count++}`,
+    memoryMib: 128,
+    cpus: 1,
+    accel: "kvm",
+    kernelPath,
+    initrdPath: path.join(own, "initrd"),
+    kernelArgs: [],
+    drives: [{ serial: "image", path: path.join(own, "image"), readOnly: true }],
+    runtimeDir: path.join(own, "run"),
+    logPath: path.join(own, "log"),
+    uid: 0,
+  };
+  return { driver, config, own, program };
+}
+
+async function assertRefused(
+  driver: FirecrackerDriver,
+  config: VmmConfig,
+  code: string,
+  message: RegExp,
+): Promise<void> {
+  await assert.rejects(driver.start(config), { code, message });
+  assert.equal(existsSync(config.runtimeDir), false, "no folder is left");
+  assert.deepEqual(await findProcesses((argv) => argv.includes(`${config.runtimeDir}/api`)), [], "no process is left");
+}
+
+test("a machine is started, paused, resumed and ended", async () => {
+  const { driver, config } = await open();
+  const record = await driver.start(config);
+  assert.deepEqual([record.driver, record.driverVersion, record.accel], ["firecracker", "1.16.1", "kvm"]);
+  await driver.pause(record);
+  await driver.pause(record);
+  await driver.settle(record, "running");
+  await driver.resume(record);
+  await driver.kill(record);
+  assert.equal(existsSync(config.runtimeDir), false);
+});
+
+test("without its jailer nothing starts, unless that was allowed", async () => {
+  const { driver, config } = await open({}, { allowUnjailed: false });
+  await assertRefused(driver, config, "VMM_START_FAILED", /without its jailer/);
+});
+
+test("a VMM whose threads are not filtered is ended again", async () => {
+  const { driver, config } = await open({ isUnfiltered: true });
+  await assertRefused(driver, config, "VMM_START_FAILED", /without a seccomp filter/);
+});
+
+test("a release that is too old, a program that is none and one that is not there are told apart", async () => {
+  const old = await open({ version: "1.12.1" });
+  await assertRefused(old.driver, old.config, "VMM_START_FAILED", /1\.12\.1 is too old; 1\.13 is the oldest/);
+  const other = await open();
+  await writeFile(other.program, "#!/bin/sh\necho hello\n");
+  await chmod(other.program, 0o755);
+  await assertRefused(other.driver, other.config, "VMM_START_FAILED", /does not say its version/);
+  const none = await open({}, { program: "/nonexistent/firecracker" });
+  await assertRefused(none.driver, none.config, "VMM_NOT_FOUND", /is not installed/);
+});
+
+test("emulation is refused: Firecracker has none", async () => {
+  const { driver, config } = await open();
+  await assertRefused(driver, { ...config, accel: "tcg" }, "ACCEL_UNAVAILABLE", /no emulation/);
+  await assert.rejects(driver.chooseAccel("tcg", config), { code: "ACCEL_UNAVAILABLE" });
+});
+
+test("an error in the middle of the configuration is told in Firecracker's words", async () => {
+  const { driver, config } = await open();
+  await assertRefused(driver, { ...config, cpus: 64 }, "VMM_START_FAILED", /refused PUT \/machine-config: .*<= 32/);
+});
+
+test("a VMM that ends at its start tells why, and one that ends in the middle is noticed", async () => {
+  const { driver, config } = await open();
+  await assertRefused(
+    driver,
+    { ...config, vmId: "not_allowed" },
+    "VMM_START_FAILED",
+    /Invalid instance ID: not_allowed/,
+  );
+  const dying = await open({ diesAt: "PUT /boot-source" });
+  await assertRefused(dying.driver, dying.config, "VMM_START_FAILED", /PUT \/boot-source/);
+});
+
+test("killed at any step, it leaves nothing behind", async () => {
+  const steps = [
+    "PUT /serial",
+    "PUT /machine-config",
+    "PUT /drives/image",
+    "PUT /vsock",
+    "PUT /entropy",
+    "PUT /actions",
+  ];
+  for (const diesAt of steps) {
+    const { driver, config } = await open({ diesAt });
+    await assertRefused(driver, config, "VMM_START_FAILED", new RegExp(diesAt));
+  }
+});
+
+test("a start that is cancelled ends what it had started", async () => {
+  const { driver, config } = await open();
+  const cancelled = AbortSignal.abort();
+  await assert.rejects(driver.start(config, cancelled), { code: "OPERATION_CANCELED" });
+  assert.equal(existsSync(config.runtimeDir), false);
+  assert.deepEqual(await findProcesses((argv) => argv.includes(`${config.runtimeDir}/api`)), []);
+});
