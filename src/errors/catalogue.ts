@@ -136,7 +136,10 @@ export const ERROR_CODES = {
   },
   TEMPLATE_NOT_FOUND: { class: "not_found", about: "No template has that id." },
 
-  VMM_NOT_FOUND: { class: "failed_precondition", about: "The VMM program (qemu-system-*) is not installed." },
+  VMM_NOT_FOUND: {
+    class: "failed_precondition",
+    about: "The VMM program (qemu-system-*, firecracker) is not installed.",
+  },
   VMM_START_FAILED: { class: "unavailable", about: "The VMM ended at start; its last output is in the message." },
   VMM_PROTOCOL_ERROR: { class: "internal", about: "The VMM's control socket answered something unexpected." },
   ACCEL_UNAVAILABLE: { class: "failed_precondition", about: "The accelerator asked for does not work on this host." },

@@ -92,6 +92,29 @@ test("a release that is too old, a program that is none and one that is not ther
   await assertRefused(none.driver, none.config, "VMM_NOT_FOUND", /is not installed/);
 });
 
+test("a release that loses restored guests boots, but neither saves nor restores", async () => {
+  const { driver, config, own } = await open({ version: "1.16.0" });
+  const saved = {
+    memoryPath: path.join(own, "m"),
+    memorySha256: "0",
+    statePath: path.join(own, "s"),
+    stateSha256: "0",
+  };
+  const refusal = {
+    code: "SNAPSHOT_INCOMPATIBLE",
+    message: /1\.16\.0 loses guests that are restored; 1\.16\.1 is the first/,
+  };
+  await assert.rejects(driver.restore(config, saved), refusal);
+  const record = await driver.start(config);
+  try {
+    const target = { ...saved, scratchDir: own, copies: [], afterwards: "continue" as const };
+    await assert.rejects(driver.save(record, config, target), refusal);
+    await driver.pause(record); // it runs as it did
+  } finally {
+    await driver.kill(record);
+  }
+});
+
 test("emulation is refused: Firecracker has none", async () => {
   const { driver, config } = await open();
   await assertRefused(driver, { ...config, accel: "tcg" }, "ACCEL_UNAVAILABLE", /no emulation/);

@@ -234,13 +234,26 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async restore(config: MachineConfig, saved: SavedMachine, signal?: AbortSignal): Promise<VmmRecord> {
+    await this.#checkSnapshots();
     await this.prepare(saved);
     const files = { [FIRECRACKER_FILES.memory]: saved.memoryPath, [FIRECRACKER_FILES.state]: saved.statePath };
     return this.#launch(config, files, restoreRequests(config, await this.#features()), signal);
   }
 
-  save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult> {
+  async save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult> {
+    await this.#checkSnapshots();
     return saveMachine(this.#api(record), this.#options.agentPath, config, target, signal);
+  }
+
+  /** A restored guest that does not reach its host again is of no use: nothing is saved, and nothing loaded, by a release with that bug. */
+  async #checkSnapshots(): Promise<void> {
+    const { version } = await this.#findProgram();
+    if (featuresOf(version).hasReliableVsock) return;
+    throw new FirebreakError(
+      "SNAPSHOT_INCOMPATIBLE",
+      `Firecracker ${version.text} loses guests that are restored; 1.16.1 is the first that does not`,
+      { hint: "Install a newer release of Firecracker, or use the driver qemu.", details: { version: version.text } },
+    );
   }
 
   release(): void {

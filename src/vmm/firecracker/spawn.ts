@@ -9,7 +9,7 @@ import { killProcess, readLogTail } from "../vmm-process.ts";
 import { FirecrackerApi } from "./api-client.ts";
 import { FIRECRACKER_FILES, portSocket, VSOCK_PORTS } from "./layout.ts";
 
-const API_DEADLINE_MS = 10_000;
+const API_DEADLINE_MS = 30_000;
 
 export interface FirecrackerProcess {
   identity: ProcessIdentity;
