@@ -36,6 +36,8 @@ It takes some minutes, and many more the first time: image and kernel are built 
 - The floor of a fork is QEMU alone (\`bench/restore-floor.ts\`): the driver's own command line restores the very template that the daemon forks from,
   from QEMU's start until the guest agent has answered its first request. No daemon, store, user, identity or command; the memory is lent
   and the drive copied beforehand, and QEMU dials sockets that listen already, so that nobody polls.
+- The gateway's floor for a start is the same for its server's own snapshot. \`mcp-proxy\` and \`supergateway\` come from npm, in the versions of \`bench/peers/package-lock.json\`, into a temporary
+  folder, and wrap the same server on the host: no VM takes its part of the CPUs while they answer.
 - What a task prints goes from the bench through a command in its VM to the task's own, and from there by the log and the stream to the page, which notes two frames after it has the line; the browser is headless and has no graphics processor.
 - The daemon is a process of its own, started as users start it. \`vm create\` and resume are timed by a client on its socket, up to the end of
   \`true\`; \`firebreak run\` from the shell script's start to its exit.
