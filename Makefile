@@ -65,7 +65,8 @@ test: check unit agent-test vm-test
 
 # What is large or comes from outside: not part of `test`. Installing a dozen packages under emulation takes its time.
 slow: setup
-	@$(NODE) scripts/run-tests.ts --concurrency=1 --minutes=120 'test/slow/*.test.ts'
+	@scripts/setup-vsock-device.sh
+	@$(NODE) scripts/run-tests.ts --concurrency=1 --minutes=120 'test/slow/*.test.ts' test/integration/firecracker-guest.test.ts
 
 test-all: test slow
 

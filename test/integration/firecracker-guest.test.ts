@@ -10,7 +10,7 @@ import { sh } from "../../src/vmm/driver-help.contract.ts";
 import { type FirecrackerSetting, findVsockDevice, openFirecrackerSetting } from "../support/firecracker-setting.ts";
 
 const device = await findVsockDevice();
-const skip = device === undefined && "vhost-device-vsock is not installed (cargo install vhost-device-vsock)";
+const skip = device === undefined && "vhost-device-vsock is not there: scripts/setup-vsock-device.sh";
 
 let setting: FirecrackerSetting;
 before(async () => {

@@ -1,14 +1,14 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { agentBinaryPath } from "../../src/platform/package-files.ts";
+import { agentBinaryPath, PACKAGE_ROOT } from "../../src/platform/package-files.ts";
 import { findProgram } from "../../src/platform/process.ts";
 import type { VmmConfig } from "../../src/vmm/driver.ts";
 import { FirecrackerDriver, type FirecrackerDriverOptions } from "../../src/vmm/firecracker/driver.ts";
 import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
 import { openSetting, type Setting } from "./vmm-setting.ts";
 
-/** Gives guests of the fake a vsock; `cargo install vhost-device-vsock` makes it. */
-const VSOCK_DEVICE = "vhost-device-vsock";
+/** Gives guests of the fake a vsock; scripts/setup-vsock-device.sh builds it. */
+const VSOCK_DEVICE = path.join(PACKAGE_ROOT, "guest-agent/target/tools/bin/vhost-device-vsock");
 
 export async function findVsockDevice(): Promise<string | undefined> {
   return findProgram(process.env.FIREBREAK_VSOCK_DEVICE ?? VSOCK_DEVICE);
