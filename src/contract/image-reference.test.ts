@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { checkImageName } from "../images/names.ts";
 import {
   defaultImageName,
   formatImageReference,
   isLoopbackRegistry,
+  isRegistryReference,
   parseImageReference,
   parsePushReference,
+  placeName,
   requireTls,
 } from "./image-reference.ts";
 
@@ -85,4 +88,17 @@ test("without TLS only a registry on this host is talked to", () => {
   requireTls(parseImageReference("ghcr.io/a/b"), true);
   requireTls(parseImageReference("localhost:5000/b"), false);
   assert.throws(() => requireTls(parseImageReference("ghcr.io/a/b"), false), { code: "INVALID_ARGUMENT" });
+});
+
+test("a place in a registry says whose the image is, and has a name of its own here", () => {
+  for (const place of ["ghcr.io/owner/tool", "mcp/time:1", "localhost:5000/x"])
+    assert.equal(isRegistryReference(place), true, place);
+  for (const name of ["debian", "python:3.13", "Owner/Tool", "a//b", "../etc", `sha256:${"0".repeat(64)}`])
+    assert.equal(isRegistryReference(name), false, name);
+  const nameOf = (place: string) => placeName(parseImageReference(place));
+  assert.equal(nameOf("mcp/time"), "docker.io-mcp-time:latest");
+  assert.equal(nameOf("localhost:5000/a/b:1.2"), "localhost-5000-a-b:1.2");
+  assert.equal(nameOf(`ghcr.io/a/b@sha256:${"0123456789abcdef".repeat(4)}`), "ghcr.io-a-b:0123456789abcdef");
+  for (const place of [`ghcr.io/${"a-".repeat(100)}b`, `[::1]:5000/x:${"T".repeat(128)}`])
+    assert.equal(checkImageName(nameOf(place)), nameOf(place));
 });

@@ -20,6 +20,8 @@ const REPOSITORY = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const MAX_LENGTH = 512;
+/** Of an image's name here, without its tag (src/images/names.ts). */
+const MAX_NAME_LENGTH = 63;
 
 /** `[docker://][HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]`; Docker Hub without a host, as everywhere. Throws INVALID_ARGUMENT. */
 export function parseImageReference(text: string): ImageReference {
@@ -90,6 +92,28 @@ export function formatImageReference({ registry, repository, tag, digest }: Imag
 export function defaultImageName({ repository, tag }: ImageReference): string {
   const last = repository.slice(repository.lastIndexOf("/") + 1);
   return tag === undefined || tag === "latest" ? last : `${last}:${tag}`;
+}
+
+/** Whether a text is a place in a registry rather than an image's name here: it says whose the image is (`OWNER/IMAGE`, `HOST/IMAGE`). */
+export function isRegistryReference(text: string): boolean {
+  if (!text.includes("/")) return false;
+  try {
+    parseImageReference(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A name that no other place in a registry has, and nobody gives by hand: the whole place, as far as it fits. */
+export function placeName(reference: ImageReference): string {
+  const { registry, repository, tag, digest } = reference;
+  const base = `${registry}-${repository}`.toLowerCase().replaceAll(/[^a-z0-9._-]+/g, "-");
+  const version =
+    digest === undefined
+      ? (tag ?? "latest").slice(0, MAX_NAME_LENGTH)
+      : digest.slice("sha256:".length, "sha256:".length + 16);
+  return `${base.slice(-MAX_NAME_LENGTH).replace(/^[._-]+/, "")}:${version}`;
 }
 
 /** A registry on this host, where nobody can listen in between. */

@@ -279,10 +279,8 @@ async function main(): Promise<void> {
       snapshots,
       registries: () => readRegistryUrls(hostSetup),
       environmentOf: (grants) => network.environmentOf({ secrets: grants }),
-      commandOf: async (digest) => {
-        const { entrypoint, cmd } = await images.config(digest);
-        return [...entrypoint, ...cmd];
-      },
+      ensureImage: (name, options) => images.ensure(name, options),
+      imageConfigOf: (digest) => images.config(digest),
       exposed: (grants) => secrets.granted(grants).flatMap(({ name, expose }) => (expose === "env" ? [name] : [])),
       log,
     }),

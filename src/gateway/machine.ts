@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { canonicalJson } from "../contract/canonical-json.ts";
+import type { ImageConfig } from "../contract/image.ts";
 import type { VmMount } from "../contract/mount.ts";
 import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
@@ -41,8 +42,10 @@ export interface MachineDeps {
   exposed: (grants: readonly SecretGrant[]) => string[];
   /** What a VM has in its environment of secrets: placeholders, or values. */
   environmentOf: (grants: readonly SecretGrant[]) => Record<string, string>;
-  /** What an image runs by itself, by its digest. */
-  commandOf: (imageDigest: string) => Promise<string[]>;
+  /** Fetches an image that is named by its place in a registry, when it is not there yet. */
+  ensureImage: (name: string, options: WorkOptions) => Promise<void>;
+  /** What an image runs by itself, as whom and where, by its digest. */
+  imageConfigOf: (imageDigest: string) => Promise<ImageConfig>;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
@@ -51,6 +54,7 @@ export interface Launch {
   argv: string[];
   env: Record<string, string>;
   cwd?: string;
+  user?: string;
 }
 
 /** VMs as MCP servers need them: made, saved and brought back. */
@@ -110,12 +114,17 @@ export class Machines {
     const missing = grantsOf(config).filter(({ name }) => values[name] === undefined);
     const later = missing.length === 0 ? {} : this.#deps.environmentOf(missing);
     const expand = (text: string) => expandSecrets(text, (name) => values[name] ?? withoutSecret(name, later[name]));
-    const own = installed.length > 0 ? installed : [...(await this.#deps.commandOf(imageDigest)), ...config.args];
+    const image = await this.#deps.imageConfigOf(imageDigest);
+    // As containers have it: arguments come in the place of the image's own.
+    const own =
+      installed.length > 0 ? installed : [...image.entrypoint, ...(config.args.length > 0 ? config.args : image.cmd)];
+    const cwd = config.cwd ?? image.workingDir;
     const env = Object.entries(config.env).map(([name, value]) => [name, expand(value)]);
     return {
       argv: own.map(expand),
       env: Object.fromEntries(env),
-      ...(config.cwd === undefined ? {} : { cwd: config.cwd }),
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(image.user === undefined ? {} : { user: image.user }),
     };
   }
 
@@ -137,6 +146,7 @@ export class Machines {
       // While somebody's package is being installed, nothing of this host is there.
       mounts: plan.kind === "none" ? mountsOf(config) : [],
     });
+    if (config.image !== undefined) await this.#deps.ensureImage(config.image, options);
     const vm = await vms.create(wanted, options);
     try {
       const facts = { "firebreak.server.name": config.name, "firebreak.vm.id": vm.id };

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ImageConfig } from "../contract/image.ts";
+import { formatImageReference, isRegistryReference, parseImageReference } from "../contract/image-reference.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { hashFile, hashText } from "./digest.ts";
@@ -69,7 +70,7 @@ export async function listImages(paths: FirebreakPaths): Promise<Image[]> {
   return images.sort((a, b) => b.createdAt.localeCompare(a.createdAt));
 }
 
-/** The image with that name, digest ("sha256:…") or beginning of a digest (at least 8 hex digits). Throws IMAGE_NOT_FOUND. */
+/** The image with that name, digest ("sha256:…"), beginning of a digest (at least 8 hex digits), or place in a registry that it was pulled from. Throws IMAGE_NOT_FOUND. */
 export async function getImage(paths: FirebreakPaths, nameOrDigest: string): Promise<Image> {
   const image = await findImage(paths, nameOrDigest);
   if (image !== undefined) return image;
@@ -90,10 +91,20 @@ export async function findImage(paths: FirebreakPaths, nameOrDigest: string): Pr
     const image = await readImage(path.join(paths.images, digestFolder(nameOrDigest)), tags);
     return image?.digest === nameOrDigest ? image : undefined;
   }
+  if (isRegistryReference(nameOrDigest)) return findPulled(paths, nameOrDigest);
   if (!/^(sha256:)?[0-9a-f]{8,64}$/.test(nameOrDigest)) return undefined;
   const start = `sha256:${nameOrDigest.replace(/^sha256:/, "")}`;
   const matches = (await listImages(paths)).filter((image) => image.digest.startsWith(start));
   return matches.length === 1 ? matches[0] : undefined;
+}
+
+/** The newest image that was pulled from there. */
+async function findPulled(paths: FirebreakPaths, text: string): Promise<Image | undefined> {
+  const reference = parseImageReference(text);
+  const full = formatImageReference(reference);
+  return (await listImages(paths)).find(
+    ({ source }) => source !== undefined && (source.reference === full || source.digest === reference.digest),
+  );
 }
 
 /**
