@@ -1,7 +1,7 @@
 import http2 from "node:http2";
 import type { Socket } from "node:net";
-import { setImmediate } from "node:timers/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { openSession } from "../platform/http2-session.ts";
 import { attachToGuest } from "./attachment.ts";
 
 const STREAM_WINDOW_BYTES = 1024 * 1024;
@@ -72,15 +72,15 @@ export class GuestConnection {
     });
     if (socket.destroyed)
       throw new FirebreakError("CHANNEL_LOST", "the channel to the guest broke while it was attached");
-    const session = http2.connect("http://guest", {
-      createConnection: () => socket,
-      settings: {
-        enablePush: false,
-        initialWindowSize: STREAM_WINDOW_BYTES,
-        maxFrameSize: MAX_HTTP2_FRAME_BYTES,
-        maxHeaderListSize: 64 * 1024,
-      },
-    });
+    const settings = {
+      enablePush: false,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      maxFrameSize: MAX_HTTP2_FRAME_BYTES,
+      maxHeaderListSize: 64 * 1024,
+    };
+    const session = openSession(socket, () =>
+      http2.connect("http://guest", { createConnection: () => socket, settings }),
+    );
     session.once("connect", () => {
       // The event may come after the session's end, which would throw.
       if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -97,8 +97,6 @@ export class GuestConnection {
       socket.destroy();
       if (this.#session === session) this.#session = undefined;
     });
-    // Node hands bytes that the socket holds already to the session a tick later, and throws when that has been destroyed by then.
-    await setImmediate();
     this.#session = session;
     if (!session.destroyed) this.#socket = socket;
     this.#generation = generation;

@@ -2,6 +2,7 @@ import http2 from "node:http2";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
+import { openSession } from "../platform/http2-session.ts";
 import { attachToGuest } from "./attachment.ts";
 
 /** What one flow may have on its way to a peer that does not read, each way, bytes. */
@@ -97,7 +98,7 @@ export class EgressLink {
 
   #serve(socket: Socket): http2.ServerHttp2Session {
     if (socket.destroyed) throw new FirebreakError("CHANNEL_LOST", "the channel broke while it was attached");
-    const session = http2.performServerHandshake(socket, {
+    const options = {
       settings: {
         initialWindowSize: STREAM_WINDOW_BYTES,
         maxFrameSize: MAX_FRAME_BYTES,
@@ -107,7 +108,8 @@ export class EgressLink {
       },
       maxSessionMemory: MAX_SESSION_MB,
       ...RESETS,
-    });
+    };
+    const session = openSession(socket, () => http2.performServerHandshake(socket, options));
     this.#session = session;
     this.#socket = socket;
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);

@@ -135,8 +135,11 @@ export function runProgram(program: string, args: string[], options: CliOptions)
 async function closeFixture(folder: string, paths: FirebreakPaths, client: DaemonClient): Promise<void> {
   try {
     if (existsSync(paths.socket)) {
+      const vms = await client.vms.list().catch(async (cause: unknown) => {
+        throw new Error(`the daemon is gone, and its last words are: ${await lastWords(paths)}`, { cause });
+      });
       // Some go by themselves meanwhile, such as those of a session that has just ended.
-      for (const { id } of await client.vms.list())
+      for (const { id } of vms)
         await client.vms.delete(id).catch((error: unknown) => {
           if (!hasCode("VM_NOT_FOUND")(error)) throw error;
         });
@@ -147,6 +150,12 @@ async function closeFixture(folder: string, paths: FirebreakPaths, client: Daemo
     for (const { pid } of await listProcesses(folder)) killQuietly(pid);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** What the daemon has printed, and the end of its log. */
+async function lastWords({ home }: FirebreakPaths): Promise<string> {
+  const read = (name: string) => readFile(path.join(home, name), "utf8").catch(() => "");
+  return `${await read("daemon-start.log")}\n${(await read("daemon.log")).slice(-2_000)}`;
 }
 
 async function waitForProcessesToEnd(folder: string) {

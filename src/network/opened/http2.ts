@@ -1,6 +1,7 @@
 import http2, { type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { duplexPair } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { openSession } from "../../platform/http2-session.ts";
 import type { Header } from "./aws-sigv4.ts";
 import { Exchange, HOP_HEADERS, type OpenedFlow } from "./exchange.ts";
 
@@ -18,11 +19,13 @@ export function serveHttp2(guest: TLSSocket, upstream: TLSSocket, flow: OpenedFl
   guest.pipe(far).pipe(guest);
   guest.once("close", () => near.destroy());
   near.once("close", () => guest.destroy());
-  const server = http2.performServerHandshake(near, { settings: SETTINGS });
-  const client = http2.connect(`https://${flow.name}:${flow.port}`, {
-    createConnection: () => upstream,
-    settings: { enablePush: false, initialWindowSize: SETTINGS.initialWindowSize },
-  });
+  const server = openSession(near, () => http2.performServerHandshake(near, { settings: SETTINGS }));
+  const client = openSession(upstream, () =>
+    http2.connect(`https://${flow.name}:${flow.port}`, {
+      createConnection: () => upstream,
+      settings: { enablePush: false, initialWindowSize: SETTINGS.initialWindowSize },
+    }),
+  );
   for (const session of [server, client]) session.on("error", () => {});
   server.once("close", () => client.close());
   client.once("close", () => server.close());
