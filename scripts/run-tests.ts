@@ -24,9 +24,9 @@ const alone = new Set(filesOf(flags("alone")));
 /** A file's time, ms: one of them builds a kernel when the test home has none. */
 const TIMEOUT_MS = Number(flags("minutes")[0] ?? 20) * 60_000;
 const SLOWEST_SHOWN = 15;
-/** Of a failure, at the very end, where who has only the end of a run's output sees it. */
-const FAILURE_LINES = 6;
-const FAILURE_CHARS = 600;
+/** Of a failure, at the very end, where who has only the end of a run's output sees it: its first lines and its last ones. */
+const FAILURE_LINES = 3;
+const FAILURE_LINE_CHARS = 200;
 const counts = { passed: 0, failed: 0 };
 const skipped: string[] = [];
 const failures: string[] = [];
@@ -62,7 +62,7 @@ async function runFiles(files: string[], atOnce: number): Promise<void> {
     if (event.details.type === "suite") return;
     counts.failed++;
     const text = causesOf(event.details.error.cause ?? event.details.error)
-      .map((each) => each.split("\n").slice(0, FAILURE_LINES).join("\n    ").slice(0, FAILURE_CHARS))
+      .map((each) => shorten(each))
       .join("\n    because: ");
     const file = event.file === undefined ? "" : `${path.relative(process.cwd(), event.file)}: `;
     failures.push(`${file}${event.name}\n    ${text}`);
@@ -79,4 +79,14 @@ async function runFiles(files: string[], atOnce: number): Promise<void> {
 function causesOf(error: unknown): string[] {
   if (!(error instanceof Error)) return error === undefined ? [] : [String(error)];
   return [error.message, ...causesOf(error.cause)];
+}
+
+function shorten(message: string): string {
+  const lines = message
+    .split("\n")
+    .map((line) => line.slice(0, FAILURE_LINE_CHARS))
+    .filter((line) => line.trim() !== "");
+  const left = lines.length - 2 * FAILURE_LINES;
+  if (left > 0) lines.splice(FAILURE_LINES, left, `(${left} lines more)`);
+  return lines.join("\n    ");
 }
