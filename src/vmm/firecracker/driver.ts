@@ -18,6 +18,7 @@ import type {
   VmmExit,
   VmmRecord,
 } from "../driver.ts";
+import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { type ApiRequest, FirecrackerApi } from "./api-client.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
@@ -38,8 +39,6 @@ import { readState } from "./state.ts";
 import { type FirecrackerFeatures, type FirecrackerVersion, featuresOf, parseFirecrackerVersion } from "./version.ts";
 import { VsockPort } from "./vsock.ts";
 
-/** A guest on working KVM dials within about half a second; one that has not by then will not. */
-const PROBE_DEADLINE_MS = 1_700;
 /** Without the process's own end to wait for, as another daemon's VMs are. */
 const LOOK_MS = 300;
 const LOAD_DEADLINE_MS = 60_000;
@@ -118,18 +117,8 @@ export class FirecrackerDriver implements VmmDriver {
   /** Boots the real kernel until the guest dials: a /dev/kvm that opens proves nothing. */
   async #probe(boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
     const deadline = AbortSignal.timeout(PROBE_DEADLINE_MS);
-    const config: VmmConfig = {
-      ...boot,
-      vmId: "probe",
-      memoryMib: 128,
-      cpus: 1,
-      accel: "kvm",
-      kernelArgs: [...boot.kernelArgs, "firebreak.probe"],
-      drives: [],
-      runtimeDir: this.#options.probeRuntimeDir,
-      logPath: this.#options.probeLogPath,
-      uid: 0,
-    };
+    const { probeRuntimeDir: runtimeDir, probeLogPath: logPath } = this.#options;
+    const config = probeConfig(boot, { runtimeDir, logPath, uid: 0 });
     const record = await this.start(config, signal);
     try {
       const socket = await this.openChannel(record, signal ? AbortSignal.any([deadline, signal]) : deadline);
@@ -138,7 +127,7 @@ export class FirecrackerDriver implements VmmDriver {
     } catch (error) {
       if (signal?.aborted) throw error;
       if (!deadline.aborted) throw kvmUnavailable(toFirebreakError(error).message);
-      throw kvmUnavailable(`/dev/kvm opens, but a guest in it says nothing within ${PROBE_DEADLINE_MS} ms`);
+      throw kvmUnavailable(KVM_HANGS);
     } finally {
       await this.kill(record);
     }

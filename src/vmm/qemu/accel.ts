@@ -5,13 +5,11 @@ import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { runCommand } from "../../platform/process.ts";
 import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig } from "../driver.ts";
+import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess } from "../vmm-process.ts";
 import { SOCKET_NAMES } from "./command-line.ts";
 import { openProbeChannel } from "./probe-channel.ts";
 import { type QemuProcess, removeRuntimeDir } from "./spawn.ts";
-
-/** A guest on working KVM says its first word within about half a second; one that has not by then will not. */
-const PROBE_DEADLINE_MS = 1_700;
 
 interface CachedVerdict {
   key: string;
@@ -103,18 +101,11 @@ export class AccelChooser {
     );
     if (!canOpen) return { works: false, reason: "/dev/kvm is missing or closed to this user" };
     const runtimeDir = this.#options.probeRuntimeDir;
-    const config: VmmConfig = {
-      ...boot,
-      vmId: "probe",
-      memoryMib: 128,
-      cpus: 1,
-      accel: "kvm",
-      kernelArgs: [...boot.kernelArgs, "firebreak.probe"],
-      drives: [],
+    const config = probeConfig(boot, {
       runtimeDir,
       logPath: path.join(path.dirname(this.#options.cachePath), "probe.log"),
       uid: this.#options.probeUid,
-    };
+    });
     await rm(config.logPath, { force: true }); // an earlier probe's words are not this one's
     const startedAt = Date.now();
     let probe: QemuProcess;
@@ -129,7 +120,7 @@ export class AccelChooser {
       const answered = await openProbeChannel(`${runtimeDir}/${SOCKET_NAMES.control}`, left, probe.qmp.closed, signal);
       if (signal?.aborted) throw new FirebreakError("OPERATION_CANCELED", "the KVM probe was cancelled");
       if (answered) return { works: true, reason: "" };
-      return { works: false, reason: `/dev/kvm opens, but a guest in it says nothing within ${PROBE_DEADLINE_MS} ms` };
+      return { works: false, reason: KVM_HANGS };
     } finally {
       probe.qmp.close();
       await killProcess(probe.identity);
