@@ -74,6 +74,10 @@ export async function listImages(paths: FirebreakPaths): Promise<Image[]> {
 export async function getImage(paths: FirebreakPaths, nameOrDigest: string): Promise<Image> {
   const image = await findImage(paths, nameOrDigest);
   if (image !== undefined) return image;
+  if (isRegistryReference(nameOrDigest))
+    throw new FirebreakError("IMAGE_NOT_FOUND", `nothing has been pulled from ${JSON.stringify(nameOrDigest)}`, {
+      hint: `Pull it: firebreak image pull ${nameOrDigest}`,
+    });
   const known = (await listImages(paths)).flatMap((image) => image.tags).sort();
   const hint =
     known.length > 0
