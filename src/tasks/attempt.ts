@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FinishReason, TaskEventBody } from "../contract/task-event.ts";
+import { formatUsd } from "../contract/usd.ts";
 import { type FirebreakError, isHostDiskFull, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit } from "../guest/protocol.ts";
 import type { AgentReader, TaskAgent } from "./agents/agent.ts";
@@ -185,7 +186,7 @@ export class Attempt implements OutputSink {
     const cost = costOf(reader);
     if (cost === undefined) return;
     if (maxCostUsd !== undefined && cost > maxCostUsd)
-      this.end("budget", `it has cost ${cost.toFixed(2)} USD, and may cost ${maxCostUsd.toFixed(2)}`);
+      this.end("budget", `it has cost ${formatUsd(cost)}, and may cost ${formatUsd(maxCostUsd)}`);
     const over = overBudget?.(cost);
     if (over !== undefined) this.end("budget", over);
   }

@@ -50,7 +50,7 @@ test("each user has a budget of his own, of which what is older than its window,
     () => budgets.check("ann"),
     (error) =>
       hasCode("TASK_BUDGET_EXHAUSTED")(error) &&
-      /'ann' have cost 10\.00 USD in the last 7d, and may cost 10\.00/.test(String(error)),
+      /'ann' have cost 10\.0000 USD in the last 7d, and may cost 10\.0000/.test(String(error)),
   );
   budgets.check("bob");
   assert.throws(() => budgets.check(undefined), hasCode("TASK_BUDGET_EXHAUSTED"));
@@ -64,13 +64,13 @@ test("what works counts as far as it has got, together with the user's others, u
   const { budgets, entries, world } = open([{ user: "ann", usd: 5, daysAgo: 1 }]);
   assert.equal(budgets.note("a", "ann", 3), undefined);
   assert.equal(budgets.note("b", "ann", 2), undefined, "all of it may be spent");
-  assert.match(budgets.note("b", "ann", 2.5) ?? "", /have cost 10\.50 USD/);
+  assert.match(budgets.note("b", "ann", 2.5) ?? "", /have cost 10\.5000 USD/);
   assert.equal(budgets.note("c", "bob", 9), undefined);
   assert.throws(() => budgets.check("ann"), hasCode("TASK_BUDGET_EXHAUSTED"));
   assert.equal(world.reads, 2, "the store is not read with each output");
   entries.push({ task: "b", user: "ann", usd: 2.5, daysAgo: 0 });
-  assert.throws(() => budgets.check("ann"), /have cost 10\.50 USD/, "it is counted once");
+  assert.throws(() => budgets.check("ann"), /have cost 10\.5000 USD/, "it is counted once");
   budgets.forget("b");
   assert.equal(budgets.note("a", "ann", 2), undefined);
-  assert.match(budgets.note("a", "ann", 3) ?? "", /have cost 10\.50 USD/);
+  assert.match(budgets.note("a", "ann", 3) ?? "", /have cost 10\.5000 USD/);
 });

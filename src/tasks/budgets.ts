@@ -1,3 +1,4 @@
+import { formatUsd } from "../contract/usd.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { UsageEntry } from "./task-store.ts";
 
@@ -85,7 +86,7 @@ export class UserBudgets {
 
 function explain(user: string | undefined, spent: number, { perUserUsd, windowMs }: UserBudget): string {
   const who = user === undefined ? "tasks of this host's own users" : `tasks of '${user}'`;
-  return `${who} have cost ${spent.toFixed(2)} USD in the last ${ago(windowMs)}, and may cost ${perUserUsd.toFixed(2)}`;
+  return `${who} have cost ${formatUsd(spent)} in the last ${ago(windowMs)}, and may cost ${formatUsd(perUserUsd)}`;
 }
 
 const ago = (ms: number) => (ms % DAY_MS === 0 ? `${ms / DAY_MS}d` : `${Math.round(ms / 3_600_000)}h`);

@@ -96,13 +96,12 @@ export class TaskRun {
     };
     try {
       if (record.state === "queued") {
-        // What was asked for in time may come to its turn when nothing is left.
-        const over = agent.createReader === undefined ? undefined : this.#overBudget();
+        // What was asked for in time may come to its turn when nothing is left, and what others spend while its VM is made counts as well.
+        const over = this.#overBudget(agent) ?? (await this.#prepare(log, agent));
         if (over !== undefined) {
-          await this.#endWithout(log, "budget", over, undefined);
+          await this.#endWithout(log, "budget", over, await this.#tryRemoveVms());
           return "ended";
         }
-        await this.#prepare(log);
       } else known = await replay(log, agent);
       this.#reader = known.reader;
       if (this.#record().state !== "collecting") {
@@ -124,7 +123,8 @@ export class TaskRun {
     return "ended";
   }
 
-  #overBudget(): FirebreakError | undefined {
+  #overBudget(agent: TaskAgent): FirebreakError | undefined {
+    if (agent.createReader === undefined) return undefined;
     try {
       this.#deps.budgets.check(this.#record().user);
       return undefined;
@@ -133,7 +133,8 @@ export class TaskRun {
     }
   }
 
-  async #prepare(log: TaskLog): Promise<void> {
+  /** Until it works, or what keeps it from that: nothing is left of its user's budget. */
+  async #prepare(log: TaskLog, agent: TaskAgent): Promise<FirebreakError | undefined> {
     const { machines, plan } = this.#deps;
     const { signal } = this.#abort;
     const attempt = this.#record().attempt + 1;
@@ -148,8 +149,11 @@ export class TaskRun {
     await machines.prepare(vm.id, planned, { signal, onText });
     this.#plan = planned;
     await this.#deps.takePlace(this.#id, signal);
+    const over = this.#overBudget(agent);
+    if (over !== undefined) return over;
     this.#note({ state: "running", startedAt: new Date().toISOString() });
     await log.append([this.#stateEvent()]);
+    return undefined;
   }
 
   /** Makes its VM; what takes long enough to be wondered about (an image or a template that is not there yet) is the task's reason meanwhile. */
@@ -214,10 +218,7 @@ export class TaskRun {
   async #afterFailure(error: FirebreakError, log: TaskLog): Promise<RunEnd> {
     const record = this.#record();
     // What it worked on may not have come back yet: then the VM stays, as at any other end.
-    const stays = await this.#removeVms().then(
-      () => undefined,
-      (thrown: unknown) => toFirebreakError(thrown),
-    );
+    const stays = await this.#tryRemoveVms();
     if (this.#isCancelled || record.cancelledAt !== undefined) {
       await this.#endWithout(log, "cancelled", undefined, stays);
       return "ended";
@@ -334,6 +335,14 @@ export class TaskRun {
       vmSeconds: round(seconds),
       memoryMibSeconds: round(seconds * memoryMib),
     });
+  }
+
+  /** Why its VMs are not all gone, if they are not. */
+  #tryRemoveVms(): Promise<FirebreakError | undefined> {
+    return this.#removeVms().then(
+      () => undefined,
+      (thrown: unknown) => toFirebreakError(thrown),
+    );
   }
 
   async #removeVms(): Promise<void> {

@@ -133,6 +133,7 @@ test("files are images, diffs and text; a page among them is none of this origin
   const file = await page.request.get(`${origin}/v1/tasks/${done}/file?path=report.html`);
   assert.equal(file.headers()["content-type"], "application/octet-stream");
   await page.getByRole("tab", { name: "Changes" }).click();
+  await page.locator(".diff-remove").waitFor();
   assert.equal(await page.locator(".diff-add").count(), 2);
   assert.equal(await page.locator(".diff-remove").count(), 1);
   assert.equal(await page.title(), title);

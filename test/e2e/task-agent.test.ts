@@ -7,6 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import type { TaskEvent } from "../../src/contract/task-event.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** A program that asks a model over HTTP, and says what it does as Claude Code does. */
 const AGENT = `
@@ -26,10 +27,15 @@ let fixture: DaemonFixture;
 let model: http.Server;
 let url: string;
 const keys: string[] = [];
+/** The model's answers wait for it. */
+let answersAfter: Promise<void> | undefined;
 before(async () => {
   model = http.createServer((request, response) => {
     keys.push(String(request.headers["x-api-key"]));
-    request.resume().once("end", () => response.end(JSON.stringify({ text: "I shall look." })));
+    request.resume().once("end", async () => {
+      await answersAfter;
+      response.end(JSON.stringify({ text: "I shall look." }));
+    });
   });
   model.listen(0, "127.0.0.1");
   await once(model, "listening");
@@ -95,7 +101,7 @@ test("one that costs more than it may is ended, by the tokens that it tells of",
   const task = await fixture.client.tasks.wait(id, 120_000);
   assert.deepEqual([task.state, task.finish], ["failed", "budget"], JSON.stringify(task));
   assert.equal(task.usage?.cost?.source, "prices");
-  assert.match(task.reason ?? "", /may cost 0\.00/);
+  assert.match(task.reason ?? "", /may cost 0\.0020 USD/);
 });
 
 test("a user's budget ends what works, refuses what costs, and takes commands all the same", async () => {
@@ -103,17 +109,26 @@ test("a user's budget ends what works, refuses what costs, and takes commands al
   const { total } = await fixture.client.tasks.usage();
   assert.ok(total.costUsd > 0.0143 && total.costUsd < 0.0145, JSON.stringify(total));
   await writeConfig("[tasks]", "max_running = 1", "budget_per_user = 0.015", 'budget_window = "1h"');
+  const letGo = Promise.withResolvers<void>();
+  answersAfter = letGo.promise;
+  const asked = keys.length;
   const { id } = await ask("be dear");
-  // Asked for while there was something left, and when it is its turn there is nothing.
+  await waitFor(() => keys.length > asked);
+  // Asked for while there was something left, and made ready meanwhile; when it is its turn there is nothing.
   const { id: late } = await ask("hello");
+  await waitFor(async () => (await fixture.client.tasks.get(late)).vm !== undefined);
+  letGo.resolve();
   const task = await fixture.client.tasks.wait(id, 120_000);
   assert.deepEqual([task.state, task.finish], ["failed", "budget"], JSON.stringify(task));
   const never = await fixture.client.tasks.wait(late, 120_000);
   assert.deepEqual([never.state, never.finish, never.vm], ["failed", "budget", undefined], JSON.stringify(never));
-  assert.match(task.reason ?? "", /this host's own users have cost 0\.02 USD in the last 1h/);
+  assert.match(
+    task.reason ?? "",
+    /this host's own users have cost 0\.01[56]\d USD in the last 1h, and may cost 0\.0150 USD/,
+  );
   await assert.rejects(ask("hello"), { code: "TASK_BUDGET_EXHAUSTED" });
   const refused = await fixture.cli(["task", "run", "--agent", "fake", "hello"]);
-  assert.match(refused.stderr, /may cost 0\.01.*budget_per_user/s);
+  assert.match(refused.stderr, /may cost 0\.0150 USD.*budget_per_user/s);
   assert.equal(refused.exitCode, 6);
   const command = await fixture.client.tasks.create({ agent: "command", argv: ["true"] });
   assert.equal((await fixture.client.tasks.wait(command.id, 120_000)).state, "completed");

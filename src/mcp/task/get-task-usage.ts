@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type UsageSums, usageBySchema } from "../../contract/usage.ts";
+import { formatUsd } from "../../contract/usd.ts";
 import { defineTool } from "../tool.ts";
 
 const sums = {
@@ -38,7 +39,7 @@ export const getTaskUsage = defineTool({
     const total = view(usage.total);
     return {
       structured: { by: usage.by, groups, total },
-      facts: [`${total.tasks} tasks`, dollars(total.cost_usd)],
+      facts: [`${total.tasks} tasks`, formatUsd(total.cost_usd)],
       text:
         total.tasks === 0
           ? "No task has ended in that time."
@@ -69,7 +70,5 @@ function describe({
   vm_seconds,
 }: ReturnType<typeof view>) {
   const unknown = tasks_without_cost === 0 ? "" : ` (${tasks_without_cost} of unknown cost)`;
-  return `${tasks} tasks, ${dollars(cost_usd)}${unknown}, ${input_tokens} tokens in, ${output_tokens} out, ${vm_seconds} s of VMs`;
+  return `${tasks} tasks, ${formatUsd(cost_usd)}${unknown}, ${input_tokens} tokens in, ${output_tokens} out, ${vm_seconds} s of VMs`;
 }
-
-const dollars = (usd: number) => `${usd.toFixed(4)} USD`;

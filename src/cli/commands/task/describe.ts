@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import type { Task } from "../../../contract/task.ts";
+import { formatUsd } from "../../../contract/usd.ts";
 import { stripControl } from "../../../platform/terminal-text.ts";
 import { formatBytes, formatDuration } from "../../output.ts";
 
@@ -19,7 +20,7 @@ export function printTask(task: Task, out: Writable = process.stdout): void {
     ["exit code", task.exitCode === undefined ? undefined : String(task.exitCode)],
     ["took", took],
     ["tokens", tokens === 0 ? undefined : String(tokens)],
-    ["cost", cost === undefined ? undefined : `${cost.usd.toFixed(4)} USD (${cost.source})`],
+    ["cost", cost === undefined ? undefined : `${formatUsd(cost.usd)} (${cost.source})`],
     ["vm", task.vm?.name],
     [
       "files",

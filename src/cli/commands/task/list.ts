@@ -46,7 +46,7 @@ export function addTaskList(parent: Command): void {
           task.position === undefined ? task.state : `${task.state} ${task.position}`,
           task.agent,
           formatAge(task.createdAt),
-          task.usage?.cost === undefined ? "" : task.usage.cost.usd.toFixed(2),
+          task.usage?.cost === undefined ? "" : task.usage.cost.usd.toFixed(4),
           stripControl((task.name ?? task.prompt ?? task.argv?.join(" ") ?? "").split("\n")[0] ?? "").slice(0, 60),
         ]),
       );
