@@ -3,9 +3,9 @@
  * every folder below src/ is named here.
  */
 
-/** Type-only files that adapters and the domain meet at. */
+/** Files that adapters and the domain meet at: types, and the table of drivers. */
 const PORTS = [
-  "^src/vmm/driver\\.ts$",
+  "^src/vmm/drivers?\\.ts$",
   "^src/vms/ports\\.ts$",
   "^src/vms/(vm|drive)-store\\.ts$",
   "^src/mcp/http/session-store\\.ts$",

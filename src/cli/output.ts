@@ -22,6 +22,7 @@ const FLAGS: Record<string, string> = {
   diskMib: "--disk",
   cpus: "--cpus",
   accel: "--accel",
+  driver: "--driver",
   idleTimeoutMs: "--idle-timeout",
   maxLifetimeMs: "--max-lifetime",
   admissionWaitMs: "--wait-for-memory",

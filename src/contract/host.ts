@@ -13,8 +13,8 @@ export const hostInfoSchema = z.object({
   load1: z.number(),
   memory: room,
   disk: room.describe("where firebreak keeps its state"),
-  driver: z.string(),
-  driverVersion: z.string().optional().describe("of the VMM; absent when it is not installed"),
+  driver: z.string().describe("what VMs get that say none"),
+  drivers: z.array(z.object({ name: z.string(), version: z.string() })).describe("those whose VMM is installed"),
   vms: z.object({ total: z.number().int(), running: z.number().int() }),
 });
 export type HostInfo = z.infer<typeof hostInfoSchema>;

@@ -53,6 +53,7 @@ export const templateCreateSchema = vmCreateSchema.pick({
   memoryMib: true,
   cpus: true,
   diskMib: true,
+  driver: true,
   accel: true,
 });
 export type TemplateCreate = z.input<typeof templateCreateSchema>;

@@ -66,6 +66,10 @@ const admissionWaitSchema = z
   .describe("how long to wait for the host's memory; without it a VM that does not fit is refused at once");
 export const MAX_LABELS = 64;
 
+/** `auto` leaves the choice of a VMM to the daemon. */
+export const DRIVER_REQUESTS = ["auto", "qemu", "firecracker"] as const;
+export type DriverRequest = (typeof DRIVER_REQUESTS)[number];
+
 export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
 
 export const envSchema = z.record(
@@ -131,6 +135,12 @@ export const vmCreateSchema = z.strictObject({
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
     .default(DEFAULTS.diskMib)
     .describe("what it may write above its image, MiB"),
+  driver: z
+    .enum(DRIVER_REQUESTS, DRIVER_REQUESTS.join(", "))
+    .optional()
+    .describe(
+      "which VMM it has for its life; `auto` is Firecracker where it works with KVM; without it the daemon's default",
+    ),
   accel: z
     .enum(["auto", "kvm", "tcg"], "auto, kvm or tcg")
     .default("auto")

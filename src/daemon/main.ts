@@ -52,7 +52,6 @@ import { SqliteSettings } from "../store/settings.ts";
 import { vaultStateOf } from "../store/vault-state.ts";
 import { SqliteVmStore } from "../store/vms.ts";
 import { SqliteWorkspaceStore } from "../store/workspaces.ts";
-import { QemuDriver } from "../vmm/qemu/driver.ts";
 import { DEFAULT_OVERCOMMIT } from "../vms/admission.ts";
 import { AttachedDrives } from "../vms/attached-drives.ts";
 import { Drives } from "../vms/drives.ts";
@@ -97,6 +96,7 @@ import { createTasks } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { inTraceOf } from "./trace-request.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
+import { createDrivers } from "./vmm-drivers.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
@@ -119,28 +119,23 @@ async function main(): Promise<void> {
   const database = openDatabase(paths.database);
   const store = new SqliteVmStore(database);
   const agentPath = agentBinaryPath();
-  const driver = new QemuDriver({
-    cachePath: path.join(paths.home, "accel.json"),
-    agentPath,
-    probeRuntimeDir: path.join(paths.runtime, "probe"),
-    probeUid: FIRST_VM_UID - 1,
-    ...(process.env.FIREBREAK_QEMU ? { program: process.env.FIREBREAK_QEMU } : {}),
-  });
+  const configFile = path.join(paths.home, "firebreak.toml");
+  const { drivers: vmmDrivers, defaultDriver } = createDrivers({ paths, configFile, env: process.env, log });
   const source = new ImageLibrary(paths, agentPath);
   const disk = new HostDisk(agentPath);
   const templateFolder = new SavedFolder(paths.templates, disk);
   const snapshotFolder = new SavedFolder(paths.snapshots, disk);
   const templates = new Templates({
     folder: templateFolder,
-    driver,
+    drivers: vmmDrivers,
     disk,
     runtimeDir: path.join(paths.runtime, "v"),
     uid: FIRST_VM_UID - 2,
     log,
   });
   const driveStore = new SqliteDriveStore(database);
-  const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
-  const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
+  const attached = new AttachedDrives({ paths, drives: driveStore, store, drivers: vmmDrivers, log });
+  const parts = { paths, store, drivers: vmmDrivers, source, disk, log, attached, snapshots: snapshotFolder };
   const workspaces = new WorkspaceService({
     folder: paths.workspaces,
     backupFolder: paths.backups,
@@ -149,7 +144,6 @@ async function main(): Promise<void> {
     log,
   });
   const hostSetup = { home: os.homedir(), env: process.env, root: "/" };
-  const configFile = path.join(paths.home, "firebreak.toml");
   const endTelemetry = await beginTelemetry(configFile, version, log);
   const settings = new SqliteSettings(database);
   const secretStore = new SqliteSecretStore(database);
@@ -202,6 +196,7 @@ async function main(): Promise<void> {
     network,
     workspaces: workspaceHooks,
     mounts,
+    defaultDriver,
     memory: {
       overcommit: watchConfig(configFile, (config) => config.vms?.memory_overcommit ?? DEFAULT_OVERCOMMIT, log),
     },
@@ -358,7 +353,7 @@ async function main(): Promise<void> {
     await mounts.close();
     network.close();
     nat.close();
-    driver.close();
+    await vmmDrivers.close();
     serverLogs.close();
     await audit.close();
     database.close();
@@ -378,13 +373,16 @@ async function main(): Promise<void> {
     artifacts,
     templates: {
       list: () => templates.list((manifest) => source.templateSpec(manifest)),
-      create: async ({ image, accel, ...size }, options) => {
+      create: async ({ image, accel, driver: asked = defaultDriver(), ...size }, options) => {
         const kernel = await source.resolveKernel(options);
+        const { signal } = options;
+        const { driver } = await vmmDrivers.choose({ driver: asked, accel, hasVolumes: false, boot: kernel, signal });
         const spec = {
           ...size,
           kernel,
           image: await source.resolveImage(image, options),
-          accel: (await driver.chooseAccel(accel, kernel, options.signal)).accel,
+          driver: driver.name,
+          accel: (await driver.chooseAccel(accel, kernel, signal)).accel,
         };
         return toTemplate(await templates.ensure(spec, options), false);
       },
@@ -413,7 +411,7 @@ async function main(): Promise<void> {
     },
     sessions: browserSessions(browsers, tcp),
     host: {
-      info: () => readHostInfo({ version, home: paths.home, driver, vms }),
+      info: () => readHostInfo({ version, home: paths.home, drivers: vmmDrivers, defaultDriver, vms }),
       prices: () => readPrices(configFile),
     },
     tcp,
@@ -433,7 +431,8 @@ async function main(): Promise<void> {
     doctor: () =>
       runDoctor({
         paths,
-        driver,
+        drivers: vmmDrivers,
+        defaultDriver,
         vms,
         agentPath,
         programs: [...IMAGE_REQUIREMENTS, SSH_REQUIREMENT],
@@ -442,7 +441,7 @@ async function main(): Promise<void> {
           return describeStrays(await findStrays(paths, vmIds));
         },
         images: () => listImages(paths),
-        accel: async () => driver.chooseAccel("auto", await source.resolveKernel({})),
+        kernel: () => source.resolveKernel({}),
         exists: existsSync,
         freeBytes: async (folder) => {
           const stats = await statfs(folder);

@@ -7,6 +7,7 @@ const spec: TemplateSpec = {
   kernel: { kernelId: "debian-6.1", kernelPath: "/kernels/1/vmlinuz", initrdPath: "/kernels/1/initrd-aaaa.cpio" },
   memoryMib: 512,
   cpus: 1,
+  driver: "qemu",
   accel: "tcg",
   diskMib: 2048,
 };

@@ -9,7 +9,8 @@ import { GuestClient } from "../guest/client.ts";
 import { GuestConnection } from "../guest/connection.ts";
 import { orGiveUp } from "../platform/abort.ts";
 import { addConsoleWords } from "../platform/console-words.ts";
-import type { AccelName, MachineConfig, VmmConfig, VmmDriver, VmmRecord } from "../vmm/driver.ts";
+import type { AccelName, MachineConfig, VmmConfig, VmmRecord } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import { findHostConflict, type HostTraits, type Manifest } from "./manifest.ts";
 import type { Disk } from "./ports.ts";
 import type { Saved, SavedFolder, Staged } from "./saved-folder.ts";
@@ -36,6 +37,7 @@ export interface TemplateSpec {
   kernel: { kernelId: string; kernelPath: string; initrdPath: string; kernelArgs?: string[] };
   memoryMib: number;
   cpus: number;
+  driver: string;
   accel: AccelName;
   /** Of the VM to be forked. */
   diskMib: number;
@@ -43,7 +45,7 @@ export interface TemplateSpec {
 
 export interface TemplatesOptions {
   folder: SavedFolder;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   disk: Disk;
   /** For the sockets and logs of template VMs. */
   runtimeDir: string;
@@ -77,7 +79,7 @@ export class Templates {
 
   /** The template for a VM; made when there is none, by one of those who ask at a time. Cancelling a wait does not end the making. */
   async ensure(spec: TemplateSpec, options: WorkOptions = {}): Promise<Saved> {
-    const host = await this.#options.driver.describeHost(spec.accel);
+    const host = await this.#options.drivers.of(spec).describeHost(spec.accel);
     const id = templateId(spec, host);
     const known = this.#known.get(id) ?? (await this.#find(id, host));
     if (known !== undefined) {
@@ -107,7 +109,7 @@ export class Templates {
   /** A template whose files turn out not to be what they were is made anew by the next who needs it. */
   async drop(saved: Saved): Promise<void> {
     this.#known.delete(saved.manifest.id);
-    this.#options.driver.release(saved.manifest.memory.sha256);
+    this.#options.drivers.release(saved.manifest.memory.sha256);
     await this.#options.folder.delete(saved.manifest.id);
   }
 
@@ -135,7 +137,7 @@ export class Templates {
   async #isStale(manifest: Manifest, specOf: SpecOf): Promise<boolean> {
     const spec = await specOf(manifest);
     if (spec === undefined) return true;
-    const host = await this.#options.driver.describeHost(spec.accel);
+    const host = await this.#options.drivers.of(spec).describeHost(spec.accel);
     return templateId(spec, host) !== manifest.id || findHostConflict(manifest.host, host) !== undefined;
   }
 
@@ -203,7 +205,8 @@ export class Templates {
     staged: Staged,
     onProgress: (progress: Progress) => void,
   ): Promise<Saved> {
-    const { driver, folder, disk } = this.#options;
+    const { drivers, folder, disk } = this.#options;
+    const driver = drivers.of(spec);
     const config = this.#configOf(id, spec, staged);
     const vmm = await driver.start(config);
     try {
@@ -266,7 +269,7 @@ export class Templates {
 
   /** Waits for the guest agent, warms the guest up, and lets go of it: what is saved waits for a host. */
   async #awaitReady(vmm: VmmRecord): Promise<Manifest["agent"]> {
-    const { driver } = this.#options;
+    const driver = this.#options.drivers.of(vmm);
     const console = await driver.openConsole(vmm, AbortSignal.timeout(BOOT_DEADLINE_MS));
     // Somebody has to take it: a full console stops the guest.
     let words = "";

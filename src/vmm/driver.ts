@@ -127,8 +127,21 @@ export interface VmmExit {
   message: string;
 }
 
+/** What not every driver can do. */
+export interface VmmAbilities {
+  /** Drives come and go while a machine runs. */
+  hasHotplug: boolean;
+  /** Machines can be saved, and restored. */
+  canSave: boolean;
+  /** A machine that was saved without a plugged-in card can be restored with one. */
+  plugsAtRestore: boolean;
+}
+
 export interface VmmDriver {
   readonly name: string;
+  /** Throws what keeps it from starting anything on this host, but for the accelerator: VMM_NOT_FOUND, VMM_START_FAILED. */
+  check(): Promise<void>;
+  abilities(): Promise<VmmAbilities>;
   /** Version of the VMM program. Throws VMM_NOT_FOUND. */
   version(): Promise<string>;
   /** Decides by a functional probe, cached; throws ACCEL_UNAVAILABLE when `kvm` is asked for and does not work. */
@@ -186,4 +199,6 @@ export interface VmmDriver {
   killUnrecorded(runtimeDir: string): Promise<void>;
   /** The VMM's last output, for a crash's reason. */
   readLogTail(record: VmmRecord): Promise<string>;
+  /** Lets go of all that is open; VMs go on. */
+  close(): void | Promise<void>;
 }

@@ -4,7 +4,8 @@ import type { AttachedDriveInfo } from "../contract/attachment.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { GUEST_FEATURES, type GuestDrive } from "../guest/protocol.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
-import type { AttachedDrive, VmmDriver } from "../vmm/driver.ts";
+import type { AttachedDrive } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import type { DriveOfVm, DriveStore } from "./drive-store.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { exchangeDirOf } from "./machine.ts";
@@ -22,7 +23,7 @@ export interface AttachedDrivesOptions {
   paths: FirebreakPaths;
   drives: DriveStore;
   store: VmStore;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   patience?: typeof PATIENCE;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -90,10 +91,11 @@ export class AttachedDrives {
 
   /** Gives a guest a drive, or sees that it has it. */
   async plugIn(record: VmRecord, live: LiveVm, entry: DriveOfVm): Promise<GuestDrive> {
-    const { driver, drives } = this.#options;
+    const { drivers, drives } = this.#options;
     await requireSupport(record, live);
     const device = this.#deviceOf(entry);
     const wasShort = await this.#fillFile(device.path, entry.drive.sizeMib);
+    const driver = drivers.of(live.vmm);
     await driver.attachDrive(
       live.vmm,
       { exchangeDir: exchangeDirOf(record, this.#options.paths), uid: record.uid },
@@ -124,7 +126,7 @@ export class AttachedDrives {
           this.#options.log("a guest does not let go of a drive", { vm: record.name, error: error.message });
         });
     }
-    await this.#options.driver.detachDrive(live.vmm, serial);
+    await this.#options.drivers.of(live.vmm).detachDrive(live.vmm, serial);
   }
 
   /** Has a guest that is about to be ended write its drives out; one that does not is not waited for much longer than that takes. */
@@ -146,7 +148,7 @@ export class AttachedDrives {
   async grow(live: LiveVm, entry: DriveOfVm): Promise<void> {
     const { serial, path: file } = this.#deviceOf(entry);
     await this.#fillFile(file, entry.drive.sizeMib);
-    await this.#options.driver.growDrive(live.vmm, serial, entry.drive.sizeMib * MIB);
+    await this.#options.drivers.of(live.vmm).growDrive(live.vmm, serial, entry.drive.sizeMib * MIB);
     await live.client.driveGrow(serial, entry.drive.sizeMib * MIB, { deadlineMs: MOUNT_DEADLINE_MS });
   }
 

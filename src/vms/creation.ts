@@ -9,7 +9,7 @@ import type { Ending } from "./ending.ts";
 import { fromManifest, requireSameMachine } from "./from-manifest.ts";
 import { fromRequest, makeVmRecord, type NewVm } from "./from-request.ts";
 import type { VmParts } from "./parts.ts";
-import type { WorkOptions } from "./ports.ts";
+import type { KernelRef, WorkOptions } from "./ports.ts";
 import type { Known, Starting, StartOptions } from "./starting.ts";
 import { cannotShrink } from "./vm-errors.ts";
 import type { StartFrom, VmRecord } from "./vm-store.ts";
@@ -25,7 +25,8 @@ interface CreationOptions
   extends Pick<
     VmParts,
     | "store"
-    | "driver"
+    | "drivers"
+    | "defaultDriver"
     | "source"
     | "attached"
     | "admission"
@@ -52,7 +53,7 @@ export class Creation {
 
   /** See `VmService.create`. */
   async create(request: VmCreateParsed, options: WorkOptions & { ephemeral?: boolean }): Promise<Vm> {
-    const { driver, source, admission, attached, network, roster } = this.#options;
+    const { source, admission, attached, network, roster } = this.#options;
     if (request.name !== undefined) roster.requireFreeName(request.name);
     network?.check(request.network, request.secrets);
     const { admissionWaitMs } = request;
@@ -64,14 +65,30 @@ export class Creation {
       const image = await source.resolveImage(request.image, options);
       const kernel = await source.resolveKernel(options);
       const isEphemeral = options.ephemeral ?? false;
-      const record = this.#newRecord(
-        fromRequest({ ...request, mounts }, { image, kernel, driver: driver.name, isEphemeral }),
-      );
+      const machine = await this.#chooseDriver(request, kernel, options);
+      const record = this.#newRecord(fromRequest({ ...request, mounts }, { image, kernel, ...machine, isEphemeral }));
       const claim = () => attached.claim(record, request.volumes ?? []);
       return await this.#startNew(record, { ...options, workspace }, reservation, { image, kernel }, claim);
     } finally {
       reservation.release();
     }
+  }
+
+  /** Which driver a new VM has for its life, and whether it has to boot since the driver can restore no such VM. */
+  async #chooseDriver(
+    request: VmCreateParsed,
+    boot: KernelRef,
+    { signal }: WorkOptions,
+  ): Promise<{ driver: string; hasToBoot: boolean }> {
+    const { driver } = await this.#options.drivers.choose({
+      driver: request.driver ?? this.#options.defaultDriver?.() ?? "auto",
+      accel: request.accel,
+      hasVolumes: (request.volumes ?? []).length > 0,
+      boot,
+      signal,
+    });
+    const { canSave, plugsAtRestore } = await driver.abilities();
+    return { driver: driver.name, hasToBoot: !canSave || (request.network.mode === "nat" && !plugsAtRestore) };
   }
 
   async #resolveWorkspace(spec: WorkspaceSpec | undefined): Promise<WorkspaceSpec | undefined> {

@@ -2,7 +2,7 @@ import type { LiveVm } from "./live-vm.ts";
 import type { VmParts } from "./parts.ts";
 import type { VmRecord } from "./vm-store.ts";
 
-type ExclusiveWorkOptions = Pick<VmParts, "store" | "driver" | "locks" | "liveVms" | "roster">;
+type ExclusiveWorkOptions = Pick<VmParts, "store" | "drivers" | "locks" | "liveVms" | "roster">;
 
 /** Work on VMs that run, during which nothing else changes them: a pause, a snapshot, a drive that comes or goes. */
 export class ExclusiveWork {
@@ -31,6 +31,6 @@ export class ExclusiveWork {
   /** Ends the VMM of a VM that is worked on, which may take long, or for ever if the VMM stands still. */
   async interrupt(record: VmRecord): Promise<void> {
     const vmm = this.#options.store.get(record.id)?.vmm;
-    if (this.#ids.has(record.id) && vmm !== undefined) await this.#options.driver.kill(vmm);
+    if (this.#ids.has(record.id) && vmm !== undefined) await this.#options.drivers.of(vmm).kill(vmm);
   }
 }

@@ -7,7 +7,7 @@ import type { VmRecord } from "./vm-store.ts";
 
 type ExitsOptions = Pick<
   VmParts,
-  "paths" | "store" | "driver" | "locks" | "liveVms" | "lifetimes" | "steps" | "roster"
+  "paths" | "store" | "drivers" | "locks" | "liveVms" | "lifetimes" | "steps" | "roster"
 >;
 
 /** VMs that end without having been asked to: what becomes of them, and what those hear who were talking to one. */
@@ -20,11 +20,11 @@ export class Exits {
 
   /** Notes that a running VM's VMM has ended, once, whoever hears of it first. */
   async note(record: VmRecord, live: LiveVm): Promise<void> {
-    const { paths, store, driver, locks, lifetimes, steps, roster } = this.#options;
+    const { paths, store, drivers, locks, lifetimes, steps, roster } = this.#options;
     await locks.run(record.id, async () => {
       const current = store.get(record.id);
       if (live.signal.aborted || (current?.state !== "running" && current?.state !== "paused")) return;
-      const ending = await driver.describeExit(live.vmm);
+      const ending = await drivers.of(live.vmm).describeExit(live.vmm);
       const reason = ending.isGuestShutdown
         ? undefined
         : await consoleReason(
@@ -43,11 +43,12 @@ export class Exits {
 
   /** See `VmService.explainLoss`. */
   async explainLoss(nameOrId: string): Promise<FirebreakError> {
-    const { store, driver, locks, liveVms } = this.#options;
+    const { store, drivers, locks, liveVms } = this.#options;
     const record = store.find(nameOrId);
     const live = record === undefined ? undefined : liveVms.of(record.id);
     // The end of a VMM is heard a moment after its channel's.
     if (record !== undefined && live !== undefined) {
+      const driver = drivers.of(live.vmm);
       await driver.waitForExit(live.vmm, AbortSignal.any([live.signal, AbortSignal.timeout(500)]));
       if (!(await driver.isAlive(live.vmm))) await this.note(record, live);
     }

@@ -19,7 +19,13 @@ export type NewVm = Omit<VmRecord, MadeUp | Defaulted> &
 /** The part of a VM that a request to create it determines. */
 export function fromRequest(
   request: VmCreateParsed,
-  { image, kernel, driver, isEphemeral }: { image: ImageRef; kernel: KernelRef; driver: string; isEphemeral: boolean },
+  {
+    image,
+    kernel,
+    driver,
+    hasToBoot,
+    isEphemeral,
+  }: { image: ImageRef; kernel: KernelRef; driver: string; hasToBoot: boolean; isEphemeral: boolean },
 ): NewVm {
   const { maxLifetimeMs } = request;
   return {
@@ -37,7 +43,7 @@ export function fromRequest(
     policy: request.network,
     secrets: request.secrets,
     mounts: request.mounts,
-    startFrom: { from: request.cold ? "boot" : "template" },
+    startFrom: { from: request.cold || hasToBoot ? "boot" : "template" },
     labels: request.labels,
     restart: request.restart,
     onExpiry: request.onExpiry,

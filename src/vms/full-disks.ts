@@ -17,7 +17,7 @@ const SOON_MS = 60_000;
 const REASON = "the host's disk is full; it goes on when there is room";
 
 interface FullDisksOptions
-  extends Pick<VmParts, "paths" | "store" | "driver" | "disk" | "attached" | "locks" | "roster" | "log"> {
+  extends Pick<VmParts, "paths" | "store" | "drivers" | "disk" | "attached" | "locks" | "roster" | "log"> {
   resume: (id: string) => Promise<unknown>;
 }
 
@@ -55,11 +55,11 @@ export class FullDisks {
   }
 
   async #look(id: string, live: LiveVm): Promise<void> {
-    const { store, driver, locks, roster } = this.#options;
+    const { store, drivers, locks, roster } = this.#options;
     await locks.run(id, async () => {
       const record = store.get(id);
       const stands = record?.state === "running" || (record !== undefined && isWaiting(record));
-      if (live.signal.aborted || !stands || !(await driver.isDiskFull(live.vmm))) return;
+      if (live.signal.aborted || !stands || !(await drivers.of(live.vmm).isDiskFull(live.vmm))) return;
       if (record.state === "running") {
         store.keep(id, { state: "paused", reason: REASON });
         roster.note(record, "disk_full", { reason: REASON });

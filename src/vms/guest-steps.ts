@@ -55,12 +55,11 @@ export class GuestSteps {
   /** Waits for the attachment, or for the VMM's end, or for the caller to give up. */
   async #firstAnswer(live: LiveVm, { options }: StepContext): Promise<void> {
     const over = new AbortController();
-    const exited = this.#options.driver
-      .waitForExit(live.vmm, AbortSignal.any([over.signal, live.signal]))
-      .then(async () => {
-        if (over.signal.aborted || live.signal.aborted) return new Promise<never>(() => {});
-        throw new FirebreakError("VM_BOOT_FAILED", (await this.#options.driver.describeExit(live.vmm)).message);
-      });
+    const driver = this.#options.drivers.of(live.vmm);
+    const exited = driver.waitForExit(live.vmm, AbortSignal.any([over.signal, live.signal])).then(async () => {
+      if (over.signal.aborted || live.signal.aborted) return new Promise<never>(() => {});
+      throw new FirebreakError("VM_BOOT_FAILED", (await driver.describeExit(live.vmm)).message);
+    });
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(new FirebreakError("OPERATION_CANCELED", "starting the VM was cancelled"));
     options.signal?.addEventListener("abort", onAbort, { once: true });
@@ -91,7 +90,7 @@ export class GuestSteps {
     const growMib = saved !== undefined && saved.manifest.machine.diskMib < record.diskMib ? record.diskMib : undefined;
     if (growMib !== undefined) {
       requireFeature(features, "grow-overlay", "its disk cannot be enlarged");
-      await this.#options.driver.growDrive(vmmOf(record), "overlay", growMib * MIB);
+      await this.#options.drivers.of(vmmOf(record)).growDrive(vmmOf(record), "overlay", growMib * MIB);
     }
     const values: PersonaliseValues = {
       entropyBase64: randomBytes(64).toString("base64"),
@@ -116,7 +115,7 @@ export class GuestSteps {
   }
 
   async resume({ record }: StepContext): Promise<void> {
-    await this.#options.driver.resume(vmmOf(record));
+    await this.#options.drivers.of(vmmOf(record)).resume(vmmOf(record));
     // Its clock stood still with it.
     const live = this.#options.live(record) ?? this.#options.open(record);
     // A guest that is slow to hear of the time goes on all the same.
@@ -145,7 +144,7 @@ export class GuestSteps {
       AbortSignal.timeout(graceMs + 5_000),
       ...(options.signal === undefined ? [] : [options.signal]),
     ]);
-    await this.#options.driver.waitForExit(live.vmm, gaveUp);
+    await this.#options.drivers.of(live.vmm).waitForExit(live.vmm, gaveUp);
   }
 }
 

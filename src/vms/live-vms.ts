@@ -9,7 +9,7 @@ import type { VmRecord } from "./vm-store.ts";
 
 const ATTACH_DEADLINE_MS = 10_000;
 
-export interface LiveVmsOptions extends Pick<VmServiceOptions, "paths" | "driver" | "network"> {
+export interface LiveVmsOptions extends Pick<VmServiceOptions, "paths" | "drivers" | "network"> {
   idle: IdleWatch;
   /** A VM's VMM has ended while it was open. */
   onExit: (record: VmRecord, live: LiveVm) => Promise<void>;
@@ -37,10 +37,11 @@ export class LiveVms {
 
   /** Attaches to a VMM that runs and watches it from now on. */
   open(record: VmRecord): LiveVm {
-    if (record.vmm === undefined) throw new FirebreakError("INTERNAL", `the VM '${record.name}' has no VMM`);
+    const { vmm } = record;
+    if (vmm === undefined) throw new FirebreakError("INTERNAL", `the VM '${record.name}' has no VMM`);
     const live = new LiveVm({
-      driver: this.#options.driver,
-      vmm: record.vmm,
+      driver: this.#options.drivers.of(vmm),
+      vmm,
       memoryMib: record.memoryMib,
       consoleLogPath: consoleLogPath(record, this.#options.paths),
       attachDeadlineMs: ATTACH_DEADLINE_MS,
@@ -48,7 +49,9 @@ export class LiveVms {
     this.#live.set(record.id, live);
     this.#options.network?.open(record, this.linkOf(record, live));
     if (record.idleTimeoutMs !== undefined) this.#options.idle.watch(record.id, record.idleTimeoutMs);
-    const stop = this.#options.driver.onDiskFull(live.vmm, () => this.#options.onDiskFull(record.id, live));
+    const stop = this.#options.drivers
+      .of(live.vmm)
+      .onDiskFull(live.vmm, () => this.#options.onDiskFull(record.id, live));
     live.signal.addEventListener("abort", stop, { once: true });
     void this.#watch(record, live);
     return live;
@@ -59,7 +62,7 @@ export class LiveVms {
     return {
       client: live.client,
       signal: live.signal,
-      openEgress: (signal) => this.#options.driver.openEgress(live.vmm, signal),
+      openEgress: (signal) => this.#options.drivers.of(live.vmm).openEgress(live.vmm, signal),
       onUse: () => this.#options.idle.touch(id),
     };
   }
@@ -76,7 +79,7 @@ export class LiveVms {
   }
 
   async #watch(record: VmRecord, live: LiveVm): Promise<void> {
-    await this.#options.driver.waitForExit(live.vmm, live.signal);
+    await this.#options.drivers.of(live.vmm).waitForExit(live.vmm, live.signal);
     if (!live.signal.aborted) await this.#options.onExit(record, live);
   }
 }

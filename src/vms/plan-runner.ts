@@ -12,7 +12,7 @@ import type { StepContext } from "./step-context.ts";
 import type { VmSteps } from "./steps.ts";
 import type { VmRecord } from "./vm-store.ts";
 
-interface PlanRunnerOptions extends Pick<VmServiceOptions, "paths" | "store" | "driver" | "attached" | "workspaces"> {
+interface PlanRunnerOptions extends Pick<VmServiceOptions, "paths" | "store" | "drivers" | "attached" | "workspaces"> {
   idle: IdleWatch;
   steps: VmSteps;
   roster: Roster;
@@ -63,11 +63,11 @@ export class PlanRunner {
   }
 
   async #facts(record: VmRecord): Promise<VmFacts> {
-    const { paths, driver, attached, workspaces } = this.#options;
+    const { paths, drivers, attached, workspaces } = this.#options;
     return {
       state: record.state,
       hasDrive: existsSync(overlayPath(record, paths)),
-      isVmmAlive: record.vmm !== undefined && (await driver.isAlive(record.vmm)),
+      isVmmAlive: record.vmm !== undefined && (await drivers.of(record.vmm).isAlive(record.vmm)),
       startFrom: record.startFrom,
       hasAttached: attached.has(record),
       hasMounts: record.mounts.length > 0,

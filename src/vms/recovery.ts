@@ -8,7 +8,7 @@ import type { VmRecord } from "./vm-store.ts";
 export interface RecoveryParts
   extends Pick<
     VmParts,
-    "driver" | "store" | "sources" | "log" | "steps" | "liveVms" | "lifetimes" | "roster" | "mounts"
+    "drivers" | "store" | "sources" | "log" | "steps" | "liveVms" | "lifetimes" | "roster" | "mounts"
   > {
   remove: (record: VmRecord) => Promise<void>;
 }
@@ -37,19 +37,23 @@ export async function recoverVms(parts: RecoveryParts): Promise<void> {
 
 /** Brings one VM's row and the host to agree after a daemon's end: finds it again, finishes what was begun, or names what was lost. */
 async function recoverVm(record: VmRecord, parts: RecoveryParts): Promise<void> {
-  const { driver, store, sources, log, steps, liveVms, roster } = parts;
+  const { drivers, store, sources, log, steps, liveVms, roster } = parts;
   // Nobody is left who could see an ephemeral VM's command end.
   if (record.state === "deleting" || record.ephemeral) return parts.remove(record);
   const suspension = sources.suspension(record);
   await suspension.sweep();
-  const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
+  const { vmm } = record;
+  const isAlive = vmm !== undefined && (await drivers.of(vmm).isAlive(vmm));
   const mayGoOn = record.state === "running" || record.state === "paused" || record.state === "suspending";
   if (isAlive && mayGoOn) {
     const wanted = record.state === "paused" ? "paused" : "running";
-    await driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, wanted).catch((error: unknown) =>
-      // Whoever uses it hears that it does not answer, and can delete it.
-      log("a VMM does not answer", { vm: record.name, error: toFirebreakError(error).message }),
-    );
+    await drivers
+      .of(vmm)
+      .settle(vmm, wanted)
+      .catch((error: unknown) =>
+        // Whoever uses it hears that it does not answer, and can delete it.
+        log("a VMM does not answer", { vm: record.name, error: toFirebreakError(error).message }),
+      );
     await suspension.delete(record.id);
     const { client, signal } = liveVms.open(store.keep(record.id, { state: wanted }));
     parts.mounts?.resume(record, { client, signal, features: record.agent?.features ?? [] });

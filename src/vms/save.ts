@@ -2,7 +2,8 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Staged } from "../snapshots/saved-folder.ts";
-import type { AttachedDrive, SaveTarget, VmmDriver } from "../vmm/driver.ts";
+import type { AttachedDrive, SaveTarget } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import type { LiveVm } from "./live-vm.ts";
 import { machineOf } from "./machine.ts";
 import type { BootSource } from "./ports.ts";
@@ -10,7 +11,7 @@ import type { VmRecord } from "./vm-store.ts";
 
 export interface SaveVmOptions {
   paths: FirebreakPaths;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   source: BootSource;
   disk: Disk;
   id: string;
@@ -35,7 +36,8 @@ export async function saveVm(
   staged: Staged,
   options: SaveVmOptions,
 ): Promise<Manifest> {
-  const { paths, driver, disk, afterwards } = options;
+  const { paths, disk, afterwards } = options;
+  const driver = options.drivers.of(live.vmm);
   const image = await options.source.resolveImage(record.imageDigest, {});
   const machine = machineOf(record, paths, image.rootfsPath, live.vmm.accel, options.devices);
   const host = await driver.describeHost(live.vmm.accel);

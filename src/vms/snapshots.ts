@@ -6,7 +6,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved, SavedFolder } from "../snapshots/saved-folder.ts";
-import type { VmmDriver } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import type { ForkOf } from "./creation.ts";
 import { requireSavable } from "./network-values.ts";
@@ -21,7 +21,7 @@ export interface VmSnapshotsOptions {
   paths: FirebreakPaths;
   vms: VmService;
   store: VmStore;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   source: BootSource;
   disk: Disk;
   attached: AttachedDrives;
@@ -94,7 +94,7 @@ export class VmSnapshots {
 
   /** A second VM that goes on where a running one stands, by a snapshot that is gone afterwards. */
   async forkVm(vm: string, request: ForkOf, options: WorkOptions = {}): Promise<Vm> {
-    const { vms, snapshots, driver } = this.#options;
+    const { vms, snapshots, drivers } = this.#options;
     if (request.name !== undefined) vms.requireFreeName(request.name);
     const source = vms.get(vm);
     if (request.diskMib !== undefined && request.diskMib < source.diskMib)
@@ -104,14 +104,14 @@ export class VmSnapshots {
     try {
       return await vms.createFrom(manifest, { ...request, snapshot: manifest.parent }, options);
     } finally {
-      driver.release(manifest.memory.sha256);
+      drivers.release(manifest.memory.sha256);
       await snapshots.delete(manifest.id);
     }
   }
 
   /** Waits for those that are brought up from it. */
   async delete(nameOrId: string): Promise<Pick<Snapshot, "id" | "name">> {
-    const { snapshots, driver } = this.#options;
+    const { snapshots, drivers } = this.#options;
     const found = await this.#look(nameOrId);
     if (found instanceof FirebreakError) {
       // One that is not whole can still be deleted.
@@ -123,7 +123,7 @@ export class VmSnapshots {
     const { id, memory } = found.manifest;
     await this.#lock(id).alone(async () => {
       await this.#look(id);
-      driver.release(memory.sha256);
+      drivers.release(memory.sha256);
       await snapshots.delete(id);
     });
     this.#locks.delete(id);

@@ -4,14 +4,14 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import { findHostConflict, type Manifest } from "../snapshots/manifest.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import { type Saved, SavedFolder } from "../snapshots/saved-folder.ts";
-import type { VmmDriver } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import { vmDir } from "./machine.ts";
 import type { SavedSource } from "./plan.ts";
 import type { VmRecord } from "./vm-store.ts";
 
 export interface SourcesOptions {
   paths: FirebreakPaths;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   snapshots: SavedFolder;
   disk: Disk;
 }
@@ -36,10 +36,10 @@ export class Sources {
 
   /** Throws SNAPSHOT_INCOMPATIBLE or SNAPSHOT_CORRUPT unless a snapshot is whole and of this host. Nothing has been changed then. */
   async verify(saved: Saved): Promise<void> {
-    const { snapshots, driver } = this.#options;
+    const { snapshots, drivers } = this.#options;
     await this.check(saved.manifest);
     await snapshots.verifyOverlay(saved);
-    await driver.prepare(saved.machine);
+    await drivers.of(saved.manifest.machine).prepare(saved.machine);
   }
 
   async #findSuspension(record: VmRecord): Promise<Saved> {
@@ -47,7 +47,7 @@ export class Sources {
       const saved = await this.suspension(record).get(record.id);
       if (saved === undefined) throw new FirebreakError("SNAPSHOT_CORRUPT", "it is gone");
       await this.check(saved.manifest);
-      await this.#options.driver.prepare(saved.machine);
+      await this.#options.drivers.of(saved.manifest.machine).prepare(saved.machine);
       return saved;
     } catch (error) {
       const { code, message } = toFirebreakError(error);
@@ -61,11 +61,11 @@ export class Sources {
 
   /** Throws SNAPSHOT_INCOMPATIBLE when a saved machine cannot go on on this host. */
   async check(manifest: Manifest): Promise<void> {
-    const { driver } = this.#options;
+    const driver = this.#options.drivers.find(manifest.machine.driver);
     const conflict =
-      manifest.machine.driver === driver.name
-        ? findHostConflict(manifest.host, await driver.describeHost(manifest.machine.accel))
-        : `it was taken with the driver ${manifest.machine.driver}`;
+      driver === undefined
+        ? `it was taken with the driver ${manifest.machine.driver}`
+        : findHostConflict(manifest.host, await driver.describeHost(manifest.machine.accel));
     if (conflict === undefined) return;
     throw new FirebreakError(
       "SNAPSHOT_INCOMPATIBLE",
@@ -80,7 +80,7 @@ export class Sources {
   async discardSuspension(record: Pick<VmRecord, "id">): Promise<void> {
     const folder = this.suspension(record);
     const saved = await folder.get(record.id).catch(() => undefined);
-    if (saved !== undefined) this.#options.driver.release(saved.manifest.memory.sha256);
+    if (saved !== undefined) this.#options.drivers.release(saved.manifest.memory.sha256);
     await folder.delete(record.id);
   }
 

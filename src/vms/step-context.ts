@@ -3,7 +3,7 @@ import type { FirebreakPaths } from "../platform/paths.ts";
 import type { Disk } from "../snapshots/ports.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
 import type { Templates } from "../snapshots/templates.ts";
-import type { VmmDriver } from "../vmm/driver.ts";
+import type { VmmDrivers } from "../vmm/drivers.ts";
 import type { AttachedDrives } from "./attached-drives.ts";
 import type { LiveVm } from "./live-vm.ts";
 import type {
@@ -37,7 +37,7 @@ export interface StepContext {
 export interface VmStepsOptions {
   paths: FirebreakPaths;
   store: VmStore;
-  driver: VmmDriver;
+  drivers: VmmDrivers;
   source: BootSource;
   sources: Sources;
   templates: Templates;

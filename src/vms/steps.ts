@@ -34,7 +34,7 @@ export class VmSteps {
       attach_drives: ({ record }) => options.attached.attachAll(record, options.live(record) as LiveVm), // await_guest comes before
       serve_mounts: (context) => guest.serveMounts(context),
       let_go_of_drives: ({ record }) => options.attached.letGo(record, options.live(record)),
-      pause_vmm: ({ record }) => options.driver.pause(vmmOf(record)),
+      pause_vmm: ({ record }) => options.drivers.of(vmmOf(record)).pause(vmmOf(record)),
       resume_vmm: (context) => guest.resume(context),
       suspend_vmm: (context) => this.#suspendVmm(context),
       discard_suspension: ({ record }) => options.sources.discardSuspension(record),

@@ -7,12 +7,11 @@ import type { VmParts } from "./parts.ts";
 import type { WorkOptions } from "./ports.ts";
 import type { Starting } from "./starting.ts";
 import { notRunning } from "./vm-errors.ts";
-import type { VmRecord } from "./vm-store.ts";
 
 interface SuspensionOptions
   extends Pick<
     VmParts,
-    "store" | "driver" | "admission" | "network" | "liveVms" | "idle" | "steps" | "runner" | "roster" | "log"
+    "store" | "drivers" | "admission" | "network" | "liveVms" | "idle" | "steps" | "runner" | "roster" | "log"
   > {
   starting: Starting;
   ending: Ending;
@@ -94,13 +93,14 @@ export class Suspension {
 
   /** A VM whose save failed goes on if its VMM still does. */
   async #afterFailure(id: string, thrown: unknown): Promise<void> {
-    const { store, driver, steps } = this.#options;
+    const { store, drivers, steps } = this.#options;
     const record = store.get(id);
     if (record?.state !== "suspending") return;
-    const isAlive = record.vmm !== undefined && (await driver.isAlive(record.vmm));
+    const { vmm } = record;
+    const isAlive = vmm !== undefined && (await drivers.of(vmm).isAlive(vmm));
     const reason = toFirebreakError(thrown).message;
     // One that has been saved to the end stands still.
-    if (isAlive) await driver.settle(record.vmm as NonNullable<VmRecord["vmm"]>, "running");
+    if (isAlive) await drivers.of(vmm).settle(vmm, "running");
     else await steps.run({ kind: "end_vmm" }, { record, options: {} });
     const changes = isAlive ? { state: "running" as const } : { state: "crashed" as const, reason };
     store.keep(id, changes, { kind: "suspend_failed", data: { reason } });

@@ -63,9 +63,9 @@ export class VmmSteps {
     }
     const { image, kernel } = await this.#resolve(context);
     const { accel, reason } = await this.#chooseAccel(context, kernel);
-    const { memoryMib, cpus, diskMib } = record;
+    const { memoryMib, cpus, diskMib, driver } = record;
     context.accelReason = reason;
-    context.saved = await templates.ensure({ image, kernel, memoryMib, cpus, diskMib, accel }, options);
+    context.saved = await templates.ensure({ image, kernel, memoryMib, cpus, diskMib, driver, accel }, options);
     return context.saved;
   }
 
@@ -80,7 +80,7 @@ export class VmmSteps {
   }
 
   async #chooseAccel({ record, options }: StepContext, kernel: KernelRef): Promise<AccelVerdict> {
-    const verdict = await this.#options.driver.chooseAccel(record.accelRequest, kernel, options.signal);
+    const verdict = await this.#options.drivers.of(record).chooseAccel(record.accelRequest, kernel, options.signal);
     if (verdict.isFresh && verdict.accel === "tcg") {
       options.onProgress?.({ step: "accel", message: `using emulation (TCG): ${verdict.reason}` });
     }
@@ -89,20 +89,21 @@ export class VmmSteps {
 
   async start(context: StepContext): Promise<void> {
     const { record, options } = context;
-    const { driver, store, paths } = this.#options;
+    const { drivers, store, paths } = this.#options;
     const { image, kernel } = await this.#resolve(context);
     const verdict = await this.#chooseAccel(context, kernel);
     options.onProgress?.({ step: "boot", message: "booting the VM" });
     const { kernelPath, initrdPath, kernelArgs } = kernel;
     const card = await this.#options.network?.plug(record);
     const machine = machineOf(record, paths, image.rootfsPath, verdict.accel, [], card);
-    const vmm = await driver.start({ ...machine, kernelPath, initrdPath, kernelArgs }, options.signal);
+    const vmm = await drivers.of(record).start({ ...machine, kernelPath, initrdPath, kernelArgs }, options.signal);
     context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
   }
 
   async restore(context: StepContext, source: SavedSource): Promise<void> {
-    const { driver, store, paths } = this.#options;
+    const { drivers, store, paths } = this.#options;
     const { record, options } = context;
+    const driver = drivers.of(record);
     const image = await this.#resolveImage(context);
     const saved = await this.#findSaved(context, source);
     context.endTurn = await this.#restores.take(options.signal);
@@ -136,8 +137,8 @@ export class VmmSteps {
     this.#options.close(record);
     const runtimeDir = path.join(this.#options.paths.runtime, "v", record.id);
     // A daemon that died between the spawn and the note of it leaves a VMM that only its folder names.
-    if (record.vmm !== undefined) await this.#options.driver.kill(record.vmm);
-    else await this.#options.driver.killUnrecorded(runtimeDir);
+    if (record.vmm !== undefined) await this.#options.drivers.of(record.vmm).kill(record.vmm);
+    else await this.#options.drivers.killUnrecorded(runtimeDir);
     await this.#options.network?.unplug(record.id);
     if (this.#options.store.get(record.id) !== undefined) this.#options.store.keep(record.id, { vmm: undefined });
   }

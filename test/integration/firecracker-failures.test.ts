@@ -6,7 +6,11 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { findProcesses } from "../../src/platform/process.ts";
 import type { VmmConfig } from "../../src/vmm/driver.ts";
-import { FirecrackerDriver, type FirecrackerDriverOptions } from "../../src/vmm/firecracker/driver.ts";
+import {
+  FirecrackerDriver,
+  type FirecrackerDriverOptions,
+  type FirecrackerSettings,
+} from "../../src/vmm/firecracker/driver.ts";
 import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
 
 /** What goes wrong at a start is one clear error, and leaves nothing behind. The machine is a pretended one. */
@@ -16,6 +20,8 @@ before(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), "fb-fc-"));
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+const UNJAILED: FirecrackerSettings = { tuning: {}, allowUnjailed: true, parentCgroup: "firebreak-test" };
 
 let count = 0;
 async function open(fake: Partial<FakeSettings> = {}, options: Partial<FirecrackerDriverOptions> = {}) {
@@ -27,7 +33,8 @@ async function open(fake: Partial<FakeSettings> = {}, options: Partial<Firecrack
     probeRuntimeDir: path.join(own, "probe"),
     probeLogPath: path.join(own, "probe.log"),
     program,
-    allowUnjailed: true,
+    probeUid: 0,
+    settings: () => UNJAILED,
     ...options,
   });
   const kernelPath = path.join(own, "kernel");
@@ -72,7 +79,7 @@ test("a machine is started, paused, resumed and ended", async () => {
 });
 
 test("without its jailer nothing starts, unless that was allowed", async () => {
-  const { driver, config } = await open({}, { allowUnjailed: false });
+  const { driver, config } = await open({}, { settings: () => ({ ...UNJAILED, allowUnjailed: false }) });
   await assertRefused(driver, config, "VMM_START_FAILED", /without its jailer/);
 });
 

@@ -13,6 +13,7 @@ import type {
   SavedMachine,
   SaveResult,
   SaveTarget,
+  VmmAbilities,
   VmmConfig,
   VmmDriver,
   VmmExit,
@@ -43,6 +44,14 @@ export class FakeDriver implements VmmDriver {
   async version(): Promise<string> {
     return "1.0.0";
   }
+
+  async check(): Promise<void> {}
+
+  async abilities(): Promise<VmmAbilities> {
+    return { hasHotplug: true, canSave: true, plugsAtRestore: true };
+  }
+
+  close(): void {}
 
   async chooseAccel(): Promise<AccelVerdict> {
     return { accel: "tcg", reason: "it is a fake", isFresh: false };

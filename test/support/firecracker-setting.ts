@@ -37,7 +37,8 @@ export async function openFirecrackerSetting(
     probeRuntimeDir: path.join(folder, "probe"),
     probeLogPath: path.join(folder, "probe.log"),
     program,
-    allowUnjailed: true,
+    probeUid: 0,
+    settings: () => ({ tuning: {}, allowUnjailed: true, parentCgroup: "firebreak-test" }),
     ...changes.driver,
   });
   const makeConfig = async () => ({ ...(await setting.makeConfig("fc")), accel: "kvm" as const });

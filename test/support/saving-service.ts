@@ -13,6 +13,7 @@ import { type TemplateSpec, Templates } from "../../src/snapshots/templates.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { SqliteDriveStore } from "../../src/store/drives.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
+import { VmmDrivers } from "../../src/vmm/drivers.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
 import type { DriveStore } from "../../src/vms/drive-store.ts";
@@ -23,7 +24,14 @@ import { VmSnapshots } from "../../src/vms/snapshots.ts";
 import type { VmStore } from "../../src/vms/vm-store.ts";
 
 /** The one kind of VM of the fault tests: they share a template. */
-export const FAULT_KIND = { image: "debian", memoryMib: 256, cpus: 1, diskMib: 512, accel: "tcg" } as const;
+export const FAULT_KIND = {
+  image: "debian",
+  memoryMib: 256,
+  cpus: 1,
+  diskMib: 512,
+  driver: "qemu",
+  accel: "tcg",
+} as const;
 
 /** What a daemon is without its HTTP API, on real QEMU, put together and started as src/daemon/main.ts does it. */
 export async function openSavingService(folder: string, watch: <T extends object>(store: T) => T = (store) => store) {
@@ -45,16 +53,17 @@ export async function openSavingService(folder: string, watch: <T extends object
     probeRuntimeDir: path.join(paths.runtime, "probe"),
     probeUid: FIRST_VM_UID - 1,
   });
+  const drivers = new VmmDrivers([driver]);
   const source = new ImageLibrary(paths, agentPath);
   const disk = new HostDisk(agentPath);
   const log = () => {};
   const templateFolder = new SavedFolder(paths.templates, disk);
   const snapshotFolder = new SavedFolder(paths.snapshots, disk);
   const runtimeDir = path.join(paths.runtime, "v");
-  const templates = new Templates({ folder: templateFolder, driver, disk, runtimeDir, uid: FIRST_VM_UID - 2, log });
+  const templates = new Templates({ folder: templateFolder, drivers, disk, runtimeDir, uid: FIRST_VM_UID - 2, log });
   const driveStore: DriveStore = watch(new SqliteDriveStore(database));
-  const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, log });
-  const parts = { paths, store, driver, source, disk, log, attached, snapshots: snapshotFolder };
+  const attached = new AttachedDrives({ paths, drives: driveStore, store, drivers, log });
+  const parts = { paths, store, drivers, source, disk, log, attached, snapshots: snapshotFolder };
   const vms = new VmService({ ...parts, templates });
   const snapshots = new VmSnapshots({ ...parts, vms });
   const files = new HostDriveFiles();

@@ -10,6 +10,7 @@ import { openDatabase } from "../../src/store/database.ts";
 import { SqliteDriveStore } from "../../src/store/drives.ts";
 import { SqliteForwardStore } from "../../src/store/forwards.ts";
 import { SqliteVmStore } from "../../src/store/vms.ts";
+import { VmmDrivers } from "../../src/vmm/drivers.ts";
 import { AttachedDrives } from "../../src/vms/attached-drives.ts";
 import { Drives } from "../../src/vms/drives.ts";
 import type { BootSource } from "../../src/vms/ports.ts";
@@ -36,6 +37,7 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
     getKernel: async () => files,
   };
   const driver = new FakeDriver();
+  const drivers = new VmmDrivers([driver]);
   const database = openDatabase(paths.database);
   let isDiskFull = false;
   const prepare = database.prepare.bind(database);
@@ -53,7 +55,7 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
     const snapshots = new SavedFolder(paths.snapshots, disk);
     const templates = new Templates({
       folder: new SavedFolder(paths.templates, disk),
-      driver,
+      drivers,
       disk,
       runtimeDir: path.join(paths.runtime, "v"),
       uid: 1,
@@ -61,8 +63,8 @@ export function openVmService({ network, memory }: Pick<VmServiceOptions, "netwo
     });
     const log = () => {};
     const patience = { letGoMs: 500, forcedMs: 500 };
-    const attached = new AttachedDrives({ paths, drives: driveStore, store, driver, patience, log });
-    const parts = { paths, store, driver, source, disk, snapshots, attached, log };
+    const attached = new AttachedDrives({ paths, drives: driveStore, store, drivers, patience, log });
+    const parts = { paths, store, drivers, source, disk, snapshots, attached, log };
     const vms = new VmService({ ...parts, templates, network, memory });
     const drives = new Drives({ paths, vms, store, drives: driveStore, attached, files: driveFiles, log });
     return { vms, templates, drives, snapshots: new VmSnapshots({ ...parts, vms }) };

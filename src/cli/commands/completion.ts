@@ -27,6 +27,7 @@ Examples:
 /** What may follow a word, beside what commander knows: values of options and arguments. */
 const VALUES: Record<string, string[]> = {
   "--accel": ["auto", "kvm", "tcg"],
+  "--driver": ["auto", "qemu", "firecracker"],
   "--image": ["debian"],
   "-i": ["debian"],
   "--client": CLIENT_IDS,

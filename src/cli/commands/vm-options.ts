@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { ForwardCreate } from "../../contract/forward.ts";
 import type { TemplateCreate } from "../../contract/snapshot.ts";
-import type { ExpiryAction, VmCreate } from "../../contract/vm.ts";
+import type { DriverRequest, ExpiryAction, VmCreate } from "../../contract/vm.ts";
 import { parseForward } from "../forward-spec.ts";
 import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib, parseRestart, parseVolume } from "../parse.ts";
 
@@ -12,6 +12,7 @@ export interface KindOptionValues {
   cpus?: string;
   disk?: string;
   accel?: string;
+  driver?: string;
 }
 
 export interface VmOptionValues extends KindOptionValues {
@@ -35,7 +36,8 @@ export function addKindOptions(command: Command, memory = "512"): Command {
     .option("-m, --memory <size>", `memory, such as 512 (MiB) or 2G (default: ${memory})`)
     .option("-c, --cpus <n>", "virtual CPUs (default: 1)")
     .option("-d, --disk <size>", "size of the writable disk, such as 4G (default: 2048)")
-    .option("--accel <kind>", "auto, kvm or tcg (default: auto)");
+    .option("--accel <kind>", "auto, kvm or tcg (default: auto)")
+    .option("--driver <name>", "auto, qemu or firecracker (default: the daemon's, which is auto unless it is told)");
 }
 
 /** The options that say what a VM is made of. */
@@ -93,6 +95,7 @@ export function toKind(options: KindOptionValues): TemplateCreate {
     ...(options.memory === undefined ? {} : { memoryMib: parseMib("--memory", options.memory) }),
     ...(options.cpus === undefined ? {} : { cpus: parseCount("--cpus", options.cpus) }),
     ...(options.disk === undefined ? {} : { diskMib: parseMib("--disk", options.disk) }),
+    ...(options.driver === undefined ? {} : { driver: options.driver as DriverRequest }),
     ...(options.accel === undefined ? {} : { accel: options.accel as "auto" }),
   };
 }

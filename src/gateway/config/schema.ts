@@ -4,7 +4,7 @@ import { EGRESS_MODES, MAX_RULES, ruleSchema } from "../../contract/policy.ts";
 import { readDurationMs, readMib, TIME_WANTED } from "../../contract/quantities.ts";
 import { SECRET_EXPOSURES, secretGrantSchema, secretNameSchema } from "../../contract/secret.ts";
 import { OAUTH_GRANTS, SERVER_TRANSPORTS, serverToolsSchema } from "../../contract/server.ts";
-import { envSchema, labelsSchema } from "../../contract/vm.ts";
+import { DRIVER_REQUESTS, envSchema, labelsSchema } from "../../contract/vm.ts";
 
 /** firebreak.toml: its tables and their keys, as they are written. What the values come to is in build.ts. */
 
@@ -144,8 +144,34 @@ export const auditTableSchema = z.strictObject({
 });
 
 export const vmsTableSchema = z.strictObject({
+  /** Of VMs that say none; `auto` when absent. FIREBREAK_DRIVER comes before it. */
+  driver: oneOf(DRIVER_REQUESTS).optional(),
   /** Of memory that was promised to running VMs and not taken by them yet, one part in this many is kept free for them. */
   memory_overcommit: z.number().min(1, "a number from 1 (all is kept)").max(1000).optional(),
+});
+
+const rate = z.number().int("a whole number is wanted").min(1, "1 or more").max(Number.MAX_SAFE_INTEGER);
+/** What an operator decides about Firecracker; VMs and snapshots that were made with other values of the tuning are not restored with these. */
+export const firecrackerTableSchema = z.strictObject({
+  /** Without its jailer, as the daemon's own user, where there is no other way. */
+  allow_unjailed: flag.optional(),
+  /** The control group, below the hierarchy's root, that has one of each VM in it. */
+  parent_cgroup: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]+(?:\/[A-Za-z0-9_.-]+)*$/, "a relative path is wanted")
+    .refine((value) => !value.split("/").some((part) => part === ".." || part === "."), "a plain path is wanted")
+    .optional(),
+  /** Of each of a VM's drives. */
+  drive_bytes_per_second: rate.optional(),
+  drive_operations_per_second: rate.optional(),
+  /** Of a VM's network card, each way. */
+  card_bytes_per_second: rate.optional(),
+  cpu_template: oneOf(["C3", "T2", "T2S", "T2CL", "T2A", "V1N1"]).optional(),
+  /** A file of JSON as PUT /cpu-config takes it. */
+  cpu_config: text.optional(),
+  /** Pages of 2 MiB of a pool that this host has to have. */
+  huge_pages: flag.optional(),
+  balloon: flag.optional(),
 });
 
 const cap = z.number().int("a whole number is wanted").min(0).max(1_000);
@@ -203,6 +229,7 @@ export const ownerTablesSchema = z.object({
   network: networkTableSchema.optional(),
   audit: auditTableSchema.optional(),
   vms: vmsTableSchema.optional(),
+  firecracker: firecrackerTableSchema.optional(),
   tasks: tasksTableSchema.optional(),
   telemetry: telemetryTableSchema.optional(),
 });
@@ -214,6 +241,7 @@ export const TABLES = [
   "network",
   "audit",
   "vms",
+  "firecracker",
   "tasks",
   "telemetry",
   "servers",

@@ -13,6 +13,7 @@ import type {
   SavedMachine,
   SaveResult,
   SaveTarget,
+  VmmAbilities,
   VmmConfig,
   VmmDriver,
   VmmExit,
@@ -51,15 +52,25 @@ export interface FirecrackerDriverOptions {
   /** A folder for the probe's sockets. */
   probeRuntimeDir: string;
   probeLogPath: string;
+  probeUid: number;
   /** $FIREBREAK_FIRECRACKER or the program's name. */
   program?: string;
-  tuning?: FirecrackerTuning;
+  settings?: () => FirecrackerSettings;
+}
+
+/** What an operator decides, `[firecracker]` of firebreak.toml. */
+export interface FirecrackerSettings {
+  tuning: FirecrackerTuning;
   /**
    * Somebody has decided that Firecracker may run as this daemon's own user, without its jailer. There is no other way yet: without this
    * nothing starts.
    */
-  allowUnjailed?: boolean;
+  allowUnjailed: boolean;
+  /** The control group that has one of each VM in it, below the hierarchy's root. */
+  parentCgroup: string;
 }
+
+const DEFAULT_SETTINGS: FirecrackerSettings = { tuning: {}, allowUnjailed: false, parentCgroup: "firebreak" };
 
 /** Firecracker behind the VMM port. */
 export class FirecrackerDriver implements VmmDriver {
@@ -77,8 +88,21 @@ export class FirecrackerDriver implements VmmDriver {
     this.#options = options;
   }
 
+  get #settings(): FirecrackerSettings {
+    return this.#options.settings?.() ?? DEFAULT_SETTINGS;
+  }
+
   async version(): Promise<string> {
     return (await this.#findProgram()).version.text;
+  }
+
+  async check(): Promise<void> {
+    await this.#findProgram();
+    this.#checkJail();
+  }
+
+  async abilities(): Promise<VmmAbilities> {
+    return { hasHotplug: false, canSave: (await this.#features()).hasReliableVsock, plugsAtRestore: false };
   }
 
   async #findProgram(): Promise<{ path: string; version: FirecrackerVersion }> {
@@ -118,7 +142,7 @@ export class FirecrackerDriver implements VmmDriver {
   async #probe(boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
     const deadline = AbortSignal.timeout(PROBE_DEADLINE_MS);
     const { probeRuntimeDir: runtimeDir, probeLogPath: logPath } = this.#options;
-    const config = probeConfig(boot, { runtimeDir, logPath, uid: 0 });
+    const config = probeConfig(boot, { runtimeDir, logPath, uid: this.#options.probeUid });
     const record = await this.start(config, signal);
     try {
       const socket = await this.openChannel(record, signal ? AbortSignal.any([deadline, signal]) : deadline);
@@ -137,7 +161,7 @@ export class FirecrackerDriver implements VmmDriver {
     const kernel = await ensureKernelElf(config.kernelPath, this.#options.kernelFolder);
     const features = await this.#features();
     const files = { [FIRECRACKER_FILES.kernel]: kernel, [FIRECRACKER_FILES.initrd]: config.initrdPath };
-    return this.#launch(config, files, bootRequests(config, features, this.#options.tuning), signal);
+    return this.#launch(config, files, bootRequests(config, features, this.#settings.tuning), signal);
   }
 
   /** Starts Firecracker and has it do what is asked. Whatever fails, nothing is left of it. */
@@ -178,7 +202,7 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   #checkJail(): void {
-    if (this.#options.allowUnjailed === true) return;
+    if (this.#settings.allowUnjailed) return;
     throw new FirebreakError(
       "VMM_START_FAILED",
       "Firecracker would run without its jailer, which has not been allowed",
@@ -250,7 +274,7 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async describeHost(accel: AccelName): Promise<Record<string, string | number>> {
-    const machine = `${describeMachine(this.#options.tuning ?? {})} ${accel}`;
+    const machine = `${describeMachine(this.#settings.tuning)} ${accel}`;
     return { vmm: `${this.name} ${await this.version()}`, machine, cpu: os.cpus()[0]?.model ?? "unknown" };
   }
 

@@ -182,6 +182,7 @@ function kernelCommandLine(config: VmmConfig, features: FirecrackerFeatures): st
 
 /** All of a machine that its guest can see but for its size and its drives' number. */
 export function describeMachine(tuning: FirecrackerTuning): string {
-  const { cpuTemplate, cpuConfig, hugePages, balloon } = tuning;
-  return `acpi vsock entropy ${JSON.stringify([cpuTemplate, cpuConfig, hugePages, balloon])} ${FIRECRACKER_FILES.vsock}`;
+  const { cpuTemplate, cpuConfig, hugePages, balloon, driveLimits, cardLimit } = tuning;
+  const tuned = [cpuTemplate, cpuConfig, hugePages, balloon, driveLimits, cardLimit];
+  return `acpi vsock entropy ${JSON.stringify(tuned)} ${FIRECRACKER_FILES.vsock}`;
 }

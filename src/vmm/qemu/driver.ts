@@ -14,6 +14,7 @@ import type {
   SavedMachine,
   SaveResult,
   SaveTarget,
+  VmmAbilities,
   VmmConfig,
   VmmDriver,
   VmmExit,
@@ -78,6 +79,14 @@ export class QemuDriver implements VmmDriver {
 
   async version(): Promise<string> {
     return (await this.#findProgram()).version;
+  }
+
+  async check(): Promise<void> {
+    await this.#findProgram();
+  }
+
+  async abilities(): Promise<VmmAbilities> {
+    return { hasHotplug: true, canSave: true, plugsAtRestore: true };
   }
 
   async #findProgram(): Promise<{ path: string; version: string }> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, openSync, statSync, writeSync } from "node:fs";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { awaitMigration, setCapabilities } from "../../../src/vmm/qemu/migration.ts";
 import { QmpClient } from "../../../src/vmm/qemu/qmp.ts";
@@ -137,6 +137,9 @@ export class QemuMachine implements Machine {
     await writeFile(statePath, JSON.stringify({ ...this.#config, serial: undefined }));
     await qmp.execute("migrate", { uri: `exec:cat > ${memoryPath}` });
     await awaitMigration(qmp);
+    // Firecracker's file is as large as the memory; what comes behind the stream's end is not read.
+    const memoryBytes = (this.#config?.["machine-config"].mem_size_mib ?? 0) * 1024 * 1024;
+    if ((await stat(memoryPath)).size < memoryBytes) await truncate(memoryPath, memoryBytes);
     for (const bridge of this.#bridges) bridge.reset();
   }
 

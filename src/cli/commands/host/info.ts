@@ -20,7 +20,7 @@ export function addHostInfo(parent: Command): void {
         ["disk", room(info.disk)],
         [
           "vmm",
-          info.driverVersion === undefined ? `${info.driver}: not installed` : `${info.driver} ${info.driverVersion}`,
+          `${info.drivers.map(({ name, version }) => `${name} ${version}`).join(", ") || "none installed"} (driver: ${info.driver})`,
         ],
         ["vms", `${info.vms.total}, ${info.vms.running} running`],
       ]);
