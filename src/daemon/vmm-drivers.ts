@@ -40,6 +40,7 @@ export function createDrivers({ paths, configFile, env, log }: DriverSettings): 
     probeLogPath: path.join(paths.home, "firecracker-probe.log"),
     probeUid: FIRST_VM_UID - 1,
     ...(env.FIREBREAK_FIRECRACKER ? { program: env.FIREBREAK_FIRECRACKER } : {}),
+    ...(env.FIREBREAK_JAILER ? { jailer: env.FIREBREAK_JAILER } : {}),
     settings: watchConfig(configFile, (config) => toFirecrackerSettings(config, configFile), log),
   });
   const asked = parseRequest(env.FIREBREAK_DRIVER);

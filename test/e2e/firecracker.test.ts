@@ -19,11 +19,7 @@ after(async () => {
   await rm(programs.folder, { recursive: true });
 });
 
-const configure = (...lines: string[]) =>
-  writeFile(
-    path.join(fixture.paths.home, "firebreak.toml"),
-    ["[firecracker]", "allow_unjailed = true", ...lines].join("\n"),
-  );
+const configure = (...lines: string[]) => writeFile(path.join(fixture.paths.home, "firebreak.toml"), lines.join("\n"));
 const run = async (vm: string, ...argv: string[]) => (await fixture.ok("vm", "exec", vm, "--", ...argv)).stdout;
 
 test("doctor says which driver new VMs have, and why", async () => {

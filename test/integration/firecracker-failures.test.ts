@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { chmod, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -18,14 +19,18 @@ import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/
 let folder: string;
 before(() => {
   folder = mkdtempSync(path.join(os.tmpdir(), "fb-fc-"));
+  chmodSync(folder, 0o711);
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const UNJAILED: FirecrackerSettings = { tuning: {}, allowUnjailed: true, parentCgroup: "firebreak-test" };
 
-let count = 0;
+/** No user of this host's; jails are not root's. */
+const TEST_UID = 960_100_000;
+
 async function open(fake: Partial<FakeSettings> = {}, options: Partial<FirecrackerDriverOptions> = {}) {
   const own = mkdtempSync(path.join(folder, "t"));
+  chmodSync(own, 0o711);
   const program = await installFakeFirecracker(own, { version: "1.16.1", ...fake });
   const driver = new FirecrackerDriver({
     agentPath: "/nonexistent",
@@ -33,14 +38,16 @@ async function open(fake: Partial<FakeSettings> = {}, options: Partial<Firecrack
     probeRuntimeDir: path.join(own, "probe"),
     probeLogPath: path.join(own, "probe.log"),
     program,
-    probeUid: 0,
+    probeUid: TEST_UID,
     settings: () => UNJAILED,
     ...options,
   });
   const kernelPath = path.join(own, "kernel");
   await writeFile(kernelPath, Buffer.concat([Buffer.from("\x7fELF", "latin1"), Buffer.alloc(100)]));
+  for (const name of ["initrd", "image"]) await writeFile(path.join(own, name), "");
   const config: VmmConfig = {
-    vmId: `vm-${count++}`,
+    // Nobody else's on this host: what is left of it is looked for by it.
+    vmId: `vm-${randomBytes(6).toString("hex")}`,
     memoryMib: 128,
     cpus: 1,
     accel: "kvm",
@@ -50,7 +57,7 @@ async function open(fake: Partial<FakeSettings> = {}, options: Partial<Firecrack
     drives: [{ serial: "image", path: path.join(own, "image"), readOnly: true }],
     runtimeDir: path.join(own, "run"),
     logPath: path.join(own, "log"),
-    uid: 0,
+    uid: TEST_UID,
   };
   return { driver, config, own, program };
 }
@@ -63,7 +70,7 @@ async function assertRefused(
 ): Promise<void> {
   await assert.rejects(driver.start(config), { code, message });
   assert.equal(existsSync(config.runtimeDir), false, "no folder is left");
-  assert.deepEqual(await findProcesses((argv) => argv.includes(`${config.runtimeDir}/api`)), [], "no process is left");
+  assert.deepEqual(await findProcesses((argv) => argv.includes(config.vmId)), [], "no process is left");
 }
 
 test("a machine is started, paused, resumed and ended", async () => {
@@ -78,9 +85,32 @@ test("a machine is started, paused, resumed and ended", async () => {
   assert.equal(existsSync(config.runtimeDir), false);
 });
 
-test("without its jailer nothing starts, unless that was allowed", async () => {
-  const { driver, config } = await open({}, { settings: () => ({ ...UNJAILED, allowUnjailed: false }) });
-  await assertRefused(driver, config, "VMM_START_FAILED", /without its jailer/);
+test("without a jailer of the same release nothing starts, unless that was allowed", async () => {
+  const settings = () => ({ ...UNJAILED, allowUnjailed: false });
+  const none = await open({}, { settings, jailer: "/nonexistent/jailer" });
+  await assertRefused(
+    none.driver,
+    none.config,
+    "VMM_START_FAILED",
+    /without its jailer: there is no \/nonexistent\/jailer/,
+  );
+  const other = await open({}, { settings });
+  await writeFile(path.join(other.own, "jailer"), "#!/bin/sh\necho 'Jailer v1.15.0'\n");
+  await assertRefused(
+    other.driver,
+    other.config,
+    "VMM_START_FAILED",
+    /is of release 1\.15\.0, and Firecracker of 1\.16\.1/,
+  );
+  await assert.rejects(other.driver.check(), { code: "VMM_START_FAILED" });
+});
+
+test("where it may, a machine runs without a jail", async () => {
+  const { driver, config } = await open({}, { jailer: "/nonexistent/jailer" });
+  const record = await driver.start(config);
+  assert.match(await readFile(`/proc/${record.pid}/status`, "utf8"), /^Uid:\s+0\s/m);
+  await driver.kill(record);
+  assert.equal(existsSync(config.runtimeDir), false);
 });
 
 test("a VMM whose threads are not filtered is ended again", async () => {
@@ -134,7 +164,7 @@ test("an error in the middle of the configuration is told in Firecracker's words
 });
 
 test("a VMM that ends at its start tells why, and one that ends in the middle is noticed", async () => {
-  const { driver, config } = await open();
+  const { driver, config } = await open({}, { jailer: "/nonexistent/jailer" });
   await assertRefused(
     driver,
     { ...config, vmId: "not_allowed" },
@@ -165,5 +195,5 @@ test("a start that is cancelled ends what it had started", async () => {
   const cancelled = AbortSignal.abort();
   await assert.rejects(driver.start(config, cancelled), { code: "OPERATION_CANCELED" });
   assert.equal(existsSync(config.runtimeDir), false);
-  assert.deepEqual(await findProcesses((argv) => argv.includes(`${config.runtimeDir}/api`)), []);
+  assert.deepEqual(await findProcesses((argv) => argv.includes(config.vmId)), []);
 });

@@ -37,7 +37,7 @@ export async function openFirecrackerSetting(
     probeRuntimeDir: path.join(folder, "probe"),
     probeLogPath: path.join(folder, "probe.log"),
     program,
-    probeUid: 0,
+    probeUid: 960_100_001,
     settings: () => ({ tuning: {}, allowUnjailed: true, parentCgroup: "firebreak-test" }),
     ...changes.driver,
   });

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import net, { type Socket } from "node:net";
 import os from "node:os";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
-import { findProcesses, findProgram, isSameProcessAlive, runCommand } from "../../platform/process.ts";
+import { isSameProcessAlive, runCommand } from "../../platform/process.ts";
 import type {
   AccelName,
   AccelRequest,
@@ -22,9 +22,21 @@ import type {
 import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { type ApiRequest, FirecrackerApi } from "./api-client.ts";
+import {
+  checkUser,
+  closeJail,
+  findVmms,
+  giveSocket,
+  type JailPrograms,
+  jailIdOf,
+  makeJail,
+  removeCgroups,
+} from "./jail.ts";
+import { directPlace, jailedPlace } from "./jailed-saves.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
 import { explainKvm } from "./kvm.ts";
-import { driveFile, FIRECRACKER_FILES, portSocket, VSOCK_PORTS } from "./layout.ts";
+import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
+import { type FirecrackerPrograms, findPrograms } from "./programs.ts";
 import {
   bootRequests,
   describeMachine,
@@ -35,9 +47,17 @@ import {
 } from "./requests.ts";
 import { checkSaved, saveMachine } from "./saving.ts";
 import { checkSeccomp } from "./seccomp.ts";
-import { type FirecrackerProcess, makeRuntimeDir, removeRuntimeDir, spawnFirecracker } from "./spawn.ts";
+import {
+  type FirecrackerProcess,
+  firecrackerArgs,
+  makeConsole,
+  makeOpenRoot,
+  makeRuntimeDir,
+  removeRuntimeDir,
+  spawnFirecracker,
+} from "./spawn.ts";
 import { readState } from "./state.ts";
-import { type FirecrackerFeatures, type FirecrackerVersion, featuresOf, parseFirecrackerVersion } from "./version.ts";
+import { type FirecrackerFeatures, featuresOf } from "./version.ts";
 import { VsockPort } from "./vsock.ts";
 
 /** Without the process's own end to wait for, as another daemon's VMs are. */
@@ -53,18 +73,17 @@ export interface FirecrackerDriverOptions {
   probeRuntimeDir: string;
   probeLogPath: string;
   probeUid: number;
-  /** $FIREBREAK_FIRECRACKER or the program's name. */
+  /** $FIREBREAK_FIRECRACKER; absent: on the PATH. */
   program?: string;
+  /** $FIREBREAK_JAILER; absent: beside Firecracker. */
+  jailer?: string;
   settings?: () => FirecrackerSettings;
 }
 
 /** What an operator decides, `[firecracker]` of firebreak.toml. */
 export interface FirecrackerSettings {
   tuning: FirecrackerTuning;
-  /**
-   * Somebody has decided that Firecracker may run as this daemon's own user, without its jailer. There is no other way yet: without this
-   * nothing starts.
-   */
+  /** Somebody has decided that Firecracker may run as this daemon's own user, where there is no jailer or no right to use it. */
   allowUnjailed: boolean;
   /** The control group that has one of each VM in it, below the hierarchy's root. */
   parentCgroup: string;
@@ -81,7 +100,7 @@ export class FirecrackerDriver implements VmmDriver {
   /** Ends of processes that this daemon has started, by pid. */
   readonly #exits = new Map<number, Promise<number | null>>();
   readonly #exitCodes = new Map<number, number | null>();
-  #program: { path: string; version: FirecrackerVersion } | undefined;
+  #programs: FirecrackerPrograms | undefined;
   #verdict: Promise<AccelVerdict> | undefined;
 
   constructor(options: FirecrackerDriverOptions) {
@@ -93,34 +112,37 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async version(): Promise<string> {
-    return (await this.#findProgram()).version.text;
+    return (await this.#findPrograms()).version.text;
   }
 
   async check(): Promise<void> {
-    await this.#findProgram();
-    this.#checkJail();
+    await this.#chooseJail();
   }
 
   async abilities(): Promise<VmmAbilities> {
     return { hasHotplug: false, canSave: (await this.#features()).hasReliableVsock, plugsAtRestore: false };
   }
 
-  async #findProgram(): Promise<{ path: string; version: FirecrackerVersion }> {
-    if (this.#program !== undefined) return this.#program;
-    const name = this.#options.program ?? "firecracker";
-    const path = await findProgram(name);
-    if (path === undefined) {
-      throw new FirebreakError("VMM_NOT_FOUND", `${name} is not installed`, {
-        hint: "Put a release of Firecracker on the PATH, or set FIREBREAK_FIRECRACKER to its path.",
-      });
-    }
-    const { stdout } = await runCommand(path, ["--version"], { timeoutMs: 10_000 });
-    this.#program = { path, version: parseFirecrackerVersion(stdout) };
-    return this.#program;
+  async #findPrograms(): Promise<FirecrackerPrograms> {
+    this.#programs ??= await findPrograms(this.#options);
+    return this.#programs;
   }
 
   async #features(): Promise<FirecrackerFeatures> {
-    return featuresOf((await this.#findProgram()).version);
+    return featuresOf((await this.#findPrograms()).version);
+  }
+
+  /** What jails are made with; undefined where Firecracker may run without one. Throws VMM_START_FAILED where it may not. */
+  async #chooseJail(): Promise<JailPrograms | undefined> {
+    const { path: firecracker, jailer } = await this.#findPrograms();
+    const { allowUnjailed, parentCgroup } = this.#settings;
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot && "path" in jailer) return { jailer: jailer.path, firecracker, parentCgroup };
+    if (allowUnjailed) return undefined;
+    const why = isRoot ? (jailer as { missing: string }).missing : "only root can make jails";
+    throw new FirebreakError("VMM_START_FAILED", `Firecracker would run without its jailer: ${why}`, {
+      hint: "Use the driver qemu; or set allow_unjailed = true in [firecracker] of firebreak.toml, where nothing else on this host is out of a VMM's reach.",
+    });
   }
 
   async chooseAccel(request: AccelRequest, boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
@@ -172,19 +194,34 @@ export class FirecrackerDriver implements VmmDriver {
     signal?: AbortSignal,
   ): Promise<VmmRecord> {
     if (config.accel !== "kvm") throw noEmulation();
-    this.#checkJail();
-    const { path, version } = await this.#findProgram();
-    const drives = config.drives.map((drive) => [driveFile(drive.serial), drive.path]);
-    await makeRuntimeDir(config.runtimeDir, { ...files, ...Object.fromEntries(drives) });
+    const { path, version } = await this.#findPrograms();
+    const jail = await this.#chooseJail();
+    const drives = config.drives.map((drive) => [driveFile(drive.serial), drive] as const);
     let started: FirecrackerProcess | undefined;
     try {
+      const links = Object.fromEntries(drives.map(([name, drive]) => [name, drive.path]));
+      await makeRuntimeDir(config.runtimeDir, links);
+      let command: string[];
+      if (jail === undefined) {
+        await makeOpenRoot(config.runtimeDir, { ...files, ...links });
+        command = [path, ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`)];
+      } else {
+        const shared = Object.entries(files).map(([name, file]) => [name, { path: file, isReadOnly: true }]);
+        const own = drives.map(([name, { path: file, readOnly }]) => [name, { path: file, isReadOnly: readOnly }]);
+        command = (await makeJail(config, jail, Object.fromEntries([...shared, ...own]))).command;
+      }
+      await makeConsole(config.runtimeDir, jail === undefined ? undefined : config.uid);
       // A guest dials as soon as it runs.
       for (const port of Object.values(VSOCK_PORTS)) await this.#listen(config.runtimeDir, port);
-      started = await spawnFirecracker(path, config, signal);
+      started = await spawnFirecracker(command, config, signal);
       const { identity, exited, api } = started;
-      for (const request of requests)
-        await api.call(request, { ...(signal && { signal }), deadlineMs: LOAD_DEADLINE_MS });
+      const options = { ...(signal && { signal }), deadlineMs: LOAD_DEADLINE_MS };
+      for (const request of requests.slice(0, -1)) await api.call(request, options);
+      if (jail !== undefined) await closeJail(config.runtimeDir);
+      // The last one lets the guest run.
+      for (const request of requests.slice(-1)) await api.call(request, options);
       await checkSeccomp(identity.pid);
+      if (jail !== undefined) await checkUser(identity.pid, config.uid);
       this.#watch(identity.pid, exited);
       return {
         driver: this.name,
@@ -195,21 +232,9 @@ export class FirecrackerDriver implements VmmDriver {
         logPath: config.logPath,
       };
     } catch (error) {
-      if (started !== undefined) await killProcess(started.identity);
-      await this.#forget(config.runtimeDir);
+      await this.killUnrecorded(config.runtimeDir);
       throw await describeStartFailure(error, config);
     }
-  }
-
-  #checkJail(): void {
-    if (this.#settings.allowUnjailed) return;
-    throw new FirebreakError(
-      "VMM_START_FAILED",
-      "Firecracker would run without its jailer, which has not been allowed",
-      {
-        hint: "Use the driver qemu, or allow it where the host has nothing else on it that a VMM must not reach.",
-      },
-    );
   }
 
   #watch(pid: number, exited: Promise<number | null>): void {
@@ -224,15 +249,20 @@ export class FirecrackerDriver implements VmmDriver {
     const path = portSocket(runtimeDir, port);
     let listening = this.#ports.get(path);
     if (listening === undefined) {
-      listening = VsockPort.listen(path);
+      listening = VsockPort.listen(path).then(async (listener) => {
+        await giveSocket(runtimeDir, path);
+        return listener;
+      });
       this.#ports.set(path, listening);
       listening.catch(() => this.#ports.delete(path));
     }
     return listening;
   }
 
-  /** Lets go of a VM's listeners and removes its folder. */
+  /** Lets go of a VM's listeners and removes its folder, with its control groups. */
   async #forget(runtimeDir: string): Promise<void> {
+    const jail = await jailIdOf(runtimeDir);
+    if (jail !== undefined) await removeCgroups(jail, this.#settings.parentCgroup);
     for (const port of Object.values(VSOCK_PORTS)) {
       const path = portSocket(runtimeDir, port);
       const listening = this.#ports.get(path);
@@ -255,12 +285,14 @@ export class FirecrackerDriver implements VmmDriver {
 
   async save(record: VmmRecord, config: MachineConfig, target: SaveTarget, signal?: AbortSignal): Promise<SaveResult> {
     await this.#checkSnapshots();
-    return saveMachine(this.#api(record), this.#options.agentPath, config, target, signal);
+    const isJailed = (await jailIdOf(record.runtimeDir)) !== undefined;
+    const place = isJailed ? jailedPlace(config, target) : directPlace(target);
+    return saveMachine(this.#api(record), this.#options.agentPath, config, target, place, signal);
   }
 
   /** A restored guest that does not reach its host again is of no use: nothing is saved, and nothing loaded, by a release with that bug. */
   async #checkSnapshots(): Promise<void> {
-    const { version } = await this.#findProgram();
+    const { version } = await this.#findPrograms();
     if (featuresOf(version).hasReliableVsock) return;
     throw new FirebreakError(
       "SNAPSHOT_INCOMPATIBLE",
@@ -324,7 +356,7 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   #api(record: VmmRecord): FirecrackerApi {
-    return new FirecrackerApi(`${record.runtimeDir}/${FIRECRACKER_FILES.api}`);
+    return new FirecrackerApi(`${rootOf(record.runtimeDir)}/${FIRECRACKER_FILES.api}`);
   }
 
   openChannel(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
@@ -346,7 +378,10 @@ export class FirecrackerDriver implements VmmDriver {
 
   async openConsole(record: VmmRecord, signal: AbortSignal): Promise<Socket> {
     signal.throwIfAborted();
-    const fd = openSync(`${record.runtimeDir}/${FIRECRACKER_FILES.console}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    const fd = openSync(
+      `${rootOf(record.runtimeDir)}/${FIRECRACKER_FILES.console}`,
+      constants.O_RDONLY | constants.O_NONBLOCK,
+    );
     try {
       return new net.Socket({ fd, readable: true, writable: false });
     } catch (error) {
@@ -381,9 +416,7 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async killUnrecorded(runtimeDir: string): Promise<void> {
-    // The API socket's path stands on the command line of exactly the Firecracker that serves it.
-    const socketPath = `${runtimeDir}/${FIRECRACKER_FILES.api}`;
-    for (const identity of await findProcesses((argv) => argv.includes(socketPath))) await killProcess(identity);
+    for (const identity of await findVmms(runtimeDir)) await killProcess(identity);
     await this.#forget(runtimeDir);
   }
 

@@ -1,6 +1,13 @@
+import path from "node:path";
+import type { MachineConfig } from "../driver.ts";
+
+/** Where a VM's Firecracker has its files: the root of its jail, to which this leads by a short way, or its working directory without one. */
+export function rootOf(runtimeDir: string): string {
+  return `${runtimeDir}/root`;
+}
+
 /**
- * Names in a VM's runtime folder, which is Firecracker's root within a jail, and its working directory without one: it is told names alone. A snapshot has
- * the names of drives and sockets in it, and so is loaded by any VM that has its own files under them.
+ * Names in that folder: Firecracker is told names alone. A snapshot has the names of drives and sockets in it, and so is loaded by any VM that has its own files under them.
  */
 export const FIRECRACKER_FILES = {
   /** The API's socket. */
@@ -15,6 +22,8 @@ export const FIRECRACKER_FILES = {
   /** Of a machine that is restored. */
   memory: "memory",
   state: "state",
+  /** A folder on the disk of the VM's drives, which a jailed Firecracker saves its machine into. */
+  saves: "saves",
 } as const;
 
 /** Drive ids are of [A-Za-z0-9_]: serials are of [a-z0-9-]. */
@@ -34,5 +43,10 @@ export const VSOCK_PORTS = { control: 1024, egress: 1025 } as const;
 
 /** The UNIX socket that Firecracker takes a guest's connection to a port of its host to. */
 export function portSocket(runtimeDir: string, port: number): string {
-  return `${runtimeDir}/${FIRECRACKER_FILES.vsock}_${port}`;
+  return `${rootOf(runtimeDir)}/${FIRECRACKER_FILES.vsock}_${port}`;
+}
+
+/** Where the host finds what a jailed Firecracker has saved. */
+export function savesFolder({ exchangeDir, logPath }: Pick<MachineConfig, "exchangeDir" | "logPath">): string {
+  return exchangeDir ?? path.join(path.dirname(logPath), "exchange");
 }

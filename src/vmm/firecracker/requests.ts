@@ -50,7 +50,7 @@ export function bootRequests(
   ];
 }
 
-/** Loads a saved machine into a fresh Firecracker and has it go on. Devices are those of the snapshot: only what is outside of it is named anew. */
+/** Loads a saved machine into a fresh Firecracker; the last one has it go on. Devices are those of the snapshot: only what is outside of it is named anew. */
 export function restoreRequests(config: Pick<MachineConfig, "card">, features: FirecrackerFeatures): ApiRequest[] {
   const { card } = config;
   return [
@@ -59,11 +59,12 @@ export function restoreRequests(config: Pick<MachineConfig, "card">, features: F
       snapshot_path: FIRECRACKER_FILES.state,
       // A private mapping: the file stays what was saved, for the next one.
       mem_backend: { backend_type: "File", backend_path: FIRECRACKER_FILES.memory },
-      resume_vm: true,
+      resume_vm: false,
       ...(features.hasVsockOverride && { vsock_override: { uds_path: FIRECRACKER_FILES.vsock } }),
       ...(features.hasClockRealtime && process.arch === "x64" && { clock_realtime: true }),
       ...(card?.kind === "tap" && { network_overrides: [{ iface_id: CARD_ID, host_dev_name: card.device }] }),
     }),
+    stateRequest("Resumed"),
   ];
 }
 

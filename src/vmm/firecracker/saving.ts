@@ -5,6 +5,7 @@ import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.t
 import { runCommand } from "../../platform/process.ts";
 import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../driver.ts";
 import type { FirecrackerApi } from "./api-client.ts";
+import type { SavePlace } from "./jailed-saves.ts";
 import { saveRequest, stateRequest } from "./requests.ts";
 import { readState } from "./state.ts";
 
@@ -22,6 +23,7 @@ export async function saveMachine(
   agentPath: string,
   config: MachineConfig,
   target: SaveTarget,
+  place: SavePlace,
   signal?: AbortSignal,
 ): Promise<SaveResult> {
   const wasRunning = (await readState(api)) === "Running";
@@ -31,9 +33,12 @@ export async function saveMachine(
   let stoppedMs: number;
   try {
     signal?.throwIfAborted();
-    await api.call(saveRequest({ memory: target.memoryPath, state: target.statePath }), {
-      deadlineMs: SAVE_DEADLINE_MS,
-    });
+    await place.open();
+    try {
+      await api.call(saveRequest({ memory: place.memory, state: place.state }), { deadlineMs: SAVE_DEADLINE_MS });
+    } finally {
+      await place.take();
+    }
     for (const copy of target.copies) {
       const drive = config.drives.find(({ serial }) => serial === copy.serial);
       if (drive === undefined) throw new FirebreakError("INTERNAL", `the VM has no drive ${copy.serial}`);

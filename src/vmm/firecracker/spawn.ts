@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
+import { chown, mkdir, symlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { checkSocketPath } from "../../platform/paths.ts";
@@ -7,7 +7,7 @@ import { type ProcessIdentity, runCommand, spawnDetached } from "../../platform/
 import type { MachineConfig } from "../driver.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { FirecrackerApi } from "./api-client.ts";
-import { FIRECRACKER_FILES, portSocket, VSOCK_PORTS } from "./layout.ts";
+import { FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
 
 const API_DEADLINE_MS = 30_000;
 
@@ -17,14 +17,26 @@ export interface FirecrackerProcess {
   api: FirecrackerApi;
 }
 
-/** Makes the VM's runtime folder anew, with what Firecracker is told of under names of its own, and a console that is read from: a pipe, which keeps 64 KiB that nobody reads, and no more. */
-export async function makeRuntimeDir(runtimeDir: string, files: Record<string, string>): Promise<void> {
-  for (const name of [FIRECRACKER_FILES.api, FIRECRACKER_FILES.vsock]) checkSocketPath(`${runtimeDir}/${name}`);
+/** Makes the VM's runtime folder anew, with links to its drives that nobody but the daemon changes. */
+export async function makeRuntimeDir(runtimeDir: string, drives: Record<string, string>): Promise<void> {
+  for (const name of [FIRECRACKER_FILES.api, FIRECRACKER_FILES.vsock]) checkSocketPath(`${rootOf(runtimeDir)}/${name}`);
   for (const port of Object.values(VSOCK_PORTS)) checkSocketPath(portSocket(runtimeDir, port));
   await removeRuntimeDir(runtimeDir);
   await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
-  for (const [name, target] of Object.entries(files)) await symlink(target, `${runtimeDir}/${name}`);
-  await runCommand("mkfifo", ["-m", "600", `${runtimeDir}/${FIRECRACKER_FILES.console}`]);
+  for (const [name, target] of Object.entries(drives)) await symlink(target, `${runtimeDir}/${name}`);
+}
+
+/** Without a jail, what Firecracker is told of is linked to under names of its own. */
+export async function makeOpenRoot(runtimeDir: string, files: Record<string, string>): Promise<void> {
+  await mkdir(rootOf(runtimeDir), { mode: 0o700 });
+  for (const [name, target] of Object.entries(files)) await symlink(target, `${rootOf(runtimeDir)}/${name}`);
+}
+
+/** What the guest says on its console is read from a pipe, which keeps 64 KiB that nobody reads, and no more. */
+export async function makeConsole(runtimeDir: string, uid: number | undefined): Promise<void> {
+  const console = `${rootOf(runtimeDir)}/${FIRECRACKER_FILES.console}`;
+  await runCommand("mkfifo", ["-m", "600", console]);
+  if (uid !== undefined) await chown(console, uid, uid);
 }
 
 /** Removes what a hostile VMM may have put things into: rm does not follow links that change under it. */
@@ -37,20 +49,20 @@ export function firecrackerArgs(vmId: string, apiSocket: string): string[] {
   return ["--api-sock", apiSocket, "--id", vmId];
 }
 
-/** Starts Firecracker detached and waits for its API. Throws VMM_START_FAILED with its last words; then it is gone. */
+/** Starts Firecracker, or what makes its jail, detached and waits for its API. Throws VMM_START_FAILED with its last words; then it is gone. */
 export async function spawnFirecracker(
-  program: string,
+  [program = "", ...args]: string[],
   config: MachineConfig,
   signal?: AbortSignal,
 ): Promise<FirecrackerProcess> {
-  const socketPath = `${config.runtimeDir}/${FIRECRACKER_FILES.api}`;
+  const socketPath = `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`;
   const log = openSync(config.logPath, "a", 0o600);
   let started: { identity: ProcessIdentity; exited: Promise<number | null> };
   try {
-    started = await spawnDetached(program, firecrackerArgs(config.vmId, socketPath), {
+    started = await spawnDetached(program, args, {
       fds: ["ignore", log, log],
-      cwd: config.runtimeDir,
-      env: { PATH: "/usr/bin:/bin", LANG: "C" },
+      cwd: rootOf(config.runtimeDir),
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C" },
     });
   } finally {
     closeSync(log);

@@ -99,11 +99,12 @@ export class FakeFirecracker {
         return this.#patchDrive(body as DriveConfiguration);
       case "PUT /machine-config":
       case "PUT /boot-source":
-      case "PUT /vsock":
       case "PUT /entropy":
       case "PUT /balloon":
       case "PUT /cpu-config":
         return this.#configure(() => Object.assign(this.config, { [path.slice(1)]: body }));
+      case "PUT /vsock":
+        return this.#putVsock(body as NonNullable<MachineConfiguration["vsock"]>);
       case "PUT /network-interfaces":
         return this.#configure(() => {});
       case "PUT /actions":
@@ -117,6 +118,13 @@ export class FakeFirecracker {
       default:
         throw new Refused(`the fake has no ${method} ${path}`);
     }
+  }
+
+  /** Firecracker listens from then on (seen with 1.12.1). */
+  async #putVsock(vsock: NonNullable<MachineConfiguration["vsock"]>): Promise<Answer> {
+    const answer = this.#configure(() => Object.assign(this.config, { vsock }));
+    await this.#machine.listen(vsock);
+    return answer;
   }
 
   #beforeStart(act: () => void): Answer {

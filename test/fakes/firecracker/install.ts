@@ -28,7 +28,7 @@ if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
 os.execv(sys.argv[1], sys.argv[1:])
 `;
 
-/** Writes the fake's program, named as Firecracker's, into a folder. Returns its path. */
+/** Writes the fake's programs, named as Firecracker's and its jailer, into a folder that all may enter. Returns the path of the first. */
 export async function installFakeFirecracker(folder: string, settings: FakeSettings): Promise<string> {
   const program = path.join(folder, "firecracker");
   const main = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -39,5 +39,9 @@ export async function installFakeFirecracker(folder: string, settings: FakeSetti
   const command = settings.isUnfiltered ? node : ["/usr/bin/python3", quote(filter), ...node];
   const script = `#!/bin/sh\nexport FAKE_FIRECRACKER=${quote(JSON.stringify(settings))}\nexec ${command.join(" ")} "$@"\n`;
   await writeFile(program, script, { mode: 0o755 });
+  const jailer = fileURLToPath(new URL("jailer.ts", import.meta.url));
+  const words = [process.execPath, "--disable-warning=ExperimentalWarning", jailer].map(quote);
+  const jail = `#!/bin/sh\nexport FAKE_JAILER_VERSION=${quote(settings.version)}\nexec ${words.join(" ")} "$@"\n`;
+  await writeFile(path.join(folder, "jailer"), jail, { mode: 0o755 });
   return program;
 }

@@ -1,5 +1,9 @@
+import { listenForHost } from "./bridge.ts";
+
 /** What a fake Firecracker runs behind its API. Paths and names are those of the API's requests. */
 export interface Machine {
+  /** Makes the vsock's socket. */
+  listen(vsock: NonNullable<MachineConfiguration["vsock"]>): Promise<void>;
   start(config: MachineConfiguration): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -46,6 +50,7 @@ export class PretendedMachine implements Machine {
   }
 
   start = (): Promise<void> => this.#note("start");
+  listen = async ({ uds_path }: { uds_path: string }): Promise<void> => void (await listenForHost(uds_path));
   pause = (): Promise<void> => this.#note("pause");
   resume = (): Promise<void> => this.#note("resume");
   save = (memoryPath: string, statePath: string): Promise<void> => this.#note(`save ${memoryPath} ${statePath}`);

@@ -22,6 +22,7 @@ const { values } = parseArgs({
     "api-sock": { type: "string", default: "/run/firecracker.socket" },
     id: { type: "string", default: "anonymous-instance" },
     version: { type: "boolean" },
+    "start-time-us": { type: "string" },
   },
 });
 if (values.version) {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, constants, openSync, statSync, writeSync } from "node:fs";
-import { readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { awaitMigration, setCapabilities } from "../../../src/vmm/qemu/migration.ts";
 import { QmpClient } from "../../../src/vmm/qemu/qmp.ts";
@@ -24,6 +24,8 @@ const QMP_DEADLINE_MS = 15_000;
 const SAVE_BYTES_PER_SECOND = 8 * 1024 ** 3;
 /** src/vmm/firecracker/layout.ts and the guest agent have the same. */
 const PORTS = { "agent.control": 1024, "agent.egress": 1025 };
+/** Sockets of what the fake is made of: a jail's root is closed to it, and this is the one folder that the jailer makes for its user. */
+const OWN_FOLDER = "run";
 const VSOCK_WORD = "firebreak.channel=vsock";
 
 /** A real guest, under QEMU's emulation, with what Firecracker gives its own: devices by ACPI, in the order of the requests, and vsock. */
@@ -60,8 +62,8 @@ export class QemuMachine implements Machine {
     if (vsock === undefined) throw new Error("the fake's machines have a vsock");
     this.#config = config;
     const { vcpu_count, mem_size_mib } = config["machine-config"];
-    const channel = await this.#channel(vsock.uds_path, vsock.guest_cid);
-    const qmp = `${vsock.uds_path}.qmp`;
+    const channel = this.#channel();
+    const qmp = `${OWN_FOLDER}/qmp`;
     const qemu = this.#run("qemu-system-x86_64", [
       ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
       ...["-M", "microvm,acpi=on,isa-serial=on,pit=off,pic=off,rtc=on,memory-backend=mem", "-accel", "tcg,tb-size=256"],
@@ -80,24 +82,31 @@ export class QemuMachine implements Machine {
     await setCapabilities(this.#qmp, false);
     if (this.#options.vsockDevice !== undefined) return;
     this.#bridges = Object.entries(PORTS).map(
-      ([name, port]) => new DialBridge(`${vsock.uds_path}.${name}`, `${vsock.uds_path}_${port}`),
+      ([name, port]) => new DialBridge(`${OWN_FOLDER}/${name}`, `${vsock.uds_path}_${port}`),
     );
   }
 
-  /** QEMU's arguments for the guest's way to its host. */
-  async #channel(path: string, cid: number): Promise<string[]> {
+  async listen({ uds_path, guest_cid }: NonNullable<MachineConfiguration["vsock"]>): Promise<void> {
     const { vsockDevice } = this.#options;
-    if (vsockDevice !== undefined) {
-      const back = `${path}.back`;
-      this.#run(vsockDevice, ["--vm", `guest-cid=${cid},socket=${back},uds-path=${path}`]);
-      await waitForFile(back);
-      return ["-chardev", `socket,id=vsock,path=${back}`, "-device", "vhost-user-vsock-device,chardev=vsock"];
-    }
-    await listenForHost(path);
+    await mkdir(OWN_FOLDER, { recursive: true });
+    if (vsockDevice === undefined) return void (await listenForHost(uds_path));
+    this.#run(vsockDevice, ["--vm", `guest-cid=${guest_cid},socket=${OWN_FOLDER}/vsock,uds-path=${uds_path}`]);
+    await waitForFile(`${OWN_FOLDER}/vsock`);
+  }
+
+  /** QEMU's arguments for the guest's way to its host. */
+  #channel(): string[] {
+    if (this.#options.vsockDevice !== undefined)
+      return [
+        "-chardev",
+        `socket,id=vsock,path=${OWN_FOLDER}/vsock`,
+        "-device",
+        "vhost-user-vsock-device,chardev=vsock",
+      ];
     return [
       ...["-device", "virtio-serial-device,max_ports=4"],
       ...Object.keys(PORTS).flatMap((name, index) => [
-        ...["-chardev", `socket,id=port${index},path=${path}.${name},server=on,wait=off`],
+        ...["-chardev", `socket,id=port${index},path=${OWN_FOLDER}/${name},server=on,wait=off`],
         ...["-device", `virtserialport,chardev=port${index},name=${name},nr=${index + 1}`],
       ]),
     ];
@@ -146,6 +155,7 @@ export class QemuMachine implements Machine {
   async load(memoryPath: string, statePath: string, overrides: LoadOverrides): Promise<void> {
     const config = JSON.parse(await readFile(statePath, "utf8")) as MachineConfiguration;
     if (overrides.vsockPath !== undefined && config.vsock !== undefined) config.vsock.uds_path = overrides.vsockPath;
+    if (config.vsock !== undefined) await this.listen(config.vsock);
     await this.#launch({ ...config, ...(overrides.serial && { serial: overrides.serial }) }, [
       "-incoming",
       "defer",
