@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, epoll, poll};
 use rustix::fs::{Mode, OFlags};
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use crate::asyncfd::watch;
@@ -120,11 +120,39 @@ fn take_edges(edges: BorrowedFd<'_>) -> io::Result<()> {
 /// One attachment's bytes: of a port, or of anything else that is read and written like one.
 pub struct PortStream {
     fd: AsyncFd<OwnedFd>,
+    /// Of a socket: an epoll that can be read from once the socket has an error.
+    errors: Option<AsyncFd<OwnedFd>>,
 }
 
 impl PortStream {
     pub fn new(fd: AsyncFd<OwnedFd>) -> PortStream {
-        PortStream { fd }
+        PortStream { fd, errors: None }
+    }
+
+    /// The bytes of a connection. A VMM that saves its machine resets all of them, of which Linux says no more than that there is an
+    /// error: EPOLLERR, but neither EPOLLIN nor EPOLLHUP (vsock_poll in net/vmw_vsock/af_vsock.c), which wakes no reader of tokio's.
+    pub fn of_socket(fd: AsyncFd<OwnedFd>) -> io::Result<PortStream> {
+        let errors = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Errors and hang-ups are told of whatever is asked for, so nothing is.
+        let nothing = epoll::EventFlags::empty();
+        epoll::add(&errors, fd.get_ref(), epoll::EventData::new_u64(0), nothing)?;
+        let errors = Some(watch(errors, Interest::READABLE)?);
+        Ok(PortStream { fd, errors })
+    }
+
+    /// Ready to be read from. A socket's error that has left nothing to read is an error of this.
+    fn poll_readable(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+        if let Poll::Ready(guard) = self.fd.poll_read_ready(cx) {
+            return Poll::Ready(guard);
+        }
+        let Some(errors) = &self.errors else {
+            return Poll::Pending;
+        };
+        let _ = ready!(errors.poll_read_ready(cx))?;
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
     }
 }
 
@@ -135,7 +163,7 @@ impl AsyncRead for PortStream {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            let mut guard = ready!(self.poll_readable(cx))?;
             let before = into.filled().len();
             // One read returns at most one of the driver's page-sized buffers: go on while there is room.
             while into.remaining() > 0 {
@@ -190,5 +218,36 @@ impl AsyncWrite for PortStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, Interest};
+
+    use super::PortStream;
+    use crate::asyncfd::watch;
+
+    /// A socket with an error and nothing else to tell, as a vsock connection is that was reset: UDP's, once nobody is found at the other end.
+    #[tokio::test]
+    async fn a_reader_is_woken_by_an_error_that_leaves_nothing_to_read() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(gone.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let sender = socket.try_clone().unwrap();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let watched = watch(socket.into(), interest).unwrap();
+        let mut stream = PortStream::of_socket(watched).unwrap();
+        let reading = tokio::spawn(async move { stream.read(&mut [0; 8]).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!reading.is_finished());
+        drop(gone);
+        sender.send(b"hello").unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(10), reading).await;
+        assert!(ended.expect("nobody was woken").unwrap().is_err());
     }
 }

@@ -75,7 +75,7 @@ async fn dial(port: u32) -> io::Result<PortStream> {
         let _ = watched.writable().await?;
         sockopt::socket_error(watched.get_ref())??;
     }
-    Ok(PortStream::new(watched))
+    PortStream::of_socket(watched)
 }
 
 fn connect(socket: &OwnedFd, port: u32) -> io::Result<()> {
