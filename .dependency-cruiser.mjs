@@ -40,7 +40,8 @@ export const LAYERS = {
     ...PORTS,
   ],
   guest: [folder("errors"), folder("platform"), folder("contract")],
-  vmm: [folder("errors"), folder("platform"), ...PORTS],
+  // Releases of VMMs come as tar archives.
+  vmm: [folder("errors"), folder("platform"), folder("archive"), ...PORTS],
   images: [folder("errors"), folder("platform"), folder("archive"), ...PORTS],
   store: [folder("errors"), folder("platform"), ...PORTS],
   // The guest client is the one adapter that the domain knows: it is the same for every driver.
@@ -142,6 +143,8 @@ export const LAYERS = {
     folder("telemetry"),
     "^src/gateway/config/",
     "^src/guest/(protocol|guest-errors)\\.ts$",
+    // Installing a release needs no daemon, and comes before the first one.
+    "^src/vmm/firecracker/install\\.ts$",
   ],
 };
 

@@ -212,6 +212,7 @@ export const EXAMPLES: Record<string, string[]> = {
   ],
   "daemon stop": ["firebreak daemon stop", "firebreak daemon stop --drain 1m --vms suspend"],
   "daemon status": ["firebreak daemon status --json"],
+  setup: ["firebreak setup --firecracker ./firecracker-v1.16.1-x86_64.tgz", "firebreak setup --firecracker 1.16.1"],
   doctor: ["firebreak doctor", "firebreak doctor --fix"],
 };
 

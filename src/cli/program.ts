@@ -60,6 +60,7 @@ const COMMANDS: Record<string, () => Promise<Add>> = {
   "mcp-bridge": async () => (await import("./commands/mcp-bridge.ts")).addMcpBridge,
   daemon: async () => (await import("./commands/daemon/index.ts")).addDaemonCommands,
   host: async () => (await import("./commands/host/index.ts")).addHostCommands,
+  setup: async () => (await import("./commands/setup.ts")).addSetup,
   doctor: async () => (await import("./commands/doctor.ts")).addDoctor,
   completion: async () => (await import("./commands/completion.ts")).addCompletion,
 };

@@ -142,6 +142,16 @@ export const ERROR_CODES = {
   },
   VMM_START_FAILED: { class: "unavailable", about: "The VMM ended at start; its last output is in the message." },
   VMM_PROTOCOL_ERROR: { class: "internal", about: "The VMM's control socket answered something unexpected." },
+  VMM_RELEASE_INVALID: {
+    class: "invalid_argument",
+    about:
+      "What was to be installed as a VMM is no release for this host: its digest, architecture or version is wrong.",
+  },
+  VMM_RELEASE_FETCH_FAILED: { class: "unavailable", about: "A release of a VMM could not be downloaded or verified." },
+  VMM_ALTERED: {
+    class: "failed_precondition",
+    about: "The VMM or its jailer is not the file that was verified when it was installed.",
+  },
   ACCEL_UNAVAILABLE: { class: "failed_precondition", about: "The accelerator asked for does not work on this host." },
   TOOL_NOT_FOUND: { class: "failed_precondition", about: "A host program that is needed is not installed." },
   TOOL_FAILED: { class: "internal", about: "A host program failed." },
