@@ -28,10 +28,13 @@ export interface McpServerOptions {
   onReport?: (report: Promise<void>) => void;
 }
 
+/** Whether there are tasks among the tools, and with that MCP's extension for them. */
+export const hasTasks = (registry: ToolRegistry): boolean => registry.get(runTask.name) !== undefined;
+
 /** An MCP server of firebreak's tools, for either protocol era and any transport. One serves one connection. */
 export function createMcpServer(options: McpServerOptions): Server {
   const { registry, connect, version, endingSignal, extras, onReport } = options;
-  const hasTasks = registry.get(runTask.name) !== undefined;
+  const isWithTasks = hasTasks(registry);
   const server = new Server(
     { name: "firebreak", title: "firebreak VMs", version },
     {
@@ -40,7 +43,7 @@ export function createMcpServer(options: McpServerOptions): Server {
         resources: { subscribe: true, listChanged: true },
         prompts: {},
         completions: {},
-        ...(hasTasks ? TASKS_CAPABILITY : {}),
+        ...(isWithTasks ? TASKS_CAPABILITY : {}),
         ...extras?.capabilities,
       },
       ...extras?.options,
@@ -70,7 +73,7 @@ export function createMcpServer(options: McpServerOptions): Server {
     });
     return isTask ? toHandle(result, await reach(connect), own) : result;
   });
-  if (hasTasks) addTaskMethods(server, () => reach(connect));
+  if (isWithTasks) addTaskMethods(server, () => reach(connect));
   addResources(server, options);
   server.setRequestHandler("prompts/list", () => ({ prompts: [...PROMPTS, ...(extras?.prompts ?? [])] }));
   server.setRequestHandler(

@@ -7,7 +7,12 @@ import {
   type RawClientDispatch,
   resultFromTaskOutcome,
 } from "@modelcontextprotocol/ext-tasks/client";
-import { DetailedTaskV2Schema } from "@modelcontextprotocol/ext-tasks/core/v2";
+import {
+  contributeTaskFilterV2,
+  DetailedTaskV2Schema,
+  readAcceptedTaskIdsV2,
+  TaskStatusNotificationV2Schema,
+} from "@modelcontextprotocol/ext-tasks/core/v2";
 import { ToolRegistry } from "../../src/mcp/registry.ts";
 import { serveOverStreams } from "../../src/mcp/stdio/serve.ts";
 import { toolsOf } from "../../src/mcp/toolsets.ts";
@@ -39,7 +44,11 @@ type Answer = {
 };
 
 /** One request of a modern client that can do what `capabilities` says. */
-async function ask(method: string, params: Record<string, unknown>, capabilities: object = DECLARED): Promise<Answer> {
+function send(
+  method: string,
+  params: Record<string, unknown>,
+  { capabilities = DECLARED, signal }: { capabilities?: object; signal?: AbortSignal } = {},
+): Promise<Response> {
   const name = params.name ?? params.taskId;
   const _meta = {
     ...(params._meta as object | undefined),
@@ -47,8 +56,9 @@ async function ask(method: string, params: Record<string, unknown>, capabilities
     "io.modelcontextprotocol/clientInfo": CLIENT,
     "io.modelcontextprotocol/clientCapabilities": capabilities,
   };
-  const response = await fetch(url, {
+  return fetch(url, {
     method: "POST",
+    ...(signal === undefined ? {} : { signal }),
     headers: {
       "content-type": "application/json",
       accept: "application/json, text/event-stream",
@@ -58,6 +68,10 @@ async function ask(method: string, params: Record<string, unknown>, capabilities
     },
     body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta } }),
   });
+}
+
+async function ask(method: string, params: Record<string, unknown>, capabilities: object = DECLARED): Promise<Answer> {
+  const response = await send(method, params, { capabilities });
   const text = await response.text();
   const json = text.startsWith("{") ? text : (/^data: (\{.*)$/m.exec(text)?.[1] ?? "{}");
   return { status: response.status, ...(JSON.parse(json) as object) };
@@ -110,6 +124,87 @@ test("a call that fails has its failure, and no task; one that is no run_task ha
   assert.deepEqual([result?.resultType, result?.isError], ["complete", true]);
   const { result: listed } = await ask("tools/call", { name: "list_tasks", arguments: {} });
   assert.equal(listed?.resultType, "complete");
+});
+
+interface Note {
+  method: string;
+  params: Record<string, unknown> & { notifications?: Record<string, unknown>; _meta?: Record<string, unknown> };
+}
+
+/** A client that listens: what it has been told, and how it hangs up. */
+async function listen(notifications: Record<string, unknown>) {
+  const gone = new AbortController();
+  const response = await send("subscriptions/listen", { notifications }, { signal: gone.signal });
+  assert.equal(response.status, 200);
+  const notes: Note[] = [];
+  const reading = (async () => {
+    let text = "";
+    for await (const chunk of (response.body ?? assert.fail()).pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      const frames = text.split("\n\n");
+      text = frames.pop() ?? "";
+      for (const frame of frames) {
+        const [, json] = /^data: (.*)$/m.exec(frame) ?? [];
+        if (json !== undefined) notes.push(JSON.parse(json));
+      }
+    }
+  })().catch(() => {});
+  const close = () => {
+    gone.abort();
+    return reading;
+  };
+  return { notes, reading, close };
+}
+
+test("who listens is told how a task is, and of its end with its result, as tasks/get has them", async () => {
+  const taskId = (await call({})).result?.taskId as string;
+  const other = (await call({})).result?.taskId as string;
+  const own = contributeTaskFilterV2({ notifications: { resourcesListChanged: true } }, [taskId, "nobody"]);
+  const { notes, close } = await listen(own.notifications as Record<string, unknown>);
+  await waitFor(() => notes.length >= 2);
+  const [first, now] = notes;
+  assert.equal(first?.method, "notifications/subscriptions/acknowledged");
+  assert.deepEqual(first?.params.notifications, { resourcesListChanged: true, taskIds: [taskId] });
+  assert.deepEqual(readAcceptedTaskIdsV2(first?.params), [taskId]);
+  assert.equal(TaskStatusNotificationV2Schema.parse(now).params.status, "working");
+  for (const id of [other, taskId]) await fake.tasks.wait(id, 0);
+  await waitFor(() => notes.length >= 3);
+  assert.equal(TaskStatusNotificationV2Schema.parse(notes[2]).params.status, "completed");
+  const { _meta: stamp, ...told } = notes[2]?.params ?? {};
+  assert.deepEqual(stamp, { "io.modelcontextprotocol/subscriptionId": 1 });
+  const { resultType: _, _meta: __, ...detail } = (await ask("tasks/get", { taskId })).result ?? {};
+  assert.deepEqual(told, detail);
+  await close();
+  assert.equal(notes.length, 3, "told of nothing else");
+});
+
+test("a stream for tasks alone stays open, also once they have ended, and is none for tasks that there are not", async () => {
+  const taskId = (await call({})).result?.taskId as string;
+  await ask("tasks/cancel", { taskId });
+  const { notes, reading, close } = await listen({ taskIds: [taskId] });
+  await waitFor(() => notes.length >= 2);
+  assert.deepEqual(notes[0]?.params.notifications, { taskIds: [taskId] });
+  assert.equal(notes[1]?.params.status, "cancelled");
+  const isOpen = await Promise.race([reading.then(() => false), new Promise((next) => setImmediate(next, true))]);
+  assert.ok(isOpen);
+  await close();
+  const none = await listen({ taskIds: ["nobody"] });
+  await none.reading;
+  assert.deepEqual(none.notes[0]?.params.notifications, {});
+});
+
+test("nobody looks at tasks any more once the listener is gone", async (t) => {
+  const taskId = (await call({})).result?.taskId as string;
+  const { notes, close } = await listen({ taskIds: [taskId] });
+  await waitFor(() => notes.length >= 2);
+  await close();
+  // What was under way has come to its end when a stream that was opened later has heard.
+  const later = await listen({ taskIds: [(await call({})).result?.taskId as string] });
+  await waitFor(() => later.notes.length >= 2);
+  const get = t.mock.method(fake.tasks, "get");
+  await waitFor(() => get.mock.callCount() >= 3);
+  await later.close();
+  assert.ok(get.mock.calls.every(({ arguments: [id] }) => id !== taskId));
 });
 
 test("tasks are cancelled, at once or twice; unknown ones, and methods of the older draft, are refused", async () => {
@@ -165,12 +260,17 @@ test("clients that do not know the extension have their results, in either era",
 /** A client on a stream: what it says, and what it is answered. */
 function openStream() {
   const [input, output] = [new PassThrough(), new PassThrough()];
+  const notes: Note[] = [];
   const answers = new Map<number, { result?: Record<string, unknown>; error?: { code: number } }>();
   let partial = "";
   output.setEncoding("utf8").on("data", (chunk: string) => {
     const lines = (partial + chunk).split("\n");
     partial = lines.pop() ?? "";
-    for (const line of lines) answers.set(JSON.parse(line).id, JSON.parse(line));
+    for (const line of lines) {
+      const message = JSON.parse(line);
+      if (message.id === undefined) notes.push(message);
+      else answers.set(message.id, message);
+    }
   });
   const connect = async () => fake;
   const registry = new ToolRegistry(toolsOf(["task"]));
@@ -185,7 +285,7 @@ function openStream() {
     input.end();
     return ended;
   };
-  return { say, answer, end };
+  return { say, answer, notes, end };
 }
 
 test("on a stream it is the same; a legacy client has no tasks/*", async () => {
@@ -200,7 +300,24 @@ test("on a stream it is the same; a legacy client has no tasks/*", async () => {
   assert.equal(made?.resultType, "task");
   const { result: found } = await modern.answer(2, "tasks/get", { taskId: made?.taskId, _meta });
   assert.equal(found?.status, "working");
+  const taskIds = [made?.taskId as string, "nobody"];
+  const { error } = await modern.answer(3, "subscriptions/listen", {
+    ...{ notifications: { taskIds }, _meta: { ..._meta, "io.modelcontextprotocol/clientCapabilities": {} } },
+  });
+  assert.equal(error?.code, -32021);
+  for (const id of [4, 5])
+    modern.say({ id, method: "subscriptions/listen", params: { notifications: { taskIds }, _meta } });
+  await waitFor(() => modern.notes.length >= 4);
+  const [acknowledged] = modern.notes;
+  assert.deepEqual(acknowledged?.params.notifications, { taskIds: [made?.taskId] });
+  modern.say({ method: "notifications/cancelled", params: { requestId: 4, _meta } });
+  await modern.answer(6, "tasks/get", { taskId: made?.taskId, _meta });
+  await fake.tasks.wait(made?.taskId as string, 0);
+  await waitFor(() => modern.notes.length >= 5);
+  const last = TaskStatusNotificationV2Schema.parse(modern.notes[4]).params;
+  assert.deepEqual([last.status, last._meta?.["io.modelcontextprotocol/subscriptionId"]], ["completed", 5]);
   await modern.end();
+  assert.equal(modern.notes.length, 5, "whoever has cancelled is told nothing");
   const legacy = openStream();
   await legacy.answer(1, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: CLIENT });
   legacy.say({ method: "notifications/initialized" });

@@ -3,7 +3,7 @@ import type { Extras, ExtrasCaller } from "../extras.ts";
 import { followLogLevel, type LogLevel } from "../log-levels.ts";
 import { ToolRegistry } from "../registry.ts";
 import { ResourceWatch } from "../resources/watch.ts";
-import { createMcpServer, type McpServerOptions } from "../server.ts";
+import { createMcpServer, hasTasks, type McpServerOptions } from "../server.ts";
 import { parseToolsets, toolsOf } from "../toolsets.ts";
 import { traceServer } from "../traced-server.ts";
 import type { VmClient } from "../vm-client.ts";
@@ -68,6 +68,7 @@ export function createEndpoint(options: CreateEndpointOptions): McpEndpoint {
       if (extrasOf !== undefined) own.logLevel = followLogLevel(own.server);
       return traceServer(own.server, { session });
     },
+    tasksOf: ({ principal, query }) => (hasTasks(registryOf(query)) ? () => connect(principal) : undefined),
     checkQuery: (query) => void registryOf(query),
     createChanges: (listener) => {
       const own = new ResourceWatch({ client: peek, ...listener });

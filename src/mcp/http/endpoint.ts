@@ -3,12 +3,14 @@ import { createMcpHandler, isLegacyRequest, type Server } from "@modelcontextpro
 import { toFirebreakError } from "../../errors/firebreak-error.ts";
 import { readListenFilter } from "../resources/listen-filter.ts";
 import type { SubscriptionHooks } from "../subscription-hooks.ts";
-import { refuseTaskIds } from "../task/extension.ts";
+import { readTaskListen } from "../task/news.ts";
+import type { VmClient } from "../vm-client.ts";
 import { RPC_ERROR, refuse } from "./answers.ts";
 import { LegacySessions } from "./legacy-sessions.ts";
 import { readMessage } from "./request-body.ts";
 import { respond } from "./respond.ts";
 import type { McpSessionStore } from "./session-store.ts";
+import { respondWithTasks } from "./task-news.ts";
 
 const KEEP_ALIVE_MS = 15_000;
 /** Tells of changes of the resources that clients have asked for; resources/watch.ts is one. */
@@ -40,6 +42,8 @@ export interface McpEndpointOptions {
   createServer: (context: ServerContext) => Server;
   /** Throws INVALID_ARGUMENT on a query that no server can be made for. */
   checkQuery: (query: string) => void;
+  /** The daemon as a caller may ask it for tasks; undefined where there are none among the tools. */
+  tasksOf?: (context: ServerContext) => (() => Promise<VmClient>) | undefined;
   createChanges: (listener: { onUpdated: (uri: string) => void; onListChanged: () => void }) => ResourceChanges;
   store: McpSessionStore;
   onError?: (error: Error) => void;
@@ -59,12 +63,14 @@ export class McpEndpoint {
   readonly #modern: ReturnType<typeof createMcpHandler>;
   readonly #legacy: LegacySessions;
   readonly #changes: ResourceChanges;
+  readonly #tasksOf: NonNullable<McpEndpointOptions["tasksOf"]>;
   readonly #checkQuery: (query: string) => void;
   readonly #contexts = new WeakMap<Request, ServerContext>();
 
   constructor(options: McpEndpointOptions) {
     const { createServer, createChanges, store, onError = () => {}, graceMs, maxLoaded } = options;
     this.#checkQuery = options.checkQuery;
+    this.#tasksOf = options.tasksOf ?? (() => undefined);
     this.#modern = createMcpHandler(
       // The SDK hands the factory the request that it was given.
       ({ requestInfo }) => createServer(this.#contexts.get(requestInfo as Request) as ServerContext),
@@ -114,17 +120,20 @@ export class McpEndpoint {
       await this.#legacy.handle(request, message?.value, outgoing, principal);
       return;
     }
-    const missing = refuseTaskIds(message?.value);
-    if (missing !== undefined) {
-      const id = (message?.value as { id?: string | number } | undefined)?.id ?? null;
-      return void (await respond(outgoing, refuse(400, missing, { id })));
-    }
-    const query = new URL(request.url).search;
-    this.#contexts.set(request, { principal, query });
+    const context = { principal, query: new URL(request.url).search };
+    const tasks = this.#tasksOf(context);
+    const listen = readTaskListen(message?.value);
+    if (listen?.failure !== undefined)
+      return void (await respond(outgoing, refuse(400, listen.failure, { id: listen.id })));
+    this.#contexts.set(request, context);
     const stopWatching = this.#watchFor(message?.value, principal);
+    const answer = (value: unknown) => this.#modern.fetch(request, message === undefined ? {} : { parsedBody: value });
     try {
-      const options = message === undefined ? {} : { parsedBody: message.value };
-      await respond(outgoing, await this.#modern.fetch(request, options));
+      const response =
+        tasks === undefined || listen === undefined
+          ? answer(message?.value)
+          : respondWithTasks({ listen, message: message?.value, client: tasks, answer });
+      await respond(outgoing, await response);
     } finally {
       stopWatching();
     }

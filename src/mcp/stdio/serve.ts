@@ -1,11 +1,12 @@
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
-import { createMcpServer, type McpServerOptions } from "../server.ts";
+import { createMcpServer, hasTasks, type McpServerOptions } from "../server.ts";
 import { traceServer } from "../traced-server.ts";
 import type { VmClient } from "../vm-client.ts";
 import { LineTransport } from "./line-transport.ts";
 import { StreamSubscriptions } from "./subscriptions.ts";
+import { TaskNewsTransport } from "./task-news.ts";
 
 /** How long answers under way may take once the client has closed its end, ms. */
 const DRAIN_MS = 2_000;
@@ -41,6 +42,7 @@ export async function serveOverStreams(options: ServeOptions): Promise<void> {
     void report.finally(() => reports.delete(report));
   };
   transport.onpassing = (message) => subscriptions.note(message);
+  const wire = hasTasks(rest.registry) ? new TaskNewsTransport(transport, peek) : transport;
   const connection = serveStdio(
     () => {
       subscriptions.server = traceServer(
@@ -48,7 +50,7 @@ export async function serveOverStreams(options: ServeOptions): Promise<void> {
       );
       return subscriptions.server;
     },
-    { transport, ...(onError === undefined ? {} : { onerror: onError }) },
+    { transport: wire, ...(onError === undefined ? {} : { onerror: onError }) },
   );
   await ended;
   subscriptions.close();

@@ -22,8 +22,12 @@ import { factsOf, textOf, toTaskView } from "./task-view.ts";
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
 /** How often a client does well to ask, ms. */
 const POLL_MS = 2_000;
-/** "Missing required client capability" in the specification. */
-const MISSING_CAPABILITY = -32021;
+/** "Missing required client capability" in the specification: the client has not said that it knows the extension. */
+export const MISSING_TASKS = {
+  code: -32021,
+  message: `the client has not declared ${TASKS_EXTENSION}`,
+  data: { requiredCapabilities: { extensions: { [TASKS_EXTENSION]: {} } } },
+};
 
 /** A task in the extension's terms. */
 interface TaskHandle {
@@ -47,7 +51,7 @@ export function declaresTasks(context: ServerContext): boolean {
   return hasTasks(envelope?.["io.modelcontextprotocol/clientCapabilities"]);
 }
 
-function hasTasks(capabilities: unknown): boolean {
+export function hasTasks(capabilities: unknown): boolean {
   const { extensions } = (capabilities ?? {}) as { extensions?: unknown };
   return typeof extensions === "object" && extensions !== null && Object.hasOwn(extensions, TASKS_EXTENSION);
 }
@@ -100,25 +104,8 @@ export function addTaskMethods(server: Server, connect: () => Promise<VmClient>)
 function requireDeclared(context: ServerContext): void {
   if (context.mcpReq.envelope === undefined)
     throw new ProtocolError(ProtocolErrorCode.MethodNotFound, "Method not found");
-  if (!declaresTasks(context)) throw missingCapability();
-}
-
-function missingCapability(): ProtocolError {
-  return new ProtocolError(MISSING_CAPABILITY, `the client has not declared ${TASKS_EXTENSION}`, {
-    requiredCapabilities: TASKS_CAPABILITY,
-  });
-}
-
-/** A listener's request for news of tasks, of which there are none, is refused where the client does not know them: the error; undefined for any other message. */
-export function refuseTaskIds(message: unknown): { code: number; message: string; data?: unknown } | undefined {
-  const { method, params } = (message ?? {}) as {
-    method?: unknown;
-    params?: { notifications?: { taskIds?: unknown }; _meta?: Record<string, unknown> };
-  };
-  if (method !== "subscriptions/listen" || params?.notifications?.taskIds === undefined) return undefined;
-  if (hasTasks(params._meta?.["io.modelcontextprotocol/clientCapabilities"])) return undefined;
-  const { code, message: text, data } = missingCapability();
-  return { code, message: text, data };
+  if (declaresTasks(context)) return;
+  throw new ProtocolError(MISSING_TASKS.code, MISSING_TASKS.message, MISSING_TASKS.data);
 }
 
 function handleOf(task: Task): TaskHandle {
@@ -136,7 +123,8 @@ function handleOf(task: Task): TaskHandle {
   };
 }
 
-function detailOf(task: Task): TaskHandle & { result?: CallToolResult } {
+/** What `tasks/get` answers, and news of the task hold. */
+export function detailOf(task: Task): TaskHandle & { result?: CallToolResult } {
   const handle = handleOf(task);
   if (handle.status !== "completed") return handle;
   const result = toResult({ structured: toTaskView(task), facts: factsOf(task), text: textOf(task) });
