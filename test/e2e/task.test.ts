@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
@@ -200,6 +200,11 @@ test("an MCP client runs a task, hears how it goes, and reads its file", async (
     );
     const file = await mcp.call("get_task_file", { task_id: data.task_id, path: "a.txt" });
     assert.equal(file.data.content, "kept\n");
+    const directory = await mkdtemp(path.join(fixture.folder, "mcp-workspace-"));
+    await writeFile(path.join(directory, "a"), "mine\n");
+    const worked = await mcp.call("run_task", { command: ["sh", "-c", "tr a-z A-Z <a >b"], workspace_dir: directory });
+    assert.equal(worked.data.status, "completed", worked.text);
+    assert.equal(await readFile(path.join(directory, "b"), "utf8"), "MINE\n");
   } finally {
     await mcp.close();
   }

@@ -2,7 +2,16 @@ import { z } from "zod";
 import { mountPathSchema } from "../../contract/mount-path.ts";
 import { secretNameSchema } from "../../contract/secret.ts";
 import { isEnded, KEEP_VM, MAX_TASK_TIMEOUT_MS, type TaskCreate } from "../../contract/task.ts";
-import { envSchema, labelsSchema, MAX_CPUS, MAX_MEMORY_MIB, MIN_MEMORY_MIB } from "../../contract/vm.ts";
+import {
+  envSchema,
+  labelsSchema,
+  MAX_CPUS,
+  MAX_DISK_MIB,
+  MAX_MEMORY_MIB,
+  MIN_DISK_MIB,
+  MIN_MEMORY_MIB,
+} from "../../contract/vm.ts";
+import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { networkArgument, toPolicy } from "../network/policy-argument.ts";
 import { defineTool, type ToolContext } from "../tool.ts";
 import { factsOf, taskViewSchema, textOf, toTaskView } from "./task-view.ts";
@@ -23,6 +32,7 @@ const inputSchema = z.strictObject({
   max_cost_usd: z.number().min(0.001).max(100_000).optional().describe("It is stopped when it has cost more."),
   memory_mib: z.int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB).optional().describe("Memory of its VM."),
   cpus: z.int().min(1).max(MAX_CPUS).optional().describe("Virtual CPUs of its VM."),
+  disk_mib: z.int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).optional().describe("Writable disk of its VM."),
   image: z.string().max(200).optional().describe("Image of its VM (default: debian)."),
   timeout_seconds: z
     .int()
@@ -34,6 +44,12 @@ const inputSchema = z.strictObject({
   secrets: z.array(secretNameSchema).max(64).optional().describe("Secrets that it may use, besides its agent's own."),
   env: envSchema.optional().describe("Environment of its work."),
   files: z.record(mountPathSchema, z.string()).optional().describe("Files that it finds: absolute path to text."),
+  workspace_dir: z
+    .string()
+    .max(4095)
+    .regex(/^\//, "a workspace's directory is an absolute path")
+    .optional()
+    .describe("A directory of this machine that it works in a copy of; what it changes there comes back at its end."),
   git_url: z.string().max(2_000).optional().describe("A repository that is cloned for it to work in."),
   git_ref: z.string().max(200).optional().describe("Branch, tag or commit of it."),
   output_dir: mountPathSchema.default("/root/output").describe("What it leaves there is kept: get_task_file."),
@@ -48,7 +64,7 @@ export const runTask = defineTool({
   title: "Run a task",
   description: [
     "Gives a prompt to a coding agent (Claude Code, Codex, Gemini CLI, opencode, Copilot), or runs a command, in a fresh VM of its own with full permissions.",
-    "Returns when it has ended, with its answer, exit code, files, tokens and cost. It sees nothing of this machine and reaches its model alone, unless network and secrets say more.",
+    "Returns when it has ended, with its answer, exit code, files, tokens and cost. It sees nothing of this machine but workspace_dir, and reaches its model alone, unless network and secrets say more.",
     "Tasks that do not fit at once are queued.",
   ].join(" "),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: true },
@@ -73,22 +89,29 @@ function toTaskCreate(args: z.output<typeof inputSchema>): TaskCreate {
     maxCostUsd: args.max_cost_usd,
     memoryMib: args.memory_mib,
     cpus: args.cpus,
+    diskMib: args.disk_mib,
     image: args.image,
     timeoutMs: args.timeout_seconds * 1000,
     network: args.network === undefined ? undefined : toPolicy(args.network),
     secrets: args.secrets?.map((name) => ({ name })),
     env: args.env,
     files: args.files,
-    workspace:
-      args.git_url === undefined
-        ? undefined
-        : { git: args.git_url, ...(args.git_ref === undefined ? {} : { ref: args.git_ref }) },
+    workspace: toWorkspace(args),
     outputDir: args.output_dir,
     priority: args.priority,
     labels: args.labels,
     keepVm: args.keep_vm,
   };
   return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined)) as TaskCreate;
+}
+
+function toWorkspace({ workspace_dir: directory, git_url: git, git_ref: ref }: z.output<typeof inputSchema>) {
+  if (directory !== undefined && git !== undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", "workspace_dir and git_url cannot both be given");
+  if (ref !== undefined && git === undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", "git_ref is of a repository, and there is no git_url");
+  if (directory !== undefined) return { directory };
+  return git === undefined ? undefined : { git, ...(ref === undefined ? {} : { ref }) };
 }
 
 /** Until it has ended. A caller who goes away leaves it running: it is queued work, and told by its id. */

@@ -51,6 +51,28 @@ test("a task without a prompt, and one with a command for an agent, are refused"
   assert.equal((await call("run_task", { prompt: "x", command: ["y"], agent: "command" })).isError, true);
 });
 
+test("a task has the size and the place to work in that it is given", async (t) => {
+  const client = createFakeVmClient();
+  const create = t.mock.method(client.tasks, "create");
+  const call = caller(client);
+  await call("run_task", { prompt: "x", disk_mib: 4096, workspace_dir: "/src/project" });
+  await call("run_task", { prompt: "x", git_url: "https://example.com/a.git", git_ref: "v1" });
+  assert.deepEqual(
+    create.mock.calls.map(({ arguments: [request] }) => [request.diskMib, request.workspace]),
+    [
+      [4096, { directory: "/src/project" }],
+      [undefined, { git: "https://example.com/a.git", ref: "v1" }],
+    ],
+  );
+  for (const wrong of [
+    { workspace_dir: "/src", git_url: "https://example.com/a.git" },
+    { git_ref: "v1" },
+    { workspace_dir: "src" },
+  ])
+    assert.equal((await call("run_task", { prompt: "x", ...wrong })).isError, true, JSON.stringify(wrong));
+  assert.equal(create.mock.callCount(), 2);
+});
+
 test("what tasks took is summed by what is asked for", async () => {
   const call = caller(createFakeVmClient());
   assert.match((await call("get_task_usage", {})).text, /No task has ended/);
