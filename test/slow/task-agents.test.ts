@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -24,11 +24,17 @@ const ANSWER = "One was well, and one was not.";
 /** Under emulation a program of 200 MB takes long to be read. */
 const TASK_MS = 80 * 60_000;
 
-const AGENTS = [
+/** `own` is a table of firebreak.toml: Copilot CLI goes past GitHub and its login to a model at a base URL alone. */
+const AGENTS: { agent: string; secret: string; host: string; model: string; own?: string; tellsTokens?: false }[] = [
   { agent: "claude", secret: "ANTHROPIC_API_KEY", host: "api.anthropic.com", model: "claude-sonnet-4-5" },
   { agent: "codex", secret: "OPENAI_API_KEY", host: "api.openai.com", model: "gpt-5.2-codex" },
   { agent: "opencode", secret: "ANTHROPIC_API_KEY", host: "api.anthropic.com", model: "anthropic/claude-sonnet-4-5" },
   { agent: "gemini", secret: "GEMINI_API_KEY", host: "generativelanguage.googleapis.com", model: "gemini-2.5-flash" },
+  {
+    ...{ agent: "pilot", secret: "COPILOT_PROVIDER_API_KEY", host: "models.example.com", model: "gpt-5.2" },
+    own: '[agents.pilot]\nextends = "copilot"\nbase_url = "https://models.example.com"\n',
+    tellsTokens: false,
+  },
 ];
 
 let fixture: DaemonFixture;
@@ -46,6 +52,7 @@ before(async () => {
   await writeHostTrust(trust, own ? readFileSync(own, "latin1") : "");
   fixture = await startDaemonFixture({ env: { NODE_EXTRA_CA_CERTS: trust } });
   trustAsHost(fixture);
+  appendFileSync(path.join(fixture.paths.home, "firebreak.toml"), AGENTS.map(({ own = "" }) => own).join("\n"));
   for (const { secret, host } of new Map(AGENTS.map((each) => [each.secret, each])).values()) {
     const set = await fixture.cli(["secret", "set", secret, "--host", host], { input: KEY });
     assert.equal(set.exitCode, 0, set.stderr);
@@ -66,7 +73,7 @@ async function eventsOf(id: string): Promise<TaskEvent[]> {
   return events;
 }
 
-for (const { agent, secret, host, model: name } of AGENTS)
+for (const { agent, secret, host, model: name, tellsTokens = true } of AGENTS)
   test(`${agent} is installed on a drive, does its task, and never has its key`, { timeout: 2 * TASK_MS }, async () => {
     const policy = path.join(fixture.folder, `${agent}.json`);
     // The one thing that is not as users have it: their model's name leads here.
@@ -83,7 +90,7 @@ for (const { agent, secret, host, model: name } of AGENTS)
     const [first] = events.filter((event) => event.type === "tool_result");
     assert.deepEqual([calls.length, first?.ok], [2, true], said);
     assert.match(first?.output ?? "", /^vm-ok/);
-    assert.ok(task.usage?.tokens.some(({ output }) => output >= 90) ?? false, said);
+    if (tellsTokens) assert.ok(task.usage?.tokens.some(({ output }) => output >= 90) ?? false, said);
 
     // The model got the key; the guest had something else in its place.
     assert.ok(model.turns.length >= 3 && model.turns.every(({ key }) => key === KEY), said);
