@@ -115,8 +115,12 @@ const DEFAULT_KEEP_MS = 30 * 24 * 3600_000;
 
 /** `[tasks]`. Throws CONFIG_INVALID. */
 export function toTaskSettings({ tasks }: Config): TaskSettings {
+  const byProcessors = 2 * os.availableParallelism();
+  const maxRunning = tasks?.max_running ?? byProcessors;
   return {
-    maxRunning: tasks?.max_running ?? 2 * os.availableParallelism(),
+    maxRunning,
+    // Of tasks with one CPU each, as many work as may run.
+    maxCpus: tasks?.max_cpus ?? Math.max(byProcessors, maxRunning),
     maxPerUser: tasks?.max_per_user,
     maxPerLabel: tasks?.max_per_label ?? {},
     keepMs: tasks?.keep ?? DEFAULT_KEEP_MS,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AGEING_MS, chooseNext, orderQueue, type QueuedTask } from "./queue.ts";
+import { AGEING_MS, chooseNext, chooseWorking, orderQueue, type QueuedTask } from "./queue.ts";
 
 const task = (id: string, fields: Partial<QueuedTask> = {}): QueuedTask => ({
   id,
@@ -8,10 +8,11 @@ const task = (id: string, fields: Partial<QueuedTask> = {}): QueuedTask => ({
   createdAtMs: 0,
   user: undefined,
   labels: {},
+  cpus: 1,
   ...fields,
 });
 const ids = (tasks: readonly QueuedTask[]) => tasks.map(({ id }) => id).join(" ");
-const OPEN = { maxRunning: 10, maxPerUser: undefined, maxPerLabel: {} };
+const OPEN = { maxRunning: 10, maxCpus: 100, maxPerUser: undefined, maxPerLabel: {} };
 
 test("what is more urgent comes first, and of equals who came first", () => {
   const queue = [
@@ -52,4 +53,23 @@ test("no more begin than there are places", () => {
   const queue = Array.from({ length: 5 }, (_, index) => task(`t${index}`, { createdAtMs: index }));
   assert.equal(ids(chooseNext(queue, [], OPEN, 2)), "t0 t1");
   assert.equal(ids(chooseNext(queue, [], OPEN, 0)), "");
+});
+
+test("what works has no more CPUs than there are for it; who wants more waits, with what is behind, and works alone", () => {
+  const wide = task("wide", { cpus: 4, createdAtMs: 1 });
+  const small = task("small", { createdAtMs: 2 });
+  const caps = { maxRunning: 10, maxCpus: 4 };
+  assert.equal(ids(chooseWorking([small, wide], [], caps)), "wide");
+  assert.equal(ids(chooseWorking([small, wide], [task("a")], caps)), "");
+  assert.equal(ids(chooseWorking([small], [task("a", { cpus: 3 })], caps)), "small");
+  assert.equal(ids(chooseWorking([task("all", { cpus: 16 }), small], [], caps)), "all");
+  const [a, b] = [task("a", { createdAtMs: 3 }), task("b", { createdAtMs: 4 })];
+  assert.equal(ids(chooseWorking([b, a, small], [], { ...caps, maxRunning: 2 })), "small a");
+});
+
+test("no more VMs are made ready of tasks with many CPUs than of small ones", () => {
+  const queue = Array.from({ length: 5 }, (_, index) => task(`t${index}`, { cpus: 4, createdAtMs: index }));
+  assert.equal(ids(chooseNext(queue, [], { ...OPEN, maxCpus: 4 }, 10)), "t0 t1");
+  assert.equal(ids(chooseNext(queue, [task("a")], { ...OPEN, maxCpus: 4 }, 10)), "t0 t1");
+  assert.equal(ids(chooseNext(queue, [task("a", { cpus: 6 })], { ...OPEN, maxCpus: 4 }, 10)), "");
 });

@@ -7,17 +7,23 @@ export interface QueuedTask {
   createdAtMs: number;
   user: string | undefined;
   labels: Readonly<Record<string, string>>;
+  /** Of its VM. */
+  cpus: number;
 }
 
 export interface QueueCaps {
   /** Tasks that work at once. */
   maxRunning: number;
+  /** Virtual CPUs of tasks that work at once. One that wants more works alone. */
+  maxCpus: number;
   /** Of one user; absent: no cap of its own. */
   maxPerUser: number | undefined;
   /** `KEY` (each value of it has its own count) or `KEY=VALUE` to how many at once. */
   maxPerLabel: Readonly<Record<string, number>>;
 }
 
+/** VMs that are made ready while all places are taken, so that the next work begins when one is free. */
+export const PREPARED_AHEAD = 2;
 /** A priority of one more is worth this much waiting, ms: whoever waits long enough comes before what is more urgent and new. */
 export const AGEING_MS = 60_000;
 
@@ -45,13 +51,31 @@ export function chooseNext(
   for (const task of begun) add(task);
   const chosen: QueuedTask[] = [];
   for (const task of orderQueue(queued)) {
-    if (chosen.length >= places) break;
+    // Of large ones no more VMs are made ready than of small ones.
+    if (chosen.length >= places || cpusOf([...begun, ...chosen]) >= caps.maxCpus + PREPARED_AHEAD) break;
     if (keysOf(task).some(([key, cap]) => (counts.get(key) ?? 0) >= cap)) continue;
     chosen.push(task);
     add(task);
   }
   return chosen;
 }
+
+/** Those whose VMs are ready that may begin to work now, in order, beside those that do. One that wants more CPUs than are left lets nobody pass: it would wait for ever. */
+export function chooseWorking(
+  ready: readonly QueuedTask[],
+  working: readonly QueuedTask[],
+  { maxRunning, maxCpus }: Pick<QueueCaps, "maxRunning" | "maxCpus">,
+): QueuedTask[] {
+  const chosen: QueuedTask[] = [];
+  for (const task of orderQueue(ready)) {
+    const all = [...working, ...chosen];
+    if (all.length >= maxRunning || (all.length > 0 && cpusOf(all) + task.cpus > maxCpus)) break;
+    chosen.push(task);
+  }
+  return chosen;
+}
+
+const cpusOf = (tasks: readonly QueuedTask[]) => tasks.reduce((sum, { cpus }) => sum + cpus, 0);
 
 /** What a task counts for, and how many of that there may be. */
 function capKeys({ user, labels }: QueuedTask, { maxPerUser, maxPerLabel }: QueueCaps): [string, number][] {

@@ -4,15 +4,15 @@ import os from "node:os";
 import type { Readable } from "node:stream";
 import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
 import type { Usage } from "../contract/usage.ts";
-import { MAX_LABELS } from "../contract/vm.ts";
+import { DEFAULTS, MAX_LABELS } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { TaskLog } from "./log/task-log.ts";
 import type { TaskLogs } from "./logs.ts";
-import { chooseNext, orderQueue, type QueuedTask } from "./queue.ts";
+import { chooseNext, chooseWorking, orderQueue, PREPARED_AHEAD, type QueuedTask } from "./queue.ts";
 import type { ResultStorage } from "./results/storage.ts";
 import { type RunDeps, TaskRun } from "./run.ts";
-import { PREPARED_AHEAD, type TaskSettings } from "./settings.ts";
+import type { TaskSettings } from "./settings.ts";
 import type { TaskFilter, TaskRecord } from "./task-store.ts";
 import { sumUsage } from "./usage.ts";
 import { toTask } from "./view.ts";
@@ -344,10 +344,10 @@ export class TaskService {
   }
 
   /** Those whose VMs are ready begin their work, as far as there are places. */
-  #fillPlaces({ maxRunning }: TaskSettings): void {
-    const ready = [...this.#ready.keys()].map((id) => this.#runs.get(id)?.task).filter((task) => task !== undefined);
-    for (const { id } of orderQueue(ready)) {
-      if (this.#working.size >= maxRunning) return;
+  #fillPlaces(caps: TaskSettings): void {
+    const tasksOf = (ids: Iterable<string>) =>
+      [...ids].map((id) => this.#runs.get(id)?.task).filter((task) => task !== undefined);
+    for (const { id } of chooseWorking(tasksOf(this.#ready.keys()), tasksOf(this.#working), caps)) {
       this.#working.add(id);
       this.#ready.get(id)?.();
       this.#ready.delete(id);
@@ -485,5 +485,6 @@ export class TaskService {
 const isOwnLabel = (key: string) => key.startsWith("firebreak/");
 
 function toQueued({ id, request, createdAt, user }: TaskRecord): QueuedTask {
-  return { id, priority: request.priority, createdAtMs: Date.parse(createdAt), user, labels: request.labels };
+  const { priority, labels, cpus = DEFAULTS.cpus } = request;
+  return { id, priority, createdAtMs: Date.parse(createdAt), user, labels, cpus };
 }

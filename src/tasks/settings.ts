@@ -11,6 +11,3 @@ export interface TaskSettings extends QueueCaps {
   /** Where their files are kept; undefined: on this host. */
   storage?: (S3Settings & { keys: { id: string; secret: string; token: string | undefined } }) | undefined;
 }
-
-/** VMs that are made ready while all places are taken, so that the next work begins when one is free. */
-export const PREPARED_AHEAD = 2;

@@ -178,6 +178,8 @@ const cap = z.number().int("a whole number is wanted").min(0).max(1_000);
 export const tasksTableSchema = z.strictObject({
   /** Tasks that work at once; two for each processor when absent. */
   max_running: cap.min(1).optional(),
+  /** Virtual CPUs of the tasks that work at once; two for each processor, or as many as `max_running`, when absent. */
+  max_cpus: cap.min(1).optional(),
   max_per_user: cap.optional(),
   /** `KEY` or `KEY=VALUE` to how many at once. */
   max_per_label: z.record(z.string().min(1).max(320), cap).optional(),
