@@ -119,7 +119,8 @@ export class TaskMachines {
         });
     };
     await run(["git", "clone", "--quiet", "--", url, path]);
-    if (ref !== "HEAD") await run(["git", "-C", path, "checkout", "--quiet", "--detach", ref, "--"]);
+    // A branch that the clone has of its origin alone becomes one of its own by this.
+    if (ref !== "HEAD") await run(["git", "-C", path, "checkout", "--quiet", ref, "--"]);
   }
 
   /**

@@ -14,8 +14,8 @@ const IDENTITY = ["-c", "user.name=T", "-c", "user.email=t@example.com"];
 /** Repositories over HTTPS, by git's own CGI program, on a port of loopback. */
 export interface GitServer {
   port: number;
-  /** Commits these files to the main branch of `NAME.git`, and gives back the commit. */
-  commit: (name: string, files: Record<string, string>) => string;
+  /** Commits these files to a branch of `NAME.git` (main when absent; a new one begins at the commit made last), and gives back the commit. */
+  commit: (name: string, files: Record<string, string>, branch?: string) => string;
   close: () => void;
 }
 
@@ -30,17 +30,20 @@ export async function openGitServer(host: string): Promise<GitServer> {
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
-    commit: (name, files) => {
+    commit: (name, files, branch = "main") => {
       const bare = path.join(folder, `${name}.git`);
       const work = path.join(folder, `${name}.work`);
       const git = (...args: string[]) => execFileSync("git", ["-C", work, ...IDENTITY, ...args], { encoding: "utf8" });
       if (!existsSync(work)) execFileSync("git", ["init", "-q", "-b", "main", work]);
+      if (branch !== "main") git("checkout", "-q", "-B", branch);
       writeFiles(work, files);
       git("add", "-A");
       git("commit", "-q", "-m", "a commit");
       if (!existsSync(bare)) execFileSync("git", ["init", "-q", "--bare", "-b", "main", bare]);
-      git("push", "-q", "-f", bare, "main");
-      return git("rev-parse", "HEAD").trim();
+      git("push", "-q", "-f", bare, branch);
+      const made = git("rev-parse", "HEAD").trim();
+      if (branch !== "main") git("checkout", "-q", "main");
+      return made;
     },
     close: () => {
       server.closeAllConnections();
