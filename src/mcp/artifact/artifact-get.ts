@@ -9,6 +9,7 @@ export const artifactGet = defineTool({
   description:
     "Reads what has been kept of a VM, a page at a time: text as text, PNG, JPEG, GIF and WebP as an image, all else (a directory is a tar) as base64. When the answer has next_offset, call again with that as offset.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  answersImages: true,
   inputSchema: z.strictObject({ artifact: artifactArgument, ...pageArguments }),
   outputSchema: z.strictObject({ ...artifactViewSchema.shape, ...pageFields }),
   handler: async (args, { client, signal }) => {

@@ -10,6 +10,7 @@ export const getTaskFile = defineTool({
   description:
     "Reads a file of a task's output directory, a page at a time: text as text, PNG, JPEG, GIF and WebP as an image, all else as base64. When the answer has next_offset, call again with that as offset.",
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  answersImages: true,
   inputSchema: z.strictObject({
     task_id: taskArgument,
     path: z.string().min(1).max(1_000).describe("As list_task_files has it."),
