@@ -25,6 +25,9 @@ const COLLECT_MS = 10 * 60_000;
 /** Between two words of how making a task ready goes: what is ready sooner is told nothing of. */
 const PROGRESS_MS = 1_000;
 
+/** Timers take no more, ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export interface RunDeps {
   store: TaskStore;
   logs: TaskLogs;
@@ -55,6 +58,8 @@ export class TaskRun {
   #attempt: Attempt | undefined;
   #isLeft = false;
   #isCancelled = false;
+  #isLate = false;
+  #deadline: NodeJS.Timeout | undefined;
 
   constructor(id: string, deps: RunDeps) {
     this.#id = id;
@@ -97,7 +102,7 @@ export class TaskRun {
     try {
       if (record.state === "queued") {
         // What was asked for in time may come to its turn when nothing is left, and what others spend while its VM is made counts as well.
-        const over = this.#overBudget(agent) ?? (await this.#prepare(log, agent));
+        const over = this.#overBudget(agent) ?? (await this.#prepareInTime(log, agent));
         if (over !== undefined) {
           await this.#endWithout(log, "budget", over, await this.#tryRemoveVms());
           return "ended";
@@ -133,6 +138,22 @@ export class TaskRun {
     }
   }
 
+  /** As `#prepare`; what does not work by its deadline is given up, whatever has been made ready for it. */
+  async #prepareInTime(log: TaskLog, agent: TaskAgent): Promise<FirebreakError | undefined> {
+    const { deadlineAt } = this.#record().request;
+    const leftMs = deadlineAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(deadlineAt) - Date.now();
+    const giveUp = () => {
+      this.#isLate = true;
+      this.#abort.abort();
+    };
+    if (leftMs <= MAX_TIMER_MS) this.#deadline = setTimeout(giveUp, leftMs);
+    try {
+      return await this.#prepare(log, agent);
+    } finally {
+      clearTimeout(this.#deadline);
+    }
+  }
+
   /** Until it works, or what keeps it from that: nothing is left of its user's budget. */
   async #prepare(log: TaskLog, agent: TaskAgent): Promise<FirebreakError | undefined> {
     const { machines, plan } = this.#deps;
@@ -149,6 +170,7 @@ export class TaskRun {
     await machines.prepare(vm.id, planned, { signal, onText });
     this.#plan = planned;
     await this.#deps.takePlace(this.#id, signal);
+    clearTimeout(this.#deadline);
     const over = this.#overBudget(agent);
     if (over !== undefined) return over;
     this.#note({ state: "running", startedAt: new Date().toISOString() });
@@ -221,6 +243,11 @@ export class TaskRun {
     const stays = await this.#tryRemoveVms();
     if (this.#isCancelled || record.cancelledAt !== undefined) {
       await this.#endWithout(log, "cancelled", undefined, stays);
+      return "ended";
+    }
+    if (this.#isLate) {
+      this.#note({ reason: lateReason(record.request.deadlineAt) });
+      await this.#endWithout(log, "timeout", undefined, stays);
       return "ended";
     }
     if (error.code === "VM_MEMORY_EXHAUSTED" && record.state === "starting" && stays === undefined) {
@@ -390,6 +417,9 @@ export async function closeTask(
   ]);
   log.end();
 }
+
+/** Why a task has failed whose deadline has passed. */
+export const lateReason = (deadlineAt: string | undefined): string => `it had not begun by ${deadlineAt}`;
 
 export function endStateOf(finish: FinishReason | undefined): "completed" | "failed" | "cancelled" {
   return finish === "completed" || finish === "cancelled" ? finish : "failed";

@@ -11,7 +11,7 @@ import type { TaskLog } from "./log/task-log.ts";
 import type { TaskLogs } from "./logs.ts";
 import { chooseNext, chooseWorking, orderQueue, PREPARED_AHEAD, type QueuedTask } from "./queue.ts";
 import type { ResultStorage } from "./results/storage.ts";
-import { type RunDeps, TaskRun } from "./run.ts";
+import { lateReason, type RunDeps, TaskRun } from "./run.ts";
 import type { TaskSettings } from "./settings.ts";
 import type { TaskFilter, TaskRecord } from "./task-store.ts";
 import { sumUsage } from "./usage.ts";
@@ -442,7 +442,7 @@ export class TaskService {
         next = Math.min(next, Date.parse(deadline));
         continue;
       }
-      const reason = `it had not begun by ${deadline}`;
+      const reason = lateReason(deadline);
       const endedAt = new Date().toISOString();
       this.#tell(store.update(id, { state: "failed", finish: "timeout", reason, endedAt, files: [] }));
       this.#queued.delete(id);

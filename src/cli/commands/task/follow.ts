@@ -52,12 +52,13 @@ export function progressOf({ id, state, position, reason }: Task): Progress {
   return { step: message.replace(/ \d+ %$/, ""), message };
 }
 
-/** Writes events for people: output as it is, what an agent does in short. */
-export function createPrinter(): (event: TaskEvent) => void {
+/** Writes events for people: output as it is, what an agent does in short; with `tellsEnd` why the task has not completed, unless that has been said. */
+export function createPrinter({ tellsEnd = false } = {}): (event: TaskEvent) => void {
   const hasColour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
   const paint = (colour: keyof typeof COLOURS, text: string) =>
     hasColour ? `\x1b[${COLOURS[colour]}m${text}\x1b[0m` : text;
   let isLineOpen = false;
+  let lastReason: string | undefined;
   const line = (text: string) => {
     process.stdout.write(`${isLineOpen ? "\n" : ""}${text}\n`);
     isLineOpen = false;
@@ -92,9 +93,14 @@ export function createPrinter(): (event: TaskEvent) => void {
       case "gap":
         return line(paint("bad", `[${event.bytes} bytes of output are lost: ${event.reason}]`));
       case "state":
+        lastReason = event.reason;
         return void process.stderr.write(
           `${event.state}${event.reason === undefined ? "" : `: ${safe(event.reason)}`}\n`,
         );
+      case "finished":
+        if (tellsEnd && event.message !== undefined && event.message !== lastReason)
+          process.stderr.write(`${event.reason}: ${safe(event.message)}\n`);
+        return;
       default:
         return;
     }

@@ -61,7 +61,7 @@ function addLogs(parent: Command): void {
     .option("--from <n>", "from this event on")
     .action(async (id: string, options: { follow?: boolean; from?: string }) => {
       const { client, asJson } = await openContext(command);
-      const print = createPrinter();
+      const print = createPrinter({ tellsEnd: true });
       const from = options.from === undefined ? 1 : parseCount("--from", options.from);
       for await (const event of client.tasks.events(id, { from, follow: options.follow ?? false })) {
         if (asJson) process.stdout.write(`${JSON.stringify(event)}\n`);
