@@ -316,6 +316,7 @@ for (const [name, options] of [
         .waitFor();
       await other.page.locator(".loading").waitFor({ state: "detached" });
       if (part === "terminal") await other.page.locator(".xterm-rows").getByText("root@").first().waitFor();
+      if (part === "events" || part === "egress") await assertTableReadable(other.page);
       await assertNoOverflow(other.page);
       await assertAccessible(other.page);
       await screenshot(other.page, `vm${part === "" ? "s" : `-${part}`}-${name}`);
@@ -323,4 +324,21 @@ for (const [name, options] of [
     assertQuiet(other);
     await other.close();
   });
+}
+
+/** All words of a list's last column that is shown are there, and on the screen: on a phone, too, why something was denied. */
+async function assertTableReadable(shown: Page): Promise<void> {
+  const cut = await shown.evaluate(`(() => {
+    const cells = [...document.querySelectorAll(".table td")].filter((cell) => cell.offsetParent !== null);
+    const isCut = (cell) => cell.scrollWidth > cell.clientWidth + 1 || cell.getBoundingClientRect().right > innerWidth;
+    return cells.filter((cell) => innerWidth < 760 && isCut(cell)).map((cell) => cell.textContent);
+  })()`);
+  assert.deepEqual(cut, []);
+  if (shown.url().endsWith("/egress"))
+    await shown
+      .getByRole("row", { name: /denied/ })
+      .getByText(/no rule/)
+      .filter({ visible: true })
+      .first()
+      .waitFor();
 }

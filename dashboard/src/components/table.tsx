@@ -10,8 +10,10 @@ export interface Column<Row> {
   align?: "start" | "end";
   /** Left out on a narrow screen. */
   isMinor?: boolean;
-  /** Takes what room there is, and is cut with an ellipsis. */
+  /** Takes what room there is, and is cut with an ellipsis; on a narrow screen, unless it is the first one, it has more lines instead. */
   isWide?: boolean;
+  /** Takes what room there is on a narrow screen, in more lines than one. */
+  wrapsWhenNarrow?: boolean;
 }
 
 interface TableProps<Row> {
@@ -28,8 +30,13 @@ interface TableProps<Row> {
 
 export function Table<Row>({ label, columns, rows, rowKey, href, empty }: TableProps<Row>) {
   if (rows.length === 0 && empty !== undefined) return <>{empty}</>;
-  const classOf = ({ align, isMinor, isWide }: Column<Row>) =>
-    [align === "end" ? "cell-end" : "", isMinor ? "cell-minor" : "", isWide ? "cell-wide" : ""].join(" ").trim();
+  const classOf = ({ align, isMinor, isWide, wrapsWhenNarrow }: Column<Row>) =>
+    [
+      ...(align === "end" ? ["cell-end"] : []),
+      ...(isMinor ? ["cell-minor"] : []),
+      ...(isWide ? ["cell-wide"] : []),
+      ...(wrapsWhenNarrow ? ["cell-wraps"] : []),
+    ].join(" ");
   return (
     <div className="table-frame">
       <table className="table" aria-label={label}>

@@ -26,12 +26,23 @@ const COLUMNS: readonly Column<EgressEvent>[] = [
   },
   { id: "verdict", header: "Verdict", cell: ({ verdict }) => <StateBadge state={verdict} /> },
   { id: "protocol", header: "Protocol", cell: ({ protocol }) => protocol, isMinor: true },
-  { id: "target", header: "Where to", cell: (event) => <code>{targetOf(event)}</code> },
+  {
+    id: "target",
+    header: "Where to",
+    cell: (event) => (
+      <>
+        <code>{targetOf(event)}</code>
+        <span className="narrow-only muted">{showLine(whyOf(event.rule, event.why))}</span>
+      </>
+    ),
+    wrapsWhenNarrow: true,
+  },
   {
     id: "why",
     header: "Why",
     cell: ({ rule, why }) => <span title={showLine(whyOf(rule, why))}>{showLine(whyOf(rule, why))}</span>,
     isWide: true,
+    isMinor: true,
   },
   { id: "count", header: "Times", cell: ({ count }) => count, align: "end", isMinor: true },
   {
