@@ -82,6 +82,23 @@ test("the end of a task is told once, signed as the specification says, and its 
   assert.match(stdout, /^LABEL:TEAM +TASKS.*\nx +1 /);
 });
 
+test("the command names receivers, and tells how it went with them", async () => {
+  const key = ["whsec", Buffer.from("a key of the command line's own").toString("base64")].join("_");
+  assert.equal((await fixture.cli(["secret", "set", "CLI_HOOK", "--host", "localhost:*"], { input: key })).exitCode, 0);
+  const hooks = ["--webhook", `${base}/signed#CLI_HOOK`, "--webhook", `${base}/plain`];
+  const { stdout } = await fixture.ok("task", "run", "--detach", ...hooks, "--deadline", "1ms", "--", "true");
+  await waitFor(() => at("/signed").length > 0 && at("/plain").length > 0);
+  const [signed] = at("/signed");
+  new Webhook(key).verify(signed?.body ?? "", signed?.headers ?? {});
+  assert.equal(at("/plain")[0]?.headers["webhook-signature"], undefined);
+  const { host } = new URL(base);
+  await waitFor(async () =>
+    (await fixture.ok("task", "get", stdout.trim())).stdout.includes(`${host} delivered, ${host} delivered`),
+  );
+  const wrong = await fixture.cli(["task", "run", "--webhook", "ftp://hooks.test/x", "--", "true"]);
+  assert.deepEqual([wrong.exitCode, /webhooks/.test(wrong.stderr)], [2, true], wrong.stderr);
+});
+
 test("the next daemon goes on with what was not delivered, of a task that is deleted by then, too", async () => {
   let isRestarted = false;
   answers.set("/later", (response) => response.writeHead(isRestarted ? 200 : 503).end());

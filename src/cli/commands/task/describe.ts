@@ -23,6 +23,12 @@ export function printTask(task: Task, out: Writable = process.stdout): void {
     ["cost", cost === undefined ? undefined : `${formatUsd(cost.usd)} (${cost.source})`],
     ["vm", task.vm?.name],
     [
+      "webhooks",
+      task.webhooks
+        ?.map(({ host, state, reason }) => `${host} ${state}${reason === undefined ? "" : ` (${reason})`}`)
+        .join(", "),
+    ],
+    [
       "files",
       (task.files ?? []).length === 0
         ? undefined

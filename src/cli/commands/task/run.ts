@@ -34,6 +34,7 @@ interface TaskRunOptions extends KindOptionValues, NetworkOptionValues, Workspac
   label?: string[];
   keepVm?: string;
   retries?: string;
+  webhook?: string[];
 }
 
 export function addTaskRun(parent: Command, hasSeparator: boolean): void {
@@ -66,6 +67,11 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
     .option("-l, --label <key=value>", "a label (repeatable)", collect)
     .option("--keep-vm <when>", `${KEEP_VM.join(", ")} (default: never)`)
     .option("--retries <n>", "begin again after failures of the machine below it at most so often (default: 1)")
+    .option(
+      "--webhook <url[#secret]>",
+      "POST its end to this address, signed with this secret of the vault (repeatable)",
+      collect,
+    )
     .passThroughOptions(!hasSeparator)
     .action(async (words: string[], options: TaskRunOptions) => {
       const { client, asJson, progress } = await openContext(command);
@@ -129,6 +135,7 @@ async function toTaskCreate(
     labels: options.label === undefined ? undefined : parseLabels(options.label),
     keepVm: options.keepVm === undefined ? undefined : parseKeepVm(options.keepVm),
     maxRetries: number("--retries", options.retries),
+    webhooks: options.webhook?.map(toWebhook),
   }) as TaskCreate;
 }
 
@@ -178,6 +185,11 @@ function toGit(text: string | undefined): { git: string; ref?: string } | undefi
   if (text === undefined) return undefined;
   const at = text.lastIndexOf("#");
   return at < 0 ? { git: text } : { git: text.slice(0, at), ref: text.slice(at + 1) };
+}
+
+function toWebhook(text: string): { url: string; secret?: string } {
+  const at = text.lastIndexOf("#");
+  return at < 0 ? { url: text } : { url: text.slice(0, at), secret: text.slice(at + 1) };
 }
 
 /** Waits as long as it takes, in requests that end. */
