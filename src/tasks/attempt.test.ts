@@ -7,6 +7,7 @@ import type { TaskEvent } from "../contract/task-event.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit } from "../guest/protocol.ts";
 import { command } from "./agents/command.ts";
+import { opencode } from "./agents/opencode.ts";
 import { Attempt, type AttemptOptions } from "./attempt.ts";
 import { TaskLog } from "./log/task-log.ts";
 import type { OutputSink } from "./machine.ts";
@@ -100,6 +101,29 @@ test("what ends it is told, and not what its command makes of that", async () =>
     }, given);
     if (reason === "cancelled") setTimeout(() => attempt.end("cancelled", "it was cancelled"), 10);
     assert.equal((await attempt.run()).reason, reason);
+    await log.close();
+  }
+});
+
+test("an agent that takes more turns than it may is ended by its limit", async () => {
+  const step = (type: string) => Buffer.from(`${JSON.stringify({ type, part: {} })}\n`);
+  for (const [maxTurns, reason] of [
+    [2, "budget"],
+    [3, "completed"],
+    [undefined, "completed"],
+  ] as const) {
+    const reader = opencode.createReader?.();
+    const { attempt, log } = await open(
+      async (sink, _signal, killed) => {
+        for (let turn = 1; turn <= 3; turn++) await sink.onOutput("stdout", step("step_start"));
+        if (reason === "budget") await killed;
+        return exited(0);
+      },
+      { agent: opencode, reader, maxTurns },
+    );
+    const end = await attempt.run();
+    assert.equal(end.reason, reason);
+    if (reason === "budget") assert.equal(end.message, "it has taken 2 turns, and may take no more");
     await log.close();
   }
 });

@@ -44,6 +44,8 @@ export interface AttemptOptions {
   startedAtMs: number;
   timeoutMs: number;
   maxCostUsd: number | undefined;
+  /** Of an agent that does not keep to a number itself. */
+  maxTurns?: number | undefined;
   /** Hears what it has cost so far, US dollars: why it has to end for that, if it has. */
   overBudget?: ((costUsd: number) => string | undefined) | undefined;
   /** What all that has been used so far costs. */
@@ -135,6 +137,7 @@ export class Attempt implements OutputSink {
     this.#offset += bytes.length;
     this.#output.push(stream, bytes);
     await this.#flush(false);
+    this.#watchTurns();
     this.#watchBudget();
     clearTimeout(this.#partial);
     if (this.#output.pendingBytes > 0) this.#partial = setTimeout(() => void this.#flushPartial(), PARTIAL_MS);
@@ -178,6 +181,12 @@ export class Attempt implements OutputSink {
     };
     this.#writing = this.#writing.then(write);
     return this.#writing;
+  }
+
+  #watchTurns(): void {
+    const { reader, maxTurns } = this.#options;
+    if (reader === undefined || maxTurns === undefined || reader.turnsBegun <= maxTurns) return;
+    this.end("budget", `it has taken ${maxTurns} turn${maxTurns === 1 ? "" : "s"}, and may take no more`);
   }
 
   #watchBudget(): void {

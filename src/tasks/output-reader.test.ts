@@ -30,6 +30,7 @@ const jsonReader = (): AgentReader => ({
   outcome: undefined,
   tokens: [],
   costUsd: undefined,
+  turnsBegun: 0,
 });
 
 test("whole lines that come together are one event, and the rest waits for its end", () => {

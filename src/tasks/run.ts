@@ -226,6 +226,7 @@ export class TaskRun {
       machines,
       startedAtMs: Date.parse(startedAt),
       timeoutMs: request.timeoutMs,
+      maxTurns: agent.keepsTurns ? undefined : request.maxTurns,
       maxCostUsd: request.maxCostUsd === undefined ? undefined : Math.max(0, request.maxCostUsd - spent),
       overBudget: budgets.isLimited ? (usd: number) => budgets.note(this.#id, user, spent + usd) : undefined,
       costOf: (of) => costOf(of.tokens, of.costUsd, request.model)?.usd,

@@ -54,6 +54,10 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
   const workspace = request.workspace;
   const workspacePath = workspacePathOf(request);
   const cwd = request.cwd ?? workspacePath ?? HOME;
+  if (request.maxTurns !== undefined && agent.createReader === undefined)
+    throw new FirebreakError("INVALID_ARGUMENT", `the agent '${request.agent}' tells of no turns to be counted`, {
+      hint: "A timeout ends it: firebreak task run --timeout 10m",
+    });
   const launch = agent.launch({
     prompt: request.prompt,
     argv: request.argv,

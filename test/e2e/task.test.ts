@@ -81,6 +81,7 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [["run", "--priority", "high", "--", "true"], /--priority: 'high' is not a whole number from -100 to 100/],
     [["run", "--max-cost", "much", "--", "true"], /--max-cost: 'much' is not an amount of US dollars/],
     [["run", "--keep-vm", "maybe", "--", "true"], /--keep-vm: 'maybe' is not one of never, on-failure, always/],
+    [["run", "--max-turns", "3", "--", "true"], /the agent 'command' tells of no turns to be counted.*--timeout/s],
     [["list", "--state", "done"], /'done' is not taken: .*"queued"/],
   ] as const) {
     const { exitCode, stderr } = await fixture.cli(["task", ...args]);

@@ -59,6 +59,8 @@ export interface AgentReader {
   readonly tokens: Tokens[];
   /** The agent's own figure, US dollars. */
   readonly costUsd: number | undefined;
+  /** How many turns it has begun: what the model has been asked, as far as the agent tells of that. */
+  readonly turnsBegun: number;
 }
 
 /** A coding agent that firebreak knows how to start and to listen to. One file each in this folder. */
@@ -72,6 +74,8 @@ export interface TaskAgent {
   /** Rules of the VM's allowlist: where the model is. Nothing else that it would like to reach is of use. */
   hosts: EgressRule[];
   secrets: AgentSecret[];
+  /** It keeps to a number of turns itself; others are ended by firebreak. */
+  keepsTurns?: boolean;
   /** Throws INVALID_ARGUMENT when the request lacks what it needs. */
   launch(request: AgentRequest): AgentLaunch;
   /** Absent: its output is shown as it is. */

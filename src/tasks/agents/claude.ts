@@ -16,6 +16,7 @@ export const claude: TaskAgent = {
   memoryMib: 1024,
   hosts: ["api.anthropic.com"],
   secrets: [{ name: "ANTHROPIC_API_KEY", hosts: ["api.anthropic.com"] }],
+  keepsTurns: true,
   launch: (request) => {
     const baseUrl = baseOf(request);
     const { model, maxTurns, maxCostUsd } = request;

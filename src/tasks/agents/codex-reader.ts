@@ -30,6 +30,8 @@ export function createCodexReader(): AgentReader {
     const id = name(item.id) ?? "";
     if (Object.hasOwn(TOOLS, type)) {
       const call = callOnce(id, item);
+      // What its thread calls a turn is all of it. The model is asked again when a tool has answered.
+      if (isDone) state.turnsBegun = (state.turnsBegun ?? 1) + 1;
       return isDone ? [...call, resultOf(id, item)] : call;
     }
     // Texts are told when they are whole, and once.

@@ -113,6 +113,7 @@ function extendedAgent(name: string, table: AgentTable, { refuse }: Place): Task
     ...(base.package === undefined
       ? {}
       : { package: { ...base.package, version: table.version ?? base.package.version } }),
+    ...(base.keepsTurns ? { keepsTurns: true } : {}),
     launch: (request) => {
       const { argv, env, files } = base.launch(withDefaults(request, table));
       return { argv, env: { ...env, ...table.env }, files };

@@ -12,6 +12,7 @@ export const gemini: TaskAgent = {
   memoryMib: 1024,
   hosts: [HOST],
   secrets: [{ name: "GEMINI_API_KEY", hosts: [HOST] }],
+  keepsTurns: true,
   launch: (request) => {
     const baseUrl = baseOf(request);
     const { model, maxTurns } = request;

@@ -8,6 +8,8 @@ export class StreamState {
   outcome: AgentReader["outcome"];
   costUsd: number | undefined;
   turns: number | undefined;
+  /** Turns that have begun, where that is something else. */
+  turnsBegun: number | undefined;
   readonly tokens = new TokenSums();
   #lastUsage = "";
   #hasStarted = false;
@@ -57,6 +59,9 @@ export function createLineReader(state: StreamState, read: (type: string, line: 
     },
     get costUsd() {
       return state.costUsd;
+    },
+    get turnsBegun() {
+      return state.turnsBegun ?? state.turns ?? 0;
     },
   };
 }

@@ -61,7 +61,10 @@ export function createOpencodeReader(): AgentReader {
     const part = fields(line.part);
     if (part === undefined) return begun;
     // It goes on: whatever went wrong before was not the end.
-    if (type === "step_start") state.outcome = undefined;
+    if (type === "step_start") {
+      state.outcome = undefined;
+      state.turnsBegun = (state.turnsBegun ?? 0) + 1;
+    }
     if (type === "tool_use") return [...begun, ...readTool(part)];
     const id = name(part.id);
     if (id !== undefined && type !== "step_start") {

@@ -254,6 +254,16 @@ describe("recorded streams", () => {
     ]);
   });
 
+  test("of two commands and an answer are three turns, of agents that do not keep to a number themselves", () => {
+    for (const { name, createReader, keepsTurns } of AGENTS) {
+      if (createReader === undefined || keepsTurns) continue;
+      const reader = createReader();
+      assert.equal(reader.turnsBegun, 0);
+      readAll(reader, linesOf(name, "tools"));
+      assert.equal(reader.turnsBegun, 3, name);
+    }
+  });
+
   test("all of them hold no place of the machine that they were recorded on", () => {
     for (const file of readdirSync(FIXTURES, { recursive: true, encoding: "utf8" }))
       if (file.endsWith(".jsonl"))
