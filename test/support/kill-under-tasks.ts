@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { text as textOf } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isEnded, type Task } from "../../src/contract/task.ts";
 import type { TaskEvent } from "../../src/contract/task-event.ts";
@@ -7,14 +8,14 @@ import { waitFor } from "./wait-for.ts";
 
 const BURST = 2_000;
 const LINES = BURST + 25;
-/** Much at once, which a kill may cut anywhere, and then bit by bit; a word in front says that it has begun twice. */
+/** Much at once, which a kill may cut anywhere, and then bit by bit, each task its own lines; a word in front says that it has begun twice. */
 const SCRIPT = [
   "test ! -e /root/begun || echo again; touch /root/begun",
-  `seq 0 ${BURST - 1}`,
-  `i=${BURST}; while [ $i -lt ${LINES} ]; do echo $i; i=$((i+1)); sleep 0.05; done`,
-  "mkdir -p /root/output; echo kept >/root/output/file",
+  `seq -f "$1-%.0f" 0 ${BURST - 1}`,
+  `i=${BURST}; while [ $i -lt ${LINES} ]; do echo $1-$i; i=$((i+1)); sleep 0.05; done`,
+  "mkdir -p /root/output; echo of $1 >/root/output/file",
 ].join("; ");
-const WHOLE = Array.from({ length: LINES }, (_, line) => `${line}\n`).join("");
+const wholeOf = (name: string) => Array.from({ length: LINES }, (_, line) => `${name}-${line}\n`).join("");
 
 const inState = (tasks: readonly Task[], ...states: string[]) => tasks.filter(({ state }) => states.includes(state));
 
@@ -33,7 +34,9 @@ export async function killUnderTasks(
   for (let kill = 0; kill < kills; kill++) {
     const waiting = inState(await all(), "queued", "starting").length;
     for (let more = waiting; more < running + queued; more++)
-      made.push((await client.tasks.create({ agent: "command", argv: ["sh", "-c", SCRIPT] })).id);
+      made.push(
+        (await client.tasks.create({ agent: "command", argv: ["sh", "-c", SCRIPT, "sh", `t${made.length}`] })).id,
+      );
     await waitFor(async () => inState(await all(), "running", "collecting").length >= running);
     // Not always as soon as that many run: at another moment of theirs each time.
     await sleep((kill * 137) % 700);
@@ -43,12 +46,12 @@ export async function killUnderTasks(
   }
   await waitFor(async () => (await all()).every(({ state }) => isEnded(state)), 600_000);
   assert.equal((await all()).length, made.length);
-  for (const id of made) await checkWhole(fixture, id);
+  for (const [index, id] of made.entries()) await checkWhole(fixture, id, `t${index}`);
   assert.deepEqual(await client.vms.list(), []);
   return `${made.length} tasks, ${hit.size} of them worked when the daemon was killed, one ${Math.max(...hit.values())} times`;
 }
 
-async function checkWhole({ client }: DaemonFixture, id: string): Promise<void> {
+async function checkWhole({ client }: DaemonFixture, id: string, name: string): Promise<void> {
   const task = await client.tasks.get(id);
   const events: TaskEvent[] = [];
   for await (const event of client.tasks.events(id)) events.push(event as TaskEvent);
@@ -57,7 +60,8 @@ async function checkWhole({ client }: DaemonFixture, id: string): Promise<void> 
   const files = task.files?.map((file) => file.path);
   assert.deepEqual(files, ["file"], said);
   const text = events.map((event) => (event.type === "output" ? (event.text ?? "") : "")).join("");
-  assert.equal(text, WHOLE, said);
+  assert.equal(text, wholeOf(name), said);
+  assert.equal(await textOf(await client.tasks.readFile(id, "file")), `of ${name}\n`);
   assert.deepEqual(
     events.map(({ seq }) => seq),
     events.map((_, index) => index + 1),
