@@ -120,3 +120,25 @@ test("[tasks] storage is a bucket, with what holds without the rest; what is non
   for (const wrong of ["s3://", "s3://Results", "s3://results/../x", "https://results"])
     assert.throws(() => storageOf(`storage = "${wrong}"`), { code: "CONFIG_INVALID" }, wrong);
 });
+
+test("[tasks] caps are those of the queue, with what holds without them", () => {
+  const settingsOf = (text: string) => toTaskSettings(parseConfig(`[tasks]\n${text}`, "f.toml"));
+  const byProcessors = 2 * os.availableParallelism();
+  const { maxRunning, maxCpus, maxPerUser, maxPerLabel, keepMs, budget } = settingsOf("");
+  assert.deepEqual(
+    [maxRunning, maxCpus, maxPerUser, maxPerLabel, keepMs, budget],
+    [byProcessors, byProcessors, undefined, {}, 30 * 24 * 3600_000, undefined],
+  );
+  const own = settingsOf(
+    [
+      'max_running = 900\nmax_per_user = 2\nmax_per_label = { team = 3, "team=ops" = 1 }',
+      'keep = "2d"\nbudget_per_user = 5\nbudget_window = "7d"',
+    ].join("\n"),
+  );
+  assert.deepEqual([own.maxRunning, own.maxCpus, own.maxPerUser], [900, 900, 2]);
+  assert.deepEqual(own.maxPerLabel, { team: 3, "team=ops": 1 });
+  assert.deepEqual([own.keepMs, own.budget], [2 * 24 * 3600_000, { perUserUsd: 5, windowMs: 7 * 24 * 3600_000 }]);
+  assert.equal(settingsOf("max_cpus = 3").maxCpus, 3);
+  for (const wrong of ["max_running = 0", "max_cpus = 0", "max_per_user = -1", "max_per_label = 3", 'keep = "soon"'])
+    assert.throws(() => settingsOf(wrong), { code: "CONFIG_INVALID" }, wrong);
+});
