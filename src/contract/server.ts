@@ -196,6 +196,13 @@ export const serverSchema = z.object({
   packages: z
     .array(z.object({ name: z.string(), version: z.string(), digest: z.string().optional() }))
     .describe("the package that has been installed for it; what came with it: `packages_digest` of firebreak.lock"),
+  image: z
+    .object({
+      name: z.string(),
+      digest: z.string().describe("as its registry has it; of one that is of no registry, its own"),
+    })
+    .optional()
+    .describe("the image that it is, or is installed in, when it names one"),
   protocol: z.object({ era: z.enum(["modern", "legacy"]), version: z.string() }).optional(),
   implementation: z.object({ name: z.string(), version: z.string() }).optional().describe("as it says itself"),
   tools: z.array(z.object({ name: z.string(), as: z.string(), description: z.string().optional() })),
@@ -265,7 +272,7 @@ export const serverUpdatedSchema = z.object({
   isTrial: z.boolean(),
   changes: z
     .array(z.object({ name: z.string(), from: z.string().optional(), to: z.string().optional() }))
-    .describe("packages whose version or digest is another"),
+    .describe("packages whose version or digest is another; an image whose digest is another, with digests"),
 });
 export type ServerUpdated = z.infer<typeof serverUpdatedSchema>;
 

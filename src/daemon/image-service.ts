@@ -12,12 +12,6 @@ import type {
   ImageUser,
   RegistryCredentials,
 } from "../contract/image.ts";
-import {
-  isLoopbackRegistry,
-  isRegistryReference,
-  parseImageReference,
-  placeName,
-} from "../contract/image-reference.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage } from "../images/build.ts";
 import { type ImportRequest, receiveArchive } from "../images/import.ts";
@@ -25,7 +19,6 @@ import { type PullResult, pullImage } from "../images/pull.ts";
 import { pushImage } from "../images/push.ts";
 import {
   deleteImage,
-  findImage,
   getImage,
   type Image,
   listImages,
@@ -89,14 +82,6 @@ export class ImageService {
   ): Promise<ImageResult> {
     const login = credentials === undefined ? {} : { credentials };
     return this.#toResult(await pullImage(this.#options.paths, request, { ...options, ...login }));
-  }
-
-  /** Pulls an image that is named by its place in a registry and is not there yet; other names are left to whoever asks for them. Throws as `pull` does. */
-  async ensure(name: string, options: WorkOptions): Promise<void> {
-    if (!isRegistryReference(name) || (await findImage(this.#options.paths, name)) !== undefined) return;
-    const reference = parseImageReference(name);
-    const tlsVerify = !isLoopbackRegistry(reference.registry);
-    await this.pull({ reference: name, name: placeName(reference), tlsVerify }, undefined, options);
   }
 
   async push(

@@ -88,6 +88,7 @@ import { secretsForRemotes } from "./remote-secrets.ts";
 import { sealLogins } from "./sealed-logins.ts";
 import { ServerFiles } from "./server-files.ts";
 import { ServerFront } from "./server-front.ts";
+import { serverImages } from "./server-images.ts";
 import { ServerLogs } from "./server-logs.ts";
 import { settleVms } from "./settle-vms.ts";
 import { daemonStatus, listenStatusOf } from "./status.ts";
@@ -274,7 +275,7 @@ async function main(): Promise<void> {
       snapshots,
       registries: () => readRegistryUrls(hostSetup),
       environmentOf: (grants) => network.environmentOf({ secrets: grants }),
-      ensureImage: (name, options) => images.ensure(name, options),
+      images: serverImages({ paths, images, resolve: (name, options) => source.resolveImage(name, options) }),
       imageConfigOf: (digest) => images.config(digest),
       exposed: (grants) => secrets.granted(grants).flatMap(({ name, expose }) => (expose === "env" ? [name] : [])),
       log,

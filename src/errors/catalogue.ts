@@ -388,6 +388,11 @@ export const ERROR_CODES = {
     class: "unavailable",
     about: "An MCP server's package could not be installed in its build VM.",
   },
+  SERVER_LOCK_UNMET: {
+    class: "failed_precondition",
+    about:
+      "What firebreak.lock has of an MCP server's package or image cannot be had any more, or is something else now.",
+  },
   SERVER_LOGIN_REQUIRED: {
     class: "failed_precondition",
     about: "An MCP server that runs elsewhere wants somebody to log in: `firebreak server login NAME`.",

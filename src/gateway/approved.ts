@@ -1,7 +1,7 @@
 import type { DefinitionKind } from "../contract/scan.ts";
 import type { ServerScan } from "../contract/server.ts";
 import type { ServerFacts } from "./pin/compare.ts";
-import type { LockScan } from "./pin/lock.ts";
+import type { LockScan, LockServer } from "./pin/lock.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 
 /** A server as it is judged. */
@@ -31,6 +31,8 @@ export const NOTHING_APPROVED: Approved = {
 export interface Judge {
   judge(server: Judged): Promise<Approved>;
   scan(server: Judged): Promise<ServerScan>;
+  /** What was written down of a server beside its configuration file; undefined when nothing was. Throws SERVER_LOCK_INVALID. */
+  locked(server: Pick<Judged, "name" | "source">): Promise<LockServer | undefined>;
   approve(server: Judged, only?: readonly { kind: DefinitionKind; name: string }[]): Promise<Approved>;
 }
 
@@ -44,6 +46,7 @@ export function lazyJudge(make: () => Promise<Judge>): Judge {
   return {
     judge: async (server) => (await judge()).judge(server),
     scan: async (server) => (await judge()).scan(server),
+    locked: async (server) => (await judge()).locked(server),
     approve: async (server, only) => (await judge()).approve(server, only),
   };
 }

@@ -15,7 +15,10 @@ import type { VmService } from "../vms/service.ts";
 import type { VmSnapshots } from "../vms/snapshots.ts";
 import { expandSecrets, withoutSecret } from "./config/references.ts";
 import { type Installed, install, type Registries } from "./install/install.ts";
+import { checkLocked, planLocked } from "./install/locked.ts";
 import { planInstall } from "./install/plan.ts";
+import type { InstalledFacts } from "./installed-facts.ts";
+import type { PinnedImage, ServerImages } from "./server-image.ts";
 
 /** Labels by which a server's VMs are found again. */
 export const SERVER_LABEL = "firebreak/server";
@@ -42,8 +45,7 @@ export interface MachineDeps {
   exposed: (grants: readonly SecretGrant[]) => string[];
   /** What a VM has in its environment of secrets: placeholders, or values. */
   environmentOf: (grants: readonly SecretGrant[]) => Record<string, string>;
-  /** Fetches an image that is named by its place in a registry, when it is not there yet. */
-  ensureImage: (name: string, options: WorkOptions) => Promise<void>;
+  images: ServerImages;
   /** What an image runs by itself, as whom and where, by its digest. */
   imageConfigOf: (imageDigest: string) => Promise<ImageConfig>;
   log: (message: string, fields: Record<string, unknown>) => void;
@@ -128,10 +130,22 @@ export class Machines {
     };
   }
 
-  /** A VM that has the server's package and no network. */
-  async build(config: VmServer, options: WorkOptions): Promise<{ vm: Vm; installed: Installed }> {
+  get images(): ServerImages {
+    return this.#deps.images;
+  }
+
+  /** A VM that has the server's package and no network, of that image where it names one. `locked`: what it is to have been installed as. Throws SERVER_LOCK_UNMET. */
+  async build(
+    config: VmServer,
+    {
+      image,
+      locked,
+      ...options
+    }: WorkOptions & { image?: PinnedImage | undefined; locked?: InstalledFacts | undefined },
+  ): Promise<{ vm: Vm; installed: Installed; warnings: string[] }> {
     const { vms, registries } = this.#deps;
-    const plan = planInstall(config.command);
+    const asked = planInstall(config.command);
+    const plan = planLocked(asked, locked);
     const network: EgressPolicy =
       plan.kind === "none" ? NO_NETWORK : { mode: "allowlist", allow: ["registries", ...gitHosts(plan.spec)] };
     const { memoryMib, cpus, diskMib } = config;
@@ -142,11 +156,10 @@ export class Machines {
       diskMib,
       network,
       labels: { ...config.labels, [SERVER_LABEL]: config.name },
-      ...(config.image === undefined ? {} : { image: config.image }),
+      ...(image === undefined ? {} : { image: image.imageDigest }),
       // While somebody's package is being installed, nothing of this host is there.
       mounts: plan.kind === "none" ? mountsOf(config) : [],
     });
-    if (config.image !== undefined) await this.#deps.ensureImage(config.image, options);
     const vm = await vms.create(wanted, options);
     try {
       const facts = { "firebreak.server.name": config.name, "firebreak.vm.id": vm.id };
@@ -161,8 +174,9 @@ export class Machines {
           }),
         ),
       );
+      const warnings = checkLocked(config.name, asked, installed, locked);
       if (network.mode !== "none") await vms.setPolicy(vm.id, NO_NETWORK);
-      return { vm, installed };
+      return { vm, installed: image === undefined ? installed : { ...installed, image }, warnings };
     } catch (error) {
       await this.delete(vm.id);
       throw error;

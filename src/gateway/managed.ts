@@ -7,6 +7,13 @@ import type { UpstreamSession } from "./upstream/session.ts";
 
 export type Packages = InstalledState["installed"]["packages"];
 
+/** What installing a server anew comes to; of its image, where it names one, `after` has the digest. */
+export interface Update {
+  before: Packages;
+  after: Packages;
+  image?: { name: string; from: string | undefined; to: string } | undefined;
+}
+
 /** A session with a server, for as long as a piece of work uses it. */
 export interface Lent {
   readonly session: UpstreamSession;
@@ -15,6 +22,8 @@ export interface Lent {
 export interface PrepareOptions extends WorkOptions {
   /** It is started at once, also when it has just failed to. */
   isForced?: boolean;
+  /** What is installed is to be what the lock has: it is installed anew where it is something else. */
+  isAsLocked?: boolean;
 }
 
 /** What the last start of a server has failed with, and from when on a call tries again. */
@@ -55,7 +64,7 @@ export interface Managed {
   /** Sees to what an earlier daemon has left running of it. */
   watchFound(): Promise<void>;
   /** Installs it anew, and tells what that changes; a trial only tells. Throws SERVER_INSTALL_FAILED. */
-  update(isTrial: boolean, options?: WorkOptions): Promise<{ before: Packages; after: Packages }>;
+  update(isTrial: boolean, options?: WorkOptions): Promise<Update>;
   /** Takes away all that there is of it. */
   remove(): Promise<void>;
 }

@@ -4,8 +4,8 @@ import { apart, asSpan } from "../telemetry/tracing.ts";
 import { type Judge, type Judged, NOTHING_APPROVED } from "./approved.ts";
 import { Coalesced } from "./coalesce.ts";
 import type { Entry } from "./entry.ts";
+import { installedFacts } from "./installed-facts.ts";
 import type { PrepareOptions } from "./managed.ts";
-import { packageFacts } from "./package-facts.ts";
 import { listDefinitions } from "./upstream/definitions.ts";
 
 /** What a server offers is asked for no more often than this, however often it says that it has changed. */
@@ -98,7 +98,7 @@ export class Offers {
       definitions,
       instructions: warm.terms.instructions,
       facts: {
-        ...packageFacts(installed?.installed.packages),
+        ...installedFacts(installed?.installed),
         protocolVersion: warm.terms.protocolVersion,
       },
       otherServers: [...this.#deps.all()]

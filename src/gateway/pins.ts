@@ -6,10 +6,10 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import { quoteBriefly } from "../platform/hidden-text.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { Approved, Judge, Judged } from "./approved.ts";
-import { approve, compareWithLock, gate, toLockScan, withPackages } from "./pin/compare.ts";
+import { approve, compareWithLock, gate, toLockScan, withInstalled } from "./pin/compare.ts";
 import { diffDefinitions } from "./pin/definition-diff.ts";
 import { DefinitionStore } from "./pin/definition-store.ts";
-import type { Lock } from "./pin/lock.ts";
+import type { Lock, LockServer } from "./pin/lock.ts";
 import { readLock, writeLock } from "./pin/lock-file.ts";
 import { checkDefinitions } from "./scan/check.ts";
 import { LISTS } from "./scan/definitions.ts";
@@ -53,10 +53,15 @@ export class Pins implements Judge {
         lock = await this.#approve(file, lock, server, findings, harmless(server.definitions, findings));
       }
       // What was installed is told of beside what was approved, so that a diff of the file shows it.
-      const told = withPackages(lock, server.name, server.facts);
+      const told = withInstalled(lock, server.name, server.facts);
       if (told !== lock) await writeLock(file, told);
       return approvedOf(lock, server);
     });
+  }
+
+  /** What the lock has of a server; undefined when it does not know it. */
+  async locked({ name, source }: Pick<Judged, "name" | "source">): Promise<LockServer | undefined> {
+    return (await readLock(this.lockFile(source))).get(name);
   }
 
   /** What there is to say of a server, and what waits for an approval. */

@@ -6,6 +6,7 @@ import { hasPassword, isToken } from "./config/tokens.ts";
 import type { Managed } from "./managed.ts";
 import { nameTools } from "./names.ts";
 import { loginCommand } from "./oauth/faults.ts";
+import type { PinnedImage } from "./server-image.ts";
 import type { ServerRecord, WarmState } from "./server-store.ts";
 import type { Definitions } from "./upstream/definitions.ts";
 
@@ -40,6 +41,7 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     source,
     config: withoutValues(config),
     packages: installed?.installed.packages.slice(0, 1) ?? [],
+    ...imageOf(installed?.installed.image),
     ...(warm === undefined
       ? {}
       : {
@@ -58,6 +60,10 @@ export function toServer(facts: ServerFacts, vms: readonly Vm[]): Server {
     vms: vms.map((vm) => vm.name),
     warnings: warm !== undefined && "warnings" in warm ? ((warm as WarmState).warnings ?? []) : [],
   };
+}
+
+function imageOf(image: PinnedImage | undefined): Pick<Server, "image"> {
+  return image === undefined ? {} : { image: { name: image.name, digest: image.digest } };
 }
 
 /** What keeps it from answering, and when that is tried again. */

@@ -4,9 +4,10 @@ import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { SharedAttempt } from "../vms/shared-attempt.ts";
+import type { InstalledFacts } from "./installed-facts.ts";
 import { attachInstance, type Instance, type InstanceHooks, startInstance } from "./instance.ts";
 import { grantsOf, hasCopies, type Machines, SESSION_LABEL, STATE_LABEL, USED_LABEL } from "./machine.ts";
-import type { Managed, Packages, PrepareOptions, StartFailure } from "./managed.ts";
+import type { Managed, PrepareOptions, StartFailure, Update } from "./managed.ts";
 import { SavedServer } from "./saved-server.ts";
 import type { InstalledState, ServerRecord, WarmState } from "./server-store.ts";
 import { StartBackoff } from "./start-backoff.ts";
@@ -36,6 +37,8 @@ export interface ManagedServerDeps {
   save: (changes: Partial<Pick<ServerRecord, "installed" | "warm">>) => void;
   /** Whether a client's session is known to be over: who ended it, or let it expire, did so in another daemon's time. */
   isSessionOver: (key: string) => boolean;
+  /** What the lock has of it. Throws SERVER_LOCK_INVALID. */
+  locked: () => Promise<InstalledFacts | undefined>;
   log: (message: string, fields: Record<string, unknown>) => void;
   /** For tests. */
   nowMs?: () => number;
@@ -110,22 +113,22 @@ export class ManagedServer implements Managed {
    * Installs, starts, lists and saves it, if that has not been done for what its configuration says now. All who want that at once share one attempt. One that
    * has failed is what others are answered with for a while, unless they insist.
    */
-  async prepare({ isForced = false, ...options }: PrepareOptions = {}): Promise<WarmState> {
+  async prepare({ isForced = false, isAsLocked = false, ...options }: PrepareOptions = {}): Promise<WarmState> {
     if (!isForced && !this.#attempts.isUnderWay && this.warm === undefined) this.#backoff.require();
     return this.#attempts.join(options, ({ onProgress, signal = this.#ending.signal }) => {
       const own = { signal: AbortSignal.any([signal, this.#ending.signal]), ...(onProgress && { onProgress }) };
       return this.#preparing.run(async () => {
-        const known = await this.#saved.find();
+        const known = await this.#saved.find(isAsLocked);
         return known ?? this.#noting(own.signal, () => this.#saved.make(own));
       });
     });
   }
 
-  async update(isTrial: boolean, options: WorkOptions = {}): Promise<{ before: Packages; after: Packages }> {
+  async update(isTrial: boolean, options: WorkOptions = {}): Promise<Update> {
     return this.#preparing.run(async () => {
-      const { isDone, ...packages } = await this.#saved.update(isTrial, options);
+      const { isDone, ...update } = await this.#saved.update(isTrial, options);
       if (isDone) await this.stop();
-      return packages;
+      return update;
     });
   }
 

@@ -293,16 +293,19 @@ export class Gateway {
 
   /** What installing a server anew changes; unless it is a trial, that is done. What it offers then and has not been approved waits. */
   async update(name: string, isTrial: boolean, options: WorkOptions = {}): Promise<ServerUpdated> {
-    const { before, after } = await this.managed(name).update(isTrial, options);
+    const { before, after, image } = await this.managed(name).update(isTrial, options);
     const old = new Map(before.map((each) => [each.name, each]));
     const now = new Set(after.map((each) => each.name));
     const changes = [
+      ...(image === undefined ? [] : [image]),
       ...after
         .filter((each) => digestOf(old.get(each.name) ?? {}) !== digestOf(each))
         .map((each) => ({ name: each.name, from: old.get(each.name)?.version, to: each.version })),
       ...before.filter((each) => !now.has(each.name)).map((each) => ({ name: each.name, from: each.version })),
     ];
     if (!isTrial && changes.length > 0) await this.prepare(name, { ...options, isForced: true });
+    // The lock says what is installed now, whatever it has said before.
+    if (!isTrial) await this.#offers.judge(name);
     return { server: name, isTrial, changes };
   }
 
@@ -389,7 +392,7 @@ export class Gateway {
   }
 
   #manage(record: ServerRecord): Managed {
-    const { store, machines, client, secretFor, dial, hasSession, writeLog, log } = this.#options;
+    const { store, machines, client, pins, secretFor, dial, hasSession, writeLog, log } = this.#options;
     const { name, kind } = record.config;
     const deps: RemoteServerDeps = {
       client,
@@ -412,7 +415,10 @@ export class Gateway {
     const isSessionOver = (key: string) => SESSION_ID.test(key) && !hasSession(key);
     return kind === "remote"
       ? new RemoteServer(record, deps)
-      : new ManagedServer(record, { ...deps, machines, isSessionOver, log });
+      : new ManagedServer(record, {
+          ...{ ...deps, machines, isSessionOver, log },
+          locked: () => pins.locked({ name, source: record.source }),
+        });
   }
 
   #loginOf(config: ServerConfig): ServerLogin | undefined {

@@ -3,6 +3,7 @@ import type { ImagePull, RegistryCredentials } from "../contract/image.ts";
 import {
   defaultImageName,
   formatImageReference,
+  type ImageReference,
   parseImageReference,
   requireTls,
 } from "../contract/image-reference.ts";
@@ -17,6 +18,7 @@ import {
   choosePlatform,
   digestOf,
   isIndex,
+  type Platform,
   parseIndex,
   parseManifest,
   parsePlatform,
@@ -71,13 +73,9 @@ export async function pullImage(
   return withLock(path.join(paths.images, ".locks", `${name}.lock`), lock, () =>
     withWorkDir(paths.images, async (work) => {
       const full = formatImageReference(reference);
-      options.onProgress?.({ step: "resolve", message: `asking ${reference.registry} for ${full}` });
-      const top = await fetchManifest(registry, full, work, rest);
-      const topDigest = digestOf(top);
-      if (reference.digest !== undefined) requireDigest(top, reference.digest);
       const platform = parsePlatform(request.platform ?? DEFAULT_PLATFORM);
+      const { top, topDigest, digest } = await fetchTop(registry, reference, platform, work, rest);
       const pinned = (digest: string) => formatImageReference({ ...reference, digest });
-      const digest = isIndex(top) ? choosePlatform(parseIndex(top), platform).digest : topDigest;
       const bytes =
         digest === topDigest ? top : requireDigest(await fetchManifest(registry, pinned(digest), work, rest), digest);
       const manifest = parseManifest(bytes);
@@ -94,6 +92,44 @@ export async function pullImage(
       return done(stored.image, false, stored.warnings, options);
     }),
   );
+}
+
+/**
+ * The digest of what a place in a registry holds now: that of the image that is here already, where it is of the same manifest. Fetches manifests alone. Throws
+ * as `pullImage` does.
+ */
+export async function lookUpDigest(
+  paths: FirebreakPaths,
+  { reference: text, tlsVerify = true }: Pick<ImagePull, "reference" | "tlsVerify">,
+  options: ImageOptions,
+): Promise<string> {
+  const reference = parseImageReference(text);
+  requireTls(reference, tlsVerify);
+  await requireTools(["skopeo"]);
+  return withWorkDir(paths.images, async (work) => {
+    const registry = { host: reference.registry, tlsVerify };
+    const platform = parsePlatform(DEFAULT_PLATFORM);
+    const { topDigest, digest } = await fetchTop(registry, reference, platform, work, options);
+    const recipeDigest = recipeDigestOf(digest);
+    const here = (await listImages(paths)).find((image) => image.recipeDigest === recipeDigest);
+    return here?.source?.digest ?? topDigest;
+  });
+}
+
+/** What a reference names, as the registry sends it, and the digest of its manifest for a platform. */
+async function fetchTop(
+  registry: Registry,
+  reference: ImageReference,
+  platform: Platform,
+  work: string,
+  options: ImageOptions,
+): Promise<{ top: Buffer; topDigest: string; digest: string }> {
+  const full = formatImageReference(reference);
+  options.onProgress?.({ step: "resolve", message: `asking ${reference.registry} for ${full}` });
+  const top = await fetchManifest(registry, full, work, options);
+  const topDigest = digestOf(top);
+  if (reference.digest !== undefined) requireDigest(top, reference.digest);
+  return { top, topDigest, digest: isIndex(top) ? choosePlatform(parseIndex(top), platform).digest : topDigest };
 }
 
 function done(image: Image, isUpToDate: boolean, warnings: string[], options: ImageOptions): PullResult {

@@ -1,7 +1,12 @@
 import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ImageConfig } from "../contract/image.ts";
-import { formatImageReference, isRegistryReference, parseImageReference } from "../contract/image-reference.ts";
+import {
+  formatImageReference,
+  isRegistryReference,
+  parseImageReference,
+  placeName,
+} from "../contract/image-reference.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { hashFile, hashText } from "./digest.ts";
@@ -95,19 +100,27 @@ export async function findImage(paths: FirebreakPaths, nameOrDigest: string): Pr
     const image = await readImage(path.join(paths.images, digestFolder(nameOrDigest)), tags);
     return image?.digest === nameOrDigest ? image : undefined;
   }
-  if (isRegistryReference(nameOrDigest)) return findPulled(paths, nameOrDigest);
+  if (isRegistryReference(nameOrDigest)) return findPulled(paths, nameOrDigest, tags);
   if (!/^(sha256:)?[0-9a-f]{8,64}$/.test(nameOrDigest)) return undefined;
   const start = `sha256:${nameOrDigest.replace(/^sha256:/, "")}`;
   const matches = (await listImages(paths)).filter((image) => image.digest.startsWith(start));
   return matches.length === 1 ? matches[0] : undefined;
 }
 
-/** The newest image that was pulled from there. */
-async function findPulled(paths: FirebreakPaths, text: string): Promise<Image | undefined> {
+/** The newest image that was pulled from there; or, of one that was pulled from there by its digest, what has the place's name. */
+async function findPulled(
+  paths: FirebreakPaths,
+  text: string,
+  tags: ReadonlyMap<string, string>,
+): Promise<Image | undefined> {
   const reference = parseImageReference(text);
   const full = formatImageReference(reference);
-  return (await listImages(paths)).find(
-    ({ source }) => source !== undefined && (source.reference === full || source.digest === reference.digest),
+  const images = await listImages(paths);
+  const named = tags.get(placeName(reference));
+  return (
+    images.find(
+      ({ source }) => source !== undefined && (source.reference === full || source.digest === reference.digest),
+    ) ?? images.find(({ digest }) => digest === named)
   );
 }
 

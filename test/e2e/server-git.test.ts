@@ -89,7 +89,7 @@ test("at run time its host is closed", async () => {
 test("an update finds the next commit", async () => {
   const second = commit("1.1.0");
   const { stdout, stderr } = await fixture.cli(["server", "update", "tools"], { timeoutMs: INSTALL_MS });
-  assert.equal(stdout, "tools: 1 packages have changed\n  git-tools  1.0.0 -> 1.1.0\n", stderr);
+  assert.equal(stdout, "tools: 1 package has changed\n  git-tools  1.0.0 -> 1.1.0\n", stderr);
   assert.match(await sh("cat /opt/mcp/node_modules/git-tools/package.json"), /1\.1\.0/);
   assert.ok((await fixture.client.servers.get("tools")).packages[0]?.digest?.endsWith(`#${second}`));
 });

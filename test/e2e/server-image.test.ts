@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import type { ServerUpdated } from "../../src/contract/server.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { ERAS } from "../support/mcp-http.ts";
 import { callText, type OpenClient, serveGateway } from "../support/mcp-servers/gateway-client.ts";
@@ -60,23 +61,77 @@ async function push(greeting: string): Promise<void> {
   await registry.push(layout, "tools/boxed:1");
 }
 
-test("an image of a registry is a server: its command with the configuration's arguments, its user, folder and environment", async () => {
-  await push("hello");
-  const image = `${registry.host}/tools/boxed:1`;
-  writeFiles(fixture.folder, { "firebreak.toml": `[servers.boxed]\nimage = "${image}"\nargs = ["as", "asked"]\n` });
-  const up = await fixture.cli(["up", "--config", path.join(fixture.folder, "firebreak.toml")], { timeoutMs: 600_000 });
-  assert.equal(up.exitCode, 0, up.stderr);
+const lockFile = () => path.join(fixture.folder, "firebreak.lock");
+const lockedDigest = () => /^image_digest = "(sha256:[0-9a-f]{64})"$/m.exec(readFileSync(lockFile(), "utf8"))?.[1];
+const up = () => fixture.cli(["up", "--config", path.join(fixture.folder, "firebreak.toml")], { timeoutMs: 600_000 });
+let image = "";
+
+/** What a client of each revision hears from the server. */
+async function answers(): Promise<string[]> {
+  const texts: string[] = [];
   for (const { options } of ERAS) {
     const client = await open("boxed", options);
-    try {
-      assert.equal(await callText(client, "about"), "as asked hello /srv 1234:77");
-    } finally {
-      await client.close();
-    }
+    texts.push(await callText(client, "about").finally(() => client.close()));
   }
-  // It is found by its place from now on, by whoever makes a VM of it, and goes with the servers that it was fetched for.
+  return texts;
+}
+
+test("an image of a registry is a server: its command with the configuration's arguments, its user, folder and environment", async () => {
+  await push("hello");
+  image = `${registry.host}/tools/boxed:1`;
+  writeFiles(fixture.folder, { "firebreak.toml": `[servers.boxed]\nimage = "${image}"\nargs = ["as", "asked"]\n` });
+  const { exitCode, stderr } = await up();
+  assert.equal(exitCode, 0, stderr);
+  assert.deepEqual(
+    await answers(),
+    ERAS.map(() => "as asked hello /srv 1234:77"),
+  );
+  // It is found by its place from now on, by whoever makes a VM of it.
   assert.match((await fixture.ok("image", "get", image)).stdout, /localhost-\d+-tools-boxed:1/);
+  assert.ok(readFileSync(lockFile(), "utf8").includes(`image = "${image}"\n`));
+  assert.deepEqual((await fixture.client.servers.get("boxed")).image, { name: image, digest: lockedDigest() });
+});
+
+test("a tag that has moved changes nothing until an update, which is shown before it is made", async () => {
+  const before = lockedDigest() ?? "";
+  assert.equal((await fixture.ok("server", "update", "--dry-run")).stdout, "boxed: up to date\n");
+  await push("welcome");
+  const trial = await fixture.ok("server", "update", "boxed", "--dry-run");
+  assert.match(
+    trial.stdout,
+    /^boxed: 1 image would change\n {2}localhost:\d+\/tools\/boxed:1 {2}sha256:[0-9a-f]{12} -> sha256:[0-9a-f]{12}\n$/,
+  );
+  assert.ok(trial.stdout.includes(`${before.slice(0, 19)} -> `), trial.stdout);
+  assert.equal((await up()).exitCode, 0);
+  assert.match((await answers()).join(), /hello/);
+  // Also where nothing of it is here any more: its lock says which it was. It goes with the servers that it was fetched for.
   assert.match((await fixture.ok("purge", "--yes")).stdout, /1 image/);
+  const again = await up();
+  assert.equal(again.exitCode, 0, again.stderr);
+  assert.match((await answers()).join(), /hello/);
+  assert.equal(lockedDigest(), before);
+  assert.match((await fixture.ok("image", "get", image)).stdout, /localhost-\d+-tools-boxed:1/);
+
+  const { updates } = await fixture.json<{ updates: ServerUpdated[] }>("server", "update");
+  assert.deepEqual(
+    updates.map(({ changes }) => changes),
+    [[{ name: image, from: before, to: lockedDigest() ?? "" }]],
+  );
+  assert.notEqual(lockedDigest(), before);
+  assert.match((await answers()).join(), /welcome/);
+});
+
+test("a lock that has come from elsewhere is what the next 'up' installs; what it has and nobody else is an error", async () => {
+  const [text, now] = [readFileSync(lockFile(), "utf8"), lockedDigest() ?? ""];
+  writeFileSync(lockFile(), text.replace(now, `sha256:${"0".repeat(64)}`));
+  const unmet = await up();
+  assert.equal(unmet.exitCode, 7);
+  assert.match(unmet.stderr, /firebreak\.lock has sha256:0+ of .* \(SERVER_LOCK_UNMET\)\n.*firebreak server update/);
+  assert.match((await fixture.ok("server", "update", "boxed")).stdout, /^boxed: /);
+  assert.equal((await up()).exitCode, 0);
+  assert.equal(lockedDigest(), now);
+  assert.match((await answers()).join(), /welcome/);
+  await fixture.ok("purge", "--yes");
 });
 
 test("an image that is in no registry, and one that nobody has, are told apart", async () => {
@@ -86,8 +141,8 @@ test("an image that is in no registry, and one that nobody has, are told apart",
     ["localhost:1/tools/none:1", "IMAGE_PULL_FAILED"],
   ]) {
     writeFiles(fixture.folder, { "firebreak.toml": `[servers.boxed]\nimage = "${image}"\n` });
-    const up = await fixture.cli(["up", "--config", path.join(fixture.folder, "firebreak.toml")]);
-    assert.equal(up.exitCode, 7, image);
-    assert.match(up.stderr, new RegExp(String(code)), image);
+    const failed = await up();
+    assert.equal(failed.exitCode, 7, image);
+    assert.match(failed.stderr, new RegExp(String(code)), image);
   }
 });

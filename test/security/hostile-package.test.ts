@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -9,7 +9,7 @@ import type { ServerUpdated } from "../../src/contract/server.ts";
 import { type ConnectProxy, openConnectProxy } from "../support/connect-proxy.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { ERAS } from "../support/mcp-http.ts";
-import { serveGateway } from "../support/mcp-servers/gateway-client.ts";
+import { type OpenClient, serveGateway } from "../support/mcp-servers/gateway-client.ts";
 import { shellOf } from "../support/mcp-servers/shell-client.ts";
 import { SHELL_PROGRAM } from "../support/mcp-servers/shell-server.ts";
 import { type NpmRegistry, openNpmRegistry } from "../support/npm-registry.ts";
@@ -27,6 +27,7 @@ let fixture: DaemonFixture;
 let service: Server;
 let reached = 0;
 let digests: Record<string, string>;
+let open: OpenClient | undefined;
 let client: Client;
 
 /** Runs as a dependency's `postinstall`; says what it came to in a file beside it. */
@@ -89,12 +90,9 @@ before(async () => {
   writeFiles(fixture.folder, {
     "firebreak.toml": '[servers.evil]\ncommand = ["npx", "-y", "evil-server"]\nmemory = "384M"\n',
   });
-  const up = await fixture.cli(["up", "--config", path.join(fixture.folder, "firebreak.toml")], {
-    timeoutMs: INSTALL_MS,
-  });
-  assert.equal(up.exitCode, 0, up.stderr);
-  const open = await serveGateway(fixture);
-  client = await open("evil", ERAS[0]?.options ?? {});
+  const started = await up();
+  assert.equal(started.exitCode, 0, started.stderr);
+  await connect();
 });
 after(async () => {
   await client?.close();
@@ -103,6 +101,15 @@ after(async () => {
   registry?.close();
   service?.close();
 });
+
+const up = () =>
+  fixture.cli(["up", "--config", path.join(fixture.folder, "firebreak.toml")], { timeoutMs: INSTALL_MS });
+
+async function connect(): Promise<void> {
+  await client?.close();
+  open ??= await serveGateway(fixture);
+  client = await open("evil", ERAS[0]?.options ?? {});
+}
 
 /** The server, of a version; from 1.1.0 on its tool tells the model something else. */
 function publishServer(version: string): string {
@@ -164,7 +171,7 @@ test("an update is shown before it is made, and what the new version offers wait
   assert.equal((await fixture.ok("server", "update", "evil", "--dry-run")).stdout, "evil: up to date\n");
   digests["evil-server"] = publishServer("1.1.0");
   const trial = await fixture.cli(["server", "update", "evil", "--dry-run"], { timeoutMs: INSTALL_MS });
-  assert.equal(trial.stdout, "evil: 1 packages would change\n  evil-server  1.0.0 -> 1.1.0\n", trial.stderr);
+  assert.equal(trial.stdout, "evil: 1 package would change\n  evil-server  1.0.0 -> 1.1.0\n", trial.stderr);
   const before = lock();
   assert.equal(await sh("cat /opt/mcp/node_modules/evil-server/version"), "1.0.0");
   const update = await fixture.cli(["server", "update", "evil", "--json"], { timeoutMs: INSTALL_MS });
@@ -189,4 +196,21 @@ test("an update is shown before it is made, and what the new version offers wait
   assert.match(lock(), /package_version = "1\.1\.0"/);
   assert.ok(lock().includes(String(digests["evil-server"])) && !before.includes(String(digests["evil-server"])));
   assert.deepEqual([...new Set(proxy.asked)], ["registry.test:80"]);
+});
+
+test("where nothing of it is installed, the version and digest of the lock are what is; anything else in their place is an error", async () => {
+  publishServer("1.2.0");
+  const text = lock();
+  await fixture.ok("purge", "--yes");
+  const digest = String(digests["evil-server"]);
+  writeFileSync(path.join(fixture.folder, "firebreak.lock"), text.replace(digest, `sha512-${"A".repeat(86)}==`));
+  const refused = await up();
+  assert.equal(refused.exitCode, 7);
+  assert.match(refused.stderr, /firebreak\.lock has evil-server 1\.1\.0 \(sha512-A.*SERVER_LOCK_UNMET/);
+  writeFileSync(path.join(fixture.folder, "firebreak.lock"), text);
+  const started = await up();
+  assert.equal(started.exitCode, 0, started.stderr);
+  await connect();
+  assert.equal(await sh("cat /opt/mcp/node_modules/evil-server/version"), "1.1.0");
+  assert.equal(lock(), text);
 });

@@ -56,7 +56,7 @@ export class FakeMachines {
     this.made.builds++;
     await this.gate;
     signal?.throwIfAborted();
-    return { vm: this.add({}, "running"), installed: { argv: ["fake"], packages: this.packages } };
+    return { vm: this.add({}, "running"), installed: { argv: ["fake"], packages: this.packages }, warnings: [] };
   };
 
   fork = async (_snapshot: string, _config: unknown, labels: Record<string, string>) => {
@@ -97,6 +97,7 @@ export function fakeServer(
     hooks: { onRequest: async () => ({}), onNotification: () => {}, onLog: () => {} },
     save: () => {},
     isSessionOver: () => false,
+    locked: async () => undefined,
     log: () => {},
     ...deps,
   });

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { DaemonClient } from "../../client/daemon-client.ts";
 import type { ImageInfo } from "../../contract/image.ts";
+import { isRegistryReference, parseImageReference, placeName } from "../../contract/image-reference.ts";
 import type { Server } from "../../contract/server.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { askYes } from "../ask.ts";
@@ -44,7 +45,7 @@ export function addPurge(program: Command): void {
 
 async function purge(client: DaemonClient, servers: Server[]): Promise<Purged> {
   const before = await client.snapshots.list();
-  const named = new Set(servers.flatMap(({ config }) => (config.kind === "vm" ? (config.image ?? []) : [])));
+  const named = new Set(servers.flatMap(({ config }) => (config.kind === "vm" ? namesOf(config.image) : [])));
   const pulled = (await client.images.list()).filter((image) => image.recipe === "pull" && isNamed(image, named));
   // What has not come back of a server's copies keeps all of them.
   for (const { name } of servers) await client.servers.stop(name);
@@ -68,6 +69,12 @@ async function purge(client: DaemonClient, servers: Server[]): Promise<Purged> {
     images: images.map(({ deleted }) => deleted),
     freedBytes: sum(gone.map(({ sizeBytes }) => sizeBytes)) + sum(images.map(({ freedBytes }) => freedBytes)),
   };
+}
+
+/** What an image that a configuration names may be called here. */
+function namesOf(image: string | undefined): string[] {
+  if (image === undefined) return [];
+  return isRegistryReference(image) ? [image, placeName(parseImageReference(image))] : [image];
 }
 
 function isNamed({ name, tags, source }: ImageInfo, named: ReadonlySet<string>): boolean {

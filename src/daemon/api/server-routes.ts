@@ -41,7 +41,9 @@ export function addServerRoutes(api: Api, { gateway, serverLogs, serverMcp }: Se
   api.get("/v1/servers/:server", (context) => context.json(gateway.get(context.req.param("server"))));
   api.post("/v1/servers/:server/prepare", (context) => {
     const { name } = gateway.get(context.req.param("server"));
-    return answerProgress(context, (options) => gateway.prepare(name, { ...options, isForced: true }));
+    return answerProgress(context, (options) =>
+      gateway.prepare(name, { ...options, isForced: true, isAsLocked: true }),
+    );
   });
   api.post("/v1/servers/:server/start", (context) => {
     const { name } = gateway.get(context.req.param("server"));

@@ -4,6 +4,7 @@ import { FirebreakError } from "../../errors/firebreak-error.ts";
 import type { GuestClient } from "../../guest/client.ts";
 import type { WorkOptions } from "../../vms/ports.ts";
 import { runCommand } from "../../vms/run-command.ts";
+import { pinnedImageSchema } from "../server-image.ts";
 import type { InstallPlan } from "./plan.ts";
 import { UV_SCRIPT } from "./uv-script.ts";
 
@@ -23,6 +24,8 @@ export interface Registries {
 export const installedSchema = z.object({
   argv: z.array(z.string()),
   packages: z.array(z.object({ name: z.string(), version: z.string(), digest: z.string().optional() })),
+  /** Absent for a server that names none. */
+  image: pinnedImageSchema.optional(),
 });
 export type Installed = z.infer<typeof installedSchema>;
 

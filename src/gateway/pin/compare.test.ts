@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { approve, compareWithLock, findingKey, gate, toLockScan, withPackages } from "./compare.ts";
+import { approve, compareWithLock, findingKey, gate, toLockScan, withInstalled } from "./compare.ts";
 import { hashDefinition } from "./definition-hash.ts";
 import { EMPTY_LOCK } from "./lock.ts";
 
@@ -138,13 +138,13 @@ test("a scan is kept with where it found what", () => {
 test("what is installed is told of in the lock, and what was approved stays", () => {
   const before = approve(EMPTY_LOCK, "files", { tools: [add] }, { package: "p", packageVersion: "1" });
   const facts = { package: "p", packageVersion: "2", packagesDigest: "sha256:00", protocolVersion: "2026-07-28" };
-  const after = withPackages(before, "files", facts);
+  const after = withInstalled(before, "files", facts);
   assert.deepEqual(after.get("files"), {
     package: "p",
     packageVersion: "2",
     packagesDigest: "sha256:00",
     definitions: before.get("files")?.definitions,
   });
-  assert.equal(withPackages(after, "files", facts), after);
-  assert.equal(withPackages(before, "other", facts), before);
+  assert.equal(withInstalled(after, "files", facts), after);
+  assert.equal(withInstalled(before, "other", facts), before);
 });

@@ -140,13 +140,19 @@ export function approve(
   return new Map([...lock, [server, { ...facts, definitions }]]);
 }
 
+const INSTALLED = ["package", "packageVersion", "packageDigest", "packagesDigest", "image", "imageDigest"] as const;
+
 /** The lock with what is installed of a server now; the very same when it says that already. */
-export function withPackages(lock: Lock, server: string, facts: ServerFacts): Lock {
+export function withInstalled(lock: Lock, server: string, facts: ServerFacts): Lock {
   const before = lock.get(server);
-  const fields = ["package", "packageVersion", "packageDigest", "packagesDigest"] as const;
-  if (before === undefined || fields.every((field) => before[field] === facts[field])) return lock;
-  const { package: _name, packageVersion: _version, packageDigest: _digest, packagesDigest: _all, ...rest } = before;
-  const now = fields.flatMap((field) => (facts[field] === undefined ? [] : [[field, facts[field]] as const]));
+  if (before === undefined || INSTALLED.every((field) => before[field] === facts[field])) return lock;
+  const { definitions, scan, protocolVersion } = before;
+  const rest = {
+    definitions,
+    ...(scan === undefined ? {} : { scan }),
+    ...(protocolVersion === undefined ? {} : { protocolVersion }),
+  };
+  const now = INSTALLED.flatMap((field) => (facts[field] === undefined ? [] : [[field, facts[field]] as const]));
   return new Map([...lock, [server, { ...Object.fromEntries(now), ...rest }]]);
 }
 

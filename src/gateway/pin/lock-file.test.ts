@@ -17,7 +17,8 @@ const FILES: LockServer = {
   packageVersion: "2026.8.31",
   packageDigest: "sha512-abc+/=",
   packagesDigest: HASH,
-  image: HASH,
+  image: "ghcr.io/owner/files:1",
+  imageDigest: HASH,
   protocolVersion: "2025-11-25",
   scan: {
     verdict: "warning",
@@ -46,7 +47,8 @@ package = "@modelcontextprotocol/server-filesystem"
 package_version = "2026.8.31"
 package_digest = "sha512-abc+/="
 packages_digest = "${HASH}"
-image = "${HASH}"
+image = "ghcr.io/owner/files:1"
+image_digest = "${HASH}"
 protocol = "2025-11-25"
 scan = "warning"
 scanned_at = "2026-01-31T12:00:00.000Z"

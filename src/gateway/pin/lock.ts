@@ -9,8 +9,10 @@ export interface LockServer {
   packageDigest?: string;
   /** SHA-256 of all that was installed: names, versions and digests. */
   packagesDigest?: string;
-  /** Digest of the image that it runs from. */
+  /** Place in a registry of the image that it is, or is installed in. */
   image?: string;
+  /** Of that, as its registry has it. */
+  imageDigest?: string;
   /** Of MCP, as agreed on with the server. */
   protocolVersion?: string;
   scan?: LockScan;

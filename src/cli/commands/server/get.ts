@@ -25,13 +25,13 @@ export function printServer(server: Server): void {
   const { config, packages, protocol, implementation, preparedAt } = server;
   printFacts([
     ["name", server.name],
-    ["state", server.reason === undefined ? server.state : `${server.state}: ${server.reason}`],
+    ["state", server.reason === undefined ? server.state : `${server.state}: ${server.reason.split("\n")[0]}`],
     ["tried again", retryFact(server)],
     ["source", server.source],
     ...(config.kind === "vm"
       ? ([
           ["command", config.command.join(" ")],
-          ["image", config.image],
+          ["image", server.image === undefined ? config.image : `${server.image.name} (${server.image.digest})`],
           [
             "files",
             config.mounts.map(({ path, at, access, mode }) => `${path} at ${at} (${access}, ${mode})`).join("; ") ||

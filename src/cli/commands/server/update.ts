@@ -8,13 +8,15 @@ export function addServerUpdate(parent: Command): void {
     .command("update")
     .summary("install MCP servers anew")
     .description(
-      "Install MCP servers anew, in build VMs, and say which packages that changes. What they offer then and has not been approved waits for that: 'server approve'.",
+      "Install MCP servers anew, in build VMs, and look where the tags of their images lead now; say which packages and images that changes. What they offer then and has not been approved waits for that: 'server approve'.",
     )
     .argument("[servers...]", "names (default: all that have been installed)")
     .option("--dry-run", "only say what would change")
     .action(async (names: string[], { dryRun = false }: { dryRun?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);
-      const installed = (await client.servers.list()).filter(({ packages }) => packages.length > 0);
+      const installed = (await client.servers.list()).filter(
+        ({ packages, image }) => packages.length > 0 || image !== undefined,
+      );
       const updates: ServerUpdated[] = [];
       for (const name of names.length > 0 ? names : installed.map((server) => server.name)) {
         const update = await client.servers
@@ -30,7 +32,19 @@ export function addServerUpdate(parent: Command): void {
 function describeUpdate({ server, isTrial, changes }: ServerUpdated): string {
   if (changes.length === 0) return `${server}: up to date\n`;
   const lines = changes.map(
-    ({ name, from, to }) => `  ${name}  ${from ?? "new"} -> ${to ?? "gone"}${from === to ? " (other content)" : ""}`,
+    ({ name, from, to }) =>
+      `  ${name}  ${shorten(from ?? "new")} -> ${shorten(to ?? "gone")}${from === to ? " (other content)" : ""}`,
   );
-  return `${[`${server}: ${changes.length} packages ${isTrial ? "would change" : "have changed"}`, ...lines].join("\n")}\n`;
+  const images = changes.filter(({ from, to }) => isDigest(from) || isDigest(to)).length;
+  const what = [count(images, "image"), count(changes.length - images, "package")].filter((each) => each !== "");
+  const verb = isTrial ? "would change" : changes.length === 1 ? "has changed" : "have changed";
+  return `${[`${server}: ${what.join(" and ")} ${verb}`, ...lines].join("\n")}\n`;
 }
+
+function count(number: number, noun: string): string {
+  return number === 0 ? "" : `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+const isDigest = (text: string | undefined) => /^sha256:[0-9a-f]{64}$/.test(text ?? "");
+/** Enough to tell them apart; --json has all of it. */
+const shorten = (text: string) => (isDigest(text) ? text.slice(0, 19) : text);
