@@ -197,6 +197,7 @@ export const EXAMPLES: Record<string, string[]> = {
   "gen-config": [
     "firebreak gen-config --client cursor",
     "firebreak gen-config --client claude-code --write",
+    "firebreak gen-config --client claude-code --servers --write",
     "firebreak gen-config --client codex --transport http --write",
     "firebreak gen-config --client vscode --scope project --server github files --write",
     "firebreak gen-config --client gemini --remove",

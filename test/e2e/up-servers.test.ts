@@ -5,6 +5,8 @@ import net, { type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { type ConnectProxy, openConnectProxy } from "../support/connect-proxy.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { ERAS } from "../support/mcp-http.ts";
@@ -113,6 +115,16 @@ async function sh(server: string, command: string): Promise<string> {
   }
 }
 
+/** A client that starts firebreak with these words. */
+async function openStdio(args: string[]): Promise<Client> {
+  const env = Object.fromEntries(
+    Object.entries(fixture.env).filter((pair): pair is [string, string] => pair[1] !== undefined),
+  );
+  const client = new Client({ name: "e2e", version: "0" });
+  await client.connect(new StdioClientTransport({ command: fixture.program, args, env }), { timeout: 180_000 });
+  return client;
+}
+
 /** Rows of a printed table, by their first word. */
 const rowsOf = (text: string) =>
   Object.fromEntries(
@@ -139,7 +151,7 @@ test("up prints what there is, what was found, and how a client is told of it", 
   const isReady =
     /^stopped @modelcontextprotocol\/server-\w+ 1\.2\.3 \d{4}-\d\d-\d\d 1 ok 0 (?:none|allowlist) 0 .* ago$/;
   for (const name of ["filesystem", "github", "database"]) assert.match(String(rows[name]?.join(" ")), isReady, said);
-  assert.match(said, /\nRegister them with a client: firebreak gen-config --client claude-code --write /);
+  assert.match(said, /\nRegister them with a client: firebreak gen-config --client claude-code --servers --write /);
   assert.match(said, /\nA client that starts its servers itself runs: firebreak serve mcp --servers/);
 });
 
@@ -153,7 +165,13 @@ test("status says which of them run, and a client's file names what was printed"
   assert.match(stdout, /^servers +3: /m);
   assert.match(stdout, /1 running/);
   assert.equal(rowsOf(stdout).filesystem?.[0], "running");
-  assert.match((await fixture.ok("gen-config", "--client", "claude-code")).stdout, /firebreak/);
+  // As a client starts what 'up' has it register, it has their tools.
+  const entry = await fixture.ok("gen-config", "--client", "mcp-json", "--servers");
+  const { mcpServers } = JSON.parse(entry.stdout) as { mcpServers: { firebreak: { args: string[] } } };
+  const client = await openStdio(mcpServers.firebreak.args);
+  const names = (await client.listTools()).tools.map(({ name }) => name);
+  await client.close();
+  assert.deepEqual([...new Set(names.map((name) => name.split("__")[0]))].sort(), ["database", "filesystem", "github"]);
 });
 
 test("each of the three does what it is there for, with what it may have and nothing else", async () => {

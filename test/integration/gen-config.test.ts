@@ -209,6 +209,7 @@ test("what makes no sense is an error, and says so", async () => {
     [["--client", "cursor", "--url", "http://me:secret@x"], /a password in a URL/],
     [["--client", "cursor", "--url", "http://x", "--key-env", "fb_key-itself"], /no name of a variable/],
     [["--client", "cursor", "--server", "A_B"], /no name of a server/],
+    [["--client", "cursor", "--server", "a", "--servers"], /one entry for all/],
     [["--client", "cursor", "--name", "a b"], /no name that clients take/],
     [["--client", "cursor", "--transport", "stdio", "--url", "http://x"], /URLs are for/],
     [["no-such.json"], /cannot read/],

@@ -19,6 +19,8 @@ export interface GenerateOptions {
   transport: "stdio" | "http";
   /** One entry for each of these MCP servers, in place of the one for all of firebreak. */
   servers: string[];
+  /** One entry for all MCP servers, in place of firebreak's own tools. */
+  isServers: boolean;
   /** A file that names the servers. */
   serversFile?: string;
   /** Of HTTP entries; by default where the daemon listens. */
@@ -109,6 +111,7 @@ async function makeEntries(client: ClientConfig, options: GenerateOptions): Prom
         `'${name}' is no name that clients take: letters, digits, '_', '.' and '-'`,
       );
   }
+  const { isServers } = options;
   if (options.action === "remove") return named.map(({ name }) => ({ name, server: undefined }));
   if (options.transport === "stdio") {
     const program = path.join(PACKAGE_ROOT, "bin", "firebreak");
@@ -116,12 +119,15 @@ async function makeEntries(client: ClientConfig, options: GenerateOptions): Prom
     const keyEnv = options.keyEnv || "FIREBREAK_API_KEY";
     return named.map(({ name, server }) => ({
       name,
-      server: stdioEntry({ server }, { command, env: process.env, keyEnv }),
+      server: stdioEntry({ server, isServers }, { command, env: process.env, keyEnv }),
     }));
   }
   const base = checkBase(options.url ?? (await findBase()));
   const parts = { base, path: options.path, suffix: options.suffix };
-  return named.map(({ name, server }) => ({ name, server: httpEntry({ server }, parts, options.keyEnv || undefined) }));
+  return named.map(({ name, server }) => ({
+    name,
+    server: httpEntry({ server, isServers }, parts, options.keyEnv || undefined),
+  }));
 }
 
 function readServers(file: string): string[] {

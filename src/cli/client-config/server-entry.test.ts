@@ -43,8 +43,12 @@ test("the whole of firebreak, or one server, over stdio and by URL", () => {
     env: { FIREBREAK_URL: "https://vms" },
     keyEnv: "K",
   });
+  const servers = stdioEntry({ isServers: true }, { command: "firebreak", env: {}, keyEnv: "K" });
+  assert.deepEqual(servers.transport === "stdio" && servers.args, ["serve", "mcp", "--servers"]);
   const parts = { base: "http://h:1/", path: "/servers", suffix: "/mcp" };
   assert.deepEqual(httpEntry({}, parts, "K"), { transport: "http", url: "http://h:1/mcp", isSse: false, keyEnv: "K" });
+  const all = httpEntry({ isServers: true }, parts, "K");
+  assert.equal(all.transport === "http" && all.url, "http://h:1/mcp?toolsets=none");
   assert.deepEqual(httpEntry({ server: "a b" }, { ...parts, suffix: "/sse" }, undefined), {
     transport: "http",
     url: "http://h:1/servers/a%20b/sse",

@@ -2,8 +2,8 @@ import { realpathSync } from "node:fs";
 import path from "node:path";
 import type { ServerEntry } from "./client.ts";
 
-/** The whole of firebreak, or one of its MCP servers. */
-export type What = { server?: string };
+/** firebreak's own tools, all of its MCP servers, or one of these. */
+export type What = { server?: string; isServers?: boolean };
 
 /** Where every process looks for programs, also one that a desktop starts. */
 const SYSTEM_FOLDERS = ["/usr/local/bin", "/usr/bin", "/bin"];
@@ -12,7 +12,7 @@ const HANDED_ON = ["FIREBREAK_HOME", "FIREBREAK_RUNTIME_DIR"];
 
 /** How a client starts firebreak. FIREBREAK_URL, which names a daemon on another host, goes along with the name of the variable that has its key. */
 export function stdioEntry(
-  { server }: What,
+  { server, isServers }: What,
   { command, env, keyEnv }: { command: string; env: NodeJS.ProcessEnv; keyEnv: string },
 ): ServerEntry {
   const values: Record<string, string> = {};
@@ -21,7 +21,7 @@ export function stdioEntry(
   return {
     transport: "stdio",
     command,
-    args: server === undefined ? ["serve", "mcp"] : ["mcp", "run", server],
+    args: server === undefined ? ["serve", "mcp", ...(isServers ? ["--servers"] : [])] : ["mcp", "run", server],
     env: values,
     ...(env.FIREBREAK_URL ? { keyEnv } : {}),
   };
@@ -37,11 +37,13 @@ export interface UrlParts {
 }
 
 /** How a client reaches firebreak at a base, with the name of the variable that has the key. */
-export function httpEntry({ server }: What, parts: UrlParts, keyEnv: string | undefined): ServerEntry {
+export function httpEntry({ server, isServers }: What, parts: UrlParts, keyEnv: string | undefined): ServerEntry {
   // Many write the endpoint where its base is meant.
   const base = parts.base.replace(/\/+$/, "").replace(/\/mcp$/, "");
   const url =
-    server === undefined ? `${base}/mcp` : `${base}${parts.path}/${encodeURIComponent(server)}${parts.suffix}`;
+    server === undefined
+      ? `${base}/mcp${isServers ? "?toolsets=none" : ""}`
+      : `${base}${parts.path}/${encodeURIComponent(server)}${parts.suffix}`;
   const isSse = server !== undefined && /\/sse$/.test(parts.suffix);
   return { transport: "http", url, isSse, ...(keyEnv === undefined ? {} : { keyEnv }) };
 }

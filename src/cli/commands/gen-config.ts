@@ -14,6 +14,7 @@ interface GenConfigFlags {
   scope?: Scope;
   transport?: "stdio" | "http";
   server?: string[];
+  servers?: true;
   url?: string;
   base?: string;
   path?: string;
@@ -44,7 +45,7 @@ export function addGenConfig(program: Command): void {
     .command("gen-config")
     .summary("tell an MCP client of firebreak")
     .description(
-      "Print what an MCP client's own configuration needs for firebreak, and which file that is; with --write it is merged there: comments and other servers stay, what it was is kept beside it, and the change is shown. With a file of servers there is an entry for each of them, by its URL.",
+      "Print what an MCP client's own configuration needs for firebreak (VMs as tools; with --servers the MCP servers of 'firebreak up'), and which file that is; with --write it is merged there: comments and other servers stay, what it was is kept beside it, and the change is shown. With a file of servers there is an entry for each of them, by its URL.",
     )
     .argument("[servers.json]", "file with mcpServers: an HTTP entry for each that is enabled")
     .argument("[mcp.json]", "file to merge these into (default: print them)")
@@ -58,7 +59,8 @@ export function addGenConfig(program: Command): void {
         "have the client start firebreak, or connect to the daemon (default: stdio)",
       ).choices(["stdio", "http"]),
     )
-    .option("--server <names...>", "an entry for each of these MCP servers, in place of all of firebreak")
+    .option("--servers", "the tools of all MCP servers, in place of firebreak's own")
+    .option("--server <names...>", "an entry for each of these MCP servers")
     .option("--url <base>", "the daemon's URL (default: FIREBREAK_URL, or where this host's daemon listens)")
     .option("--key-env <variable>", "the client's variable that holds the API key (default: FIREBREAK_API_KEY)")
     .option("--no-key", "name no API key, where something before the daemon asks for its own")
@@ -92,6 +94,11 @@ function toOptions(flags: GenConfigFlags, serversFile?: string, mcpFile?: string
   }
   if (serversFile !== undefined && flags.server !== undefined)
     throw new FirebreakError("INVALID_ARGUMENT", "--server and a file of servers are one or the other");
+  if (flags.servers && (serversFile !== undefined || flags.server !== undefined))
+    throw new FirebreakError(
+      "INVALID_ARGUMENT",
+      "--servers is one entry for all of them, and single ones are named too",
+    );
   if (mcpFile !== undefined && flags.output !== undefined)
     throw new FirebreakError("INVALID_ARGUMENT", "--output and a second file are one or the other");
   if (parts && serversFile === undefined && flags.server === undefined)
@@ -113,6 +120,7 @@ function toOptions(flags: GenConfigFlags, serversFile?: string, mcpFile?: string
     ...(flags.scope === undefined ? {} : { scope: flags.scope }),
     transport: flags.transport ?? (http ? "http" : "stdio"),
     servers: [...new Set(flags.server)],
+    isServers: flags.servers === true,
     ...(serversFile === undefined ? {} : { serversFile }),
     ...(url === undefined ? {} : { url }),
     path: flags.path ?? "/servers",

@@ -85,7 +85,7 @@ function hints(servers: readonly Server[]): string[] {
       ({ name, waiting: count }) =>
         `${count} of what '${name}' offers waits for an approval: firebreak server approve ${name}`,
     ),
-    "Register them with a client: firebreak gen-config --client claude-code --write (or cursor, vscode, codex, …)",
+    "Register them with a client: firebreak gen-config --client claude-code --servers --write (or cursor, vscode, codex, …)",
     "A client that starts its servers itself runs: firebreak serve mcp --servers, or firebreak mcp run NAME",
   ];
 }
