@@ -1,5 +1,5 @@
 import type { FirebreakError } from "../errors/firebreak-error.ts";
-import { stripControl } from "../platform/terminal-text.ts";
+import { stripControl, stripLines } from "../platform/terminal-text.ts";
 
 /** Prints a value as JSON for programs. */
 export function printJson(value: unknown): void {
@@ -12,8 +12,8 @@ export function printError(error: FirebreakError, asJson: boolean): void {
     process.stderr.write(`${JSON.stringify({ error: error.toBody() })}\n`);
     return;
   }
-  process.stderr.write(`firebreak: ${stripControl(withFlag(error))} (${error.code})\n`);
-  if (error.hint !== undefined) process.stderr.write(`  ${stripControl(error.hint)}\n`);
+  process.stderr.write(`firebreak: ${stripLines(withFlag(error), "    ")} (${error.code})\n`);
+  if (error.hint !== undefined) process.stderr.write(`  ${stripLines(error.hint, "  ")}\n`);
 }
 
 /** The API's fields under the names that the command line has for them. */

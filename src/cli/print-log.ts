@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { stripControl } from "../platform/terminal-text.ts";
+import { stripLines } from "../platform/terminal-text.ts";
 import { printJson } from "./output.ts";
 import { parseCount } from "./parse.ts";
 
@@ -12,18 +12,14 @@ export interface LogFlags {
 export async function printLog(stream: Readable, { follow, tail }: LogFlags, asJson: boolean): Promise<void> {
   stream.setEncoding("utf8");
   if (follow && !asJson && tail === undefined) {
-    for await (const text of stream) process.stdout.write(clean(String(text)));
+    for await (const text of stream) process.stdout.write(stripLines(String(text)));
     return;
   }
   let text = "";
   for await (const chunk of stream) text += String(chunk);
-  const lines = clean(text).split("\n");
+  const lines = stripLines(text).split("\n");
   if (lines.at(-1) === "") lines.pop();
   const kept = tail === undefined ? lines : lines.slice(-parseCount("--tail", tail) || lines.length);
   if (asJson) printJson({ lines: kept });
   else if (kept.length > 0) process.stdout.write(`${kept.join("\n")}\n`);
-}
-
-function clean(text: string): string {
-  return text.replaceAll("\r\n", "\n").split("\n").map(stripControl).join("\n");
 }

@@ -51,6 +51,14 @@ export interface MachineDeps {
   log: (message: string, fields: Record<string, unknown>) => void;
 }
 
+export interface BuildOptions extends WorkOptions {
+  image?: PinnedImage | undefined;
+  /** What it is to have been installed as. */
+  locked?: InstalledFacts | undefined;
+  /** Hears what the installer prints. */
+  onLog?: (text: string) => void;
+}
+
 /** A command as it is started. */
 export interface Launch {
   argv: string[];
@@ -134,14 +142,10 @@ export class Machines {
     return this.#deps.images;
   }
 
-  /** A VM that has the server's package and no network, of that image where it names one. `locked`: what it is to have been installed as. Throws SERVER_LOCK_UNMET. */
+  /** A VM that has the server's package and no network, of that image where it names one. Throws SERVER_LOCK_UNMET. */
   async build(
     config: VmServer,
-    {
-      image,
-      locked,
-      ...options
-    }: WorkOptions & { image?: PinnedImage | undefined; locked?: InstalledFacts | undefined },
+    { image, locked, onLog, ...options }: BuildOptions,
   ): Promise<{ vm: Vm; installed: Installed; warnings: string[] }> {
     const { vms, registries } = this.#deps;
     const asked = planInstall(config.command);
@@ -167,6 +171,7 @@ export class Machines {
         vms.use(vm.id, options, ({ client }) =>
           install(plan, {
             ...options,
+            onLog,
             server: config.name,
             client,
             registries: registries(),

@@ -98,7 +98,7 @@ export class SavedServer {
    * SERVER_INSTALL_FAILED.
    */
   async update(isTrial: boolean, options: WorkOptions): Promise<Update & { isDone: boolean }> {
-    const { machines } = this.#deps;
+    const { machines, hooks } = this.#deps;
     const { name: server, image: wanted, command } = this.#config;
     const { packages: before = [], image: old } = this.#installed?.installed ?? {};
     const change = (to: string) =>
@@ -106,7 +106,7 @@ export class SavedServer {
     if (isTrial && wanted !== undefined && planInstall(command).kind === "none")
       return { before, after: [], image: change(await machines.images.lookUp(wanted, options)), isDone: false };
     const image = wanted === undefined ? undefined : await machines.images.getNewest(wanted, options);
-    const { vm, installed } = await machines.build(this.#config, { ...options, image });
+    const { vm, installed } = await machines.build(this.#config, { ...options, image, onLog: hooks.onLog });
     try {
       const { packages: after } = installed;
       const update = { before, after, image: image && change(image.digest) };
@@ -198,7 +198,7 @@ export class SavedServer {
   async installedVm(
     options: WorkOptions,
   ): Promise<{ vm: Vm; installed: InstalledState["installed"]; warnings: string[] }> {
-    const { machines } = this.#deps;
+    const { machines, hooks } = this.#deps;
     const key = this.#installKey();
     const known = this.#installed?.key === key ? this.#installed : undefined;
     if (known?.snapshot !== undefined && (await machines.hasSnapshot(known.snapshot)))
@@ -209,7 +209,12 @@ export class SavedServer {
       };
     const locked = known === undefined ? await this.#deps.locked() : installedFacts(known.installed);
     const image = await this.#imageOf(known, locked, options);
-    const { vm, installed, warnings } = await machines.build(this.#config, { ...options, image, locked });
+    const { vm, installed, warnings } = await machines.build(this.#config, {
+      ...options,
+      image,
+      locked,
+      onLog: hooks.onLog,
+    });
     if (installed.packages.length === 0) {
       if (image !== undefined && digestOf(known?.installed ?? {}) !== digestOf(installed))
         await this.#keepInstalled({ key, installed });

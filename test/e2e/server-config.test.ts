@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import type { Secret } from "../../src/contract/secret.ts";
-import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { type DaemonFixture, runProgram, startDaemonFixture } from "../support/daemon-fixture.ts";
 
 const TOKEN = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
 const PASSWORD = "pw-4711-abc";
@@ -76,4 +76,17 @@ test("what is wrong with a file has its line, and exit code 2", async () => {
   const { exitCode, stderr } = await fixture.cli(["server", "check", wrong]);
   assert.equal(exitCode, 2);
   assert.match(stderr, /wrong\.toml:3: there is no key 'servers\.a\.alowed_hosts', did you mean 'allowed_hosts'\?/);
+});
+
+test("without a file, 'server check' reads the one that 'up' would take", async () => {
+  const folder = path.join(fixture.folder, "project");
+  mkdirSync(folder);
+  writeFileSync(path.join(folder, "mcp.json"), '{"mcpServers": {"mine": {"command": "npx", "args": ["-y", "some"]}}}');
+  const { exitCode, stdout, stderr } = await runProgram(
+    "sh",
+    ["-c", 'cd "$0" && exec "$1" server check', folder, fixture.program],
+    { env: fixture.env },
+  );
+  assert.equal(exitCode, 0, stderr);
+  assert.match(stdout, /^mine\n {2}runs +npx -y some$/m);
 });

@@ -168,7 +168,8 @@ test("what was installed is written down with versions and digests", async () =>
 });
 
 test("an update is shown before it is made, and what the new version offers waits for an approval", async () => {
-  assert.equal((await fixture.ok("server", "update", "evil", "--dry-run")).stdout, "evil: up to date\n");
+  const same = await fixture.cli(["server", "update", "evil", "--dry-run"], { timeoutMs: INSTALL_MS });
+  assert.equal(same.stdout, "evil: up to date\n", same.stderr);
   digests["evil-server"] = publishServer("1.1.0");
   const trial = await fixture.cli(["server", "update", "evil", "--dry-run"], { timeoutMs: INSTALL_MS });
   assert.equal(trial.stdout, "evil: 1 package would change\n  evil-server  1.0.0 -> 1.1.0\n", trial.stderr);
@@ -213,4 +214,33 @@ test("where nothing of it is installed, the version and digest of the lock are w
   await connect();
   assert.equal(await sh("cat /opt/mcp/node_modules/evil-server/version"), "1.1.0");
   assert.equal(lock(), text);
+});
+
+test("what an installer prints is in the server's log, and moves no terminal's cursor", async () => {
+  registry.publish({
+    name: "failing-server",
+    version: "1.0.0",
+    bin: { "failing-server": "server.js" },
+    files: {
+      "server.js": "",
+      "install.js": `process.stdout.write("first\\n\\u001b]0;owned\\u0007\\u001b[2Jsecond\\n"); process.exit(3);`,
+    },
+    scripts: { postinstall: "node install.js" },
+  });
+  writeFiles(fixture.folder, {
+    "failing.toml": '[servers.failing]\ncommand = ["npx", "-y", "failing-server"]\nmemory = "384M"\n',
+  });
+  const failed = await fixture.cli(["up", "--config", path.join(fixture.folder, "failing.toml")], {
+    timeoutMs: INSTALL_MS,
+  });
+  assert.equal(failed.exitCode, 7);
+  const logs = await fixture.ok("server", "logs", "failing");
+  const status = await fixture.ok("status");
+  for (const text of [failed.stderr, logs.stdout, status.stdout]) {
+    // Lines stay lines.
+    assert.match(text, /first\n.*second/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    assert.doesNotMatch(text, /[\u0007\u001b]/);
+  }
+  assert.match(logs.stdout, /^\[firebreak\] installing: failing-server\n/);
 });

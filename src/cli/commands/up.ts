@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { DaemonClient } from "../../client/daemon-client.ts";
 import type { Server } from "../../contract/server.ts";
 import { type ErrorBody, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { stripLines } from "../../platform/terminal-text.ts";
 import { openContext } from "../context.ts";
 import { printJson } from "../output.ts";
 import type { ProgressLine } from "../progress.ts";
@@ -48,7 +49,7 @@ export function addUp(program: Command): void {
       if (mine.length > 0) printServers(mine);
       else process.stdout.write("  none. Each is a table [servers.NAME] with a command: docs/gateway.md shows some.\n");
       for (const { name, warnings } of mine)
-        for (const warning of warnings) process.stderr.write(`${name}: ${warning}\n`);
+        for (const warning of warnings) process.stderr.write(`${name}: ${stripLines(warning, "    ")}\n`);
       if (applied.removed.length > 0)
         process.stdout.write(`\nDeleted, since the file has them no more: ${applied.removed.join(", ")}\n`);
       for (const { name, error } of failures) printFailure(name, error);
@@ -59,7 +60,9 @@ export function addUp(program: Command): void {
 
 function printFailure(name: string, { code, message, hint }: ErrorBody): void {
   const next = `Then: firebreak server start ${name}. What it has printed: firebreak server logs ${name}`;
-  process.stderr.write(`\n${name}: ${message} (${code})\n${hint === undefined ? "" : `  ${hint}\n`}  ${next}\n`);
+  // It may end with what a package's installer has printed.
+  const said = `${name}: ${stripLines(message, "    ")} (${code})`;
+  process.stderr.write(`\n${said}\n${hint === undefined ? "" : `  ${stripLines(hint, "  ")}\n`}  ${next}\n`);
 }
 
 async function prepareAll(client: DaemonClient, names: string[], progress: ProgressLine) {

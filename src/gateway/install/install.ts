@@ -5,6 +5,7 @@ import type { GuestClient } from "../../guest/client.ts";
 import type { WorkOptions } from "../../vms/ports.ts";
 import { runCommand } from "../../vms/run-command.ts";
 import { pinnedImageSchema } from "../server-image.ts";
+import { installHint } from "./install-hint.ts";
 import type { InstallPlan } from "./plan.ts";
 import { UV_SCRIPT } from "./uv-script.ts";
 
@@ -33,6 +34,8 @@ export interface InstallOptions extends WorkOptions {
   server: string;
   client: GuestClient;
   explainLoss: () => Promise<FirebreakError>;
+  /** Hears what the installer prints. */
+  onLog?: ((text: string) => void) | undefined;
   registries: Registries;
 }
 
@@ -130,7 +133,8 @@ const pypiSchema = z.object({
 });
 
 async function run(argv: string[], env: Record<string, string>, options: InstallOptions): Promise<void> {
-  const { client, explainLoss, server, onProgress, signal } = options;
+  const { client, explainLoss, server, onProgress, onLog, signal } = options;
+  onLog?.(`[firebreak] installing: ${argv.at(-1)}\n`);
   const { exit, tail } = await runCommand(
     { argv, env: { ...env, HOME: "/root" }, timeoutMs: INSTALL_TIMEOUT_MS },
     {
@@ -139,6 +143,7 @@ async function run(argv: string[], env: Record<string, string>, options: Install
       signal,
       tailLength: TAIL_LENGTH,
       onText: (text) => {
+        onLog?.(text);
         const last = text.trimEnd().split("\n").at(-1)?.trim();
         if (last) onProgress?.({ step: "install", message: `installing '${server}': ${last.slice(0, 120)}` });
       },
@@ -170,7 +175,7 @@ async function readJson<T>(options: InstallOptions, file: string, schema: z.ZodT
 function failed(server: string, why: string, tail: string): FirebreakError {
   const output = tail.trim() === "" ? "" : `; the output ends with: ${tail.trim()}`;
   return new FirebreakError("SERVER_INSTALL_FAILED", `the server '${server}' could not be installed: ${why}${output}`, {
-    hint: "Its build VM reaches the registries of this host's package managers, and nothing else.",
+    hint: installHint(tail),
     details: { server },
   });
 }

@@ -7,7 +7,7 @@ import { hasPassword, isToken } from "../../../gateway/config/tokens.ts";
 import { isJson } from "../../context.ts";
 import { formatDuration, printFacts, printJson } from "../../output.ts";
 import { readInput } from "../../read-input.ts";
-import { readInstalledSets } from "../../servers-file.ts";
+import { findServersFile, readInstalledSets } from "../../servers-file.ts";
 import { printConfigWarnings } from "./warnings.ts";
 
 export function addServerCheck(parent: Command): void {
@@ -16,8 +16,9 @@ export function addServerCheck(parent: Command): void {
     .description(
       "Read a file of MCP servers (firebreak.toml, or a client's JSON) and print what each would get: files, network, secrets, memory. Nothing is started. Exit code 2, with the line, when something is wrong.",
     )
-    .argument("[file]", "the file, or - for stdin", "firebreak.toml")
-    .action(async (file: string) => {
+    .argument("[file]", "the file, or - for stdin (default: the one that 'up' would take)")
+    .action(async (given: string | undefined) => {
+      const file = given ?? findServersFile(undefined);
       const text = (await readInput(file)).toString("utf8");
       const found = readServersFile(text, file === "-" ? "stdin" : file, { sets: readInstalledSets() });
       if (isJson(command)) return printJson(toJson(found));

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Server } from "../../../contract/server.ts";
-import { stripControl } from "../../../platform/terminal-text.ts";
+import { stripLines } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, printJson, printTable } from "../../output.ts";
 
@@ -29,7 +29,7 @@ export function printFailures(servers: readonly Server[]): void {
     const waitMs = retryAt === undefined ? 0 : Date.parse(retryAt) - Date.now();
     const when = waitMs > 0 ? `A call tries again in ${Math.ceil(waitMs / 1_000)} s; at once` : "Try again";
     process.stdout.write(
-      `\n${name}: ${stripControl(reason)}\n  ${when}: firebreak server start ${name}. What it has printed: firebreak server logs ${name}\n`,
+      `\n${name}: ${stripLines(reason, "    ")}\n  ${when}: firebreak server start ${name}. What it has printed: firebreak server logs ${name}\n`,
     );
   }
 }
