@@ -28,6 +28,11 @@ export const EXAMPLES: Record<string, string[]> = {
     "firebreak vm policy set web --network none",
   ],
   "server list": ["firebreak server list", "firebreak server list --json"],
+  "server call": [
+    "firebreak server call filesystem",
+    "firebreak server call filesystem read_text_file path=/home/me/notes.txt",
+    'firebreak server call everything get-sum \'{"a": 2, "b": 40}\' --json',
+  ],
   "server get": ["firebreak server get github"],
   "server scan": ["firebreak server scan", "firebreak server scan github --json"],
   "server approve": ["firebreak server approve github", "firebreak server approve github --tool create_issue --yes"],

@@ -153,6 +153,35 @@ test("serve mcp --servers has the tools of all servers, and firebreak's own wher
   }
 });
 
+test("a tool is called from the command line as by any client", async () => {
+  const list = await fixture.ok("server", "call", "calm");
+  assert.match(list.stdout, /^count\n {2}does count\n/m);
+  assert.match(list.stdout, /^slow \[steps=INTEGER\] \[ms=INTEGER\]$/m);
+  const first = Number((await fixture.ok("server", "call", "calm", "count")).stdout);
+  assert.equal((await fixture.ok("server", "call", "calm", "calm__count")).stdout, `${first + 1}\n`);
+  assert.equal((await fixture.ok("server", "call", "calm", "slow", "steps=1", "ms=1")).stdout, "slept\n");
+  const { content } = await fixture.json<{ content: { text: string }[] }>(
+    "server",
+    "call",
+    "calm",
+    "big",
+    '{"bytes": 3}',
+  );
+  assert.equal(content[0]?.text, "xxx");
+  for (const [args, exitCode, said] of [
+    [["calm", "cuont"], 2, /offers no tool 'cuont' \(INVALID_ARGUMENT\)\n {2}Did you mean 'count'/],
+    [["calm", "slow", "step=1"], 2, /no argument 'step' .*\n {2}Did you mean 'steps'/],
+    [["calmm", "count"], 3, /SERVER_NOT_FOUND\)\n {2}Did you mean 'calm'/],
+  ] as const) {
+    const failed = await fixture.cli(["server", "call", ...args]);
+    assert.match(failed.stderr, said);
+    assert.equal(failed.exitCode, exitCode, failed.stderr);
+  }
+  const crashed = await fixture.cli(["server", "call", "calm", "crash"]);
+  assert.equal(crashed.exitCode, 1, crashed.stderr);
+  assert.match(crashed.stdout, /SERVER_FAILED: the server 'calm'/);
+});
+
 test("a client that knows the transport of 2024 alone works with a server in a VM", async () => {
   const { listen } = await fixture.client.status();
   const { key } = await fixture.json<{ key: string }>("key", "create", "old");

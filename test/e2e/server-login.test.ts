@@ -5,10 +5,13 @@ import http from "node:http";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
+import type { AuditCall, AuditPage } from "../../src/contract/audit.ts";
 import type { Server } from "../../src/contract/server.ts";
 import { type AuthorizationServer, serveAuthorization } from "../support/authorization-server.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { callText, openServers } from "../support/mcp-servers/gateway-client.ts";
 import { serveModernUpstream, type Upstream } from "../support/upstreams.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let authority: AuthorizationServer;
 let upstream: Upstream;
@@ -18,7 +21,10 @@ before(async () => {
   authority = await serveAuthorization();
   upstream = await serveModernUpstream(authority.guard);
   daemon = await startDaemonFixture();
-  writeFileSync(path.join(daemon.folder, "firebreak.toml"), `[servers.far]\nurl = "${upstream.url}"\n`);
+  writeFileSync(
+    path.join(daemon.folder, "firebreak.toml"),
+    `[servers.far]\nurl = "${upstream.url}"\ntools = { deny = ["slow"] }\n`,
+  );
 });
 after(async () => {
   await daemon?.close();
@@ -76,7 +82,31 @@ test("the browser's return is taken from its own page, with its own state, and n
   });
   assert.equal(exitCode, 0, stderr);
   const server = JSON.parse(stdout) as Server;
-  assert.deepEqual([server.name, server.state, server.tools.length], ["far", "running", 4]);
+  assert.deepEqual([server.name, server.state, server.tools.length], ["far", "running", 3]);
+});
+
+test("its calls are filtered and recorded as those of servers in VMs are", async () => {
+  const client = await openServers(daemon)("far", {});
+  try {
+    assert.equal(await callText(client, "echo", { text: "far away" }), "far away");
+    await assert.rejects(callText(client, "slow"), /slow/);
+  } finally {
+    await client.close();
+  }
+  assert.equal((await daemon.ok("server", "call", "far", "echo", "text=typed")).stdout, "typed\n");
+  const recorded = async () =>
+    (await daemon.json<AuditPage>("audit", "list")).entries.filter(
+      (entry): entry is AuditPage["entries"][number] & AuditCall => "server" in entry && entry.server === "far",
+    );
+  await waitFor(async () => (await recorded()).length >= 3);
+  assert.deepEqual(
+    (await recorded()).map(({ client: { principal }, tool, verdict, code }) => [principal, tool, verdict, code]),
+    [
+      ["local", "echo", "ok", undefined],
+      ["local", "slow", "denied", "TOOL_NOT_OFFERED"],
+      ["local", "echo", "ok", undefined],
+    ],
+  );
 });
 
 test("neither the daemon's files nor its answers have a token in them, and logging out forgets it", async () => {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { addServerApprove } from "./approve.ts";
+import { addServerCall } from "./call.ts";
 import { addServerCheck } from "./check.ts";
 import { addServerDelete } from "./delete.ts";
 import { addServerGet } from "./get.ts";
@@ -18,6 +19,7 @@ export function addServerCommands(program: Command): void {
   for (const add of [
     ...[addServerImport, addServerCheck, addServerList, addServerGet, addServerScan, addServerApprove],
     ...[
+      addServerCall,
       addServerStart,
       addServerStop,
       addServerLogin,
