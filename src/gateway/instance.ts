@@ -100,7 +100,7 @@ export async function attachInstance(
   options: WorkOptions,
 ): Promise<Instance> {
   const guest = await machines.client(vm, options);
-  const peer = createPeer(config.name, hooks);
+  const peer = createPeer(config.name, hooks, true);
   const from = state.offset ?? (await endOfOutput(state.execId, guest, config.name));
   const pipe = await attachServer(
     state.execId,
@@ -142,9 +142,10 @@ function trace(peer: RpcPeer, server: string, vm: string, revision?: string): Tr
   return new TracedPeer(peer, { attributes, revision });
 }
 
-function createPeer(server: string, hooks: InstanceHooks): RpcPeer {
+function createPeer(server: string, hooks: InstanceHooks, isResumed = false): RpcPeer {
   return new RpcPeer({
     server,
+    isResumed,
     onNotification: hooks.onNotification,
     onRequest: async (method, params, signal) => {
       requireQuestion(method);

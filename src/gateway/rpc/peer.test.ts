@@ -53,6 +53,18 @@ test("an error is thrown as the server's; an answer twice, or to nothing, is noi
   assert.equal(noise.length, 2);
 });
 
+test("what others were answered is read once more without a word; an answer twice is noise all the same", async () => {
+  const { peer, sent, say, noise } = open({ isResumed: true });
+  say({ jsonrpc: "2.0", id: 0, result: {} });
+  const asked = peer.request("a", {});
+  await sleep(0);
+  say({ jsonrpc: "2.0", id: sent[0]?.id, result: {} });
+  await asked;
+  assert.deepEqual(noise, []);
+  say({ jsonrpc: "2.0", id: sent[0]?.id, result: {} });
+  assert.equal(noise.length, 1);
+});
+
 test("two attachments to one server never take each other's answers", async () => {
   const ids = new Set<unknown>();
   for (let count = 0; count < 50; count++) {

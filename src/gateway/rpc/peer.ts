@@ -70,6 +70,8 @@ export interface RpcPeerOptions {
   onNotification: (method: string, params: Record<string, unknown>) => void;
   /** Answers a request of the server's. Throws RpcError for an answer that is one. */
   onRequest: (method: string, params: Record<string, unknown>, signal: AbortSignal) => Promise<Record<string, unknown>>;
+  /** Others have asked this server before, and what it answered them may be read once more. */
+  isResumed?: boolean;
   /** A line that is no message, or a message that nobody waits for. */
   onNoise: (what: string) => void;
   /** Called once, after all that was under way has failed. */
@@ -93,7 +95,8 @@ export class RpcPeer implements Peer {
   #pipe: ServerPipe | undefined;
   #closed: FirebreakError | undefined;
   /** Ids of another attachment to the same server are never ours: a late answer to one of them is for nobody. */
-  #nextId = randomInt(1, 2 ** 46);
+  readonly #firstId = randomInt(1, 2 ** 46);
+  #nextId = this.#firstId;
 
   constructor(options: RpcPeerOptions) {
     this.#options = options;
@@ -193,11 +196,18 @@ export class RpcPeer implements Peer {
     if (message.kind === "request") return void this.#answer(message);
     if (message.kind === "notification") return void this.#hear(message);
     const pending = message.id === null ? undefined : this.#pending.get(message.id);
-    if (message.id === null || pending === undefined)
-      return void this.#options.onNoise("an answer to what nobody asks");
+    if (message.id === null || pending === undefined) {
+      if (this.#options.isResumed !== true || this.#hasAsked(message.id))
+        this.#options.onNoise("an answer to what nobody asks");
+      return;
+    }
     this.#pending.delete(message.id);
     if (message.kind === "result") pending.resolve(message.result);
     else pending.reject(new RpcError(message.error));
+  }
+
+  #hasAsked(id: RpcId | null): boolean {
+    return typeof id === "number" && id >= this.#firstId && id < this.#nextId;
   }
 
   /** What is no message may be meant for an answer: whoever waits for that gets none. */
