@@ -35,10 +35,11 @@ export function createDrivers({ paths, configFile, env, log }: DriverSettings): 
   });
   const firecracker = new FirecrackerDriver({
     agentPath,
-    kernelFolder: path.join(paths.home, "firecracker-kernels"),
+    kernelFolder: path.join(paths.home, "vmm", "kernels"),
     probeRuntimeDir,
-    probeLogPath: path.join(paths.home, "firecracker-probe.log"),
+    probeLogPath: path.join(paths.home, "vmm", "probe", "vmm.log"),
     probeUid: FIRST_VM_UID - 1,
+    home: paths.home,
     ...(env.FIREBREAK_FIRECRACKER ? { program: env.FIREBREAK_FIRECRACKER } : {}),
     ...(env.FIREBREAK_JAILER ? { jailer: env.FIREBREAK_JAILER } : {}),
     settings: watchConfig(configFile, (config) => toFirecrackerSettings(config, configFile), log),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -103,6 +103,30 @@ test("without a jailer of the same release nothing starts, unless that was allow
     /is of release 1\.15\.0, and Firecracker of 1\.16\.1/,
   );
   await assert.rejects(other.driver.check(), { code: "VMM_START_FAILED" });
+});
+
+test("an installed release is used, and refused once it is not what was installed", async () => {
+  const { own } = await open();
+  const release = path.join(own, "home", "firecracker", "1.16.1");
+  await mkdir(release, { recursive: true });
+  const digests: Record<string, string> = {};
+  for (const name of ["firecracker", "jailer"]) {
+    await copyFile(path.join(own, name), path.join(release, name));
+    digests[name] = createHash("sha256")
+      .update(await readFile(path.join(own, name)))
+      .digest("hex");
+  }
+  const manifest = { version: "1.16.1", arch: "x86_64", source: "a test", installedAt: "2026-01-01", digests };
+  await writeFile(path.join(release, "release.json"), JSON.stringify(manifest));
+  await writeFile(path.join(release, "..", "current"), "1.16.1\n");
+  const { driver } = await open({}, { home: path.join(own, "home"), program: undefined });
+  await driver.check();
+  assert.equal(await driver.version(), "1.16.1");
+  await appendFile(path.join(release, "jailer"), "\n");
+  await assert.rejects(driver.check(), {
+    code: "VMM_ALTERED",
+    message: /jailer is not the program that was installed/,
+  });
 });
 
 test("where it may, a machine runs without a jail", async () => {

@@ -1,7 +1,8 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import net, { type Socket } from "node:net";
 import os from "node:os";
+import path from "node:path";
 import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { isSameProcessAlive, runCommand } from "../../platform/process.ts";
 import type {
@@ -36,7 +37,7 @@ import { directPlace, jailedPlace } from "./jailed-saves.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
 import { explainKvm } from "./kvm.ts";
 import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
-import { type FirecrackerPrograms, findPrograms } from "./programs.ts";
+import { ProgramFinder, type ProgramFinderOptions } from "./programs.ts";
 import {
   bootRequests,
   describeMachine,
@@ -64,7 +65,7 @@ import { VsockPort } from "./vsock.ts";
 const LOOK_MS = 300;
 const LOAD_DEADLINE_MS = 60_000;
 
-export interface FirecrackerDriverOptions {
+export interface FirecrackerDriverOptions extends ProgramFinderOptions {
   /** The guest agent's binary, which digests memory. */
   agentPath: string;
   /** Where uncompressed kernels are kept. */
@@ -73,10 +74,6 @@ export interface FirecrackerDriverOptions {
   probeRuntimeDir: string;
   probeLogPath: string;
   probeUid: number;
-  /** $FIREBREAK_FIRECRACKER; absent: on the PATH. */
-  program?: string;
-  /** $FIREBREAK_JAILER; absent: beside Firecracker. */
-  jailer?: string;
   settings?: () => FirecrackerSettings;
 }
 
@@ -100,11 +97,12 @@ export class FirecrackerDriver implements VmmDriver {
   /** Ends of processes that this daemon has started, by pid. */
   readonly #exits = new Map<number, Promise<number | null>>();
   readonly #exitCodes = new Map<number, number | null>();
-  #programs: FirecrackerPrograms | undefined;
+  readonly #finder: ProgramFinder;
   #verdict: Promise<AccelVerdict> | undefined;
 
   constructor(options: FirecrackerDriverOptions) {
     this.#options = options;
+    this.#finder = new ProgramFinder(options);
   }
 
   get #settings(): FirecrackerSettings {
@@ -112,7 +110,7 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async version(): Promise<string> {
-    return (await this.#findPrograms()).version.text;
+    return (await this.#finder.find()).version.text;
   }
 
   async check(): Promise<void> {
@@ -123,18 +121,13 @@ export class FirecrackerDriver implements VmmDriver {
     return { hasHotplug: false, canSave: (await this.#features()).hasReliableVsock, plugsAtRestore: false };
   }
 
-  async #findPrograms(): Promise<FirecrackerPrograms> {
-    this.#programs ??= await findPrograms(this.#options);
-    return this.#programs;
-  }
-
   async #features(): Promise<FirecrackerFeatures> {
-    return featuresOf((await this.#findPrograms()).version);
+    return featuresOf((await this.#finder.find()).version);
   }
 
   /** What jails are made with; undefined where Firecracker may run without one. Throws VMM_START_FAILED where it may not. */
   async #chooseJail(): Promise<JailPrograms | undefined> {
-    const { path: firecracker, jailer } = await this.#findPrograms();
+    const { path: firecracker, jailer } = await this.#finder.find();
     const { allowUnjailed, parentCgroup } = this.#settings;
     const isRoot = process.getuid?.() === 0;
     if (isRoot && "path" in jailer) return { jailer: jailer.path, firecracker, parentCgroup };
@@ -164,6 +157,8 @@ export class FirecrackerDriver implements VmmDriver {
   async #probe(boot: BootFiles, signal?: AbortSignal): Promise<AccelVerdict> {
     const deadline = AbortSignal.timeout(PROBE_DEADLINE_MS);
     const { probeRuntimeDir: runtimeDir, probeLogPath: logPath } = this.#options;
+    // A folder of its own: a jail has one for what is saved beside its log.
+    await mkdir(path.dirname(logPath), { recursive: true });
     const config = probeConfig(boot, { runtimeDir, logPath, uid: this.#options.probeUid });
     const record = await this.start(config, signal);
     try {
@@ -194,7 +189,7 @@ export class FirecrackerDriver implements VmmDriver {
     signal?: AbortSignal,
   ): Promise<VmmRecord> {
     if (config.accel !== "kvm") throw noEmulation();
-    const { path, version } = await this.#findPrograms();
+    const { path: program, version } = await this.#finder.find();
     const jail = await this.#chooseJail();
     const drives = config.drives.map((drive) => [driveFile(drive.serial), drive] as const);
     let started: FirecrackerProcess | undefined;
@@ -204,7 +199,7 @@ export class FirecrackerDriver implements VmmDriver {
       let command: string[];
       if (jail === undefined) {
         await makeOpenRoot(config.runtimeDir, { ...files, ...links });
-        command = [path, ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`)];
+        command = [program, ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`)];
       } else {
         const shared = Object.entries(files).map(([name, file]) => [name, { path: file, isReadOnly: true }]);
         const own = drives.map(([name, { path: file, readOnly }]) => [name, { path: file, isReadOnly: readOnly }]);
@@ -246,15 +241,15 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   #listen(runtimeDir: string, port: number): Promise<VsockPort> {
-    const path = portSocket(runtimeDir, port);
-    let listening = this.#ports.get(path);
+    const socket = portSocket(runtimeDir, port);
+    let listening = this.#ports.get(socket);
     if (listening === undefined) {
-      listening = VsockPort.listen(path).then(async (listener) => {
-        await giveSocket(runtimeDir, path);
+      listening = VsockPort.listen(socket).then(async (listener) => {
+        await giveSocket(runtimeDir, socket);
         return listener;
       });
-      this.#ports.set(path, listening);
-      listening.catch(() => this.#ports.delete(path));
+      this.#ports.set(socket, listening);
+      listening.catch(() => this.#ports.delete(socket));
     }
     return listening;
   }
@@ -264,9 +259,9 @@ export class FirecrackerDriver implements VmmDriver {
     const jail = await jailIdOf(runtimeDir);
     if (jail !== undefined) await removeCgroups(jail, this.#settings.parentCgroup);
     for (const port of Object.values(VSOCK_PORTS)) {
-      const path = portSocket(runtimeDir, port);
-      const listening = this.#ports.get(path);
-      this.#ports.delete(path);
+      const socket = portSocket(runtimeDir, port);
+      const listening = this.#ports.get(socket);
+      this.#ports.delete(socket);
       (await listening?.catch(() => undefined))?.close();
     }
     await removeRuntimeDir(runtimeDir);
@@ -292,7 +287,7 @@ export class FirecrackerDriver implements VmmDriver {
 
   /** A restored guest that does not reach its host again is of no use: nothing is saved, and nothing loaded, by a release with that bug. */
   async #checkSnapshots(): Promise<void> {
-    const { version } = await this.#findPrograms();
+    const { version } = await this.#finder.find();
     if (featuresOf(version).hasReliableVsock) return;
     throw new FirebreakError(
       "SNAPSHOT_INCOMPATIBLE",

@@ -1,7 +1,8 @@
-import { access, constants } from "node:fs/promises";
+import { access, constants, stat } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { findProgram, runCommand } from "../../platform/process.ts";
+import { checkDigests, type FirecrackerRelease, findRelease } from "./release.ts";
 import { type FirecrackerVersion, parseFirecrackerVersion } from "./version.ts";
 
 export interface FirecrackerPrograms {
@@ -11,27 +12,67 @@ export interface FirecrackerPrograms {
   jailer: { path: string } | { missing: string };
 }
 
-export interface WantedPrograms {
-  /** $FIREBREAK_FIRECRACKER; absent: on the PATH. */
+export interface ProgramFinderOptions {
+  /** $FIREBREAK_FIRECRACKER; absent: the release that is installed in the home, or what is on the PATH. */
   program?: string | undefined;
-  /** $FIREBREAK_JAILER; absent: beside the program. */
+  /** $FIREBREAK_JAILER; absent: that of the release, or beside the program. */
   jailer?: string | undefined;
+  /** FIREBREAK_HOME, with what `firebreak setup --firecracker` has installed. */
+  home?: string | undefined;
+}
+
+interface Place {
+  firecracker: string;
+  jailer: string;
+  release?: FirecrackerRelease;
 }
 
 const VERSION_DEADLINE = { timeoutMs: 10_000 } as const;
 
-/** Finds Firecracker and its jailer. Throws VMM_NOT_FOUND, or VMM_START_FAILED for a release that is too old. */
-export async function findPrograms({ program, jailer }: WantedPrograms): Promise<FirecrackerPrograms> {
-  const name = program ?? "firecracker";
-  const found = await findProgram(name);
-  if (found === undefined) {
-    throw new FirebreakError("VMM_NOT_FOUND", `${name} is not installed`, {
-      hint: "Put a release of Firecracker on the PATH, or set FIREBREAK_FIRECRACKER to its path.",
-    });
+/** Finds Firecracker and its jailer, and looks at them again when they have become others. */
+export class ProgramFinder {
+  readonly #options: ProgramFinderOptions;
+  #known: { key: string; programs: FirecrackerPrograms } | undefined;
+
+  constructor(options: ProgramFinderOptions) {
+    this.#options = options;
   }
-  const { stdout } = await runCommand(found, ["--version"], VERSION_DEADLINE);
-  const version = parseFirecrackerVersion(stdout);
-  return { path: found, version, jailer: await findJailer(jailer ?? jailerBeside(found), version) };
+
+  /** Throws VMM_NOT_FOUND, VMM_START_FAILED for a release that is too old, VMM_ALTERED for one that is not what was installed. */
+  async find(): Promise<FirecrackerPrograms> {
+    const place = await this.#locate();
+    const key = JSON.stringify([place, await identify(place.firecracker), await identify(place.jailer)]);
+    if (this.#known?.key === key) return this.#known.programs;
+    if (place.release !== undefined) await checkDigests(place.release);
+    const { stdout } = await runCommand(place.firecracker, ["--version"], VERSION_DEADLINE);
+    const version = parseFirecrackerVersion(stdout);
+    const programs = { path: place.firecracker, version, jailer: await lookAtJailer(place.jailer, version) };
+    this.#known = { key, programs };
+    return programs;
+  }
+
+  async #locate(): Promise<Place> {
+    const { program, jailer, home } = this.#options;
+    const release = program === undefined && home !== undefined ? await findRelease(home) : undefined;
+    const name = program ?? "firecracker";
+    const firecracker = release?.firecracker ?? (await findProgram(name));
+    if (firecracker === undefined) {
+      throw new FirebreakError("VMM_NOT_FOUND", `${name} is not installed`, {
+        hint: "Install a release: firebreak setup --firecracker VERSION; or set FIREBREAK_FIRECRACKER to its path.",
+      });
+    }
+    return {
+      firecracker,
+      jailer: jailer ?? release?.jailer ?? jailerBeside(firecracker),
+      ...(release === undefined ? {} : { release }),
+    };
+  }
+}
+
+/** What a file is told by; nobody but root can put another one in its place with all of it. */
+async function identify(file: string): Promise<string | undefined> {
+  const found = await stat(file, { bigint: true }).catch(() => undefined);
+  return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ");
 }
 
 /** Releases name both programs alike: firecracker-v1.16.1-x86_64 and jailer-v1.16.1-x86_64. */
@@ -39,7 +80,7 @@ export function jailerBeside(firecracker: string): string {
   return path.join(path.dirname(firecracker), path.basename(firecracker).replace("firecracker", "jailer"));
 }
 
-async function findJailer(file: string, { text }: FirecrackerVersion): Promise<FirecrackerPrograms["jailer"]> {
+async function lookAtJailer(file: string, { text }: FirecrackerVersion): Promise<FirecrackerPrograms["jailer"]> {
   const isThere = await access(file, constants.X_OK).then(
     () => true,
     () => false,
