@@ -51,7 +51,7 @@ export class FirecrackerSchema {
   problems(method: string, path: string, body: unknown): string[] {
     const known = this.#operations.filter((operation) => operation.path.test(path));
     const operation = known.find((candidate) => candidate.method === method);
-    if (operation === undefined) return [`Invalid request method and/or path: ${method} ${path}.`];
+    if (operation === undefined) return [`Invalid request method and/or path: ${method} ${path.slice(1)}.`];
     if (body === undefined) return operation.isBodyRequired ? [`Empty ${method} request.`] : [];
     if (operation.body === undefined) return [`${method} ${path} takes no body`];
     if (operation.body(body)) return [];

@@ -2,13 +2,18 @@ import http from "node:http";
 import { FirecrackerSchema } from "../../support/firecracker-openapi.ts";
 import type { DriveConfiguration, LoadOverrides, Machine, MachineConfiguration } from "./machine.ts";
 
-/** Firecracker's own words (src/vmm/src/rpc_interface.rs and src/firecracker/src/api_server of its repository). */
+/** Firecracker's own words, as 1.12.1 answers (src/vmm/src/rpc_interface.rs and src/firecracker/src/api_server of its repository). */
 const FAULTS = {
   preBoot: "The requested operation is not supported before starting the microVM.",
   postBoot: "The requested operation is not supported after starting the microVM.",
-  noKernel: "Cannot start microvm without kernel configuration.",
-  loadAfterConfig: "Loading a microVM snapshot not allowed after configuring boot-specific resources.",
+  noKernel: "Start microvm error: Cannot start microvm without kernel configuration.",
+  loadAfterConfig:
+    "Load snapshot error: Loading a microVM snapshot not allowed after configuring boot-specific resources.",
+  otherId: "The id from the path does not match the id from the body!",
 };
+
+/** What serde says of a body. */
+const UNREADABLE = "An error occurred when deserializing the json body of a request:";
 
 type State = "Not started" | "Running" | "Paused";
 
@@ -32,6 +37,7 @@ interface Body {
   action_type?: string;
   state?: string;
   drive_id?: string;
+  iface_id?: string;
   path_on_host?: string;
   mem_file_path?: string;
   snapshot_path?: string;
@@ -63,6 +69,7 @@ export class FakeFirecracker {
   async handle(method: string, path: string, body: unknown): Promise<Answer> {
     const problems = [...this.#tooNew(path, body), ...this.#schema.problems(method, path, body)];
     if (problems.length > 0) return fault(problems.join("; "));
+    if (hasOtherId(path, (body ?? {}) as Body)) return fault(FAULTS.otherId);
     try {
       return await this.#act(method, path, (body ?? {}) as Body);
     } catch (error) {
@@ -73,8 +80,8 @@ export class FakeFirecracker {
   #tooNew(path: string, body: unknown): string[] {
     const minor = Number(this.version.split(".")[1]);
     return FIELDS_SINCE.filter(([of, , since]) => of === path && minor < since).flatMap(([, field]) => {
-      if (field === undefined) return [`Invalid request method and/or path: ${path}.`];
-      return Object.hasOwn((body ?? {}) as object, field) ? [`unknown field \`${field}\``] : [];
+      if (field === undefined) return [`Invalid request method and/or path: PUT ${path.slice(1)}.`];
+      return Object.hasOwn((body ?? {}) as object, field) ? [`${UNREADABLE} unknown field \`${field}\``] : [];
     });
   }
 
@@ -185,8 +192,13 @@ export class FakeFirecracker {
   async #load(body: Body): Promise<Answer> {
     if (this.state !== "Not started") throw new Refused(FAULTS.postBoot);
     if (this.#isConfigured) throw new Refused(FAULTS.loadAfterConfig);
-    if ((body.mem_backend === undefined) === (body.mem_file_path === undefined))
-      throw new Refused("too many or too few fields: exactly one of `mem_backend` and `mem_file_path` is required");
+    const { mem_backend, mem_file_path } = body;
+    if (mem_backend === undefined && mem_file_path === undefined)
+      throw new Refused(`${UNREADABLE} missing field: either \`mem_backend\` or \`mem_file_path\` is required.`);
+    if (mem_backend !== undefined && mem_file_path !== undefined)
+      throw new Refused(
+        `${UNREADABLE} too many fields: either \`mem_backend\` or \`mem_file_path\` exclusively is required.`,
+      );
     const memory = body.mem_backend?.backend_path ?? String(body.mem_file_path);
     const overrides: LoadOverrides = {
       ...(body.vsock_override && { vsockPath: body.vsock_override.uds_path }),
@@ -223,17 +235,24 @@ export class FakeFirecracker {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
     // Its server takes no chunked bodies.
-    if (request.headers["transfer-encoding"] !== undefined) return fault("Unsupported header: Transfer-Encoding");
+    if (request.headers["transfer-encoding"] !== undefined)
+      return { status: 400, body: { error: "Invalid request.\nAll previous unanswered requests will be dropped." } };
     let body: unknown;
     try {
       body = text === "" ? undefined : JSON.parse(text);
     } catch (error) {
-      return fault(`An error occurred when deserializing the json body of a request: ${(error as Error).message}.`);
+      return fault(`${UNREADABLE} ${(error as Error).message}.`);
     }
     const { method = "", url = "" } = request;
     this.onRequest(`${method} ${url}`);
     return this.handle(method, url, body);
   }
+}
+
+/** A drive or card is named twice, by the path and in the body. */
+function hasOtherId(path: string, { drive_id, iface_id }: Body): boolean {
+  const named = /^\/(?:drives|network-interfaces)\/(.*)$/.exec(path)?.[1];
+  return named !== undefined && named !== (drive_id ?? iface_id);
 }
 
 const done: Answer = { status: 204 };
