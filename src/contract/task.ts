@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { guestPathSchema, outputDirSchema } from "./guest-path.ts";
 import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema } from "./policy.ts";
 import { secretGrantsSchema, secretNameSchema } from "./secret.ts";
@@ -113,13 +114,13 @@ export const taskCreateSchema = z
     secrets: secretGrantsSchema.default([]).describe("besides its agent's own"),
     env: envSchema.default({}),
     files: z
-      .record(mountPathSchema, taskFileSchema)
+      .record(guestPathSchema, taskFileSchema)
       .default({})
       .refine((files) => Object.keys(files).length <= 1_000, "at most 1000 files")
       .describe("absolute path in the VM to content"),
     workspace: taskWorkspaceSchema.optional(),
-    cwd: mountPathSchema.optional().describe("the workspace, or /root"),
-    outputDir: mountPathSchema.default(DEFAULT_OUTPUT_DIR).describe("what is in it at the end is kept"),
+    cwd: guestPathSchema.optional().describe("the workspace, or /root"),
+    outputDir: outputDirSchema.default(DEFAULT_OUTPUT_DIR).describe("what is in it at the end is kept"),
     priority: z.number().int().min(-MAX_PRIORITY).max(MAX_PRIORITY).default(0).describe("higher ones come first"),
     labels: labelsSchema.default({}),
     keepVm: z.enum(KEEP_VM).default("never"),

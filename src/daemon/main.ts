@@ -318,6 +318,7 @@ async function main(): Promise<void> {
       );
     },
     dial,
+    checkAccess: (policy, grants) => network.check(policy, grants),
     taskSettings: watchConfig(configFile, toTaskSettings, log),
     log,
   });

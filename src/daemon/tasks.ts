@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import type { EgressPolicy } from "../contract/policy.ts";
 import type { AgentInfo } from "../contract/routes/task.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import { isEnded } from "../contract/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { readFirebreakToml } from "../gateway/config/firebreak-toml.ts";
@@ -39,6 +41,8 @@ export interface TasksOptions extends AgentDrivesOptions {
   /** For what the owner of the installation has named, whatever its hosts. Throws SECRET_NOT_FOUND. */
   secretValue: (name: string) => string;
   dial: Dial;
+  /** Throws what making a VM with this network and these secrets would. */
+  checkAccess: (policy: EgressPolicy, secrets: readonly SecretGrant[]) => void;
   taskSettings: () => TaskSettings;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -93,6 +97,7 @@ export function createTasks(options: TasksOptions): {
     settings: taskSettings,
     budgets: new UserBudgets({ budget: () => taskSettings().budget, usage: (range) => store.usage(range) }),
     hasSecret,
+    checkAccess: options.checkAccess,
     log,
   });
   const listAgents = async () =>

@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 import os from "node:os";
 import type { Readable } from "node:stream";
+import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
+import type { SecretGrant } from "../contract/secret.ts";
 import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
 import type { Usage } from "../contract/usage.ts";
 import { DEFAULTS, MAX_LABELS } from "../contract/vm.ts";
@@ -31,6 +33,8 @@ export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChang
   logs: TaskLogs;
   settings: () => TaskSettings;
   hasSecret: (name: string) => boolean;
+  /** Throws what making a VM with this network and these secrets would. */
+  checkAccess: (policy: EgressPolicy, secrets: readonly SecretGrant[]) => void;
   deliveries: Pick<DeliveryStore, "ofTask">;
   /** Throws when the webhooks cannot be as they are; confined ones lead to public addresses alone. */
   checkWebhooks: (webhooks: TaskRequest["webhooks"], isConfined: boolean) => void;
@@ -59,7 +63,7 @@ export class TaskService {
 
   /** Queues a task: it is kept before this returns. Throws INVALID_ARGUMENT, AGENT_NOT_FOUND, AGENT_SECRET_MISSING, EGRESS_DENIED, TASK_BUDGET_EXHAUSTED, SECRET_… */
   create(request: TaskRequest, user: string | undefined, isConfined = user !== undefined): Task {
-    const { store, agentOf, hasSecret, checkWebhooks, budgets } = this.#options;
+    const { store, agentOf, hasSecret, checkAccess, checkWebhooks, budgets } = this.#options;
     const agent = agentOf(request.agent);
     // What is wrong with it is said now, and not when its turn comes.
     if (Object.keys(request.labels).length >= MAX_LABELS || Object.keys(request.labels).some(isOwnLabel))
@@ -72,7 +76,8 @@ export class TaskService {
         "VM_MEMORY_EXHAUSTED",
         `it asks for ${request.memoryMib} MiB, and this host has ${Math.floor(os.totalmem() / MIB)} in all`,
       );
-    planTask(request, { agent, drive: undefined, hasSecret });
+    const { vm } = planTask(request, { agent, drive: undefined, hasSecret });
+    checkAccess(vm.network ?? NO_NETWORK, vm.secrets ?? []);
     const { files, ...rest } = request;
     checkWebhooks(request.webhooks, isConfined);
     // A command has no model that costs.

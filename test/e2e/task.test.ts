@@ -82,12 +82,24 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [["run", "--max-cost", "much", "--", "true"], /--max-cost: 'much' is not an amount of US dollars/],
     [["run", "--keep-vm", "maybe", "--", "true"], /--keep-vm: 'maybe' is not one of never, on-failure, always/],
     [["run", "--max-turns", "3", "--", "true"], /the agent 'command' tells of no turns to be counted.*--timeout/s],
+    [["run", "--wait", "--detach", "--", "true"], /--wait and --detach cannot both be given/],
+    [["run", "--output-dir", "results", "--", "true"], /outputDir: an absolute path in the VM is wanted/],
+    [["run", "--output-dir", "/proc/1", "--", "true"], /outputDir: an output directory is not \/, and not in/],
+    [["run", "-w", "/srv/../etc", "--", "true"], /cwd: an absolute path in the VM is wanted/],
+    // What a VM could not be made with is said before it is queued.
+    [["run", "--allow", "bad_name", "--", "true"], /allow\[0\]: there is no set 'bad_name'/],
     [["list", "--state", "done"], /'done' is not taken: .*"queued"/],
   ] as const) {
     const { exitCode, stderr } = await fixture.cli(["task", ...args]);
     assert.equal(exitCode, 2, stderr);
     assert.match(stderr, message);
   }
+  const missing = await fixture.cli(["task", "run", "--secret", "NOBODYS", "--", "true"]);
+  assert.deepEqual([missing.exitCode, /there is no secret NOBODYS/.test(missing.stderr)], [3, true], missing.stderr);
+  assert.equal(
+    (await fixture.ok("task", "run", "-w", "/", "--file", "package.json:/tmp/a", "--", "cat", "tmp/a")).stdout[0],
+    "{",
+  );
   const { id } = await run("true");
   await ended(id);
   const { tasks } = await fixture.json<{ tasks: { id: string }[] }>("task", "list", "--agent", "command", "-n", "1");

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { mountPathSchema } from "../../contract/mount-path.ts";
+import { guestPathSchema, outputDirSchema } from "../../contract/guest-path.ts";
 import { secretNameSchema } from "../../contract/secret.ts";
 import { isEnded, KEEP_VM, MAX_TASK_TIMEOUT_MS, type TaskCreate } from "../../contract/task.ts";
 import {
@@ -43,7 +43,7 @@ const inputSchema = z.strictObject({
   network: networkArgument.optional().describe("What it may reach besides its agent's model (default: nothing)."),
   secrets: z.array(secretNameSchema).max(64).optional().describe("Secrets that it may use, besides its agent's own."),
   env: envSchema.optional().describe("Environment of its work."),
-  files: z.record(mountPathSchema, z.string()).optional().describe("Files that it finds: absolute path to text."),
+  files: z.record(guestPathSchema, z.string()).optional().describe("Files that it finds: absolute path to text."),
   workspace_dir: z
     .string()
     .max(4095)
@@ -52,7 +52,7 @@ const inputSchema = z.strictObject({
     .describe("A directory of this machine that it works in a copy of; what it changes there comes back at its end."),
   git_url: z.string().max(2_000).optional().describe("A repository that is cloned for it to work in."),
   git_ref: z.string().max(200).optional().describe("Branch, tag or commit of it."),
-  output_dir: mountPathSchema.default("/root/output").describe("What it leaves there is kept: get_task_file."),
+  output_dir: outputDirSchema.default("/root/output").describe("What it leaves there is kept: get_task_file."),
   priority: z.int().min(-100).max(100).default(0).describe("Higher ones come first."),
   labels: labelsSchema.optional().describe("For finding it again."),
   keep_vm: z.enum(KEEP_VM).default("never").describe("Whether its VM stays afterwards."),

@@ -102,6 +102,8 @@ async function toTaskCreate(
   hasSeparator: boolean,
   client: DaemonClient,
 ): Promise<TaskCreate> {
+  if (options.wait && options.detach)
+    throw new FirebreakError("INVALID_ARGUMENT", "--wait and --detach cannot both be given");
   const isCommand = options.agent === "command" || (options.agent === undefined && hasSeparator);
   const number = (flag: string, text: string | undefined) => (text === undefined ? undefined : parseCount(flag, text));
   const workspace = await toWorkspace(options);
