@@ -62,6 +62,8 @@ test("a task has the machine, files, environment, secrets and network that its o
   const { stdout: log } = await fixture.ok("egress", "log", vm.name);
   assert.match(log, /denied\.test/);
   await fixture.ok("vm", "delete", vm.name);
+  const other = await fixture.cli(["task", "run", "-i", "nobodys-image", "--", "true"]);
+  assert.deepEqual([other.exitCode, /no image is called "nobodys-image"/.test(other.stderr)], [1, true], other.stderr);
 });
 
 test("an image that a task leaves is an image to a model", async () => {
