@@ -60,6 +60,7 @@ export const LAYERS = {
     folder("vms"),
     "^src/artifacts/media-type\\.ts$",
     "^src/gateway/config/(check|document)\\.ts$",
+    "^src/gateway/install/install-hint\\.ts$",
     ...PORTS,
   ],
   vms: [folder("errors"), folder("platform"), folder("guest"), folder("snapshots"), folder("telemetry"), ...PORTS],

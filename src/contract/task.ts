@@ -165,7 +165,9 @@ export const taskSchema = z.object({
     .optional()
     .describe("why it waits, what is done before it begins where that takes its time, or why it has ended as it did"),
   finish: z.enum(FINISH_REASONS).optional(),
-  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  error: z
+    .object({ code: z.string(), message: z.string(), hint: z.string().optional().describe("what there is to do") })
+    .optional(),
   prompt: z.string().optional(),
   argv: z.array(z.string()).optional(),
   model: z.string().optional(),

@@ -1,6 +1,7 @@
 import { NO_NETWORK } from "../contract/policy.ts";
 import { vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
+import { installHint } from "../gateway/install/install-hint.ts";
 import type { Drives } from "../vms/drives.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { runCommand } from "../vms/run-command.ts";
@@ -148,7 +149,7 @@ export class AgentDrives {
         );
         if (exit?.exitCode !== 0)
           throw new FirebreakError("AGENT_INSTALL_FAILED", `${program.name} could not be installed: ${tail.trim()}`, {
-            hint: "Its VM reaches the registries of this host's package managers, and nothing else.",
+            hint: installHint(tail),
           });
       };
       const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=http"];

@@ -339,7 +339,7 @@ export class TaskRun {
       ...(stays === undefined
         ? { vm: undefined, reason }
         : { reason: [reason, `its VM is kept: ${stays.message}`].filter(Boolean).join("; ") }),
-      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
+      ...(error === undefined ? {} : { error: errorOf(error) }),
     });
     await this.#close(log);
   }
@@ -424,6 +424,10 @@ export const lateReason = (deadlineAt: string | undefined): string => `it had no
 
 export function endStateOf(finish: FinishReason | undefined): "completed" | "failed" | "cancelled" {
   return finish === "completed" || finish === "cancelled" ? finish : "failed";
+}
+
+function errorOf({ code, message, hint }: FirebreakError): NonNullable<TaskRecord["error"]> {
+  return { code, message, ...(hint === undefined ? {} : { hint }) };
 }
 
 function describe(error: unknown): string {

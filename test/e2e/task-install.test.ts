@@ -13,8 +13,12 @@ let fixture: DaemonFixture;
 let registry: http.Server;
 let proxy: ConnectProxy;
 let asked = 0;
+let answer: ((response: http.ServerResponse) => void) | undefined;
 before(async () => {
-  registry = http.createServer(() => void asked++);
+  registry = http.createServer((_request, response) => {
+    asked++;
+    answer?.(response);
+  });
   registry.listen(0, "127.0.0.1");
   await once(registry, "listening");
   proxy = await openConnectProxy({ "registry.test:80": (registry.address() as AddressInfo).port });
@@ -56,4 +60,14 @@ test("an installation that nobody waits for any more is given up, and the next t
   assert.notEqual((await installing())[0]?.id, vm?.id);
   await fixture.client.tasks.cancel(third.id);
   await waitFor(async () => (await installing()).length === 0);
+});
+
+test("one that fails says why, in the installer's lines, and what there is to do", async () => {
+  answer = (response) => response.writeHead(404, { "content-type": "application/json" }).end('{"error":"not here"}');
+  const { exitCode, stderr } = await fixture.cli(["task", "run", "--agent", "claude", "--retries", "0", "hello"]);
+  assert.equal(exitCode, 1, stderr);
+  const [, shown = ""] = stderr.split(/^(?=task )/m);
+  assert.match(shown, /^state {2}failed: @anthropic-ai\/claude-code could not be installed: .*\n {7}npm error/m);
+  assert.match(shown, /^hint {3}Its build VM reaches the registries of this host/m);
+  assert.doesNotMatch(stderr, /\ufffd/);
 });

@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 import type { Task } from "../../../contract/task.ts";
 import { formatUsd } from "../../../contract/usd.ts";
-import { stripControl } from "../../../platform/terminal-text.ts";
+import { stripLines } from "../../../platform/terminal-text.ts";
 import { formatBytes, formatDuration } from "../../output.ts";
 
 /** How a task stands, in few lines. */
@@ -15,6 +15,7 @@ export function printTask(task: Task, out: Writable = process.stdout): void {
   const facts: [string, string | undefined][] = [
     ["task", task.name === undefined ? task.id : `${task.id} (${task.name})`],
     ["state", task.reason === undefined ? task.state : `${task.state}: ${task.reason}`],
+    ["hint", task.error?.hint],
     ["agent", task.model === undefined ? task.agent : `${task.agent}, ${task.model}`],
     ["queue", task.position === undefined ? undefined : `number ${task.position}`],
     ["exit code", task.exitCode === undefined ? undefined : String(task.exitCode)],
@@ -37,5 +38,6 @@ export function printTask(task: Task, out: Writable = process.stdout): void {
   ];
   const shown = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
   const width = Math.max(...shown.map(([label]) => label.length));
-  for (const [label, value] of shown) out.write(`${label.padEnd(width)}  ${stripControl(value)}\n`);
+  for (const [label, value] of shown)
+    out.write(`${label.padEnd(width)}  ${stripLines(value, " ".repeat(width + 2))}\n`);
 }

@@ -48,7 +48,9 @@ async function tellUntilBegun(
 /** How a task stands that waits or is made ready, for people. A percentage makes no line of its own. */
 export function progressOf({ id, state, position, reason }: Task): Progress {
   const place = position === undefined ? "" : `, number ${position} in the queue`;
-  const message = `task ${id} is ${state}${place}${reason === undefined ? "" : `: ${stripControl(reason)}`}`;
+  // Of an error with what a program has printed its first line.
+  const [why = ""] = (reason ?? "").split("\n");
+  const message = `task ${id} is ${state}${place}${why === "" ? "" : `: ${stripControl(why)}`}`;
   return { step: message.replace(/ \d+ %$/, ""), message };
 }
 
