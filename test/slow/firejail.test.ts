@@ -27,7 +27,10 @@ test("a server whose image has Firejail runs within the profile of its name", as
   const context = path.join(fixture.folder, "context");
   mkdirSync(context);
   // A build has no network: its packages are fetched in a VM that has one.
-  await fixture.ok("vm", "create", "fetch", "--memory", "512M", "--allow", "registries");
+  const created = await fixture.cli(["vm", "create", "fetch", "--memory", "512M", "--allow", "registries"], {
+    timeoutMs: INSTALL_MS,
+  });
+  assert.equal(created.exitCode, 0, created.stderr);
   const fetched = await fixture.cli(
     [
       ...["vm", "exec", "fetch", "--", "sh", "-ec"],
