@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { TOOLS } from "../../src/mcp/registry.ts";
 import { DEFAULT_TOOLSETS, toolsOf } from "../../src/mcp/toolsets.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+import { SHELL_PROGRAM } from "../support/mcp-servers/shell-server.ts";
 import type { Agent } from "./agents/agent.ts";
 import { checkTools } from "./agents/check-tools.ts";
 import { claudeCode } from "./agents/claude-code.ts";
@@ -89,6 +90,59 @@ describe("over stdio, registered as 'firebreak serve mcp' says or by 'firebreak 
   }
 });
 
+describe("MCP servers that run in VMs of their own", () => {
+  const SERVER = "shell";
+  /** The machine's name says where that runs. */
+  const args = { command: 'echo "on $(uname -n), $((6 * 7))"' };
+  const answer = /on mcp-shell, 42/;
+  let endpoint: URL;
+  let key: string;
+  let relay: Awaited<ReturnType<typeof relayPort>>;
+  const socketPath = () => path.join(fixture.folder, "servers.sock");
+  before(async () => {
+    const file = path.join(fixture.folder, "firebreak.toml");
+    const command = JSON.stringify(["node", "-e", SHELL_PROGRAM]);
+    await writeFile(file, `[servers.${SERVER}]\ncommand = ${command}\n`);
+    const up = await fixture.cli(["up", "--config", file], { timeoutMs: 300_000 });
+    assert.equal(up.exitCode, 0, up.stderr);
+    ({ key } = await fixture.json<{ key: string }>("key", "create", "servers"));
+    if ((await fixture.client.status()).listen?.url === undefined)
+      await fixture.client.listen({ address: "127.0.0.1:0" });
+    endpoint = new URL("/", (await fixture.client.status()).listen?.url);
+    relay = await relayPort(Number(endpoint.port), socketPath());
+  });
+  after(async () => {
+    await relay?.close();
+    await fixture.cli(["server", "delete", SERVER]);
+  });
+
+  for (const agent of AGENTS) {
+    test(`${agent.name} calls a tool of one, over stdio`, async () => {
+      const program = await writeProgram(`firebreak-server-${agent.program}`);
+      const { tools, toolResults } = await converse(agent, {
+        calls: [{ tool: "sh", args }],
+        register: (ready) => ready.generateConfig(program, "--server", SERVER, "--name", "firebreak"),
+        folder: fixture.folder,
+      });
+      assert.match(toolResults[0] ?? "", answer);
+      checkTools(agent, tools, [{ name: "sh" }]);
+    });
+
+    test(`${agent.name} calls a tool of one at the endpoint of all, over HTTP`, async () => {
+      const program = await writeProgram(`firebreak-servers-${agent.program}`);
+      const { tools, toolResults } = await converse(agent, {
+        calls: [{ tool: `${SERVER}__sh`, args }],
+        register: (ready) => ready.generateConfig(program, "--transport", "http", "--url", endpoint.href),
+        folder: fixture.folder,
+        doors: [{ port: Number(endpoint.port), socketPath: socketPath() }],
+        env: { FIREBREAK_API_KEY: key },
+      });
+      assert.match(toolResults[0] ?? "", answer);
+      checkTools(agent, tools, [...toolsOf(DEFAULT_TOOLSETS), { name: `${SERVER}__sh` }]);
+    });
+  }
+});
+
 describe("over HTTP with an API key, by 'firebreak gen-config'", () => {
   let endpoint: URL;
   let key: string;
@@ -96,7 +150,8 @@ describe("over HTTP with an API key, by 'firebreak gen-config'", () => {
   const socketPath = () => path.join(fixture.folder, "http.sock");
   before(async () => {
     key = (JSON.parse((await fixture.cli(["key", "create", "agents", "--json"])).stdout) as { key: string }).key;
-    await fixture.client.listen({ address: "127.0.0.1:0" });
+    if ((await fixture.client.status()).listen?.url === undefined)
+      await fixture.client.listen({ address: "127.0.0.1:0" });
     endpoint = new URL("/mcp", (await fixture.client.status()).listen?.url);
     relay = await relayPort(Number(endpoint.port), socketPath());
   });
