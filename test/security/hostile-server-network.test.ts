@@ -26,6 +26,18 @@ let fixture: DaemonFixture;
 let open: OpenClient;
 const clients: Client[] = [];
 
+/** Part of a server's program: what comes first of all that it does is a call home. */
+function calling(): void {
+  const { execFileSync } = process.getBuiltinModule("node:child_process");
+  const { appendFileSync } = process.getBuiltinModule("node:fs");
+  const curl = ["-sS", "-m", "15", "http://web.test/"];
+  try {
+    appendFileSync("/root/starts", `reached ${execFileSync("curl", curl, { encoding: "utf8" })}\n`);
+  } catch {
+    appendFileSync("/root/starts", "refused\n");
+  }
+}
+
 before(async () => {
   requireRoot();
   internet = await openInternet();
@@ -39,6 +51,9 @@ before(async () => {
     servers: [
       vmServer("listed", SHELL_PROGRAM, {
         network: { mode: "allowlist", allow: ["web.test:80", "meta.test:80", "inner.test:80"], hosts: NAMES },
+      }),
+      vmServer("eager", `(${calling})();${SHELL_PROGRAM}`, {
+        network: { mode: "allowlist", allow: ["web.test:80"], hosts: NAMES },
       }),
       vmServer("closed", SHELL_PROGRAM),
       vmServer("public", SHELL_PROGRAM, { network: { mode: "public", hosts: NAMES } }),
@@ -84,6 +99,12 @@ test("the places that servers are kept away from would answer this host", () => 
 test("a server reaches the host and port that its list has", async () => {
   assert.equal(await get("listed", "web.test", PATIENT), `${PUBLIC} saw 203.0.113.2`);
   assert.equal(await get("public", "other.test", PATIENT), `${PUBLIC} saw 203.0.113.2`);
+});
+
+test("while it is looked at for the first time a server reaches nothing, not even that", async () => {
+  // In the first of the two revisions that it is asked in, and in the other.
+  assert.equal(await sh("eager", "cat /root/starts"), "refused\nrefused\n");
+  assert.equal(await get("eager", "web.test", PATIENT), `${PUBLIC} saw 203.0.113.2`);
 });
 
 test("and no other host, port, address, private network, metadata or registry, whatever it calls them", async () => {
