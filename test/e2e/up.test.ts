@@ -57,6 +57,7 @@ test("servers that cannot be made ready are told with why and what to do, here a
   assert.doesNotMatch(failed.stdout, /Register/);
   const { failures } = JSON.parse((await up(file, "--json")).stdout) as { failures: { error: object }[] };
   assert.deepEqual(Object.keys(failures[0]?.error ?? {}).sort(), ["class", "code", "hint", "message"]);
+  assert.match((await fixture.ok("server", "update")).stdout, /^No server has been installed/);
   const { stdout } = await fixture.ok("status");
   assert.match(stdout, /servers +1: 1 failed\n/);
   assert.match(stdout, /\na: no image is called "no-such-image"\n {2}Try again: firebreak server start a/);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { ServerUpdated } from "../../../contract/server.ts";
+import type { Server, ServerUpdated } from "../../../contract/server.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
 
@@ -14,9 +14,7 @@ export function addServerUpdate(parent: Command): void {
     .option("--dry-run", "only say what would change")
     .action(async (names: string[], { dryRun = false }: { dryRun?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);
-      const installed = (await client.servers.list()).filter(
-        ({ packages, image }) => packages.length > 0 || image !== undefined,
-      );
+      const installed = (await client.servers.list()).filter(isInstalled);
       const updates: ServerUpdated[] = [];
       for (const name of names.length > 0 ? names : installed.map((server) => server.name)) {
         const update = await client.servers
@@ -26,7 +24,15 @@ export function addServerUpdate(parent: Command): void {
         if (!asJson) process.stdout.write(describeUpdate(update));
       }
       if (asJson) printJson({ updates });
+      else if (updates.length === 0)
+        process.stdout.write("No server has been installed from a package or an image: there is nothing to update.\n");
     });
+}
+
+/** Its image is known by digest since it was last installed, which may have been before digests were kept. */
+function isInstalled({ packages, image, config, preparedAt }: Server): boolean {
+  const namesImage = config.kind === "vm" && config.image !== undefined;
+  return packages.length > 0 || image !== undefined || (namesImage && preparedAt !== undefined);
 }
 
 function describeUpdate({ server, isTrial, changes }: ServerUpdated): string {
