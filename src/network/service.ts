@@ -192,8 +192,8 @@ export class NetworkService implements NetworkHooks {
     clearTimeout(timer);
   }
 
-  async plug(vm: VmNetwork): Promise<NetworkCard | undefined> {
-    return vm.policy.mode === "nat" ? this.#options.nat.plug(vm) : undefined;
+  async plug(vm: VmNetwork, options: { hasOwnNamespace: boolean }): Promise<NetworkCard | undefined> {
+    return vm.policy.mode === "nat" ? this.#options.nat.plug(vm, options) : undefined;
   }
 
   unplug(vmId: string): Promise<void> {

@@ -37,8 +37,8 @@ export interface AttachedDrive extends VmmDrive {
   slot: number;
 }
 
-/** What a machine's network card is plugged into: a TAP device of the host, or networking within the VMM itself. */
-export type NetworkCard = { kind: "tap"; device: string } | { kind: "user" };
+/** What a machine's network card is plugged into: a TAP device of the host or of a network namespace (its path), in which the VMM is then; or networking within the VMM itself. */
+export type NetworkCard = { kind: "tap"; device: string; namespace?: string } | { kind: "user" };
 
 /** What a VMM is made of, however its guest gets into it. A saved machine is restored only into an equal one. */
 export interface MachineConfig {
@@ -129,6 +129,8 @@ export interface VmmExit {
 
 /** What not every driver can do. */
 export interface VmmAbilities {
+  /** Its VMMs are each in a network namespace of their own, in which their TAP device has to be. */
+  hasNetworkNamespace: boolean;
   /** Drives come and go while a machine runs. */
   hasHotplug: boolean;
   /** Machines can be saved, and restored. */

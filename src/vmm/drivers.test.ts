@@ -13,7 +13,12 @@ function driverOf(name: string, parts: Partial<VmmDriver> = {}): VmmDriver {
     name,
     check: async () => {},
     version: async () => "1.2.3",
-    abilities: async () => ({ hasHotplug: name === "qemu", canSave: true, plugsAtRestore: false }),
+    abilities: async () => ({
+      hasNetworkNamespace: false,
+      hasHotplug: name === "qemu",
+      canSave: true,
+      plugsAtRestore: false,
+    }),
     chooseAccel: async () => KVM,
     ...parts,
   };
@@ -54,7 +59,14 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
     [chosen({}, {}, { accel: "tcg" }), "emulation was asked for"],
     [chosen({}, {}, { hasVolumes: true }), "the VM has volumes"],
     [
-      chosen({ abilities: async () => ({ hasHotplug: false, canSave: false, plugsAtRestore: false }) }),
+      chosen({
+        abilities: async () => ({
+          hasNetworkNamespace: false,
+          hasHotplug: false,
+          canSave: false,
+          plugsAtRestore: false,
+        }),
+      }),
       "firecracker 1.2.3 cannot restore what it saves",
     ],
   ];

@@ -75,7 +75,7 @@ export interface NetworkHooks {
   /** Keeps a running VM's way out up until its signal aborts. */
   open(vm: VmNetwork, link: VmLink): void;
   /** Called before a VM's VMM starts: what its network card is plugged into, with its rules in force; undefined for none. Throws what keeps it from that. */
-  plug(vm: VmNetwork): Promise<NetworkCard | undefined>;
+  plug(vm: VmNetwork, options: { hasOwnNamespace: boolean }): Promise<NetworkCard | undefined>;
   /** The VM's VMM has ended. Never throws. */
   unplug(vmId: string): Promise<void>;
   /** Resolves when a VM that has a way out can use it, or after a while without. */

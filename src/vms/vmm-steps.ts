@@ -4,12 +4,13 @@ import os from "node:os";
 import path from "node:path";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { Saved } from "../snapshots/saved-folder.ts";
-import type { AccelVerdict } from "../vmm/driver.ts";
+import type { AccelVerdict, NetworkCard } from "../vmm/driver.ts";
 import { machineOf, overlayPath } from "./machine.ts";
 import type { SavedSource } from "./plan.ts";
 import type { ImageRef, KernelRef } from "./ports.ts";
 import type { StepContext, VmStepsOptions } from "./step-context.ts";
 import { Turns } from "./turns.ts";
+import type { VmRecord } from "./vm-store.ts";
 
 /** How many restored VMs a processor brings up at a time: that it has something to do when one waits for the disk. */
 const RESTORES_PER_CPU = 2;
@@ -94,7 +95,7 @@ export class VmmSteps {
     const verdict = await this.#chooseAccel(context, kernel);
     options.onProgress?.({ step: "boot", message: "booting the VM" });
     const { kernelPath, initrdPath, kernelArgs } = kernel;
-    const card = await this.#options.network?.plug(record);
+    const card = await this.#plug(record);
     const machine = machineOf(record, paths, image.rootfsPath, verdict.accel, [], card);
     const vmm = await drivers.of(record).start({ ...machine, kernelPath, initrdPath, kernelArgs }, options.signal);
     context.record = store.update(record.id, { vmm, accelReason: verdict.reason });
@@ -111,7 +112,7 @@ export class VmmSteps {
     const { accel } = saved.manifest.machine;
     // Only what was suspended was saved with its drives.
     const attached = source.from === "suspension" ? this.#options.attached.devicesOf(record) : [];
-    const card = await this.#options.network?.plug(record);
+    const card = await this.#plug(record);
     const machine = machineOf(record, paths, image.rootfsPath, accel, attached, card);
     // From the moment that its guest may run, its drive is newer than what it was suspended to: that is never brought back again.
     if (source.from === "suspension") store.update(record.id, { startFrom: { from: "boot" } });
@@ -122,6 +123,11 @@ export class VmmSteps {
       return driver.restore(machine, await this.#remakeTemplate(context, source), options.signal);
     });
     context.record = store.update(record.id, { vmm, accelReason: accel === "kvm" ? undefined : context.accelReason });
+  }
+
+  async #plug(record: VmRecord): Promise<NetworkCard | undefined> {
+    const { hasNetworkNamespace } = await this.#options.drivers.of(record).abilities();
+    return this.#options.network?.plug(record, { hasOwnNamespace: hasNetworkNamespace });
   }
 
   /** A template that is not what it was (or was pruned this moment) is made anew, with the drive that belongs to it. */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { runNetworkTool } from "./host-tools.ts";
@@ -106,10 +107,14 @@ export async function joinBridge({ device, address, mac }: Lease): Promise<void>
   ]);
 }
 
-/** With it goes what its address was bound to. Does nothing when it is gone. */
+/** The network namespace of a device's VMM, where it has one: named as the device, as no two VMs of a host share one, since its bridge is one installation's. */
+export const namespacePath = (device: string) => `/run/netns/${device}`;
+
+/** With it goes what its address was bound to, and the namespace of its other end. Does nothing when it is gone. */
 export async function removeTap({ device, address }: Lease): Promise<void> {
   const devices = await listDevices();
   if (devices.has(device)) await runNetworkTool("ip", ["link", "delete", device]);
+  if (existsSync(namespacePath(device))) await runNetworkTool("ip", ["netns", "delete", device]);
   if (devices.has(BRIDGE) && (await listNeighbours()).has(address))
     await runNetworkTool("ip", ["neigh", "del", address, "dev", BRIDGE]);
 }

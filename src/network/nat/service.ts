@@ -11,6 +11,7 @@ import { runNetworkTool } from "./host-tools.ts";
 import { DEFAULT_SUBNET, gatewayOf, type Lease, leaseOf, parseSubnet, type Subnet } from "./lease.ts";
 import { addTap, ensureBridge, findLinkDrift, joinBridge, listDevices, removeBridge, removeTap } from "./links.ts";
 import { findNameservers } from "./nameservers.ts";
+import { addTapWithin, cardWithin } from "./namespaces.ts";
 import { clearTables, type Station, TABLES, writeTable } from "./table.ts";
 
 const WATCH_MS = 10_000;
@@ -168,7 +169,7 @@ export class NatService {
   }
 
   /** A card for a VM that is about to start, with its rules in force. Throws what keeps them from that. */
-  async plug(vm: NatVm): Promise<NetworkCard> {
+  async plug(vm: NatVm, { hasOwnNamespace }: { hasOwnNamespace: boolean }): Promise<NetworkCard> {
     this.check(vm.policy);
     return this.#alone(async () => {
       // Now, and not before others have set up another network, or torn this one down.
@@ -176,7 +177,8 @@ export class NatService {
       if (kind === "user") return { kind: "user" };
       const lease = leaseOf(parseSubnet(subnet), this.#numberOf(vm));
       try {
-        await addTap(lease, vm.uid);
+        if (hasOwnNamespace) await addTapWithin(lease, vm.uid);
+        else await addTap(lease, vm.uid);
         this.#stations.set(vm.id, { vm, lease });
         await this.#apply();
       } catch (error) {
@@ -184,7 +186,7 @@ export class NatService {
         await removeTap(lease).catch(() => {});
         throw error;
       }
-      return { kind: "tap", device: lease.device };
+      return hasOwnNamespace ? cardWithin(lease) : { kind: "tap", device: lease.device };
     });
   }
 

@@ -118,7 +118,8 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async abilities(): Promise<VmmAbilities> {
-    return { hasHotplug: false, canSave: (await this.#features()).hasReliableVsock, plugsAtRestore: false };
+    const canSave = (await this.#features()).hasReliableVsock;
+    return { hasNetworkNamespace: true, hasHotplug: false, canSave, plugsAtRestore: false };
   }
 
   async #features(): Promise<FirecrackerFeatures> {
@@ -199,7 +200,13 @@ export class FirecrackerDriver implements VmmDriver {
       let command: string[];
       if (jail === undefined) {
         await makeOpenRoot(config.runtimeDir, { ...files, ...links });
-        command = [program, ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`)];
+        const namespace = config.card?.kind === "tap" ? config.card.namespace : undefined;
+        const within = namespace === undefined ? [] : ["nsenter", `--net=${namespace}`];
+        command = [
+          ...within,
+          program,
+          ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`),
+        ];
       } else {
         const shared = Object.entries(files).map(([name, file]) => [name, { path: file, isReadOnly: true }]);
         const own = drives.map(([name, { path: file, readOnly }]) => [name, { path: file, isReadOnly: readOnly }]);

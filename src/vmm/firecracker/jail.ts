@@ -21,8 +21,8 @@ export interface JailedFile {
 
 /**
  * Runs the jailer in mount and network namespaces of its own, with the machine's files mounted into its jail: they end with the process, so nothing is left to be
- * unmounted. /run is often closed to programs and devices, of which a jail has both; it is not so within. A machine with a TAP device stays in the host's network,
- * where the device is.
+ * unmounted. /run is often closed to programs and devices, of which a jail has both; it is not so within. A machine with a TAP device gets into the namespace of that
+ * by its jailer.
  */
 const WITHIN = `set -e
 base=$1; shift
@@ -52,6 +52,7 @@ export async function makeJail(
     cgroupVersion: detectCgroupVersion(await readFile("/proc/mounts", "utf8")),
     memoryMib: config.memoryMib,
     cpus: config.cpus,
+    ...(config.card?.kind === "tap" && config.card.namespace !== undefined ? { netns: config.card.namespace } : {}),
   };
   const jailer = jailerCommand(settings);
   const root = jailRoot(settings);

@@ -113,7 +113,7 @@ export class FakeFirecracker {
       case "PUT /vsock":
         return this.#putVsock(body as NonNullable<MachineConfiguration["vsock"]>);
       case "PUT /network-interfaces":
-        return this.#configure(() => {});
+        return this.#configure(() => Object.assign(this.config, { card: body }));
       case "PUT /actions":
         return this.#action(String(body.action_type));
       case "PATCH /vm":

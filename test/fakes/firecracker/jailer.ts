@@ -69,10 +69,20 @@ for (const place of ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", PACKAGE
 
 const args = ["--id", id, "--start-time-us", "0", ...positionals];
 if (execve === undefined) throw new Error("Node 24 has execve, on Linux");
+const within = values.netns === undefined ? [] : [`--net=${values.netns}`];
 execve(
-  "/usr/sbin/chroot",
-  ["chroot", `--userspec=${uid}:${gid}`, "--groups=", root, `/${path.basename(program)}`, ...args],
-  { PATH: "/usr/bin:/bin" },
+  "/usr/bin/nsenter",
+  [
+    "nsenter",
+    ...within,
+    "chroot",
+    `--userspec=${uid}:${gid}`,
+    "--groups=",
+    root,
+    `/${path.basename(program)}`,
+    ...args,
+  ],
+  { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
 );
 
 function lend(place: string): void {

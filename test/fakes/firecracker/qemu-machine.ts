@@ -72,6 +72,7 @@ export class QemuMachine implements Machine {
       ...["-chardev", `socket,id=qmp,path=${qmp},server=on,wait=off`, "-mon", "chardev=qmp,mode=control"],
       ...channel,
       ...drives.flatMap(driveArgs),
+      ...cardArgs(config.card),
       ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"],
       ...guest,
     ]);
@@ -180,6 +181,15 @@ function driveArgs({ drive_id, path_on_host, is_read_only }: DriveConfiguration)
   return [
     ...["-drive", `id=${drive_id},if=none,format=raw,file=${path_on_host},file.locking=off,${mode}`],
     ...["-device", `virtio-blk-device,drive=${drive_id},serial=${serial}`],
+  ];
+}
+
+function cardArgs(card: MachineConfiguration["card"]): string[] {
+  if (card === undefined) return [];
+  const mac = card.guest_mac === undefined ? "" : `,mac=${card.guest_mac}`;
+  return [
+    ...["-netdev", `tap,id=card,ifname=${card.host_dev_name},script=no,downscript=no`],
+    ...["-device", `virtio-net-device,netdev=card${mac}`],
   ];
 }
 
