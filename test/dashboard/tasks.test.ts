@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
-import { assertQuiet, openDashboard, startBrowser } from "../support/browser.ts";
+import { assertAccessible, assertQuiet, openDashboard, screenshot, startBrowser } from "../support/browser.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
 let daemon: DaemonFixture;
@@ -61,6 +61,23 @@ test("what the daemon refuses is said in the form, with its code", async () => {
   await form.getByLabel("Prompt").fill("Hello");
   await form.getByRole("button", { name: "Start task" }).click();
   await form.getByRole("alert").getByText("AGENT_SECRET_MISSING").waitFor();
+  await opened.close();
+});
+
+test("why a task has failed is said once, in its lines, with what there is to do", async () => {
+  const { id } = await daemon.client.tasks.create({ agent: "command", argv: ["true"], image: "nobodys" });
+  await daemon.client.tasks.wait(id, 60_000);
+  const opened = await openDashboard(browser, daemon, `/tasks/${id}`);
+  const { page } = opened;
+  const alert = page.getByRole("alert");
+  await alert.getByText("IMAGE_NOT_FOUND").waitFor();
+  await alert.getByText("firebreak image pull").waitFor();
+  assert.doesNotMatch((await page.locator(".task-summary").textContent()) ?? "", /nobodys/);
+  const lines = await page.evaluate('getComputedStyle(document.querySelector(".error-text")).whiteSpace');
+  assert.equal(lines, "pre-line");
+  await assertAccessible(page);
+  await screenshot(page, "task-error-dark");
+  await daemon.client.tasks.delete(id);
   await opened.close();
 });
 

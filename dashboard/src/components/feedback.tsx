@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import type { ApiError } from "../api/client.ts";
+import { showHidden } from "../text.ts";
 import { Button } from "./button.tsx";
 import { Icon, type IconName } from "./icon.tsx";
 
@@ -17,15 +18,21 @@ export function Empty({ icon = "search", title, children }: { icon?: IconName; t
 }
 
 /** What went wrong, with its code (docs/errors.md) and the next step. */
-export function ErrorBox({ error, onRetry }: { error: ApiError; onRetry?: () => void }) {
+export function ErrorBox({
+  error,
+  onRetry,
+}: {
+  error: Pick<ApiError, "code" | "message"> & { hint?: string | undefined };
+  onRetry?: () => void;
+}) {
   return (
     <div className="error-box" role="alert">
       <Icon name="alert" size={18} />
       <div className="error-text">
         <p>
-          {error.message} <code>{error.code}</code>
+          {showHidden(error.message)} <code>{error.code}</code>
         </p>
-        {error.hint !== undefined && <p className="muted">{error.hint}</p>}
+        {error.hint !== undefined && <p className="muted">{showHidden(error.hint)}</p>}
       </div>
       {onRetry !== undefined && <Button onClick={onRetry}>Try again</Button>}
     </div>

@@ -106,13 +106,7 @@ export default function TaskPage({ id }: { id: string }) {
         )
       }
     >
-      {task.error !== undefined && (
-        <div className="error-box">
-          <div className="error-text">
-            {task.error.message} <code>{task.error.code}</code>
-          </div>
-        </div>
-      )}
+      {task.error !== undefined && <ErrorBox error={task.error} />}
       <Tabs label="Task" tabs={tabs} selected={tab} onSelect={setTab} />
       <ConfirmDialog
         title="Cancel the task?"
@@ -163,7 +157,8 @@ function Summary({ task }: { task: Task }) {
     tokens > 0 ? `${formatCompact(tokens)} tokens` : undefined,
     task.usage?.cost === undefined ? undefined : formatUsd(task.usage.cost.usd),
     task.exitCode === undefined ? undefined : `exit code ${task.exitCode}`,
-    task.state === "completed" ? undefined : task.reason,
+    // An error is told below, with what there is to do.
+    task.state === "completed" || task.error !== undefined ? undefined : task.reason,
   ].filter((fact): fact is string => fact !== undefined && fact !== "");
   return <p className="task-summary">{[...new Set(facts)].join(" · ")}</p>;
 }
