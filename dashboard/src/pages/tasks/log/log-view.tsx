@@ -96,7 +96,9 @@ export function LogView({ log, isFollowing }: LogViewProps) {
             </>
           )}
         </div>
-        <span className="log-count">{formatCount(log.events.length)} events</span>
+        <span className="log-count">
+          {formatCount(log.events.length)} {log.events.length === 1 ? "event" : "events"}
+        </span>
         <Button aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>
           Raw
         </Button>
