@@ -63,6 +63,20 @@ test("servers that cannot be made ready are told with why and what to do, here a
   assert.match(stdout, /\na: no image is called "no-such-image"\n {2}Try again: firebreak server start a/);
 });
 
+test("an update that fails keeps no other from its own", async () => {
+  const file = await write(
+    "two.toml",
+    `${NO_IMAGE.replace("servers.a", "servers.one")}${NO_IMAGE.replace("servers.a", "servers.two")}`,
+  );
+  await up(file);
+  const updated = await fixture.cli(["server", "update", "one", "two"]);
+  assert.equal(updated.exitCode, 7);
+  for (const name of ["one", "two"])
+    assert.match(updated.stderr, new RegExp(`^firebreak: ${name}: .*\\(IMAGE_NOT_FOUND\\)$`, "m"));
+  assert.equal((await fixture.cli(["server", "update", "one"])).exitCode, 3);
+  await fixture.ok("down", "--config", file, "--delete");
+});
+
 test("what a file has no more is deleted; servers of a file that is gone can be ended by its name", async () => {
   const file = await write("servers.toml", NO_IMAGE.replace("servers.a", "servers.b"));
   assert.doesNotMatch((await up(file)).stdout, /^a /m);

@@ -1,30 +1,47 @@
 import type { Command } from "commander";
 import type { Server, ServerUpdated } from "../../../contract/server.ts";
+import { type ErrorBody, FirebreakError, toFirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
-import { printJson } from "../../output.ts";
+import { printError, printJson } from "../../output.ts";
+
+/** Of the whole when some of several could not be updated. */
+const EXIT_SOME_FAILED = 7;
 
 export function addServerUpdate(parent: Command): void {
   const command = parent
     .command("update")
     .summary("install MCP servers anew")
     .description(
-      "Install MCP servers anew, in build VMs, and look where the tags of their images lead now; say which packages and images that changes. What they offer then and has not been approved waits for that: 'server approve'.",
+      "Install MCP servers anew, in build VMs, and look where the tags of their images lead now; say which packages and images that changes. What they offer then and has not been approved waits for that: 'server approve'. Ends with 7 when some of several could not be updated.",
     )
     .argument("[servers...]", "names (default: all that have been installed)")
     .option("--dry-run", "only say what would change")
     .action(async (names: string[], { dryRun = false }: { dryRun?: boolean }) => {
       const { client, asJson, progress } = await openContext(command);
       const installed = (await client.servers.list()).filter(isInstalled);
+      const all = names.length > 0 ? names : installed.map((server) => server.name);
       const updates: ServerUpdated[] = [];
-      for (const name of names.length > 0 ? names : installed.map((server) => server.name)) {
-        const update = await client.servers
-          .update(name, dryRun, { onProgress: progress.update })
-          .finally(() => progress.clear());
-        updates.push(update);
-        if (!asJson) process.stdout.write(describeUpdate(update));
+      const failures: { name: string; error: ErrorBody }[] = [];
+      for (const name of all) {
+        try {
+          const update = await client.servers
+            .update(name, dryRun, { onProgress: progress.update })
+            .finally(() => progress.clear());
+          updates.push(update);
+          if (!asJson) process.stdout.write(describeUpdate(update));
+        } catch (thrown) {
+          // One that fails keeps no other from its update.
+          if (all.length === 1) throw thrown;
+          const error = toFirebreakError(thrown);
+          failures.push({ name, error: error.toBody() });
+          const { code, message, hint } = error;
+          if (!asJson)
+            printError(new FirebreakError(code, `${name}: ${message}`, hint === undefined ? {} : { hint }), false);
+        }
       }
-      if (asJson) printJson({ updates });
-      else if (updates.length === 0)
+      if (failures.length > 0) process.exitCode = EXIT_SOME_FAILED;
+      if (asJson) printJson({ updates, failures });
+      else if (all.length === 0)
         process.stdout.write("No server has been installed from a package or an image: there is nothing to update.\n");
     });
 }
