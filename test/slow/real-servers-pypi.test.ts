@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
@@ -17,7 +20,16 @@ let open: OpenClient;
 let project: string;
 let states: Record<string, string>;
 
+/** What a server may fetch. */
+const page = http.createServer((_request, response) => {
+  response.setHeader("content-type", "text/plain");
+  response.end("a page of this host\n");
+});
+
 before(async () => {
+  page.listen(0, "127.0.0.1");
+  await once(page, "listening");
+  const { port: pagePort } = page.address() as AddressInfo;
   fixture = await startDaemonFixture();
   trustAsHost(fixture);
   project = path.join(fixture.folder, "project");
@@ -38,7 +50,10 @@ allowed_paths = [${JSON.stringify(`${project}:rw`)}]
 command = ["uvx", "mcp-server-time", "--local-timezone", "UTC"]
 
 [servers.fetch]
-command = ["uvx", "mcp-server-fetch", "--ignore-robots-txt"]
+command = ["uvx", "mcp-server-fetch", "--ignore-robots-txt", "--allow-private-ips"]
+allowed_hosts = ["page.test:${pagePort}"]
+private_hosts = true
+host_addresses = { "page.test" = "127.0.0.1" }
 `,
   );
   const up = await fixture.cli(["up", "--config", file], { timeoutMs: INSTALL_MS });
@@ -46,7 +61,10 @@ command = ["uvx", "mcp-server-fetch", "--ignore-robots-txt"]
   states = Object.fromEntries((await fixture.client.servers.list()).map(({ name, state }) => [name, state]));
   open = await serveGateway(fixture);
 });
-after(() => fixture?.close());
+after(async () => {
+  await fixture?.close();
+  page.close();
+});
 
 function requireUsable(server: string): void {
   assert.ok(["running", "stopped"].includes(states[server] ?? ""), `${server} is ${states[server]}`);
@@ -66,10 +84,14 @@ for (const [server, tool, args, answer] of calls)
     }
   });
 
-test("fetch, to which no host is open, reaches none, and says so", async () => {
+test("fetch gets what its host is open for, and reaches no other, and says so", async () => {
   requireUsable("fetch");
-  const client = await open("fetch", ERAS[0]?.options ?? {});
-  const answer = await client.callTool({ name: "fetch", arguments: { url: "https://example.com/" } });
-  assert.equal(answer.isError, true);
-  await client.close();
+  const { port } = page.address() as AddressInfo;
+  for (const { options } of ERAS) {
+    const client = await open("fetch", options);
+    assert.match(await callText(client, "fetch", { url: `http://page.test:${port}/` }), /a page of this host/);
+    const answer = await client.callTool({ name: "fetch", arguments: { url: "https://example.com/" } });
+    assert.equal(answer.isError, true);
+    await client.close();
+  }
 });

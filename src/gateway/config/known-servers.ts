@@ -54,7 +54,11 @@ const KNOWN: readonly KnownServer[] = [
   { packages: ["@perplexity-ai/mcp-server", "server-perplexity-ask"], hosts: ["api.perplexity.ai"] },
   { packages: ["airtable-mcp-server"], hosts: ["api.airtable.com"] },
   {
-    packages: ["mcp-server-fetch", "@modelcontextprotocol/server-puppeteer", "@playwright/mcp"],
+    packages: ["mcp-server-fetch"],
+    note: 'it opens pages of the web: name those that it may in allowed_hosts, or let it reach all with network = "public"; with --allow-private-ips, since the addresses that names have in a VM are private to it',
+  },
+  {
+    packages: ["@modelcontextprotocol/server-puppeteer", "@playwright/mcp"],
     note: 'it opens pages of the web: name those that it may in allowed_hosts, or let it reach all with network = "public"',
   },
 ];
@@ -141,6 +145,7 @@ const WITHOUT_ARGUMENTS = new Map<string, readonly string[]>([
   ["everything", ["npx", "-y", "@modelcontextprotocol/server-everything"]],
   ["memory", ["npx", "-y", "@modelcontextprotocol/server-memory"]],
   ["sequential-thinking", ["npx", "-y", "@modelcontextprotocol/server-sequential-thinking"]],
-  ["fetch", ["uvx", "mcp-server-fetch"]],
+  // A VM's names have addresses of 198.18.0.0/15. What they lead to is looked at where they are dialled, by this host.
+  ["fetch", ["uvx", "mcp-server-fetch", "--allow-private-ips"]],
   ["time", ["uvx", "mcp-server-time"]],
 ]);

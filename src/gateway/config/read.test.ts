@@ -116,6 +116,12 @@ test("a command is a list, or a program and args; an image has a command of its 
   assert.deepEqual([command, args, image], [[], ["stdio"], "x/y"]);
 });
 
+test("a server of a well-known name needs no command, and one that opens pages takes the addresses of a VM", () => {
+  assert.deepEqual(first("[servers.time]\n").command, ["uvx", "mcp-server-time"]);
+  const fetch = first('[servers.fetch]\nallowed_hosts = ["a.example"]\n');
+  assert.deepEqual(fetch.command, ["uvx", "mcp-server-fetch", "--allow-private-ips"]);
+});
+
 test("without a word about the network there is none, and hosts imply the list of them", () => {
   assert.deepEqual(first('[servers.a]\ncommand = "x"\n').network, { mode: "none" });
   assert.deepEqual(first('[servers.a]\ncommand = "x"\nallowed_hosts = ["a.example"]\n').network, {
