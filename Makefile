@@ -2,6 +2,7 @@
 # make demo     the main job, on a real VM
 # make test     all tests, on real VMs, two files at a time
 # make test-all all tests, and those that take long or need the registries of this host
+# make test-firecracker-nested FIRECRACKER=FILE  a real Firecracker (a release's archive, or its program), in a guest with KVM
 # make test-clients  coding agents from npm as MCP clients, each with a fake model, and the MCP Inspector; installs 1.4 GB
 # make check    what every commit passes: format, lint, types, imports
 # make reference  docs/reference, from the source
@@ -13,7 +14,7 @@ NODE = node_modules/.bin/node --disable-warning=ExperimentalWarning
 FIREBREAK_TEST_HOME ?= $(HOME)/.cache/firebreak-test
 export FIREBREAK_TEST_HOME
 
-.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e e2e-firecracker conformance dashboard vm-test slow test-all test-clients fmt dist clean
+.PHONY: setup demo test check bench bench-page reference unit agent-test integration e2e e2e-firecracker conformance dashboard vm-test slow test-all test-firecracker-nested test-clients fmt dist clean
 
 setup:
 	@scripts/setup.sh
@@ -73,6 +74,10 @@ slow: setup
 	@$(NODE) scripts/run-tests.ts --concurrency=1 --minutes=120 'test/slow/*.test.ts' test/integration/firecracker-guest.test.ts
 
 test-all: test slow
+
+# How a release is checked without KVM: QEMU emulates a processor that has it, in which firebreak and Firecracker run.
+test-firecracker-nested: dist
+	@FIREBREAK_NESTED_FIRECRACKER='$(FIRECRACKER)' $(NODE) scripts/run-tests.ts --concurrency=1 --minutes=60 test/nested/firecracker.test.ts
 
 bench: setup
 	@$(NODE) bench/main.ts $(BENCHES)
