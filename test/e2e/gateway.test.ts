@@ -63,7 +63,7 @@ for (const server of SERVER_ERAS) {
           assert.equal(Number(second), Number(first) + 1);
           const heard: string[] = [];
           const onprogress = ({ message }: { message?: string }) => void heard.push(message ?? "");
-          assert.equal(await callText(client, "slow", { steps: 3, ms: 20 }, { onprogress }), "slept");
+          assert.equal(await callText(client, "slow", { steps: 3, ms: 250 }, { onprogress }), "slept");
           assert.deepEqual(heard, ["step 1", "step 2", "step 3"]);
         });
 
