@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
-import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, chmod, copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -13,6 +13,7 @@ import {
   type FirecrackerSettings,
 } from "../../src/vmm/firecracker/driver.ts";
 import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** What goes wrong at a start is one clear error, and leaves nothing behind. The machine is a pretended one. */
 
@@ -83,6 +84,22 @@ test("a machine is started, paused, resumed and ended", async () => {
   await driver.resume(record);
   await driver.kill(record);
   assert.equal(existsSync(config.runtimeDir), false);
+});
+
+test("what a guest has its VMM write to its log is bounded while anybody looks after the VM", async () => {
+  const { driver, config } = await open();
+  const record = await driver.start(config);
+  try {
+    await appendFile(config.logPath, "vsock: error writing to local stream\n".repeat(100_000));
+    const over = new AbortController();
+    const watched = driver.waitForExit(record, over.signal);
+    await waitFor(async () => (await stat(config.logPath)).size < 1024 * 1024);
+    over.abort();
+    await watched;
+    await driver.pause(record);
+  } finally {
+    await driver.kill(record);
+  }
 });
 
 test("without a jailer of the same release nothing starts, unless that was allowed", async () => {

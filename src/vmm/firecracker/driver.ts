@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir, stat, truncate } from "node:fs/promises";
 import net, { type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -64,6 +64,7 @@ import { VsockPort } from "./vsock.ts";
 /** Without the process's own end to wait for, as another daemon's VMs are. */
 const LOOK_MS = 300;
 const LOAD_DEADLINE_MS = 60_000;
+const MAX_LOG_BYTES = 1024 * 1024;
 
 export interface FirecrackerDriverOptions extends ProgramFinderOptions {
   /** The guest agent's binary, which digests memory. */
@@ -399,6 +400,7 @@ export class FirecrackerDriver implements VmmDriver {
   async waitForExit(record: VmmRecord, signal: AbortSignal): Promise<void> {
     const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     while (!signal.aborted && (await this.isAlive(record))) {
+      await boundLog(record.logPath);
       let timer: NodeJS.Timeout | undefined;
       const look = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, LOOK_MS).unref();
@@ -439,6 +441,18 @@ export class FirecrackerDriver implements VmmDriver {
     this.#ports.clear();
     for (const listening of all) (await listening.catch(() => undefined))?.close();
   }
+}
+
+/**
+ * Firecracker writes a line for each connection that its guest resets, and does not bound them: a guest would fill the host's disk by that. Only its last words are of use.
+ * It appends, so it goes on at the beginning of a file that has been emptied.
+ */
+async function boundLog(logPath: string): Promise<void> {
+  const size = await stat(logPath).then(
+    (found) => found.size,
+    () => 0,
+  );
+  if (size > MAX_LOG_BYTES) await truncate(logPath, 0).catch(() => {}); // looked at again in a moment
 }
 
 async function describeStartFailure(error: unknown, config: MachineConfig): Promise<FirebreakError> {
