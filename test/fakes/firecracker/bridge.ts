@@ -67,7 +67,8 @@ export async function listenForHost(path: string): Promise<net.Server> {
     server.once("error", reject);
     server.listen(path, resolve);
   });
-  return server;
+  // It goes with whoever serves the API.
+  return server.unref();
 }
 
 function connect(path: string): Promise<Socket | undefined> {
