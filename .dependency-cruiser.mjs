@@ -145,7 +145,7 @@ export const LAYERS = {
     "^src/gateway/config/",
     "^src/guest/(protocol|guest-errors)\\.ts$",
     // Installing a release needs no daemon, and comes before the first one.
-    "^src/vmm/firecracker/install\\.ts$",
+    "^src/vmm/firecracker/release/install\\.ts$",
   ],
 };
 

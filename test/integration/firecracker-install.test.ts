@@ -8,9 +8,9 @@ import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { PACKAGE_ROOT } from "../../src/platform/package-files.ts";
 import { runCommand } from "../../src/platform/process.ts";
-import { hostArch } from "../../src/vmm/firecracker/elf.ts";
-import { installRelease } from "../../src/vmm/firecracker/install.ts";
-import { checkDigests, type FirecrackerRelease, findRelease } from "../../src/vmm/firecracker/release.ts";
+import { hostArch } from "../../src/vmm/firecracker/release/elf.ts";
+import { installRelease } from "../../src/vmm/firecracker/release/install.ts";
+import { checkDigests, type FirecrackerRelease, findRelease } from "../../src/vmm/firecracker/release/release.ts";
 import { makeProgram, makeRelease, type ReleaseChanges, sha256 } from "../fakes/firecracker/release.ts";
 import { runProgram } from "../support/daemon-fixture.ts";
 

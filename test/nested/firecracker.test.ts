@@ -6,8 +6,8 @@ import path from "node:path";
 import { after, afterEach, before, type TestContext, test } from "node:test";
 import type { Vm } from "../../src/contract/vm.ts";
 import { PACKAGE_ROOT } from "../../src/platform/package-files.ts";
-import type { FirecrackerRelease } from "../../src/vmm/firecracker/release.ts";
-import { featuresOf, parseFirecrackerVersion } from "../../src/vmm/firecracker/version.ts";
+import type { FirecrackerRelease } from "../../src/vmm/firecracker/release/release.ts";
+import { featuresOf, parseFirecrackerVersion } from "../../src/vmm/firecracker/release/version.ts";
 import { type NestedHost, openNestedHost } from "../support/nested-host.ts";
 
 /**

@@ -7,8 +7,8 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { runCommand } from "../../src/platform/process.ts";
 import type { MachineConfig } from "../../src/vmm/driver.ts";
-import { closeJail } from "../../src/vmm/firecracker/jail.ts";
-import { jailedPlace } from "../../src/vmm/firecracker/jailed-saves.ts";
+import { closeJail } from "../../src/vmm/firecracker/jail/jail.ts";
+import { jailedPlace } from "../../src/vmm/firecracker/jail/saves.ts";
 import { portSocket, rootOf, VSOCK_PORTS } from "../../src/vmm/firecracker/layout.ts";
 
 /** A Firecracker that its guest has taken over, with what its jail leaves it: its user, and the folders that are its user's. */

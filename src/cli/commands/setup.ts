@@ -2,7 +2,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { createPaths, resolvePaths } from "../../platform/paths.ts";
-import { installRelease } from "../../vmm/firecracker/install.ts";
+import { installRelease } from "../../vmm/firecracker/release/install.ts";
 import { isJson } from "../context.ts";
 import { printJson } from "../output.ts";
 import { ProgressLine } from "../progress.ts";

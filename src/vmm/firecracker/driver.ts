@@ -32,12 +32,14 @@ import {
   jailIdOf,
   makeJail,
   removeCgroups,
-} from "./jail.ts";
-import { directPlace, jailedPlace } from "./jailed-saves.ts";
+} from "./jail/jail.ts";
+import { directPlace, jailedPlace } from "./jail/saves.ts";
+import { checkSeccomp } from "./jail/seccomp.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
 import { explainKvm } from "./kvm.ts";
 import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
-import { ProgramFinder, type ProgramFinderOptions } from "./programs.ts";
+import { ProgramFinder, type ProgramFinderOptions } from "./release/programs.ts";
+import { type FirecrackerFeatures, featuresOf } from "./release/version.ts";
 import {
   bootRequests,
   describeMachine,
@@ -47,10 +49,8 @@ import {
   stateRequest,
 } from "./requests.ts";
 import { checkSaved, saveMachine } from "./saving.ts";
-import { checkSeccomp } from "./seccomp.ts";
 import {
   type FirecrackerProcess,
-  firecrackerArgs,
   makeConsole,
   makeOpenRoot,
   makeRuntimeDir,
@@ -58,7 +58,6 @@ import {
   spawnFirecracker,
 } from "./spawn.ts";
 import { readState } from "./state.ts";
-import { type FirecrackerFeatures, featuresOf } from "./version.ts";
 import { VsockPort } from "./vsock.ts";
 
 /** Without the process's own end to wait for, as another daemon's VMs are. */
@@ -193,26 +192,11 @@ export class FirecrackerDriver implements VmmDriver {
     if (config.accel !== "kvm") throw noEmulation();
     const { path: program, version } = await this.#finder.find();
     const jail = await this.#chooseJail();
-    const drives = config.drives.map((drive) => [driveFile(drive.serial), drive] as const);
     let started: FirecrackerProcess | undefined;
     try {
-      const links = Object.fromEntries(drives.map(([name, drive]) => [name, drive.path]));
-      await makeRuntimeDir(config.runtimeDir, links);
-      let command: string[];
-      if (jail === undefined) {
-        await makeOpenRoot(config.runtimeDir, { ...files, ...links });
-        const namespace = config.card?.kind === "tap" ? config.card.namespace : undefined;
-        const within = namespace === undefined ? [] : ["nsenter", `--net=${namespace}`];
-        command = [
-          ...within,
-          program,
-          ...firecrackerArgs(config.vmId, `${rootOf(config.runtimeDir)}/${FIRECRACKER_FILES.api}`),
-        ];
-      } else {
-        const shared = Object.entries(files).map(([name, file]) => [name, { path: file, isReadOnly: true }]);
-        const own = drives.map(([name, { path: file, readOnly }]) => [name, { path: file, isReadOnly: readOnly }]);
-        command = (await makeJail(config, jail, Object.fromEntries([...shared, ...own]))).command;
-      }
+      await makeRuntimeDir(config);
+      const command =
+        jail === undefined ? await makeOpenRoot(config, program, files) : await makeJail(config, jail, files);
       await makeConsole(config.runtimeDir, jail === undefined ? undefined : config.uid);
       // A guest dials as soon as it runs.
       for (const port of Object.values(VSOCK_PORTS)) await this.#listen(config.runtimeDir, port);
@@ -235,6 +219,7 @@ export class FirecrackerDriver implements VmmDriver {
         logPath: config.logPath,
       };
     } catch (error) {
+      if (started !== undefined) await killProcess(started.identity);
       await this.killUnrecorded(config.runtimeDir);
       throw await describeStartFailure(error, config);
     }

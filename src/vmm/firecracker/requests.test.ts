@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { FirecrackerSchema } from "../../../test/support/firecracker-openapi.ts";
 import type { VmmConfig } from "../driver.ts";
 import type { ApiRequest } from "./api-client.ts";
+import { featuresOf, parseFirecrackerVersion } from "./release/version.ts";
 import {
   bootRequests,
   driveFileRequest,
@@ -11,7 +12,6 @@ import {
   saveRequest,
   stateRequest,
 } from "./requests.ts";
-import { featuresOf, parseFirecrackerVersion } from "./version.ts";
 
 const schema = new FirecrackerSchema();
 const NEWEST = featuresOf(parseFirecrackerVersion("1.17.0"));

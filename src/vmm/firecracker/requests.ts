@@ -1,7 +1,7 @@
 import type { MachineConfig, VmmConfig, VmmDrive } from "../driver.ts";
 import type { ApiRequest } from "./api-client.ts";
 import { driveFile, driveId, FIRECRACKER_FILES, GUEST_CID } from "./layout.ts";
-import type { FirecrackerFeatures } from "./version.ts";
+import type { FirecrackerFeatures } from "./release/version.ts";
 
 /** How fast a drive or card may be, on average; what is unset is unlimited. */
 export interface RateLimit {

@@ -5,7 +5,7 @@ import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.t
 import { runCommand } from "../../platform/process.ts";
 import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../driver.ts";
 import type { FirecrackerApi } from "./api-client.ts";
-import type { SavePlace } from "./jailed-saves.ts";
+import type { SavePlace } from "./jail/saves.ts";
 import { saveRequest, stateRequest } from "./requests.ts";
 import { readState } from "./state.ts";
 

@@ -7,7 +7,7 @@ import { type ProcessIdentity, runCommand, spawnDetached } from "../../platform/
 import type { MachineConfig } from "../driver.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { FirecrackerApi } from "./api-client.ts";
-import { FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
+import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
 
 const API_DEADLINE_MS = 30_000;
 
@@ -18,18 +18,27 @@ export interface FirecrackerProcess {
 }
 
 /** Makes the VM's runtime folder anew, with links to its drives that nobody but the daemon changes. */
-export async function makeRuntimeDir(runtimeDir: string, drives: Record<string, string>): Promise<void> {
+export async function makeRuntimeDir({ runtimeDir, drives }: MachineConfig): Promise<void> {
   for (const name of [FIRECRACKER_FILES.api, FIRECRACKER_FILES.vsock]) checkSocketPath(`${rootOf(runtimeDir)}/${name}`);
   for (const port of Object.values(VSOCK_PORTS)) checkSocketPath(portSocket(runtimeDir, port));
   await removeRuntimeDir(runtimeDir);
   await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
-  for (const [name, target] of Object.entries(drives)) await symlink(target, `${runtimeDir}/${name}`);
+  for (const { serial, path } of drives) await symlink(path, `${runtimeDir}/${driveFile(serial)}`);
 }
 
-/** Without a jail, what Firecracker is told of is linked to under names of its own. */
-export async function makeOpenRoot(runtimeDir: string, files: Record<string, string>): Promise<void> {
-  await mkdir(rootOf(runtimeDir), { mode: 0o700 });
-  for (const [name, target] of Object.entries(files)) await symlink(target, `${rootOf(runtimeDir)}/${name}`);
+/** Without a jail, what Firecracker is told of is linked to under names of its own. Returns what starts it. */
+export async function makeOpenRoot(
+  { vmId, runtimeDir, drives, card }: MachineConfig,
+  program: string,
+  files: Record<string, string>,
+): Promise<string[]> {
+  const root = rootOf(runtimeDir);
+  await mkdir(root, { mode: 0o700 });
+  for (const [name, target] of Object.entries(files)) await symlink(target, `${root}/${name}`);
+  for (const { serial, path } of drives) await symlink(path, `${root}/${driveFile(serial)}`);
+  const namespace = card?.kind === "tap" ? card.namespace : undefined;
+  const within = namespace === undefined ? [] : ["nsenter", `--net=${namespace}`];
+  return [...within, program, "--api-sock", `${root}/${FIRECRACKER_FILES.api}`, "--id", vmId];
 }
 
 /** What the guest says on its console is read from a pipe, which keeps 64 KiB that nobody reads, and no more. */
@@ -42,11 +51,6 @@ export async function makeConsole(runtimeDir: string, uid: number | undefined): 
 /** Removes what a hostile VMM may have put things into: rm does not follow links that change under it. */
 export async function removeRuntimeDir(runtimeDir: string): Promise<void> {
   await runCommand("rm", ["-rf", "--", runtimeDir]);
-}
-
-/** Firecracker's own arguments; with a jail, the jailer adds `--id`. */
-export function firecrackerArgs(vmId: string, apiSocket: string): string[] {
-  return ["--api-sock", apiSocket, "--id", vmId];
 }
 
 /** Starts Firecracker, or what makes its jail, detached and waits for its API. Throws VMM_START_FAILED with its last words; then it is gone. */

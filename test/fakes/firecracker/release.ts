@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { type HostArch, hostArch } from "../../../src/vmm/firecracker/elf.ts";
+import { type HostArch, hostArch } from "../../../src/vmm/firecracker/release/elf.ts";
 import { type Member, makeTar } from "../../support/tar-archive.ts";
 
 export interface ProgramOptions {

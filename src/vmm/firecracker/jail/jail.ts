@@ -1,22 +1,16 @@
 import { chmod, chown, lstat, mkdir, readFile, readlink, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { findProcesses, type ProcessIdentity } from "../../platform/process.ts";
-import type { MachineConfig } from "../driver.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { findProcesses, type ProcessIdentity } from "../../../platform/process.ts";
+import type { MachineConfig } from "../../driver.ts";
+import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, savesFolder, VSOCK_PORTS } from "../layout.ts";
 import { detectCgroupVersion, jailerCommand, jailRoot } from "./jailer.ts";
-import { FIRECRACKER_FILES, portSocket, rootOf, savesFolder, VSOCK_PORTS } from "./layout.ts";
 
 /** What a jail is made with. */
 export interface JailPrograms {
   jailer: string;
   firecracker: string;
   parentCgroup: string;
-}
-
-/** A file of the host under its name within the jail. */
-export interface JailedFile {
-  path: string;
-  isReadOnly: boolean;
 }
 
 /**
@@ -36,12 +30,12 @@ done
 shift
 exec "$@"`;
 
-/** Makes the jail of a VM that is to start, with nothing in it that runs. */
+/** Makes the jail of a VM that is to start, with nothing in it that runs. `files` are shared by VMs, by their names in it. Returns what starts its Firecracker. */
 export async function makeJail(
   config: MachineConfig,
   programs: JailPrograms,
-  files: Record<string, JailedFile>,
-): Promise<{ command: string[] }> {
+  files: Record<string, string>,
+): Promise<string[]> {
   const { runtimeDir, uid } = config;
   const settings = {
     ...programs,
@@ -63,18 +57,22 @@ export async function makeJail(
   await mkdir(saves, { recursive: true, mode: 0o700 });
   await mkdir(`${root}/${FIRECRACKER_FILES.saves}`);
   const mounts = [saves, `${root}/${FIRECRACKER_FILES.saves}`, "rw"];
-  for (const [name, file] of Object.entries(files)) {
+  const all = [
+    ...Object.entries(files).map(([name, file]) => ({ name, file, readOnly: true })),
+    ...config.drives.map(({ serial, path: file, readOnly }) => ({ name: driveFile(serial), file, readOnly })),
+  ];
+  for (const { name, file, readOnly } of all) {
     await writeFile(`${root}/${name}`, "");
-    await giveFile(file, uid);
-    mounts.push(file.path, `${root}/${name}`, file.isReadOnly ? "ro" : "rw");
+    if (readOnly) await openToReaders(file);
+    else await chown(file, uid, uid);
+    mounts.push(file, `${root}/${name}`, readOnly ? "ro" : "rw");
   }
   const namespaces = ["--mount", "--propagation", "private", ...(config.card?.kind === "tap" ? [] : ["--net"])];
-  return { command: ["unshare", ...namespaces, "sh", "-c", WITHIN, "sh", runtimeDir, ...mounts, "--", ...jailer] };
+  return ["unshare", ...namespaces, "sh", "-c", WITHIN, "sh", runtimeDir, ...mounts, "--", ...jailer];
 }
 
-/** A VM's own drive is its user's; what VMs share can be read by all who get at it, which outside of jails is root alone (the home is closed). */
-async function giveFile({ path: file, isReadOnly }: JailedFile, uid: number): Promise<void> {
-  if (!isReadOnly) return chown(file, uid, uid);
+/** What VMs share can be read by all who get at it, which outside of jails is root alone: the home is closed. */
+async function openToReaders(file: string): Promise<void> {
   const { mode } = await stat(file);
   if ((mode & 0o004) === 0) await chmod(file, (mode & 0o777) | 0o444);
 }
@@ -122,11 +120,13 @@ export async function checkUser(pid: number, uid: number): Promise<void> {
   );
 }
 
-/** Firecrackers of a VM, and what is about to become one. Its folder is on the command line of all but a jailed one, whose root is in it. */
+/** Firecrackers of a VM, and what is about to become one: told by its API's socket, by what makes its jail, or by the root of a jailed one. Others that have the folder on their command lines are no business of ours. */
 export async function findVmms(runtimeDir: string): Promise<ProcessIdentity[]> {
   const jail = await stat(rootOf(runtimeDir)).catch(() => undefined);
-  const found = await findProcesses((argv) =>
-    argv.some((word) => word === runtimeDir || word.startsWith(`${runtimeDir}/`)),
+  const api = `${rootOf(runtimeDir)}/${FIRECRACKER_FILES.api}`;
+  const isMakingJail = (argv: string[]) => argv.includes(WITHIN) || argv.includes("--chroot-base-dir");
+  const found = await findProcesses(
+    (argv) => (argv.includes(api) && argv.includes("--api-sock")) || (argv.includes(runtimeDir) && isMakingJail(argv)),
   );
   const id = await jailIdOf(runtimeDir);
   if (jail === undefined || id === undefined) return found;

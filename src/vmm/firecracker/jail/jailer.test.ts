@@ -7,7 +7,7 @@ import { detectCgroupVersion, type JailSettings, jailerCommand, jailRoot } from 
 /** The jailer's arguments as its source declares them (src/jailer/src/main.rs); test/fixtures/firecracker/README.md says how that was taken. */
 const documented = JSON.parse(
   readFileSync(
-    fileURLToPath(new URL("../../../test/fixtures/firecracker/jailer-arguments.json", import.meta.url)),
+    fileURLToPath(new URL("../../../../test/fixtures/firecracker/jailer-arguments.json", import.meta.url)),
     "utf8",
   ),
 ) as { name: string; takesValue: boolean; isRequired: boolean }[];

@@ -1,6 +1,6 @@
 import path from "node:path";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { FIRECRACKER_FILES } from "./layout.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { FIRECRACKER_FILES } from "../layout.ts";
 
 /** How a Firecracker is jailed: chroot, user, control groups and network are made by its jailer, of the same release. */
 export interface JailSettings {

@@ -1,8 +1,8 @@
 import { chmod, chown, lstat, rename } from "node:fs/promises";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { runCommand } from "../../platform/process.ts";
-import type { MachineConfig, SaveTarget } from "../driver.ts";
-import { FIRECRACKER_FILES, savesFolder } from "./layout.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { runCommand } from "../../../platform/process.ts";
+import type { MachineConfig, SaveTarget } from "../../driver.ts";
+import { FIRECRACKER_FILES, savesFolder } from "../layout.ts";
 
 /** Where a Firecracker writes what it saves, by the names that it is told, and how that gets to where it is wanted. */
 export interface SavePlace {

@@ -1,5 +1,5 @@
 import { readdir, readFile } from "node:fs/promises";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
 
 /** SECCOMP_MODE_FILTER, as `Seccomp:` of /proc/PID/task/TID/status has it (proc(5)). */
 const FILTERED = 2;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseSums } from "./release-archive.ts";
+import { parseSums } from "./archive.ts";
 
 test("digests are read as sha256sum writes them, of text or binary files, in this folder", () => {
   const [a, b, c] = ["a", "b", "c"].map((digit) => digit.repeat(64)) as [string, string, string];

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
-import { confinePath } from "../../archive/confined-path.ts";
-import { readTar } from "../../archive/tar-reader.ts";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { confinePath } from "../../../archive/confined-path.ts";
+import { readTar } from "../../../archive/tar-reader.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import type { HostArch } from "./elf.ts";
 
 /** What is taken out of a release's archive. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../../../errors/firebreak-error.ts";
+import { parseSums } from "./archive.ts";
 import type { HostArch } from "./elf.ts";
-import { parseSums } from "./release-archive.ts";
 
 /** Where the project publishes its releases; FIREBREAK_FIRECRACKER_MIRROR names another place with the same names below it. */
 const RELEASES = "https://github.com/firecracker-microvm/firecracker/releases/download";

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
-import { runCommand } from "../../platform/process.ts";
-import { writeAtomic } from "../../platform/write-atomic.ts";
+import { FirebreakError, toFirebreakError } from "../../../errors/firebreak-error.ts";
+import { runCommand } from "../../../platform/process.ts";
+import { writeAtomic } from "../../../platform/write-atomic.ts";
+import { invalid, parseSums, readReleaseArchive, sha256 } from "./archive.ts";
 import { type DownloadOptions, downloadRelease } from "./download.ts";
 import { type HostArch, hostArch, readElf } from "./elf.ts";
 import {
@@ -13,7 +14,6 @@ import {
   type ReleaseManifest,
   VERSION_PATTERN,
 } from "./release.ts";
-import { invalid, parseSums, readReleaseArchive, sha256 } from "./release-archive.ts";
 import { parseFirecrackerVersion } from "./version.ts";
 
 export interface InstallOptions extends DownloadOptions {

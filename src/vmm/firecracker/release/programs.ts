@@ -1,7 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
-import { findProgram, runCommand } from "../../platform/process.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { findProgram, runCommand } from "../../../platform/process.ts";
 import { checkDigests, type FirecrackerRelease, findRelease } from "./release.ts";
 import { type FirecrackerVersion, parseFirecrackerVersion } from "./version.ts";
 

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
 
 /** A release of Firecracker that `firebreak setup` has installed. */
 export interface FirecrackerRelease {

@@ -1,4 +1,4 @@
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
 
 /** A release of Firecracker, as `firecracker --version` and `GET /version` name it. */
 export interface FirecrackerVersion {
