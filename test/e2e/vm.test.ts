@@ -185,6 +185,9 @@ test("doctor finds this host in order and no left-overs", async () => {
     result.checks.filter((check: { ok: boolean; optional?: boolean }) => !check.ok && !check.optional),
     [],
   );
+  const { stdout } = await fixture.ok("doctor");
+  assert.match(stdout, /^(ok|-) +firecracker /m);
+  assert.doesNotMatch(stdout, /FAIL/);
 });
 
 test("a missing QEMU, or one that dies at its start, is one clear error", async () => {

@@ -17,7 +17,9 @@ export function addDoctor(program: Command): void {
       else {
         const width = Math.max(...checks.map((check) => check.name.length));
         for (const check of checks) {
-          process.stdout.write(`${check.ok ? "ok  " : "FAIL"}  ${check.name.padEnd(width)}  ${check.message}\n`);
+          // What works without it has not failed.
+          const verdict = check.ok ? "ok  " : check.optional ? "-   " : "FAIL";
+          process.stdout.write(`${verdict}  ${check.name.padEnd(width)}  ${check.message}\n`);
           if (check.hint !== undefined) process.stdout.write(`${" ".repeat(width + 8)}${check.hint}\n`);
         }
       }

@@ -35,8 +35,8 @@ export const doctor = defineTool({
       facts: [failed.length === 0 ? "all is well" : `${failed.length} of ${checks.length} checks failed`],
       text: checks
         .map(
-          ({ name, ok, message, hint }) =>
-            `${ok ? "ok" : "FAILED"} ${name}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
+          ({ name, ok, optional, message, hint }) =>
+            `${ok ? "ok" : optional ? "optional" : "FAILED"} ${name}: ${message}${hint === undefined ? "" : ` (${hint})`}`,
         )
         .join("\n"),
     };
