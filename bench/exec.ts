@@ -1,6 +1,7 @@
+import type { GuestClient } from "../src/guest/client.ts";
 import type { Setting } from "../test/support/vmm-setting.ts";
 import { runInGuest, withGuest } from "./guest.ts";
-import { median, type Row, round, sample } from "./stats.ts";
+import { median, type Row, ratioRow, round, sample } from "./stats.ts";
 
 const ROUNDS = 12;
 const PER_ROUND = 30;
@@ -18,6 +19,7 @@ export async function benchExec(setting: Setting): Promise<Row[]> {
       spawns.push(Number((await runInGuest(client, ["/bin/sh", "-c", loop])).tail) / PER_ROUND / 1e6);
       samples.push(...(await execs()));
     }
+    const { fixed, random } = await spawnAnywhere(client, loop);
     const floor = median(spawns);
     const value = median(samples);
     return [
@@ -33,6 +35,27 @@ export async function benchExec(setting: Setting): Promise<Row[]> {
         samples: samples.map((ms) => round(ms, 2)),
         floorSamples: spawns.map((ms) => round(ms, 2)),
       },
+      ratioRow({
+        what: "a shell in the guest spawning /bin/true, p50",
+        samples: fixed,
+        floorSamples: random,
+        floorIs: "the same with randomised addresses",
+        maxRatio: 1,
+      }),
     ];
   });
+}
+
+/** What a program's start takes in the guest as it is, and with its addresses randomised, ms; by turns. */
+async function spawnAnywhere(client: GuestClient, loop: string): Promise<{ fixed: number[]; random: number[] }> {
+  const times = { fixed: [] as number[], random: [] as number[] };
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [key, level] of [
+      ["fixed", 0],
+      ["random", 2],
+    ] as const) {
+      const script = `echo ${level} >/proc/sys/kernel/randomize_va_space; ${loop}`;
+      times[key].push(Number((await runInGuest(client, ["/bin/sh", "-c", script])).tail) / PER_ROUND / 1e6);
+    }
+  return times;
 }

@@ -23,7 +23,7 @@ const BOOT_ATTEMPTS = 2;
 /** A file system grows online but does not shrink: a VM is forked from the largest of these that fits its disk. */
 const BASE_DISKS_MIB = [2048, 512, 64];
 /** To be raised when something changes that is not among a template's inputs: the warm-up, the driver's kernel parameters. */
-const RECIPE = 3;
+const RECIPE = 4;
 /** Of a template's console, for the reason of a boot that failed. */
 const CONSOLE_KEPT = 16 * 1024;
 const PANIC_WORDS = "Kernel panic - not syncing";

@@ -25,6 +25,8 @@ const KILL_GRACE_MS = 5_000;
 const KILL_DEADLINE_MS = 15_000;
 const PREPARE_TIMEOUT_MS = 10 * 60_000;
 const TAIL_LENGTH = 2_000;
+/** A command that does nothing. */
+const WARM_UP = { id: "warm-up", argv: ["true"], timeoutMs: 10_000 };
 /** Between two tries to be attached again, ms. */
 const REATTACH_MS = 500;
 /** Tries before a guest that runs and does not answer is given up. */
@@ -100,6 +102,17 @@ export class TaskMachines {
         await client.writeFile(path, Readable.from([content]), { parents: true, mode: "0600" }, wait);
       if (workspace !== undefined) await noteStart(workspace, this.#diffOptions(vm, client, signal));
     });
+  }
+
+  /** Has an emulated machine translate what starting a command takes, while its task waits anyway. Never throws. */
+  async warmUp(vm: string, signal: AbortSignal): Promise<void> {
+    const run = async ({ client }: { client: GuestClient }) => {
+      await runCommand(WARM_UP, { client, signal, explainLoss: () => this.#vms.explainLoss(vm), tailLength: 0 });
+      // The task is not to find a command that it did not run.
+      await client.execDelete(WARM_UP.id);
+    };
+    // An image without it is none the worse for that, and a machine that fails is found out by its task.
+    await this.#vms.use(vm, { signal }, run).catch(() => {});
   }
 
   async #clone(

@@ -40,8 +40,8 @@ export interface RunDeps {
   plan: (record: TaskRecord, options: { signal: AbortSignal; onText: (text: string) => void }) => Promise<TaskPlan>;
   costOf: (tokens: readonly Tokens[], reportedUsd: number | undefined, model: string | undefined) => Cost | undefined;
   budgets: UserBudgets;
-  /** Waits for a place among those that work. */
-  takePlace: (id: string, signal: AbortSignal) => Promise<void>;
+  /** Waits for a place among those that work; `onWait` is called when there is none yet. */
+  takePlace: (id: string, signal: AbortSignal, onWait: () => void) => Promise<void>;
   /** A task has got further. */
   onChange: (record: TaskRecord) => void;
   log: (message: string, fields: Record<string, unknown>) => void;
@@ -169,7 +169,9 @@ export class TaskRun {
     await log.append([this.#stateEvent()], { offset: 0, stdout: 0, stderr: 0 });
     await machines.prepare(vm.id, planned, { signal, onText });
     this.#plan = planned;
-    await this.#deps.takePlace(this.#id, signal);
+    await this.#deps.takePlace(this.#id, signal, () => {
+      if (vm.accel === "tcg") void machines.warmUp(vm.id, signal);
+    });
     clearTimeout(this.#deadline);
     const over = this.#overBudget(agent);
     if (over !== undefined) return over;

@@ -371,7 +371,7 @@ export class TaskService {
     const run = new TaskRun(id, {
       ...this.#options,
       storage: this.#holding(held),
-      takePlace: (of, signal) => this.#takePlace(of, signal),
+      takePlace: (of, signal, onWait) => this.#takePlace(of, signal, onWait),
       onChange: (record) => this.#changed(record),
     });
     const done = run.live().then((end) => {
@@ -401,7 +401,7 @@ export class TaskService {
     this.#runs.set(id, { run, task, done });
   }
 
-  #takePlace(id: string, signal: AbortSignal): Promise<void> {
+  #takePlace(id: string, signal: AbortSignal, onWait: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         this.#ready.delete(id);
@@ -411,6 +411,7 @@ export class TaskService {
       signal.addEventListener("abort", onAbort, { once: true });
       this.#ready.set(id, resolve);
       this.#tick();
+      if (this.#ready.has(id)) onWait();
     });
   }
 

@@ -134,3 +134,26 @@ test("tasks that have ended are forgotten with their logs and files when their t
   const { total } = await fixture.client.tasks.usage();
   assert.ok(total.tasks > 0, "their usage stays");
 });
+
+test("a task that waits for its turn has its emulated machine warmed up meanwhile, and finds no command that is not its own", async () => {
+  await configure("max_running = 1");
+  const alone = await wait(await detach("--", "sh", "-c", "echo $$"));
+  const first = await detach("--", "sh", "-c", "while ! test -e /root/go; do sleep 0.2; done");
+  await waitFor(async () => (await fixture.client.tasks.get(first)).state === "running");
+  const second = await detach("--keep-vm", "always", "--", "sh", "-c", "echo $$");
+  await waitFor(async () => (await fixture.client.tasks.get(second)).vm !== undefined);
+  const vm = `task-${second}-1`;
+  await waitFor(async () => (await fixture.client.vms.get(vm)).state === "running");
+  // Processes are numbered one after another, and forks go on from the same number: one more than we have started ourselves has run.
+  const extra = (await fixture.client.vms.get(vm)).accel === "tcg" ? 1 : 0;
+  let own = 0;
+  await waitFor(async () => {
+    const { stdout } = await fixture.ok("vm", "exec", vm, "--", "sh", "-c", "echo $$");
+    return Number(stdout) === Number(alone.outputTail) + own++ + extra;
+  });
+  await fixture.ok("vm", "exec", `task-${first}-1`, "--", "touch", "/root/go");
+  const waited = await wait(second);
+  assert.equal(Number(waited.outputTail), Number(alone.outputTail) + own + extra);
+  assert.doesNotMatch((await fixture.ok("vm", "execs", vm)).stdout, /warm-up/);
+  await fixture.ok("vm", "delete", vm);
+});

@@ -39,12 +39,12 @@ test("no path of the host's files is on the command line, only inherited descrip
   assert.match(line, /file=\/dev\/fdset\/1,.*readonly=on/);
 });
 
-test("under TCG the guest is told the TSC frequency and mitigates nothing, under KVM it is told neither", () => {
+test("under TCG the guest is told the TSC frequency, mitigates nothing and randomises no addresses, under KVM it is told none of that", () => {
   assert.match(
     wordAfter(args(), "-append"),
-    /tsc_early_khz=2596000 tsc=reliable no_timer_check mitigations=off extra=1/,
+    /tsc_early_khz=2596000 tsc=reliable no_timer_check mitigations=off norandmaps extra=1/,
   );
-  assert.doesNotMatch(wordAfter(args({ accel: "kvm" }), "-append"), /tsc|mitigations/);
+  assert.doesNotMatch(wordAfter(args({ accel: "kvm" }), "-append"), /tsc|mitigations|norandmaps/);
   assert.deepEqual(args({ accel: "kvm" }).slice(args().indexOf("-accel"), args().indexOf("-accel") + 4), [
     "-accel",
     "kvm",

@@ -225,8 +225,8 @@ const LEAN_KERNEL = ["lsm=landlock", "psi=0", "noautogroup"];
 function kernelCommandLine(config: VmmConfig, tscKhz: number | undefined): string {
   const clock =
     config.accel === "tcg" && tscKhz !== undefined ? [`tsc_early_khz=${tscKhz}`, "tsc=reliable", "no_timer_check"] : [];
-  // An emulated processor speculates nothing.
-  const mitigations = config.accel === "tcg" ? ["mitigations=off"] : [];
+  // An emulated processor speculates nothing. QEMU's translations are of addresses: a program that is somewhere else each time is translated each time.
+  const emulated = config.accel === "tcg" ? ["mitigations=off", "norandmaps"] : [];
   // panic=-1 with -no-reboot: a guest that panics ends its VMM at once, which the daemon hears.
   return [
     "console=hvc0",
@@ -236,7 +236,7 @@ function kernelCommandLine(config: VmmConfig, tscKhz: number | undefined): strin
     "random.trust_cpu=on",
     ...LEAN_KERNEL,
     ...clock,
-    ...mitigations,
+    ...emulated,
     ...config.kernelArgs,
   ].join(" ");
 }
