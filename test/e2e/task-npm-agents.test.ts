@@ -1,0 +1,3 @@
+import { testAgents } from "../support/npm-agents.ts";
+
+testAgents("claude", "codex");
