@@ -36,7 +36,7 @@ async function benchPaint(fixture: DaemonFixture, page: Page, origin: string): P
     argv: ["sh", "-c", "mkfifo /tmp/lines; echo begun; while true; do cat /tmp/lines; done"],
   });
   await page.goto(`${origin}/tasks/${id}`);
-  await page.locator(".output", { hasText: "begun" }).waitFor({ timeout: WAIT_MS });
+  await page.locator(".printed", { hasText: "begun" }).waitFor({ timeout: WAIT_MS });
   const { vm } = await fixture.client.tasks.get(id);
   const writer = spawn(fixture.program, ["vm", "exec", vm?.name ?? "", "--", "sh", "-c", "cat > /tmp/lines"], {
     env: fixture.env,

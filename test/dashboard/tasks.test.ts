@@ -35,7 +35,10 @@ test("a task is begun with the form, looked at as it works, and ends with its fi
   await page.getByRole("heading", { name: "first task" }).waitFor();
   await state(page, "completed").waitFor();
   await page.getByText("hello from the form").waitFor();
-  await page.locator(".output-stderr", { hasText: "oops" }).waitFor();
+  const printed = page.locator(".printed-stderr", { hasText: "oops" });
+  await printed.waitFor();
+  const { height = 0 } = (await printed.boundingBox()) ?? {};
+  assert.ok(height > 0 && height < 40, `one line that it printed is ${height} pixels high`);
   await page.getByText("Finished: completed").waitFor();
   await page.getByRole("tab", { name: "Files (1)" }).click();
   await page

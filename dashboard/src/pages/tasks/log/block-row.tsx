@@ -48,7 +48,7 @@ export const BlockRow = memo(function BlockRow({ block, query, isCurrent, isWhol
         </p>
       );
     case "output":
-      return <div className={`output output-${block.stream}${current}`}>{cut(block.text)}</div>;
+      return <div className={`printed printed-${block.stream}${current}`}>{cut(block.text)}</div>;
     case "thinking":
       return frame("thinking", "thinking", "Thinking", block, current, cut(block.text));
     case "text":
