@@ -4,7 +4,17 @@ import { mountPathSchema } from "./mount-path.ts";
 import { egressPolicySchema } from "./policy.ts";
 import { secretGrantsSchema, secretNameSchema } from "./secret.ts";
 import { costSchema, FINISH_REASONS, tokensSchema } from "./task-event.ts";
-import { envSchema, labelsSchema, MAX_CPUS, MAX_DISK_MIB, MAX_MEMORY_MIB, MIN_DISK_MIB, MIN_MEMORY_MIB } from "./vm.ts";
+import {
+  accelRequestSchema,
+  driverRequestSchema,
+  envSchema,
+  labelsSchema,
+  MAX_CPUS,
+  MAX_DISK_MIB,
+  MAX_MEMORY_MIB,
+  MIN_DISK_MIB,
+  MIN_MEMORY_MIB,
+} from "./vm.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
 
 /** The HTTP API's tasks: work that an agent, or any command, does in a VM of its own. */
@@ -102,6 +112,8 @@ export const taskCreateSchema = z
     memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB).optional(),
     cpus: z.number().int().min(1).max(MAX_CPUS).optional(),
     diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).optional(),
+    driver: driverRequestSchema.optional(),
+    accel: accelRequestSchema.optional(),
     timeoutMs: z
       .number()
       .int()

@@ -69,6 +69,15 @@ export const MAX_LABELS = 64;
 /** `auto` leaves the choice of a VMM to the daemon. */
 export const DRIVER_REQUESTS = ["auto", "qemu", "firecracker"] as const;
 export type DriverRequest = (typeof DRIVER_REQUESTS)[number];
+export const driverRequestSchema = z
+  .enum(DRIVER_REQUESTS, `one of ${DRIVER_REQUESTS.join(", ")}`)
+  .describe(
+    "which VMM it has for its life; `auto` is Firecracker where it works with KVM; without it the daemon's default",
+  );
+const ACCEL_REQUESTS = ["auto", "kvm", "tcg"] as const;
+export const accelRequestSchema = z
+  .enum(ACCEL_REQUESTS, `one of ${ACCEL_REQUESTS.join(", ")}`)
+  .describe("`auto` is KVM where a guest runs in it");
 
 export const DEFAULTS = { image: "debian", memoryMib: 512, cpus: 1, diskMib: 2048 } as const;
 
@@ -135,16 +144,8 @@ export const vmCreateSchema = z.strictObject({
     .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
     .default(DEFAULTS.diskMib)
     .describe("what it may write above its image, MiB"),
-  driver: z
-    .enum(DRIVER_REQUESTS, DRIVER_REQUESTS.join(", "))
-    .optional()
-    .describe(
-      "which VMM it has for its life; `auto` is Firecracker where it works with KVM; without it the daemon's default",
-    ),
-  accel: z
-    .enum(["auto", "kvm", "tcg"], "auto, kvm or tcg")
-    .default("auto")
-    .describe("`auto` is KVM where a guest runs in it"),
+  driver: driverRequestSchema.optional(),
+  accel: accelRequestSchema.default("auto"),
   env: envSchema.default({}).describe("of every command in it"),
   network: egressPolicySchema.default(NO_NETWORK).describe("what it may reach"),
   secrets: secretGrantsSchema.default([]).describe("what it may use on its way out"),

@@ -22,7 +22,7 @@ export interface GitSource {
 /** What a task's VM is made with. */
 export type TaskVm = Pick<
   VmCreate,
-  "image" | "memoryMib" | "cpus" | "diskMib" | "network" | "secrets" | "env" | "volumes"
+  "image" | "memoryMib" | "cpus" | "diskMib" | "driver" | "accel" | "network" | "secrets" | "env" | "volumes"
 > & { workspace?: WorkspaceSpec };
 
 /** All that a task comes to before it begins: pure, so that what is wrong with it is said before it is queued. */
@@ -71,7 +71,7 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
     workspace !== undefined && "git" in workspace
       ? { url: workspace.git, ref: workspace.ref, path: workspacePath as string } // set with it
       : undefined;
-  const { image, cpus, diskMib, env } = request;
+  const { image, cpus, diskMib, driver, accel, env } = request;
   const memoryMib = request.memoryMib ?? (agent.memoryMib > 0 ? agent.memoryMib : undefined);
   const files = Object.fromEntries(
     Object.entries({ ...launch.files, ...request.files }).map(([file, content]) => [
@@ -85,6 +85,8 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
       ...(memoryMib === undefined ? {} : { memoryMib }),
       ...(cpus === undefined ? {} : { cpus }),
       ...(diskMib === undefined ? {} : { diskMib }),
+      ...(driver === undefined ? {} : { driver }),
+      ...(accel === undefined ? {} : { accel }),
       env,
       network: networkOf(request, agent, git),
       secrets: secretsOf(request, agent, hasSecret),

@@ -6,11 +6,11 @@ import { isEnded, KEEP_VM, MAX_PRIORITY, type Task, type TaskCreate } from "../.
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
-import { parseCount, parseDurationMs, parseEnv, parseLabels, parseMib } from "../../parse.ts";
+import { parseCount, parseDurationMs, parseEnv, parseLabels } from "../../parse.ts";
 import type { ProgressLine } from "../../progress.ts";
 import { readInput } from "../../read-input.ts";
 import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "../network-options.ts";
-import { addKindOptions, collect, type KindOptionValues } from "../vm-options.ts";
+import { addKindOptions, collect, type KindOptionValues, toKind } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 import { printTask } from "./describe.ts";
 import { followTask, progressOf } from "./follow.ts";
@@ -119,10 +119,7 @@ async function toTaskCreate(
     model: options.model,
     maxTurns: number("--max-turns", options.maxTurns),
     maxCostUsd: options.maxCost === undefined ? undefined : parseDollars("--max-cost", options.maxCost),
-    image: options.image,
-    memoryMib: options.memory === undefined ? undefined : parseMib("--memory", options.memory),
-    cpus: number("--cpus", options.cpus),
-    diskMib: options.disk === undefined ? undefined : parseMib("--disk", options.disk),
+    ...toKind(options),
     timeoutMs: options.timeout === undefined ? undefined : parseDurationMs("--timeout", options.timeout),
     deadlineAt:
       options.deadline === undefined
