@@ -134,7 +134,7 @@ export const EXAMPLES: Record<string, string[]> = {
     'firebreak task run "Fix the failing test" --workspace .',
     'firebreak task run --agent codex --git https://github.com/OWNER/REPO#main "Write a changelog" --detach',
     'firebreak task run "Look at the logs" --file app.log --webhook https://hooks.example.com/done#HOOK --detach',
-    "firebreak task run --file data.csv -- python3 -c 'import os; os.makedirs(\"/root/output\")'",
+    "firebreak task run --file data.csv -- sh -c 'sort data.csv > output/sorted.csv'",
   ],
   "task list": ["firebreak task list", "firebreak task list --state running --state queued"],
   "task get": ["firebreak task get 4f1c0e9a2b3d"],

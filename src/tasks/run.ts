@@ -245,6 +245,7 @@ export class TaskRun {
     // What it worked on may not have come back yet: then the VM stays, as at any other end.
     const stays = await this.#tryRemoveVms();
     if (this.#isCancelled || record.cancelledAt !== undefined) {
+      this.#note({ reason: "it was cancelled" });
       await this.#endWithout(log, "cancelled", undefined, stays);
       return "ended";
     }

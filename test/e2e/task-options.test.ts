@@ -57,6 +57,11 @@ test("a task has the machine, files, environment, secrets and network that its o
     files.map((each) => each.path),
     ["a.txt"],
   );
+  const results = path.join(fixture.folder, "results");
+  await fixture.ok("task", "files", task.id, "--output", results);
+  assert.deepEqual(await readdir(results), ["a.txt"]);
+  const again = await fixture.cli(["task", "files", task.id, "--output", results]);
+  assert.deepEqual([again.exitCode, /a\.txt is there already.*--output/s.test(again.stderr)], [2, true], again.stderr);
   const vm = await fixture.json<Vm>("vm", "get", task.vm?.name ?? "none");
   assert.deepEqual([vm.memoryMib, vm.cpus, vm.diskMib], [384, 2, 3072]);
   const { stdout: log } = await fixture.ok("egress", "log", vm.name);

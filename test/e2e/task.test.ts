@@ -8,6 +8,7 @@ import type { TaskEvent } from "../../src/contract/task-event.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { openMcpClient } from "../support/mcp-client.ts";
 import { openTaskSocket } from "../support/task-socket.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let fixture: DaemonFixture;
 before(async () => {
@@ -67,12 +68,21 @@ test("what its VM waits for is told of meanwhile: a template that is made for th
   const { exitCode, stderr } = await told;
   assert.equal(exitCode, 0, stderr);
   assert.match(stderr, /task [0-9a-f]{12} is starting: .*template/);
+  assert.match(stderr, /^task [0-9a-f]{12}: starting\nrunning$/m);
   assert.ok(
     [...reasons].some((reason) => /template/.test(reason)),
     [...reasons].join(),
   );
   const [task] = await fixture.client.tasks.list();
   assert.equal(task?.reason, undefined);
+});
+
+test("one that is cancelled while its VM is made says so, and not what was done for it last", async () => {
+  const { id } = await run("true", { memoryMib: 334 });
+  await waitFor(async () => /template/.test((await fixture.client.tasks.get(id)).reason ?? ""), 60_000);
+  await fixture.ok("task", "cancel", id);
+  const { state, reason } = await ended(id);
+  assert.deepEqual([state, reason], ["cancelled", "it was cancelled"]);
 });
 
 test("the commands say in their own words what is wrong, and what there is as JSON", async () => {
@@ -82,6 +92,9 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [["run", "--max-cost", "much", "--", "true"], /--max-cost: 'much' is not an amount of US dollars/],
     [["run", "--keep-vm", "maybe", "--", "true"], /--keep-vm: 'maybe' is not one of never, on-failure, always/],
     [["run", "--max-turns", "3", "--", "true"], /the agent 'command' tells of no turns to be counted.*--timeout/s],
+    [["run", "--file", "src", "--", "true"], /--file: src is a directory.*--workspace/s],
+    [["run", "--driver", "xen", "--", "true"], /--driver: one of auto, qemu, firecracker/],
+    [["run", "--accel", "none", "--", "true"], /--accel: one of auto, kvm, tcg/],
     [["run", "--wait", "--detach", "--", "true"], /--wait and --detach cannot both be given/],
     [["run", "--output-dir", "results", "--", "true"], /outputDir: an absolute path in the VM is wanted/],
     [["run", "--output-dir", "/proc/1", "--", "true"], /outputDir: an output directory is not \/, and not in/],

@@ -15,7 +15,7 @@ const LOOK_MS = 1_000;
 
 /** Prints a task's events from the first one on until it has ended; until there are any, how it stands. */
 export async function followTask(client: DaemonClient, id: string, progress: ProgressLine): Promise<Task> {
-  const print = createPrinter();
+  const print = createPrinter({ id });
   const looking = new AbortController();
   const looks = tellUntilBegun(client, id, progress, looking.signal).catch(() => {}); // the events say what is wrong
   for await (const event of client.tasks.events(id, { from: 1, follow: true })) {
@@ -54,13 +54,20 @@ export function progressOf({ id, state, position, reason }: Task): Progress {
   return { step: message.replace(/ \d+ %$/, ""), message };
 }
 
-/** Writes events for people: output as it is, what an agent does in short; with `tellsEnd` why the task has not completed, unless that has been said. */
-export function createPrinter({ tellsEnd = false } = {}): (event: TaskEvent) => void {
+/** Writes events for people: output as it is, what an agent does in short; with `tellsEnd` why the task has not completed, unless that has been said; with `id` which task it is, at its first state. */
+export function createPrinter({
+  tellsEnd = false,
+  id,
+}: {
+  tellsEnd?: boolean;
+  id?: string;
+} = {}): (event: TaskEvent) => void {
   const hasColour = process.stdout.isTTY === true && process.env.NO_COLOR === undefined;
   const paint = (colour: keyof typeof COLOURS, text: string) =>
     hasColour ? `\x1b[${COLOURS[colour]}m${text}\x1b[0m` : text;
   let isLineOpen = false;
   let lastReason: string | undefined;
+  let isNamed = id === undefined;
   const line = (text: string) => {
     process.stdout.write(`${isLineOpen ? "\n" : ""}${text}\n`);
     isLineOpen = false;
@@ -96,6 +103,8 @@ export function createPrinter({ tellsEnd = false } = {}): (event: TaskEvent) => 
         return line(paint("bad", `[${event.bytes} bytes of output are lost: ${event.reason}]`));
       case "state":
         lastReason = event.reason;
+        if (!isNamed) process.stderr.write(`task ${id}: `);
+        isNamed = true;
         return void process.stderr.write(
           `${event.state}${event.reason === undefined ? "" : `: ${safe(event.reason)}`}\n`,
         );

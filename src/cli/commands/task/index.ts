@@ -1,9 +1,10 @@
 import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { lstat, mkdir } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { isEnded } from "../../../contract/task.ts";
+import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { deleteEach, requireTargets } from "../../delete-each.ts";
 import { formatBytes, printJson, printTable } from "../../output.ts";
@@ -108,13 +109,15 @@ function addFiles(parent: Command): void {
     .action(async (id: string, options: { output?: string }) => {
       const { client, asJson } = await openContext(command);
       const files = await client.tasks.files(id);
-      if (options.output !== undefined)
-        for (const file of files) {
-          // Names of the guest's making, which the daemon has checked: relative, without `..`.
-          const place = path.join(options.output, file.path);
+      if (options.output !== undefined) {
+        // Names of the guest's making, which the daemon has checked: relative, without `..`.
+        const places = files.map((file) => ({ file, place: path.join(options.output as string, file.path) }));
+        for (const { place } of places) await requireFree(place);
+        for (const { file, place } of places) {
           await mkdir(path.dirname(place), { recursive: true });
           await pipeline(await client.tasks.readFile(id, file.path), createWriteStream(place, { flags: "wx" }));
         }
+      }
       if (asJson) return printJson({ files });
       if (files.length === 0) {
         const { state } = await client.tasks.get(id);
@@ -127,6 +130,18 @@ function addFiles(parent: Command): void {
         ["PATH", "TYPE", "SIZE"],
         files.map((file) => [file.path, file.mediaType, formatBytes(file.sizeBytes)]),
       );
+    });
+}
+
+/** Throws INVALID_ARGUMENT where a file would be written over; before any is written. */
+async function requireFree(place: string): Promise<void> {
+  const isTaken = await lstat(place).then(
+    () => true,
+    () => false,
+  );
+  if (isTaken)
+    throw new FirebreakError("INVALID_ARGUMENT", `${place} is there already`, {
+      hint: "Nothing was written. Name another directory with --output.",
     });
 }
 

@@ -42,7 +42,7 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
     .command("run")
     .summary("give a prompt to an agent, or run a command, in a VM of its own")
     .description(
-      "Queue a task: a prompt for a coding agent, or a command (--agent command, or just -- CMD), in a VM of its own that is deleted afterwards. Its events are printed as they come, and the exit code is 0 when it has completed. What it leaves in its output directory is kept.",
+      "Queue a task: a prompt for a coding agent, or a command (--agent command, or just -- CMD), in a VM of its own that is deleted afterwards. Its events are printed as they come, and the exit code is 0 when it has completed, or that of the command. Ctrl-C cancels it; with --detach it goes on by itself. What it leaves in its output directory is kept.",
     )
     .argument("[words...]", "the prompt; - is stdin; or the command, after --")
     .option(
@@ -173,6 +173,10 @@ async function readFiles(specs: readonly string[]): Promise<Record<string, { bas
     const at = spec.lastIndexOf(":/");
     const [host, guest] = at > 0 ? [spec.slice(0, at), spec.slice(at + 1)] : [spec, `/root/${path.basename(spec)}`];
     const content = await readFile(host).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EISDIR")
+        throw new FirebreakError("INVALID_ARGUMENT", `--file: ${host} is a directory`, {
+          hint: "A directory is given as a workspace: --workspace DIR, or DIR:ro",
+        });
       throw new FirebreakError("HOST_PATH_NOT_FOUND", `--file: ${host} cannot be read (${error.code})`);
     });
     files[guest] = { base64: content.toString("base64") };
