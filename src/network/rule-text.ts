@@ -88,6 +88,9 @@ function expandSet(
 }
 
 function unknownSet(word: string, sets: NamedSets): string {
+  // Where no set is taken, such as for the hosts of a secret.
+  if (sets.size === 0)
+    return `'${word}' is no host: sets are not taken here, and a name without a dot needs a port, such as ${word}:443`;
   const nearest = findNearest(word, [...sets.keys()]);
   const meant = nearest === undefined ? `there are ${[...sets.keys()].join(", ")}` : `did you mean '${nearest}'?`;
   return `there is no set '${word}' (${meant}); a name without a dot needs a port, such as ${word}:443`;

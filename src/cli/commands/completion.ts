@@ -1,4 +1,5 @@
 import { type Command, Help } from "commander";
+import { KEEP_VM } from "../../contract/task.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { CLIENT_IDS } from "./gen-config.ts";
 
@@ -33,6 +34,10 @@ const VALUES: Record<string, string[]> = {
   "--client": CLIENT_IDS,
   "--scope": ["user", "project"],
   "--transport": ["stdio", "http"],
+  "--agent": ["claude", "codex", "gemini", "opencode", "copilot", "command"],
+  "--network": ["none", "allowlist", "public", "nat"],
+  "--keep-vm": [...KEEP_VM],
+  "--by": ["agent", "user", "model", "day", "task", "label:"],
 };
 const ARGUMENTS: Record<string, string[]> = {
   completion: ["bash", "zsh", "fish"],
@@ -77,6 +82,11 @@ const NAMED: { commands: RegExp; listing: string; expression: string }[] = [
     commands: /^(server (get|scan|approve|start|stop|login|logout|logs|update|delete)|mcp run)$/,
     listing: "server list",
     expression: 's/^      "name": "\\(.*\\)",*$/\\1/p',
+  },
+  {
+    commands: /^task (get|wait|logs|cancel|retry|files|file|delete)$/,
+    listing: "task list",
+    expression: 's/^      "id": "\\(.*\\)",*$/\\1/p',
   },
   { commands: /^key revoke$/, listing: "key list", expression: 's/^      "name": "\\(.*\\)",*$/\\1/p' },
   {

@@ -58,7 +58,7 @@ export class ProgramFinder {
     const firecracker = release?.firecracker ?? (await findProgram(name));
     if (firecracker === undefined) {
       throw new FirebreakError("VMM_NOT_FOUND", `${name} is not installed`, {
-        hint: "Install a release: firebreak setup --firecracker VERSION; or set FIREBREAK_FIRECRACKER to its path.",
+        hint: "Install a release: firebreak setup --firecracker VERSION; or set FIREBREAK_FIRECRACKER to its path. It runs with KVM alone: 'firebreak doctor' says whether that works here.",
       });
     }
     return {
