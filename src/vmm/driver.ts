@@ -135,6 +135,8 @@ export interface VmmAbilities {
   hasHotplug: boolean;
   /** Machines can be saved, and restored. */
   canSave: boolean;
+  /** What keeps them from it that is set, and not the VMM's. */
+  whyNotSaved?: string;
   /** A machine that was saved without a plugged-in card can be restored with one. */
   plugsAtRestore: boolean;
 }

@@ -70,6 +70,18 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
       "firecracker 1.2.3 cannot restore what it saves",
     ],
   ];
+  cases.push([
+    chosen({
+      abilities: async () => ({
+        hasNetworkNamespace: false,
+        hasHotplug: false,
+        canSave: false,
+        whyNotSaved: "huge_pages",
+        plugsAtRestore: false,
+      }),
+    }),
+    "firecracker cannot restore what it saves with huge_pages",
+  ]);
   for (const [choice, reason] of cases) assert.deepEqual(await choice, ["qemu", reason]);
   assert.equal(probes, 0, "what QEMU's guests found out of KVM is not found out again");
 });

@@ -59,7 +59,8 @@ export class VmmDrivers {
     if (accel === "tcg") return "emulation was asked for";
     try {
       await driver.check();
-      const { hasHotplug, canSave } = await driver.abilities();
+      const { hasHotplug, canSave, whyNotSaved } = await driver.abilities();
+      if (whyNotSaved !== undefined) return `${driver.name} cannot restore what it saves with ${whyNotSaved}`;
       if (!canSave) return `${driver.name} ${await driver.version()} cannot restore what it saves`;
       if (hasVolumes && !hasHotplug) return "the VM has volumes";
       // The last one's verdict on KVM is kept over daemons; where it is no, nobody else need find that out again.

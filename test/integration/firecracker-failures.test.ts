@@ -193,6 +193,32 @@ test("a release that loses restored guests boots, but neither saves nor restores
   }
 });
 
+test("a machine on huge pages boots, and is not saved: Firecracker could not restore it", async () => {
+  let tuning: FirecrackerSettings["tuning"] = { hugePages: true };
+  const { driver, config, own } = await open({}, { settings: () => ({ ...UNJAILED, tuning }) });
+  const { canSave, whyNotSaved } = await driver.abilities();
+  assert.deepEqual([canSave, whyNotSaved], [false, "huge_pages in [firecracker]"]);
+  const record = await driver.start(config);
+  try {
+    tuning = {}; // what is set for the next one changes nothing of it
+    assert.equal((await driver.abilities()).canSave, true);
+    const target = {
+      memoryPath: path.join(own, "m"),
+      statePath: path.join(own, "s"),
+      scratchDir: own,
+      copies: [],
+      afterwards: "continue" as const,
+    };
+    await assert.rejects(driver.save(record, config, target), {
+      code: "SNAPSHOT_INCOMPATIBLE",
+      message: /on huge pages/,
+    });
+    await driver.pause(record);
+  } finally {
+    await driver.kill(record);
+  }
+});
+
 test("emulation is refused: Firecracker has none", async () => {
   const { driver, config } = await open();
   await assertRefused(driver, { ...config, accel: "tcg" }, "ACCEL_UNAVAILABLE", /no emulation/);

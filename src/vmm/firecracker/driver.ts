@@ -118,8 +118,10 @@ export class FirecrackerDriver implements VmmDriver {
   }
 
   async abilities(): Promise<VmmAbilities> {
-    const canSave = (await this.#features()).hasReliableVsock;
-    return { hasNetworkNamespace: true, hasHotplug: false, canSave, plugsAtRestore: false };
+    const hasHugePages = this.#settings.tuning.hugePages === true;
+    const canSave = (await this.#features()).hasReliableVsock && !hasHugePages;
+    const whyNotSaved = hasHugePages ? { whyNotSaved: "huge_pages in [firecracker]" } : {};
+    return { hasNetworkNamespace: true, hasHotplug: false, canSave, ...whyNotSaved, plugsAtRestore: false };
   }
 
   async #features(): Promise<FirecrackerFeatures> {

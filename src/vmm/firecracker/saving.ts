@@ -7,7 +7,7 @@ import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../dri
 import type { FirecrackerApi } from "./api-client.ts";
 import type { SavePlace } from "./jail/saves.ts";
 import { saveRequest, stateRequest } from "./requests.ts";
-import { readState } from "./state.ts";
+import { hasHugePages, readState } from "./state.ts";
 
 /** Firecracker writes all of the memory before it answers: 32 GiB to a slow disk. */
 const SAVE_DEADLINE_MS = 10 * 60_000;
@@ -16,7 +16,7 @@ const digestSchema = z.object({ sha256: z.string(), dataBytes: z.number().int().
 
 /**
  * Saves a machine: it stands still while Firecracker writes its memory and while its drives are copied, which have to be of the same moment. If anything
- * fails it goes on as it was. Throws SNAPSHOT_FAILED, HOST_DISK_FULL, VM_CRASHED or OPERATION_CANCELED.
+ * fails it goes on as it was. Throws SNAPSHOT_INCOMPATIBLE for one on huge pages, SNAPSHOT_FAILED, HOST_DISK_FULL, VM_CRASHED or OPERATION_CANCELED.
  */
 export async function saveMachine(
   api: FirecrackerApi,
@@ -26,6 +26,7 @@ export async function saveMachine(
   place: SavePlace,
   signal?: AbortSignal,
 ): Promise<SaveResult> {
+  if (await hasHugePages(api)) throw hugePagesAreNotRestored();
   const wasRunning = (await readState(api)) === "Running";
   const stoppedAt = performance.now();
   if (wasRunning) await api.call(stateRequest("Paused"));
@@ -57,6 +58,13 @@ export async function saveMachine(
     digestState(target.statePath),
   ]);
   return { memorySha256: memory.sha256, memoryDataBytes: memory.dataBytes, ...state, stoppedMs };
+}
+
+/** A private mapping of a file has no huge pages: Firecracker restores such a machine by UFFD alone (docs/hugepages.md of its repository), and says so only then. */
+function hugePagesAreNotRestored(): FirebreakError {
+  return new FirebreakError("SNAPSHOT_INCOMPATIBLE", "Firecracker cannot restore a VM that is on huge pages", {
+    hint: "VMs that are to be saved are made without huge_pages in [firecracker] of firebreak.toml, or with the driver qemu.",
+  });
 }
 
 function describeFailure(error: unknown): FirebreakError {

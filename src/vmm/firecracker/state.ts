@@ -14,3 +14,12 @@ async function readInfo(api: FirecrackerApi): Promise<z.infer<typeof infoSchema>
   if (info.success) return info.data;
   throw new FirebreakError("VMM_PROTOCOL_ERROR", "Firecracker does not say what state its machine is in");
 }
+
+const machineSchema = z.object({ huge_pages: z.string().max(64).optional() });
+
+/** Whether its memory is of the host's pool of huge pages. Throws as FirecrackerApi.call. */
+export async function hasHugePages(api: FirecrackerApi): Promise<boolean> {
+  const machine = machineSchema.safeParse(await api.call({ method: "GET", path: "/machine-config" }));
+  if (!machine.success) throw new FirebreakError("VMM_PROTOCOL_ERROR", "Firecracker does not say what its machine is");
+  return machine.data.huge_pages === "2M";
+}
