@@ -105,6 +105,16 @@ test("what mounts need is in the initrd, to be inserted with the first of them",
   assert.ok((await readFile(initrd.path)).includes("mounts.list"));
 });
 
+test("what a balloon needs is in the initrd, and not among what every machine inserts", async () => {
+  const name = "virtio_balloon.ko";
+  await writeFile(path.join(kernel.modulesFolder, name), name);
+  const sha256 = createHash("sha256").update(name).digest("hex");
+  const files = { ...kernel.files, [`modules/${name}`]: { sha256, sizeBytes: name.length } };
+  const initrd = await ensureInitrd(paths, { ...kernel, files, optionalModules: { virtio_balloon: [name] } }, agent);
+  assert.deepEqual([initrd.modules.includes(name), initrd.balloonModules], [false, [name]]);
+  assert.ok((await readFile(initrd.path)).includes("balloon.list"));
+});
+
 test("what vsock needs is in the initrd, and not among what every machine inserts", async () => {
   const names = ["vsock.ko", "vmw_vsock_virtio_transport.ko"];
   const files = { ...kernel.files };

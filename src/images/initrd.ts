@@ -5,7 +5,7 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { FirebreakPaths } from "../platform/paths.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 import { type Kernel, repairHint } from "./kernel-store.ts";
-import { CARD_MODULES, DRIVE_MODULES, MOUNT_MODULES, VSOCK_MODULES } from "./modules.ts";
+import { BALLOON_MODULES, CARD_MODULES, DRIVE_MODULES, MOUNT_MODULES, VSOCK_MODULES } from "./modules.ts";
 import { writeFileAtomic } from "./work-dir.ts";
 
 export interface InitrdOptions {
@@ -20,6 +20,8 @@ export interface Initrd {
   sizeBytes: number;
   /** What modules.list holds. */
   modules: string[];
+  /** What balloon.list holds. */
+  balloonModules: string[];
   /** What vsock.list holds. */
   vsockModules: string[];
   /** What drives.list holds. */
@@ -32,7 +34,7 @@ export interface Initrd {
 
 /**
  * The initial ram disk for a kernel and a guest agent, made anew only when its content changes: agent as /init, the
- * modules that a boot needs, those that vsock, drives, a network card and mounts need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
+ * modules that a boot needs, those that vsock, a balloon, drives, a network card and mounts need which come later, and nothing else. It is not compressed: the guest would pay for that at each boot, and more
  * than the host pays for reading the larger file. Throws AGENT_NOT_BUILT, KERNEL_CORRUPT or HOST_DISK_FULL.
  */
 export async function ensureInitrd(
@@ -50,6 +52,7 @@ export async function ensureInitrd(
   }
   const late = {
     vsockModules: listLateModules(kernel, VSOCK_MODULES, modules),
+    balloonModules: listLateModules(kernel, BALLOON_MODULES, modules),
     driveModules: listLateModules(kernel, DRIVE_MODULES, modules),
     cardModules: listLateModules(kernel, CARD_MODULES, modules),
     mountModules: listLateModules(kernel, MOUNT_MODULES, modules),
@@ -92,7 +95,7 @@ async function listEntries(
   kernel: Kernel,
   agent: Buffer,
   modules: string[],
-  late: Pick<Initrd, "vsockModules" | "driveModules" | "cardModules" | "mountModules">,
+  late: Pick<Initrd, "vsockModules" | "balloonModules" | "driveModules" | "cardModules" | "mountModules">,
 ): Promise<CpioEntry[]> {
   // A kernel that has all built in gets no list of modules, and the agent looks for none.
   const folders = modules.length > 0 ? ["dev", "modules", "proc", "sys"] : ["dev", "proc", "sys"];
@@ -108,6 +111,7 @@ async function listEntries(
   for (const [list, names] of [
     ["modules.list", modules],
     ["vsock.list", late.vsockModules],
+    ["balloon.list", late.balloonModules],
     ["drives.list", late.driveModules],
     ["card.list", late.cardModules],
     ["mounts.list", late.mountModules],

@@ -25,7 +25,15 @@ import {
   verifyKernel,
 } from "./kernel-store.ts";
 import { withLock } from "./lock.ts";
-import { BOOT_EXTRAS, DRIVE_MODULES, moduleName, orderModules, readModuleInfo, VSOCK_MODULES } from "./modules.ts";
+import {
+  BALLOON_MODULES,
+  BOOT_EXTRAS,
+  DRIVE_MODULES,
+  moduleName,
+  orderModules,
+  readModuleInfo,
+  VSOCK_MODULES,
+} from "./modules.ts";
 import type { ImageOptions } from "./progress.ts";
 import { DEBIAN_KEYRING } from "./requirements.ts";
 import { requireTools } from "./tools.ts";
@@ -38,7 +46,7 @@ const BOOT_MODULES = ["virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng
 const OPTIONAL_MODULES = [
   ...VSOCK_MODULES,
   "erofs",
-  "virtio_balloon",
+  ...BALLOON_MODULES,
   "virtio_net",
   "fuse",
   ...DRIVE_MODULES,

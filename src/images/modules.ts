@@ -10,6 +10,9 @@ export const MOUNT_MODULES = ["fuse"];
 /** What a machine needs that is reached by vsock: in the initrd, and inserted at boot where the kernel's command line says so. */
 export const VSOCK_MODULES = ["vmw_vsock_virtio_transport"];
 
+/** What a balloon needs: in the initrd, and inserted at boot where the kernel's command line says so. */
+export const BALLOON_MODULES = ["virtio_balloon"];
+
 /** What a guest has for addresses that lead nowhere: inserted at boot. Kernels that were fetched before it was wanted do without. */
 export const BOOT_EXTRAS = ["tun"];
 

@@ -59,6 +59,16 @@ test("a VM of Firecracker's outlives its daemon, is suspended, stopped and start
   assert.equal(await run("fc", "stat", "-c", "%s", "/root/sent"), "100000\n");
 });
 
+test("a VM of Firecracker's has a balloon where the operator wants one, and its guest a driver of it", async () => {
+  const devices = ["sh", "-c", "ls /sys/bus/virtio/drivers/virtio_balloon 2>/dev/null | grep -c '^virtio' || true"];
+  assert.equal(await run("fc", ...devices), "0\n");
+  await configure('[vms]\ndriver = "firecracker"', "[firecracker]", "balloon = true");
+  await fixture.ok("vm", "create", "b", "--cold");
+  assert.equal(await run("b", ...devices), "1\n");
+  await fixture.ok("vm", "delete", "b");
+  await configure('[vms]\ndriver = "firecracker"');
+});
+
 test("what Firecracker cannot do is refused at once, or left to QEMU", async () => {
   await fixture.ok("volume", "create", "data");
   const volume = await fixture.cli(["vm", "create", "--driver", "firecracker", "--volume", "data:/data"]);

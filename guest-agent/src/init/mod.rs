@@ -19,6 +19,8 @@ use crate::overlay::OverlayDrive;
 
 /// The kernel's own word that mounting is not wanted: the host only wants to hear the greeting.
 const PROBE_WORD: &str = "firebreak.probe";
+/// And that the machine has a balloon.
+const BALLOON_WORD: &str = "firebreak.balloon";
 
 pub struct Booted {
     /// How the host is reached.
@@ -45,6 +47,9 @@ pub fn boot() -> Result<Booted> {
     let transport = Transport::of(&command_line);
     if transport == Transport::Vsock {
         modules::insert_listed(modules::VSOCK_LIST);
+    }
+    if has_word(&command_line, BALLOON_WORD) {
+        modules::insert_listed(modules::BALLOON_LIST);
     }
     console::open_stdio();
     if has_word(&command_line, PROBE_WORD) {

@@ -15,6 +15,8 @@ use crate::files::blocking;
 const LIST: &str = "/modules.list";
 /// Of what a machine needs that is reached by vsock.
 pub const VSOCK_LIST: &str = "/vsock.list";
+/// Of what a balloon needs.
+pub const BALLOON_LIST: &str = "/balloon.list";
 /// Of what drives need that come later.
 pub const DRIVES_LIST: &str = "/drives.list";
 /// Of what a network card needs, which few machines use.
@@ -93,7 +95,14 @@ pub fn remove_inserted(kept: &[&LateModules]) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    for list in [LIST, VSOCK_LIST, DRIVES_LIST, CARD_LIST, MOUNTS_LIST] {
+    for list in [
+        LIST,
+        VSOCK_LIST,
+        BALLOON_LIST,
+        DRIVES_LIST,
+        CARD_LIST,
+        MOUNTS_LIST,
+    ] {
         let _ = fs::remove_file(list);
     }
 }

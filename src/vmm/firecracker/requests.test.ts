@@ -109,6 +109,25 @@ test("a release that has no file for the console gives its guest none", () => {
   assert.ok(words(OLDEST).includes("8250.nr_uarts=0") && !words(OLDEST).includes("ttyS0"));
 });
 
+test("a balloon is one that the guest gives unused memory back by, which older releases have not", () => {
+  const asked = bootRequests(config, NEWEST, { balloon: true });
+  assert.deepEqual(find(asked, "/balloon"), { amount_mib: 0, deflate_on_oom: true, free_page_reporting: true });
+  const words = (requests: ApiRequest[]) => String(find(requests, "/boot-source")?.boot_args).split(" ");
+  assert.ok(words(asked).includes("firebreak.balloon"));
+  for (const without of [bootRequests(config, NEWEST), bootRequests(config, OLDEST, { balloon: true })]) {
+    assert.equal(find(without, "/balloon"), undefined);
+    assert.ok(!words(without).includes("firebreak.balloon"));
+  }
+});
+
+test("nothing is said of MMDS, which is off then", () => {
+  const all = [
+    ...bootRequests({ ...config, card: { kind: "tap", device: "t" } }, NEWEST),
+    ...restoreRequests(config, NEWEST),
+  ];
+  assert.ok(!all.some(({ path, body }) => /mmds/.test(path + JSON.stringify(body))));
+});
+
 test("what a guest prints is limited where the release can do that", () => {
   const limit = find(bootRequests(config, NEWEST), "/serial")?.rate_limiter as { size: number };
   assert.ok(limit.size > 0);

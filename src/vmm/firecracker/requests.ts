@@ -22,7 +22,7 @@ export interface FirecrackerTuning {
   cpuConfig?: CpuConfig;
   /** 2 MiB pages of the host's hugetlbfs pool, which an operator has to have filled. */
   hugePages?: boolean;
-  /** A balloon, empty at first, that gives unused memory back and deflates when the guest needs it. */
+  /** A balloon, by which the guest gives back memory that it does not use. It stays empty: nothing is taken from a guest. */
   balloon?: boolean;
 }
 
@@ -39,12 +39,14 @@ export function bootRequests(
     put("/boot-source", {
       kernel_image_path: FIRECRACKER_FILES.kernel,
       initrd_path: FIRECRACKER_FILES.initrd,
-      boot_args: kernelCommandLine(config, features),
+      boot_args: kernelCommandLine(config, features, tuning),
     }),
     ...config.drives.map((drive) => driveRequest(drive, tuning)),
     put("/vsock", { guest_cid: GUEST_CID, uds_path: FIRECRACKER_FILES.vsock }),
     put("/entropy", {}),
-    ...(tuning.balloon === true ? [put("/balloon", { amount_mib: 0, deflate_on_oom: true })] : []),
+    ...(hasBalloon(features, tuning)
+      ? [put("/balloon", { amount_mib: 0, deflate_on_oom: true, free_page_reporting: true })]
+      : []),
     ...cardRequests(config, tuning),
     put("/actions", { action_type: "InstanceStart" }),
   ];
@@ -148,6 +150,11 @@ function cardRequests(config: MachineConfig, tuning: FirecrackerTuning): ApiRequ
   ];
 }
 
+/** One whose guest cannot say what it does not use would be of no use. */
+function hasBalloon(features: FirecrackerFeatures, tuning: FirecrackerTuning): boolean {
+  return tuning.balloon === true && features.hasPageReporting;
+}
+
 /** A bucket that holds a second's worth, refilled within a second. */
 function rateLimiter(limit: RateLimit): Record<string, unknown> {
   const bucket = (size: number) => ({ size, refill_time: 1000 });
@@ -161,7 +168,7 @@ function rateLimiter(limit: RateLimit): Record<string, unknown> {
  * Firecracker's own default has `nomodule`, with which a stock kernel finds no device, and is taken when none is given. `reboot=k panic=-1`: a guest
  * that panics or reboots resets by the keyboard controller, which ends the VMM. ACPI tells of the devices, so nothing about them is said here.
  */
-function kernelCommandLine(config: VmmConfig, features: FirecrackerFeatures): string {
+function kernelCommandLine(config: VmmConfig, features: FirecrackerFeatures, tuning: FirecrackerTuning): string {
   const order = config.drives.map((drive) => drive.serial).join(",");
   // Without a file of its own the console is Firecracker's output, which the guest could fill a disk by: it has none then.
   const console = features.hasSerialPath ? ["console=ttyS0"] : ["8250.nr_uarts=0"];
@@ -177,6 +184,7 @@ function kernelCommandLine(config: VmmConfig, features: FirecrackerFeatures): st
     "i8042.dumbkbd",
     "firebreak.channel=vsock",
     `firebreak.drives=${order}`,
+    ...(hasBalloon(features, tuning) ? ["firebreak.balloon"] : []),
     ...config.kernelArgs,
   ].join(" ");
 }

@@ -21,6 +21,7 @@ type State = "Not started" | "Running" | "Paused";
 const FIELDS_SINCE: [path: string, field: string | undefined, minor: number][] = [
   ["/serial", undefined, 14],
   ["/serial", "rate_limiter", 16],
+  ["/balloon", "free_page_reporting", 14],
   ["/snapshot/load", "vsock_override", 16],
   ["/snapshot/load", "clock_realtime", 16],
 ];

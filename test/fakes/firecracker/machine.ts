@@ -26,6 +26,7 @@ export interface MachineConfiguration {
   "machine-config": { vcpu_count: number; mem_size_mib: number };
   drives: DriveConfiguration[];
   vsock?: { guest_cid: number; uds_path: string };
+  balloon?: { free_page_reporting?: boolean };
   card?: { host_dev_name: string; guest_mac?: string };
   serial?: { serial_out_path?: string; rate_limiter?: { size: number; one_time_burst?: number; refill_time: number } };
 }

@@ -58,7 +58,7 @@ export class QemuMachine implements Machine {
   }
 
   async #launch(config: MachineConfiguration, guest: string[]): Promise<void> {
-    const { vsock, drives } = config;
+    const { vsock, drives, balloon } = config;
     if (vsock === undefined) throw new Error("the fake's machines have a vsock");
     this.#config = config;
     const { vcpu_count, mem_size_mib } = config["machine-config"];
@@ -74,6 +74,9 @@ export class QemuMachine implements Machine {
       ...drives.flatMap(driveArgs),
       ...cardArgs(config.card),
       ...["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"],
+      ...(balloon === undefined
+        ? []
+        : ["-device", `virtio-balloon-device,free-page-reporting=${balloon.free_page_reporting ? "on" : "off"}`]),
       ...guest,
     ]);
     keepConsole(qemu, config.serial);

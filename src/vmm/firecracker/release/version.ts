@@ -22,6 +22,8 @@ export interface FirecrackerFeatures {
   hasVsockOverride: boolean;
   /** `clock_realtime` of `PUT /snapshot/load`. */
   hasClockRealtime: boolean;
+  /** `free_page_reporting` of `PUT /balloon`. */
+  hasPageReporting: boolean;
   /** Guests reach their host again after a restore (#5958), which the driver's channel rests upon. */
   hasReliableVsock: boolean;
 }
@@ -55,6 +57,7 @@ export function featuresOf(version: FirecrackerVersion): FirecrackerFeatures {
   return {
     hasSerialPath: isAtLeast(14),
     hasSerialLimit: isAtLeast(16),
+    hasPageReporting: isAtLeast(14),
     hasVsockOverride: isAtLeast(16),
     hasClockRealtime: isAtLeast(16),
     hasReliableVsock: isAtLeast(16, 1),
