@@ -180,6 +180,10 @@ export const ERROR_CODES = {
   NAME_NOT_RESOLVED: { class: "unavailable", about: "The host's resolver knows no address of the name." },
 
   NETWORK_NOT_SET_UP: { class: "failed_precondition", about: "The host is not set up for VMs with a network card." },
+  NETWORK_UNSUPPORTED: {
+    class: "failed_precondition",
+    about: "The VM's VMM cannot have a network card of the kind that this host is set up for.",
+  },
   NETWORK_SETUP_FAILED: { class: "unavailable", about: "The host's network could not be changed as VMs need it." },
   NETWORK_IN_USE: {
     class: "failed_precondition",

@@ -105,6 +105,10 @@ export class NetworkService implements NetworkHooks {
     ];
   }
 
+  hasUserCard({ mode }: EgressPolicy): boolean {
+    return mode === "nat" && this.#options.nat.kind === "user";
+  }
+
   isSavable({ policy }: VmNetwork): boolean {
     return policy.mode !== "nat" || this.#options.nat.isSavable;
   }

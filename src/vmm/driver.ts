@@ -133,6 +133,8 @@ export interface VmmAbilities {
   hasNetworkNamespace: boolean;
   /** Drives come and go while a machine runs. */
   hasHotplug: boolean;
+  /** Cards of the kind `user`: networking within the VMM itself. */
+  hasUserCard: boolean;
   /** Machines can be saved, and restored. */
   canSave: boolean;
   /** What keeps them from it that is set, and not the VMM's. */

@@ -16,6 +16,7 @@ function driverOf(name: string, parts: Partial<VmmDriver> = {}): VmmDriver {
     abilities: async () => ({
       hasNetworkNamespace: false,
       hasHotplug: name === "qemu",
+      hasUserCard: name === "qemu",
       canSave: true,
       plugsAtRestore: false,
     }),
@@ -58,11 +59,13 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
     [chosen({ chooseAccel: fails("closed") }), "closed"],
     [chosen({}, {}, { accel: "tcg" }), "emulation was asked for"],
     [chosen({}, {}, { hasVolumes: true }), "the VM has volumes"],
+    [chosen({}, {}, { hasUserCard: true }), "the VM's network card is within its VMM (network setup --user)"],
     [
       chosen({
         abilities: async () => ({
           hasNetworkNamespace: false,
           hasHotplug: false,
+          hasUserCard: false,
           canSave: false,
           plugsAtRestore: false,
         }),
@@ -75,6 +78,7 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
       abilities: async () => ({
         hasNetworkNamespace: false,
         hasHotplug: false,
+        hasUserCard: false,
         canSave: false,
         whyNotSaved: "huge_pages",
         plugsAtRestore: false,
@@ -90,6 +94,8 @@ test("one that is asked for is taken, or refused for what it cannot do", async (
   assert.deepEqual(await chosen({ check: fails("no") }, {}, { driver: "firecracker" }), ["firecracker", undefined]);
   assert.deepEqual(await chosen({}, {}, { driver: "qemu" }), ["qemu", undefined]);
   await assert.rejects(chosen({}, {}, { driver: "firecracker", hasVolumes: true }), { code: "DRIVE_UNSUPPORTED" });
+  await assert.rejects(chosen({}, {}, { driver: "firecracker", hasUserCard: true }), { code: "NETWORK_UNSUPPORTED" });
+  assert.deepEqual(await chosen({}, {}, { driver: "qemu", hasUserCard: true }), ["qemu", undefined]);
   const alone = new VmmDrivers([driverOf("qemu")]);
   await assert.rejects(alone.choose({ ...want, driver: "firecracker" }), { code: "VMM_NOT_FOUND" });
   assert.equal((await alone.choose(want)).driver.name, "qemu");

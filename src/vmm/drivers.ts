@@ -8,6 +8,8 @@ export interface DriverWant {
   accel: AccelRequest;
   /** Drives that come while it runs. */
   hasVolumes: boolean;
+  /** A network card within the VMM, as hosts have that were set up without root. */
+  hasUserCard?: boolean;
   boot: BootFiles;
   signal?: AbortSignal | undefined;
 }
@@ -33,7 +35,7 @@ export class VmmDrivers {
   }
 
   /**
-   * The driver of a new machine, and why it is not the preferred one. Throws DRIVE_UNSUPPORTED when the one that is asked for cannot do what is needed; whether
+   * The driver of a new machine, and why it is not the preferred one. Throws DRIVE_UNSUPPORTED or NETWORK_UNSUPPORTED when the one that is asked for cannot do what is needed; whether
    * it works at all is said by its own first step.
    */
   async choose(want: DriverWant): Promise<{ driver: VmmDriver; reason?: string }> {
@@ -43,6 +45,7 @@ export class VmmDrivers {
         throw new FirebreakError("DRIVE_UNSUPPORTED", `a VM with volumes cannot have the driver ${driver.name}`, {
           hint: "Use --driver qemu, or auto.",
         });
+      if (want.hasUserCard && !(await driver.abilities()).hasUserCard) throw noUserCard(driver.name);
       return { driver };
     }
     let reason: string | undefined;
@@ -55,14 +58,16 @@ export class VmmDrivers {
   }
 
   /** Why a driver is not taken by itself; undefined when it is. */
-  async #whyNot(driver: VmmDriver, { accel, hasVolumes, boot, signal }: DriverWant): Promise<string | undefined> {
+  async #whyNot(driver: VmmDriver, want: DriverWant): Promise<string | undefined> {
+    const { accel, boot, signal } = want;
     if (accel === "tcg") return "emulation was asked for";
     try {
       await driver.check();
-      const { hasHotplug, canSave, whyNotSaved } = await driver.abilities();
+      const { hasHotplug, hasUserCard, canSave, whyNotSaved } = await driver.abilities();
       if (whyNotSaved !== undefined) return `${driver.name} cannot restore what it saves with ${whyNotSaved}`;
       if (!canSave) return `${driver.name} ${await driver.version()} cannot restore what it saves`;
-      if (hasVolumes && !hasHotplug) return "the VM has volumes";
+      if (want.hasVolumes && !hasHotplug) return "the VM has volumes";
+      if (want.hasUserCard && !hasUserCard) return "the VM's network card is within its VMM (network setup --user)";
       // The last one's verdict on KVM is kept over daemons; where it is no, nobody else need find that out again.
       const last = this.all[this.all.length - 1] as VmmDriver;
       const verdict = await last.chooseAccel("auto", boot, signal).catch(() => undefined);
@@ -89,4 +94,10 @@ export class VmmDrivers {
   async close(): Promise<void> {
     for (const driver of this.all) await driver.close();
   }
+}
+
+export function noUserCard(driver: string): FirebreakError {
+  return new FirebreakError("NETWORK_UNSUPPORTED", `the driver ${driver} has no user-mode networking`, {
+    hint: "Use --driver qemu, or auto; or, as root, a bridge: firebreak network setup.",
+  });
 }

@@ -84,6 +84,7 @@ export class Creation {
       driver: request.driver ?? this.#options.defaultDriver?.() ?? "auto",
       accel: request.accel,
       hasVolumes: (request.volumes ?? []).length > 0,
+      hasUserCard: this.#options.network?.hasUserCard(request.network) ?? false,
       boot,
       signal,
     });

@@ -69,6 +69,8 @@ export interface NetworkHooks {
   trustOf(vm: VmNetwork): Promise<string | undefined>;
   /** Names of the secrets whose values it has: its memory is not saved. */
   exposedIn(vm: VmNetwork): string[];
+  /** Whether its card is within its VMM. */
+  hasUserCard(policy: EgressPolicy): boolean;
   /** Whether a machine that is saved goes on with its network. */
   isSavable(vm: VmNetwork): boolean;
   valuesFor(vm: VmNetwork): GuestNetwork;

@@ -219,6 +219,11 @@ test("a machine on huge pages boots, and is not saved: Firecracker could not res
   }
 });
 
+test("a network card within the VMM is refused: Firecracker has none", async () => {
+  const { driver, config } = await open();
+  await assertRefused(driver, { ...config, card: { kind: "user" } }, "NETWORK_UNSUPPORTED", /no user-mode networking/);
+});
+
 test("emulation is refused: Firecracker has none", async () => {
   const { driver, config } = await open();
   await assertRefused(driver, { ...config, accel: "tcg" }, "ACCEL_UNAVAILABLE", /no emulation/);

@@ -65,6 +65,7 @@ test("a policy that cannot be enforced is not said to be a VM's", async () => {
     environmentOf: () => ({}),
     trustOf: async () => undefined,
     exposedIn: () => [],
+    hasUserCard: () => false,
     isSavable: () => true,
     valuesFor: () => ({ mode: "none", reason: "a test" }),
     open: () => {},

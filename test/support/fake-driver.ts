@@ -48,7 +48,7 @@ export class FakeDriver implements VmmDriver {
   async check(): Promise<void> {}
 
   async abilities(): Promise<VmmAbilities> {
-    return { hasNetworkNamespace: false, hasHotplug: true, canSave: true, plugsAtRestore: true };
+    return { hasNetworkNamespace: false, hasHotplug: true, hasUserCard: true, canSave: true, plugsAtRestore: true };
   }
 
   close(): void {}

@@ -229,9 +229,14 @@ export class NatService {
     });
   }
 
+  /** What this host is set up for; undefined before it is. */
+  get kind(): NatSetUp["kind"] | undefined {
+    return this.#options.settings.get()?.kind;
+  }
+
   /** User-mode networking keeps connections in the VMM, which a saved machine goes on without. */
   get isSavable(): boolean {
-    return this.#options.settings.get()?.kind !== "user";
+    return this.kind !== "user";
   }
 
   /** What a guest is told of its card. Throws NETWORK_NOT_SET_UP. */

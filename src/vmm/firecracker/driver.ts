@@ -20,6 +20,7 @@ import type {
   VmmExit,
   VmmRecord,
 } from "../driver.ts";
+import { noUserCard } from "../drivers.ts";
 import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { type ApiRequest, FirecrackerApi } from "./api-client.ts";
@@ -121,7 +122,8 @@ export class FirecrackerDriver implements VmmDriver {
     const hasHugePages = this.#settings.tuning.hugePages === true;
     const canSave = (await this.#features()).hasReliableVsock && !hasHugePages;
     const whyNotSaved = hasHugePages ? { whyNotSaved: "huge_pages in [firecracker]" } : {};
-    return { hasNetworkNamespace: true, hasHotplug: false, canSave, ...whyNotSaved, plugsAtRestore: false };
+    const has = { hasNetworkNamespace: true, hasHotplug: false, hasUserCard: false };
+    return { ...has, canSave, ...whyNotSaved, plugsAtRestore: false };
   }
 
   async #features(): Promise<FirecrackerFeatures> {
@@ -192,6 +194,7 @@ export class FirecrackerDriver implements VmmDriver {
     signal?: AbortSignal,
   ): Promise<VmmRecord> {
     if (config.accel !== "kvm") throw noEmulation();
+    if (config.card?.kind === "user") throw noUserCard(this.name);
     const { path: program, version } = await this.#finder.find();
     const jail = await this.#chooseJail();
     let started: FirecrackerProcess | undefined;

@@ -86,7 +86,7 @@ export class QemuDriver implements VmmDriver {
   }
 
   async abilities(): Promise<VmmAbilities> {
-    return { hasNetworkNamespace: false, hasHotplug: true, canSave: true, plugsAtRestore: true };
+    return { hasNetworkNamespace: false, hasHotplug: true, hasUserCard: true, canSave: true, plugsAtRestore: true };
   }
 
   async #findProgram(): Promise<{ path: string; version: string }> {
