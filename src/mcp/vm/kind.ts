@@ -1,6 +1,7 @@
 import { z } from "zod";
 import {
   DEFAULTS,
+  DRIVER_REQUESTS,
   MAX_ADMISSION_WAIT_MS,
   MAX_CPUS,
   MAX_DISK_MIB,
@@ -25,6 +26,12 @@ export const kindArguments = {
     .max(MAX_DISK_MIB)
     .optional()
     .describe(`Writable disk, MiB (default: ${DEFAULTS.diskMib}).`),
+  driver: z
+    .enum(DRIVER_REQUESTS)
+    .optional()
+    .describe(
+      "VMM, for its life; volumes can be attached to it later only with qemu (default: what this machine has set).",
+    ),
 };
 
 /** What starts a VM may be asked to wait instead of being refused. */
@@ -43,11 +50,12 @@ export function toWait({ wait_for_memory_seconds: seconds }: { wait_for_memory_s
 
 type Kind = { [K in keyof typeof kindArguments]?: z.output<(typeof kindArguments)[K]> | undefined };
 
-export function toKind({ image, memory_mib: memoryMib, cpus, disk_mib: diskMib }: Kind) {
+export function toKind({ image, memory_mib: memoryMib, cpus, disk_mib: diskMib, driver }: Kind) {
   return {
     ...(image === undefined ? {} : { image }),
     ...(memoryMib === undefined ? {} : { memoryMib }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(diskMib === undefined ? {} : { diskMib }),
+    ...(driver === undefined ? {} : { driver }),
   };
 }

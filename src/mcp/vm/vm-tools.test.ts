@@ -58,6 +58,22 @@ test("a VM that is made or started may wait for the host's memory", async () => 
   assert.equal((await call("vm_start", { vm: "one", wait_for_memory_seconds: 0 })).isError, true);
 });
 
+test("a VM may be asked for with a driver, and is shown with the one that it has", async () => {
+  const client = createFakeVmClient();
+  const asked: unknown[] = [];
+  const { create } = client.vms;
+  client.vms.create = async (request, options) => {
+    asked.push(request.driver);
+    const vm = await create(request, options);
+    return { ...vm, driver: request.driver ?? vm.driver };
+  };
+  const call = caller(client);
+  assert.equal((await call("vm_create", { name: "one", driver: "firecracker" })).data.driver, "firecracker");
+  await call("vm_create", { name: "two" });
+  assert.deepEqual(asked, ["firecracker", undefined]);
+  assert.equal((await call("vm_create", { name: "three", driver: "vmware" })).data.code, "INVALID_ARGUMENT");
+});
+
 test("a VM is shown with the drives that it has", async () => {
   const client = createFakeVmClient(["web"]);
   const call = caller(client);
