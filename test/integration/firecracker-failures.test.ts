@@ -12,7 +12,9 @@ import {
   type FirecrackerDriverOptions,
   type FirecrackerSettings,
 } from "../../src/vmm/firecracker/driver.ts";
+import { hostArch } from "../../src/vmm/firecracker/release/elf.ts";
 import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
+import { makeProgram } from "../fakes/firecracker/release.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** What goes wrong at a start is one clear error, and leaves nothing behind. The machine is a pretended one. */
@@ -166,6 +168,16 @@ test("a release that is too old, a program that is none and one that is not ther
   await writeFile(other.program, "#!/bin/sh\necho hello\n");
   await chmod(other.program, 0o755);
   await assertRefused(other.driver, other.config, "VMM_START_FAILED", /does not say its version/);
+  const foreign = hostArch() === "x86_64" ? "aarch64" : "x86_64";
+  await writeFile(other.program, makeProgram("Firecracker v1.16.1", { arch: foreign }));
+  await assertRefused(
+    other.driver,
+    other.config,
+    "VMM_START_FAILED",
+    new RegExp(`is for ${foreign}, and this host is`),
+  );
+  await writeFile(other.program, "#!/bin/sh\necho broken >&2; exit 3\n");
+  await assertRefused(other.driver, other.config, "VMM_START_FAILED", /does not run: .*broken/);
   const none = await open({}, { program: "/nonexistent/firecracker" });
   await assertRefused(none.driver, none.config, "VMM_NOT_FOUND", /is not installed/);
 });

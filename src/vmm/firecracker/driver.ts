@@ -21,6 +21,7 @@ import type {
   VmmRecord,
 } from "../driver.ts";
 import { noUserCard } from "../drivers.ts";
+import { explainKvm } from "../kvm-device.ts";
 import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess, readLogTail } from "../vmm-process.ts";
 import { type ApiRequest, FirecrackerApi } from "./api-client.ts";
@@ -37,7 +38,6 @@ import {
 import { directPlace, jailedPlace } from "./jail/saves.ts";
 import { checkSeccomp } from "./jail/seccomp.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
-import { explainKvm } from "./kvm.ts";
 import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
 import { ProgramFinder, type ProgramFinderOptions } from "./release/programs.ts";
 import { type FirecrackerFeatures, featuresOf } from "./release/version.ts";

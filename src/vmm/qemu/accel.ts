@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
-import { access, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { runCommand } from "../../platform/process.ts";
 import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig } from "../driver.ts";
+import { explainKvm } from "../kvm-device.ts";
 import { KVM_HANGS, PROBE_DEADLINE_MS, probeConfig } from "../kvm-probe.ts";
 import { killProcess } from "../vmm-process.ts";
 import { SOCKET_NAMES } from "./command-line.ts";
@@ -95,11 +95,8 @@ export class AccelChooser {
   }
 
   async #probe(boot: BootFiles, signal?: AbortSignal): Promise<{ works: boolean; reason: string }> {
-    const canOpen = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
-      () => true,
-      () => false,
-    );
-    if (!canOpen) return { works: false, reason: "/dev/kvm is missing or closed to this user" };
+    const closed = await explainKvm();
+    if (closed !== undefined) return { works: false, reason: closed };
     const runtimeDir = this.#options.probeRuntimeDir;
     const config = probeConfig(boot, {
       runtimeDir,

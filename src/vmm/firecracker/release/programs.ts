@@ -1,7 +1,8 @@
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants, readFile, stat } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../../../errors/firebreak-error.ts";
 import { findProgram, runCommand } from "../../../platform/process.ts";
+import { hostArch, readElf } from "./elf.ts";
 import { checkDigests, type FirecrackerRelease, findRelease } from "./release.ts";
 import { type FirecrackerVersion, parseFirecrackerVersion } from "./version.ts";
 
@@ -27,6 +28,8 @@ interface Place {
   release?: FirecrackerRelease;
 }
 
+const HINT =
+  "Install a release for this host: firebreak setup --firecracker VERSION; FIREBREAK_FIRECRACKER names another.";
 const VERSION_DEADLINE = { timeoutMs: 10_000 } as const;
 
 /** Finds Firecracker and its jailer, and looks at them again when they have become others. */
@@ -44,8 +47,7 @@ export class ProgramFinder {
     const key = JSON.stringify([place, await identify(place.firecracker), await identify(place.jailer)]);
     if (this.#known?.key === key) return this.#known.programs;
     if (place.release !== undefined) await checkDigests(place.release);
-    const { stdout } = await runCommand(place.firecracker, ["--version"], VERSION_DEADLINE);
-    const version = parseFirecrackerVersion(stdout);
+    const version = parseFirecrackerVersion(await askVersion(place.firecracker));
     const programs = { path: place.firecracker, version, jailer: await lookAtJailer(place.jailer, version) };
     this.#known = { key, programs };
     return programs;
@@ -75,6 +77,20 @@ async function identify(file: string): Promise<string | undefined> {
   return found && [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ");
 }
 
+/** What a program says of its version. Throws VMM_START_FAILED for one of another architecture, or that does not run. */
+async function askVersion(file: string): Promise<string> {
+  const arch = readElf(await readFile(file).catch(() => Buffer.alloc(0)))?.arch;
+  if (arch !== undefined && arch !== hostArch())
+    throw new FirebreakError("VMM_START_FAILED", `${file} is for ${arch}, and this host is ${hostArch()}`, {
+      hint: HINT,
+    });
+  const { stdout } = await runCommand(file, ["--version"], VERSION_DEADLINE).catch((error: unknown) => {
+    const { message } = toFirebreakError(error);
+    throw new FirebreakError("VMM_START_FAILED", `${file} does not run: ${message}`, { hint: HINT, cause: error });
+  });
+  return stdout;
+}
+
 /** Releases name both programs alike: firecracker-v1.16.1-x86_64 and jailer-v1.16.1-x86_64. */
 export function jailerBeside(firecracker: string): string {
   return path.join(path.dirname(firecracker), path.basename(firecracker).replace("firecracker", "jailer"));
@@ -86,7 +102,8 @@ async function lookAtJailer(file: string, { text }: FirecrackerVersion): Promise
     () => false,
   );
   if (!isThere) return { missing: `there is no ${file}` };
-  const { stdout } = await runCommand(file, ["--version"], VERSION_DEADLINE);
+  const stdout = await askVersion(file).catch((error: unknown) => ({ failure: toFirebreakError(error).message }));
+  if (typeof stdout !== "string") return { missing: stdout.failure };
   const said = /\d+\.\d+\.\d+(?:-[\w.-]+)?/.exec(stdout)?.[0];
   if (said !== text) return { missing: `${file} is of release ${said ?? "unknown"}, and Firecracker of ${text}` };
   return { path: file };
