@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { MachineConfig } from "../../driver.ts";
+import { makeOpenRoot } from "../spawn.ts";
 import { detectCgroupVersion, type JailSettings, jailerCommand, jailRoot } from "./jailer.ts";
 
 /** The jailer's arguments as its source declares them (src/jailer/src/main.rs); test/fixtures/firecracker/README.md says how that was taken. */
@@ -11,6 +15,13 @@ const documented = JSON.parse(
     "utf8",
   ),
 ) as { name: string; takesValue: boolean; isRequired: boolean }[];
+
+/** Arguments that a text of --help tells of, and whether each takes a value. */
+function readHelp(program: string): Map<string, boolean> {
+  const file = new URL(`../../../../test/fixtures/firecracker/${program}-help-1.12.1.txt`, import.meta.url);
+  const lines = readFileSync(fileURLToPath(file), "utf8").matchAll(/^ {2}--([a-z-]+)( <[a-z-]+>)? /gm);
+  return new Map(Array.from(lines, ([, name, value]) => [name as string, value !== undefined]));
+}
 
 const settings: JailSettings = {
   jailer: "/opt/fc/jailer",
@@ -80,4 +91,23 @@ test("a host with controllers of both versions is one of version 1", () => {
   assert.equal(detectCgroupVersion(two), 2);
   assert.equal(detectCgroupVersion(`${two}cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n`), 1);
   assert.equal(detectCgroupVersion(""), 1);
+});
+
+test("a release's own --help has each argument, with a value where one is given", async () => {
+  const jailer = readHelp("jailer");
+  for (const { name, takesValue } of documented) assert.equal(jailer.get(name), takesValue, name);
+  const folder = mkdtempSync(path.join(os.tmpdir(), "fb-help-"));
+  try {
+    const machine = { vmId: "vm-1", runtimeDir: folder, drives: [] as MachineConfig["drives"] } as MachineConfig;
+    const open = await makeOpenRoot(machine, "/opt/firecracker", {});
+    const jailed = jailerCommand(settings);
+    const firecracker = readHelp("firecracker");
+    for (const own of [open.slice(1), jailed.slice(jailed.indexOf("--") + 1)])
+      for (let at = 0; at < own.length; at += 2) {
+        assert.equal(firecracker.get((own[at] as string).replace(/^--/, "")), true, own[at]);
+        assert.doesNotMatch(own[at + 1] as string, /^--/);
+      }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
