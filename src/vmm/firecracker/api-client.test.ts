@@ -98,6 +98,22 @@ test("answers that are none of the API's, endless or no HTTP at all are errors, 
   });
 });
 
+test("a VMM that changes the protocol is one error, and keeps nobody waiting", async () => {
+  const switching = net.createServer((socket) =>
+    socket
+      .on("error", () => {})
+      .once("data", () =>
+        socket.write("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+      ),
+  );
+  await listen(switching, async (socketPath) => {
+    await assert.rejects(new FirecrackerApi(socketPath).call(GET_ROOT), {
+      code: "VMM_PROTOCOL_ERROR",
+      message: /none of its API/,
+    });
+  });
+});
+
 test("a socket that nobody serves, a connection that ends and silence are told apart", async () => {
   await assert.rejects(new FirecrackerApi(path.join(folder, "none")).call(GET_ROOT), { code: "VM_CRASHED" });
   const hangingUp = net.createServer((socket) => socket.destroy());

@@ -78,6 +78,13 @@ export class FirecrackerApi {
         reject(this.#describeFailure(error, `${method} ${path}`, deadlineMs, options.signal));
       const request = http.request({ socketPath: this.#socketPath, method, path, headers, agent: false, signal });
       request.once("error", fail);
+      // A VMM that changes the protocol, which nobody asked for, is told of by this alone: without it the call would never end.
+      request.once("upgrade", (_, socket) => {
+        socket.destroy();
+        reject(
+          new FirebreakError("VMM_PROTOCOL_ERROR", `Firecracker's answer to ${method} ${path} is none of its API`),
+        );
+      });
       request.once("response", (response) => {
         const chunks: Buffer[] = [];
         let size = 0;
