@@ -250,3 +250,33 @@ test("without a network it says to bring a file; what is neither file nor number
   assert.equal(nothing.exitCode, 2);
   assert.match(nothing.stderr, /--firecracker FILE\|VERSION/);
 });
+
+test("installations at once, of the same release and of another with its number, all end well", async () => {
+  const files = await Promise.all([archive("1.16.1"), archive("1.16.1", { members: (all) => all })]);
+  const other = path.join(folder, `firecracker-${count++}`);
+  await writeFile(other, makeProgram("Firecracker v1.16.1\n"));
+  const all = await Promise.all(
+    [...files, other, ...files, other, ...files, other].map((file) => cli("--firecracker", file)),
+  );
+  assert.deepEqual(
+    all.map(({ stderr }) => stderr).filter((text) => text !== ""),
+    [],
+  );
+  await checkDigests((await findRelease(home)) as FirecrackerRelease);
+  assert.deepEqual((await readdir(path.join(home, "firecracker"))).sort(), ["1.16.1", "current"]);
+});
+
+test("a release that is installed again is there all the time", async () => {
+  const file = await archive("1.16.1");
+  const inode = async () => (await stat(path.join(home, "firecracker", "1.16.1"))).ino;
+  await install(file);
+  const before = await inode();
+  await install(file);
+  assert.equal(await inode(), before);
+});
+
+test("a build whose version has a name behind it is found again", async () => {
+  const file = path.join(folder, `firecracker-${count++}`);
+  await writeFile(file, makeProgram("Firecracker v1.17.0-dev-12-gabcdef0\n"));
+  assert.equal((await install(file)).version, "1.17.0-dev-12-gabcdef0");
+});

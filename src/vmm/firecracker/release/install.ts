@@ -8,10 +8,13 @@ import { invalid, parseSums, readReleaseArchive, sha256 } from "./archive.ts";
 import { type DownloadOptions, downloadRelease } from "./download.ts";
 import { type HostArch, hostArch, readElf } from "./elf.ts";
 import {
+  checkDigests,
   type FirecrackerRelease,
   findRelease,
   RELEASE_FILES,
   type ReleaseManifest,
+  readManifest,
+  releaseIn,
   VERSION_PATTERN,
 } from "./release.ts";
 import { parseFirecrackerVersion } from "./version.ts";
@@ -28,6 +31,8 @@ const MAX_PROGRAM_BYTES = 64 * 1024 ** 2;
 const VERSION_DEADLINE_MS = 30_000;
 /** Of folders in which a release is made ready. */
 const WORK_PREFIX = ".new-";
+/** So many others do not come between. */
+const MAX_ATTEMPTS = 20;
 /** No installation takes this long. */
 const STALE_MS = 24 * 60 * 60_000;
 
@@ -122,10 +127,39 @@ async function installPrograms(programs: Programs, arch: HostArch, root: string,
   };
   await writeAtomic(path.join(folder, RELEASE_FILES.manifest), `${JSON.stringify(manifest, null, 2)}\n`);
   const target = path.join(root, version);
-  // The same release again: what runs keeps the files that it was started from.
-  await rename(target, path.join(work, "replaced")).catch(ignoreMissing);
-  await rename(folder, target);
+  await putInPlace(folder, target, manifest.digests, work);
   await writeAtomic(path.join(root, RELEASE_FILES.current), `${version}\n`);
+}
+
+/**
+ * Moves a release that is made ready to where it is used from. The same one again is left as it is: nobody misses it for a moment. In the place of another of that number
+ * the last one stays, of two installations at once; what runs keeps the files that it was started from.
+ */
+async function putInPlace(
+  folder: string,
+  target: string,
+  digests: ReleaseManifest["digests"],
+  work: string,
+): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    if (await holds(target, digests)) return;
+    await rename(target, path.join(work, `replaced-${attempt}`)).catch(ignoreMissing);
+    try {
+      return await rename(folder, target);
+    } catch (error) {
+      const isTaken = (error as NodeJS.ErrnoException).code === "ENOTEMPTY";
+      if (!isTaken || attempt >= MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function holds(target: string, digests: ReleaseManifest["digests"]): Promise<boolean> {
+  const manifest = await readManifest(target);
+  if (manifest?.digests.firecracker !== digests.firecracker || manifest.digests.jailer !== digests.jailer) return false;
+  return checkDigests(releaseIn(target, manifest)).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Writes a program, after a look at what it is, and asks it for its version. */

@@ -34,7 +34,7 @@ export type ReleaseManifest = z.infer<typeof manifestSchema>;
 export const RELEASE_FILES = { folder: "firecracker", current: "current", manifest: "release.json" } as const;
 
 /** As `firecracker --version` says it; also the name of a folder, so nothing else may be in it. */
-export const VERSION_PATTERN = /^\d{1,4}\.\d{1,4}\.\d{1,6}(-[\w.]{1,40})?$/;
+export const VERSION_PATTERN = /^\d{1,4}\.\d{1,4}\.\d{1,6}(-[\w.-]{1,40})?$/;
 
 const HINT = "Install it again: firebreak setup --firecracker FILE";
 
@@ -51,7 +51,11 @@ export async function findRelease(home: string): Promise<FirecrackerRelease | un
       hint: HINT,
     });
   }
-  const { digests } = manifest;
+  return releaseIn(folder, manifest);
+}
+
+/** What a folder's manifest says that there is in it. Pure. */
+export function releaseIn(folder: string, { version, digests }: ReleaseManifest): FirecrackerRelease {
   return {
     version,
     firecracker: path.join(folder, "firecracker"),
