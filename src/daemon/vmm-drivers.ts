@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { DRIVER_REQUESTS, type DriverRequest } from "../contract/vm.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -79,9 +79,15 @@ function toLimit(bytesPerSecond: number | undefined, operationsPerSecond: number
   };
 }
 
+/** Firecracker itself takes no request above 50 KiB. */
+const MAX_CPU_CONFIG_BYTES = 1024 * 1024;
+
 function readCpuConfig(name: string, file: string): CpuConfig {
   const key = "firecracker.cpu_config";
   try {
+    // A pipe or a device would keep the daemon reading for good.
+    const found = statSync(name);
+    if (!found.isFile() || found.size > MAX_CPU_CONFIG_BYTES) throw new Error("it is no file of that kind");
     const parsed: unknown = JSON.parse(readFileSync(name, "utf8"));
     if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return parsed as CpuConfig;
   } catch (error) {
