@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { chown, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chown, link, mkdir, open, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -110,4 +110,54 @@ test("a VMM that saves something else than files of its own has them not taken",
     assert.equal(await readFile(target.memoryPath, "utf8"), "memory\n");
     await rm(own, { recursive: true });
   }
+});
+
+/** A folder for saves, and what is to be taken from it. */
+async function openSaves() {
+  const own = mkdtempSync(path.join(folder, "saves-"));
+  chmodSync(own, 0o755);
+  const exchangeDir = path.join(own, "exchange");
+  await mkdir(exchangeDir, { mode: 0o700 });
+  const config = { uid: UID, exchangeDir, logPath: path.join(own, "log"), memoryMib: 1 } as MachineConfig;
+  const target = { memoryPath: path.join(own, "m"), statePath: path.join(own, "s") };
+  return {
+    own,
+    exchangeDir,
+    target,
+    place: jailedPlace(config, { ...target, scratchDir: own, copies: [], afterwards: "end" }),
+  };
+}
+
+test("a VMM that saves more than there is of a machine has it not taken, nor read", { skip: !isRoot }, async () => {
+  for (const name of ["memory", "state"]) {
+    const { exchangeDir, target, place } = await openSaves();
+    await place.open();
+    for (const each of ["memory", "state"])
+      await asVmm("truncate", "-s", each === name ? "2G" : "1M", path.join(exchangeDir, each));
+    await assert.rejects(place.take(), {
+      code: "SNAPSHOT_FAILED",
+      message: new RegExp(`${name} as a file of 2147483648`),
+    });
+    assert.equal(existsSync(name === "memory" ? target.memoryPath : target.statePath), false);
+    assert.deepEqual(readdirSync(exchangeDir), []);
+  }
+});
+
+test("a VMM that has a folder open in that of its saves cannot write on in it once it is closed", {
+  skip: !isRoot,
+}, async () => {
+  const { own, exchangeDir, place } = await openSaves();
+  await place.open();
+  // It is in the folder before it is closed, and writes to where it is when it is told to.
+  const told = path.join(own, "told");
+  await runCommand("mkfifo", ["-m", "666", told]);
+  await asVmm("sh", "-c", `mkdir -p ${exchangeDir}/a; echo m > ${exchangeDir}/memory; echo s > ${exchangeDir}/state`);
+  const writer = asVmm("sh", "-c", `cd ${exchangeDir}/a && read go < ${told}; echo more > more`);
+  // Opening the pipe waits for its reader.
+  const pipe = await open(told, "w");
+  await place.take();
+  await pipe.write("go\n");
+  await pipe.close();
+  assert.notEqual((await writer).exitCode, 0);
+  assert.deepEqual(readdirSync(exchangeDir), []);
 });

@@ -5,7 +5,7 @@ import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.t
 import { runCommand } from "../../platform/process.ts";
 import type { MachineConfig, SavedMachine, SaveResult, SaveTarget } from "../driver.ts";
 import type { FirecrackerApi } from "./api-client.ts";
-import type { SavePlace } from "./jail/saves.ts";
+import { MAX_STATE_BYTES, type SavePlace } from "./jail/saves.ts";
 import { saveRequest, stateRequest } from "./requests.ts";
 import { hasHugePages, readState } from "./state.ts";
 
@@ -97,9 +97,8 @@ async function digestMemory(agentPath: string, file: string): Promise<{ sha256: 
 }
 
 async function digestState(file: string): Promise<{ stateSha256: string; stateSizeBytes: number }> {
+  const { size } = await stat(file);
+  if (size > MAX_STATE_BYTES) throw new FirebreakError("SNAPSHOT_FAILED", `a machine's state has ${size} bytes`);
   const bytes = await readFile(file);
-  return {
-    stateSha256: createHash("sha256").update(bytes).digest("hex"),
-    stateSizeBytes: (await stat(file)).size,
-  };
+  return { stateSha256: createHash("sha256").update(bytes).digest("hex"), stateSizeBytes: size };
 }
