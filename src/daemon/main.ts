@@ -228,7 +228,7 @@ async function main(): Promise<void> {
     log("left-overs of an image's making stay", { error: toFirebreakError(error).message }),
   );
   const fixStrays = async () => {
-    const strays = describeStrays(await removeStrays(paths, vmIds));
+    const strays = describeStrays(await removeStrays(paths, vmIds, (folder) => vmmDrivers.killUnrecorded(folder)));
     if (strays.length > 0) log("removed left-overs", { strays });
     return strays;
   };

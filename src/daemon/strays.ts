@@ -32,14 +32,25 @@ export function describeStrays({ folders, pids }: Strays): string[] {
   return [...folders, ...pids.map((pid) => `process ${pid}`)];
 }
 
-/** Ends and removes them. */
-export async function removeStrays(paths: FirebreakPaths, readVmIds: () => ReadonlySet<string>): Promise<Strays> {
+/**
+ * Ends and removes them. `killUnrecorded` is the drivers': what runs in a runtime folder is known by that folder alone, which has to be there for it, and what is jailed has
+ * folders of its own in it, which only they remove safely.
+ */
+export async function removeStrays(
+  paths: FirebreakPaths,
+  readVmIds: () => ReadonlySet<string>,
+  killUnrecorded: (runtimeDir: string) => Promise<void>,
+): Promise<Strays> {
   const strays = await findStrays(paths, readVmIds);
   const isStray = new Set(strays.pids);
   for (const identity of await findProcesses((argv) => isOurVmm(argv, paths))) {
     if (isStray.has(identity.pid)) await signalProcess(identity, "SIGKILL");
   }
-  for (const folder of strays.folders) await removeFolder(folder);
+  const runtime = path.join(paths.runtime, "v");
+  for (const folder of strays.folders) {
+    if (path.dirname(folder) === runtime) await killUnrecorded(folder);
+    await removeFolder(folder);
+  }
   return strays;
 }
 

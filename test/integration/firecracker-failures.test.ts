@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { appendFile, chmod, copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
@@ -7,14 +7,11 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { findProcesses } from "../../src/platform/process.ts";
 import type { VmmConfig } from "../../src/vmm/driver.ts";
-import {
-  FirecrackerDriver,
-  type FirecrackerDriverOptions,
-  type FirecrackerSettings,
-} from "../../src/vmm/firecracker/driver.ts";
+import type { FirecrackerDriver, FirecrackerDriverOptions } from "../../src/vmm/firecracker/driver.ts";
 import { hostArch } from "../../src/vmm/firecracker/release/elf.ts";
-import { type FakeSettings, installFakeFirecracker } from "../fakes/firecracker/install.ts";
+import type { FakeSettings } from "../fakes/firecracker/install.ts";
 import { makeProgram } from "../fakes/firecracker/release.ts";
+import { openPretended, UNJAILED } from "../support/pretended-firecracker.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** What goes wrong at a start is one clear error, and leaves nothing behind. The machine is a pretended one. */
@@ -26,44 +23,8 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-const UNJAILED: FirecrackerSettings = { tuning: {}, allowUnjailed: true, parentCgroup: "firebreak-test" };
-
-/** No user of this host's; jails are not root's. */
-const TEST_UID = 960_100_000;
-
-async function open(fake: Partial<FakeSettings> = {}, options: Partial<FirecrackerDriverOptions> = {}) {
-  const own = mkdtempSync(path.join(folder, "t"));
-  chmodSync(own, 0o711);
-  const program = await installFakeFirecracker(own, { version: "1.16.1", ...fake });
-  const driver = new FirecrackerDriver({
-    agentPath: "/nonexistent",
-    kernelFolder: path.join(own, "kernels"),
-    probeRuntimeDir: path.join(own, "probe"),
-    probeLogPath: path.join(own, "probe.log"),
-    program,
-    probeUid: TEST_UID,
-    settings: () => UNJAILED,
-    ...options,
-  });
-  const kernelPath = path.join(own, "kernel");
-  await writeFile(kernelPath, Buffer.concat([Buffer.from("\x7fELF", "latin1"), Buffer.alloc(100)]));
-  for (const name of ["initrd", "image"]) await writeFile(path.join(own, name), "");
-  const config: VmmConfig = {
-    // Nobody else's on this host: what is left of it is looked for by it.
-    vmId: `vm-${randomBytes(6).toString("hex")}`,
-    memoryMib: 128,
-    cpus: 1,
-    accel: "kvm",
-    kernelPath,
-    initrdPath: path.join(own, "initrd"),
-    kernelArgs: [],
-    drives: [{ serial: "image", path: path.join(own, "image"), readOnly: true }],
-    runtimeDir: path.join(own, "run"),
-    logPath: path.join(own, "log"),
-    uid: TEST_UID,
-  };
-  return { driver, config, own, program };
-}
+const open = (fake?: Partial<FakeSettings>, options?: Partial<FirecrackerDriverOptions>) =>
+  openPretended(folder, fake, options);
 
 async function assertRefused(
   driver: FirecrackerDriver,
@@ -206,7 +167,7 @@ test("a release that loses restored guests boots, but neither saves nor restores
 });
 
 test("a machine on huge pages boots, and is not saved: Firecracker could not restore it", async () => {
-  let tuning: FirecrackerSettings["tuning"] = { hugePages: true };
+  let tuning: typeof UNJAILED.tuning = { hugePages: true };
   const { driver, config, own } = await open({}, { settings: () => ({ ...UNJAILED, tuning }) });
   const { canSave, whyNotSaved } = await driver.abilities();
   assert.deepEqual([canSave, whyNotSaved], [false, "huge_pages in [firecracker]"]);

@@ -71,7 +71,8 @@ export async function openSavingService(folder: string, watch: <T extends object
   await vms.recover();
   await templateFolder.sweep();
   await snapshotFolder.sweep();
-  await removeStrays(paths, () => new Set(store.list().map((record) => record.id)));
+  const ids = () => new Set(store.list().map((record) => record.id));
+  await removeStrays(paths, ids, (folder) => drivers.killUnrecorded(folder));
   await drives.sweep();
   await drives.recover();
   const spec = async (): Promise<TemplateSpec> => ({

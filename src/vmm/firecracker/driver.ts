@@ -35,10 +35,10 @@ import {
   makeJail,
   removeCgroups,
 } from "./jail/jail.ts";
-import { directPlace, jailedPlace } from "./jail/saves.ts";
+import { closeSaves, directPlace, jailedPlace } from "./jail/saves.ts";
 import { checkSeccomp } from "./jail/seccomp.ts";
 import { ensureKernelElf } from "./kernel-elf.ts";
-import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, VSOCK_PORTS } from "./layout.ts";
+import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, savesFolder, VSOCK_PORTS } from "./layout.ts";
 import { ProgramFinder, type ProgramFinderOptions } from "./release/programs.ts";
 import { type FirecrackerFeatures, featuresOf } from "./release/version.ts";
 import {
@@ -147,14 +147,19 @@ export class FirecrackerDriver implements VmmDriver {
     if (request === "tcg") throw noEmulation();
     const closed = await explainKvm();
     if (closed !== undefined) throw kvmUnavailable(closed);
-    const isFresh = this.#verdict === undefined;
-    this.#verdict ??= this.#probe(boot, signal);
-    try {
-      return { ...(await this.#verdict), isFresh };
-    } catch (error) {
-      // What is wrong may be put right; only what works is believed for good.
-      this.#verdict = undefined;
-      throw error;
+    for (;;) {
+      const isFresh = this.#verdict === undefined;
+      this.#verdict ??= this.#probe(boot, signal);
+      const asked = this.#verdict;
+      try {
+        return { ...(await asked), isFresh };
+      } catch (error) {
+        // What is wrong may be put right; only what works is believed for good.
+        if (this.#verdict === asked) this.#verdict = undefined;
+        // Whoever began this probe has given it up, which is no answer to others.
+        const isAnothers = !isFresh && toFirebreakError(error).code === "OPERATION_CANCELED";
+        if (signal?.aborted || !isAnothers) throw error;
+      }
     }
   }
 
@@ -165,6 +170,8 @@ export class FirecrackerDriver implements VmmDriver {
     // A folder of its own: a jail has one for what is saved beside its log.
     await mkdir(path.dirname(logPath), { recursive: true });
     const config = probeConfig(boot, { runtimeDir, logPath, uid: this.#options.probeUid });
+    // Of a daemon that was killed in the middle of its own.
+    await this.killUnrecorded(runtimeDir);
     const record = await this.start(config, signal);
     try {
       const socket = await this.openChannel(record, signal ? AbortSignal.any([deadline, signal]) : deadline);
@@ -254,8 +261,7 @@ export class FirecrackerDriver implements VmmDriver {
 
   /** Lets go of a VM's listeners and removes its folder, with its control groups. */
   async #forget(runtimeDir: string): Promise<void> {
-    const jail = await jailIdOf(runtimeDir);
-    if (jail !== undefined) await removeCgroups(jail, this.#settings.parentCgroup);
+    await removeCgroups(runtimeDir);
     for (const port of Object.values(VSOCK_PORTS)) {
       const socket = portSocket(runtimeDir, port);
       const listening = this.#ports.get(socket);
@@ -328,8 +334,9 @@ export class FirecrackerDriver implements VmmDriver {
     return false;
   }
 
-  settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
-    return wanted === "running" ? this.resume(record) : this.pause(record);
+  async settle(record: VmmRecord, wanted: "running" | "paused"): Promise<void> {
+    if ((await jailIdOf(record.runtimeDir)) !== undefined) await closeSaves(savesFolder(record));
+    await (wanted === "running" ? this.resume(record) : this.pause(record));
   }
 
   async attachDrive(): Promise<void> {

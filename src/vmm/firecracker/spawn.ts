@@ -88,7 +88,8 @@ async function waitForApi(
     hasExited = true;
   });
   while (!hasExited && Date.now() < deadline && !signal?.aborted) {
-    const isThere = await api.call({ method: "GET", path: "/" }, { deadlineMs: API_DEADLINE_MS }).then(
+    const options = { deadlineMs: API_DEADLINE_MS, ...(signal && { signal }) };
+    const isThere = await api.call({ method: "GET", path: "/" }, options).then(
       () => true,
       () => false,
     );

@@ -12,6 +12,8 @@ export interface FakeSettings {
   isUnfiltered?: boolean;
   /** It ends without an answer at this request, such as "PUT /vsock". */
   diesAt?: string;
+  /** It stands still at this request. */
+  hangsAt?: string;
 }
 
 /**

@@ -45,6 +45,7 @@ const machine =
 const firecracker = new FakeFirecracker(machine, { id: values.id, version: settings.version });
 firecracker.onRequest = (request) => {
   if (request === settings.diesAt) process.kill(process.pid, "SIGKILL");
+  if (request === settings.hangsAt) process.kill(process.pid, "SIGSTOP");
 };
 firecracker.onFatal = (reason) => {
   say(reason);

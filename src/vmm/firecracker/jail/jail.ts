@@ -1,8 +1,22 @@
-import { chmod, chown, lstat, mkdir, readFile, readlink, rmdir, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
-import { findProcesses, type ProcessIdentity } from "../../../platform/process.ts";
+import { findProcesses, identifyProcess, type ProcessIdentity } from "../../../platform/process.ts";
 import type { MachineConfig } from "../../driver.ts";
+import { killProcess } from "../../vmm-process.ts";
 import { driveFile, FIRECRACKER_FILES, portSocket, rootOf, savesFolder, VSOCK_PORTS } from "../layout.ts";
 import { detectCgroupVersion, jailerCommand, jailRoot } from "./jailer.ts";
 
@@ -30,6 +44,10 @@ done
 shift
 exec "$@"`;
 
+/** A process that has been killed may take a moment more to leave its control group, ms each time. */
+const CGROUP_ATTEMPTS = 50;
+const CGROUP_WAIT_MS = 20;
+
 /** Makes the jail of a VM that is to start, with nothing in it that runs. `files` are shared by VMs, by their names in it. Returns what starts its Firecracker. */
 export async function makeJail(
   config: MachineConfig,
@@ -52,6 +70,7 @@ export async function makeJail(
   const root = jailRoot(settings);
   await mkdir(root, { recursive: true, mode: 0o755 });
   await chmod(runtimeDir, 0o711);
+  await writeFile(cgroupFile(runtimeDir), programs.parentCgroup);
   await symlink(path.relative(runtimeDir, root), rootOf(runtimeDir));
   const saves = savesFolder(config);
   await mkdir(saves, { recursive: true, mode: 0o700 });
@@ -69,6 +88,11 @@ export async function makeJail(
   }
   const namespaces = ["--mount", "--propagation", "private", ...(config.card?.kind === "tap" ? [] : ["--net"])];
   return ["unshare", ...namespaces, "sh", "-c", WITHIN, "sh", runtimeDir, ...mounts, "--", ...jailer];
+}
+
+/** Which control group the VM's is in: what the settings say may be another by the time that it is removed. */
+function cgroupFile(runtimeDir: string): string {
+  return `${runtimeDir}/cgroup`;
 }
 
 /** What VMs share can be read by all who get at it, which outside of jails is root alone: the home is closed. */
@@ -120,7 +144,7 @@ export async function checkUser(pid: number, uid: number): Promise<void> {
   );
 }
 
-/** Firecrackers of a VM, and what is about to become one: told by its API's socket, by what makes its jail, or by the root of a jailed one. Others that have the folder on their command lines are no business of ours. */
+/** Firecrackers of a VM, and what is about to become one: told by its API's socket, by what makes its jail, or by the root of a jailed one, whatever it calls itself. Others that have the folder on their command lines are no business of ours. */
 export async function findVmms(runtimeDir: string): Promise<ProcessIdentity[]> {
   const jail = await stat(rootOf(runtimeDir)).catch(() => undefined);
   const api = `${rootOf(runtimeDir)}/${FIRECRACKER_FILES.api}`;
@@ -128,19 +152,40 @@ export async function findVmms(runtimeDir: string): Promise<ProcessIdentity[]> {
   const found = await findProcesses(
     (argv) => (argv.includes(api) && argv.includes("--api-sock")) || (argv.includes(runtimeDir) && isMakingJail(argv)),
   );
-  const id = await jailIdOf(runtimeDir);
-  if (jail === undefined || id === undefined) return found;
-  for (const identity of await findProcesses((argv) => argv.includes(id))) {
-    const root = await stat(`/proc/${identity.pid}/root`).catch(() => undefined);
-    if (root?.ino === jail.ino && root.dev === jail.dev) found.push(identity);
+  if (jail === undefined || (await jailIdOf(runtimeDir)) === undefined) return found;
+  for (const entry of await readdir("/proc")) {
+    const root = /^\d+$/.test(entry) ? await stat(`/proc/${entry}/root`).catch(() => undefined) : undefined;
+    if (root?.ino !== jail.ino || root.dev !== jail.dev) continue;
+    const identity = await identifyProcess(Number(entry));
+    if (identity !== undefined) found.push(identity);
   }
   return found;
 }
 
 /** The jailer leaves its control groups behind. */
-export async function removeCgroups(id: string, parentCgroup: string): Promise<void> {
+export async function removeCgroups(runtimeDir: string): Promise<void> {
+  const id = await jailIdOf(runtimeDir);
+  const parentCgroup = await readFile(cgroupFile(runtimeDir), "utf8").catch(() => undefined);
+  if (id === undefined || parentCgroup === undefined) return; // it has no jail
   const mounts = (await readFile("/proc/mounts", "utf8")).split("\n").map((line) => line.split(" "));
   for (const [, at, type] of mounts)
     if (at !== undefined && (type === "cgroup" || type === "cgroup2"))
-      await rmdir(path.join(at, parentCgroup, id)).catch(() => {}); // most hierarchies have none of it
+      await removeCgroup(path.join(at, parentCgroup, id));
+}
+
+/** A group that has processes in it cannot be removed: what a VMM has started besides itself ends with it. Most hierarchies have none of it. */
+async function removeCgroup(folder: string): Promise<void> {
+  for (let attempt = 0; attempt < CGROUP_ATTEMPTS; attempt++) {
+    const error = await rmdir(folder).then(
+      () => undefined,
+      (thrown: NodeJS.ErrnoException) => thrown,
+    );
+    if (error?.code !== "EBUSY") return;
+    const pids = (await readFile(`${folder}/cgroup.procs`, "utf8").catch(() => "")).match(/^[1-9]\d*$/gm) ?? [];
+    for (const pid of pids) {
+      const identity = await identifyProcess(Number(pid));
+      if (identity !== undefined) await killProcess(identity);
+    }
+    await sleep(CGROUP_WAIT_MS);
+  }
 }
