@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -97,4 +97,16 @@ test("the ELF is made once, made again when it was cut short, and one that is on
   await ensureKernelElf(image, path.join(folder, "elf"));
   assert.deepEqual(await readFile(elf), ELF);
   assert.equal(await ensureKernelElf(elf, folder), elf);
+});
+
+test("VMs that start at once all get a whole one, and nothing else is left", async () => {
+  const image = path.join(folder, "vmlinuz-at-once");
+  const large = Buffer.concat([ELF, Buffer.alloc(8 * 1024 * 1024, "abc")]);
+  await writeFile(image, bzImage(gzipSync(large)));
+  const own = path.join(folder, "at-once");
+  const made = await Promise.all(
+    Array.from({ length: 6 }, () => ensureKernelElf(image, own).then((elf) => readFile(elf))),
+  );
+  for (const elf of made) assert.ok(elf.equals(large));
+  assert.equal(readdirSync(own).length, 1);
 });

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { writeAtomic } from "../../platform/write-atomic.ts";
 import { unpackLz4Legacy } from "./lz4.ts";
 
 /** Where the parts of an x86 kernel's file are (Documentation/arch/x86/boot.rst of Linux). */
@@ -29,15 +30,8 @@ export async function ensureKernelElf(kernelPath: string, folder: string): Promi
   if ((await stat(file).catch(() => undefined))?.size === size) return file;
   const elf = unpackKernel(image, kernelPath);
   await mkdir(folder, { recursive: true });
-  const temporary = `${file}.${process.pid}`;
-  try {
-    await writeFile(temporary, elf);
-    await chmod(temporary, 0o444);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  // VMs that start at once each write their own.
+  await writeAtomic(file, elf, 0o444);
   return file;
 }
 
