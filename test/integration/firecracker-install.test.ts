@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import os from "node:os";
@@ -147,6 +147,10 @@ test("an archive whose bytes are not those of its digests is refused", async () 
   const file = await archive("1.16.1");
   await writeFile(`${file}.sha256.txt`, `${"0".repeat(64)}  ${path.basename(file)}\n`);
   await assertRefused(file, "VMM_RELEASE_INVALID", /another digest than .*sha256\.txt says/);
+  // One that is there and cannot be read is not passed over.
+  const unread = await archive("1.16.1");
+  await mkdir(`${unread}.sha256.txt`);
+  await assertRefused(unread, "VMM_RELEASE_INVALID", /sha256\.txt cannot be read \(EISDIR\)/);
 });
 
 test("another architecture, an old version, a missing jailer and programs of two releases are refused", async () => {

@@ -97,7 +97,10 @@ async function readFrom(file: string, arch: HostArch): Promise<Programs> {
 
 /** Where the digest that is published beside an archive has been brought along, it counts. */
 async function comparePublished(file: string): Promise<void> {
-  const text = await readFile(`${file}.sha256.txt`, "utf8").catch(() => undefined);
+  const text = await readFile(`${file}.sha256.txt`, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw invalid(`${file}.sha256.txt cannot be read (${error.code})`);
+  });
   if (text === undefined) return;
   const expected = parseSums(text).get(path.basename(file)) ?? "";
   if (sha256(await readFile(file)) !== expected) throw invalid(`it has another digest than ${file}.sha256.txt says`);
