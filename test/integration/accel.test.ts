@@ -8,6 +8,7 @@ import { findProcesses } from "../../src/platform/process.ts";
 import type { BootFiles } from "../../src/vmm/driver.ts";
 import { QemuDriver } from "../../src/vmm/qemu/driver.ts";
 import { openSetting, type Setting } from "../support/vmm-setting.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let setting: Setting;
 let boot: BootFiles;
@@ -63,6 +64,18 @@ test("a KVM in which guests hang is noticed, TCG is chosen, and the verdict is k
   await assert.rejects(driver.chooseAccel("kvm", boot), { code: "ACCEL_UNAVAILABLE" });
   assert.deepEqual(await findProcesses((argv) => argv.some((word) => word.includes("hangs.run"))), []);
   assert.equal(existsSync(path.join(folder, "hangs.run")), false);
+});
+
+test("a probe that is given up by who began it goes on for others", { skip: why }, async () => {
+  const driver = driverWith("given-up", 'exec qemu-system-x86_64 -accel tcg -cpu max -S "$@"');
+  const givenUp = new AbortController();
+  const begun = assert.rejects(driver.chooseAccel("auto", boot, givenUp.signal), { code: "OPERATION_CANCELED" });
+  // The first one is at it by the time that its machine is there.
+  await waitFor(async () => existsSync(path.join(folder, "given-up.run")));
+  const other = driver.chooseAccel("auto", boot);
+  givenUp.abort();
+  await begun;
+  assert.match((await other).reason ?? "", /opens, but a guest in it says nothing/);
 });
 
 test("a QEMU that cannot use KVM says why, in its own words", { skip: why }, async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { FirebreakError } from "../../errors/firebreak-error.ts";
+import { FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import { runCommand } from "../../platform/process.ts";
 import type { AccelRequest, AccelVerdict, BootFiles, VmmConfig } from "../driver.ts";
 import { explainKvm } from "../kvm-device.ts";
@@ -81,7 +81,21 @@ export class AccelChooser {
     return khz;
   }
 
-  #probeOnce(key: string, boot: BootFiles, signal?: AbortSignal): Promise<CachedVerdict> {
+  async #probeOnce(key: string, boot: BootFiles, signal?: AbortSignal): Promise<CachedVerdict> {
+    for (;;) {
+      const isOwn = this.#probing === undefined;
+      try {
+        return await this.#startProbe(key, boot, signal);
+      } catch (error) {
+        // Whoever began this probe has given it up, which is no answer to others.
+        const isAnothers = !isOwn && toFirebreakError(error).code === "OPERATION_CANCELED";
+        if (signal?.aborted || !isAnothers) throw error;
+      }
+    }
+  }
+
+  /** The one that is going on, if one is. */
+  #startProbe(key: string, boot: BootFiles, signal?: AbortSignal): Promise<CachedVerdict> {
     this.#probing ??= this.#probe(boot, signal)
       .then(async (outcome) => {
         const verdict = { key, ...outcome };
