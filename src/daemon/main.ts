@@ -97,7 +97,7 @@ import { createTasks } from "./tasks.ts";
 import { TcpFront } from "./tcp-front.ts";
 import { inTraceOf } from "./trace-request.ts";
 import { UpgradeFront } from "./upgrade-front.ts";
-import { createDrivers } from "./vmm-drivers.ts";
+import { createDrivers, probeFolder } from "./vmm-drivers.ts";
 
 const LOG_BYTES = 4 * 1024 * 1024;
 /** How long requests under way may take once the daemon has been asked to end, ms. */
@@ -221,6 +221,8 @@ async function main(): Promise<void> {
   await workspaces.recover();
   // Before VMs are found again, or started by their restart policies.
   await nat.recover(store.list().filter(({ policy, vmm }) => policy.mode === "nat" && vmm !== undefined));
+  // Of a daemon that was killed in the middle of it: nothing else looks for it but the next probe, which may never be.
+  await vmmDrivers.killUnrecorded(probeFolder(paths));
   await vms.recover();
   await removeFolder(paths.trash);
   await mkdir(paths.trash);

@@ -25,7 +25,7 @@ export function createDrivers({ paths, configFile, env, log }: DriverSettings): 
   defaultDriver: () => DriverRequest;
 } {
   const agentPath = agentBinaryPath();
-  const probeRuntimeDir = path.join(paths.runtime, "probe");
+  const probeRuntimeDir = probeFolder(paths);
   const qemu = new QemuDriver({
     cachePath: path.join(paths.home, "accel.json"),
     agentPath,
@@ -47,6 +47,11 @@ export function createDrivers({ paths, configFile, env, log }: DriverSettings): 
   const asked = parseRequest(env.FIREBREAK_DRIVER);
   const configured = watchConfig(configFile, (config) => config.vms?.driver ?? "auto", log);
   return { drivers: new VmmDrivers([firecracker, qemu]), defaultDriver: () => asked ?? configured() };
+}
+
+/** Where the drivers' probes have their sockets. */
+export function probeFolder(paths: FirebreakPaths): string {
+  return path.join(paths.runtime, "probe");
 }
 
 function parseRequest(value: string | undefined): DriverRequest | undefined {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -49,7 +50,12 @@ test("a VM of Firecracker's is forked, works, is saved, forked again and brought
 
 test("a VM of Firecracker's outlives its daemon, is suspended, stopped and started", async () => {
   await fixture.ok("daemon", "stop");
+  // What a probe is known by, which a daemon that was killed has left.
+  const words = ["-e", "setInterval(() => {}, 1000)", "--", "--api-sock", `${fixture.paths.runtime}/probe/root/api`];
+  const probe = spawn(process.execPath, words, { stdio: "ignore" });
+  const probeEnd = new Promise((resolve) => probe.once("exit", (_, signal) => resolve(signal)));
   await fixture.ok("daemon", "start");
+  assert.equal(await probeEnd, "SIGKILL");
   assert.equal(await run("fc", "hostname"), "fc\n");
   await fixture.ok("vm", "suspend", "fc");
   assert.equal(await run("fc", "stat", "-c", "%s", "/root/sent"), "100000\n");
