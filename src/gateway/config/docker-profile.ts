@@ -128,12 +128,16 @@ function programOf(entry: Entry, config: Config, told: Told): Record<string, unk
   };
 }
 
+/** Of these alone everybody knows how they are written. */
+const isPlain = (value: unknown) => ["string", "number", "boolean"].includes(typeof value);
+
 /** `{{server.key}}`, and lists: `{{server.paths|volume|into}}`. Undefined where the config has nothing for it. */
 function fillTemplate(given: string, { name, config }: { name: string; config: Config }): string[] | undefined {
   const [, whole, filters = ""] = /^\{\{\s*([\w.-]+)((?:\|[\w-]+)+)\}\}$/.exec(given) ?? [];
   if (whole !== undefined) {
     const value = configAt(whole, { name, config });
-    const list = Array.isArray(value) ? value.map(String) : undefined;
+    const isList = Array.isArray(value) && value.every((entry) => isPlain(entry));
+    const list = isList ? value.map(String) : undefined;
     if (list === undefined || !/^(?:\|volume|\|volume-target)?\|into$/.test(filters)) return undefined;
     return filters.startsWith("|volume|")
       ? list.map((entry) => (entry.includes(":") ? entry : `${entry}:${entry}`))
@@ -142,8 +146,9 @@ function fillTemplate(given: string, { name, config }: { name: string; config: C
   let isWhole = true;
   const filled = given.replaceAll(/\{\{([^{}|]+)(\|[^{}]*)?\}\}/g, (_, key: string, filter?: string) => {
     const value = configAt(key.trim(), { name, config });
-    if (filter !== undefined || value === undefined || value === "" || typeof value === "object") isWhole = false;
-    return String(value);
+    if (filter === undefined && value !== "" && isPlain(value)) return String(value);
+    isWhole = false;
+    return "";
   });
   return isWhole ? [filled] : undefined;
 }

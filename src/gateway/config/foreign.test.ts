@@ -181,6 +181,15 @@ test("Docker: what the config has no value for is left out and told", () => {
   assert.ok(told.some((line) => line.startsWith("servers[0].snapshot.server.env: '{{other.key}}' is left out")));
 });
 
+test("Docker: values that are tables are none that a template takes", () => {
+  const profile = profileOf(
+    { command: ["--a", "{{example.list|volume-target|into}}", "{{example.table}}"] },
+    { config: { list: [{}], table: { toString: "x" } } },
+  );
+  const [server] = servers(profile) as VmServer[];
+  assert.deepEqual(server?.args, ["--a"]);
+});
+
 test("Docker: a remote server keeps URL, transport and headers", () => {
   const [server] = servers(
     profileOf({
