@@ -18,7 +18,7 @@ function open() {
 test("a burst goes at once, and what comes after it at the rate", () => {
   const { pace, pass } = open();
   assert.equal(pace.waitMs(100 * KIB), 0);
-  pace.spend(164 * KIB);
+  pace.spend(116 * KIB);
   assert.equal(pace.waitMs(100 * KIB), 1001);
   pass(1001);
   assert.equal(pace.waitMs(100 * KIB), 0);
@@ -26,7 +26,7 @@ test("a burst goes at once, and what comes after it at the rate", () => {
 
 test("at a higher rate the wait is shorter", () => {
   const { pace } = open();
-  pace.spend(164 * KIB);
+  pace.spend(116 * KIB);
   assert.equal(pace.waitMs(100 * KIB), 1001);
   assert.equal(pace.waitMs(1000 * KIB), 101);
 });
@@ -35,6 +35,6 @@ test("what has not been used for long is one burst, no more", () => {
   const { pace, pass } = open();
   pass(3_600_000);
   assert.equal(pace.waitMs(100 * KIB), 0);
-  pace.spend(65 * KIB);
+  pace.spend(17 * KIB);
   assert.notEqual(pace.waitMs(100 * KIB), 0);
 });

@@ -1,5 +1,5 @@
 /** What one follower gets at once, however fast others are, bytes: what people write, and agents say, never waits. */
-const BURST_BYTES = 64 * 1024;
+const BURST_BYTES = 16 * 1024;
 
 /** How much one follower may take: a burst at once, and beyond that so many bytes a second. */
 export class Pace {

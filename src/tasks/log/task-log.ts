@@ -11,7 +11,7 @@ const INDEX_EVERY = 512;
 /** How much is read at once, bytes. */
 const READ_BYTES = 256 * 1024;
 /** What all followers of a log get together while it grows, and once it does not, bytes a second: whoever writes it comes first. */
-const GROWING_RATE = 8 * 1024 * 1024;
+const GROWING_RATE = 4 * 1024 * 1024;
 const RESTING_RATE = 64 * 1024 * 1024;
 /** A log to which nothing has been written for so long rests, ms. */
 const REST_MS = 50;
