@@ -53,6 +53,12 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
     probes++;
     return KVM;
   };
+  const none = { hasNetworkNamespace: false, hasHotplug: false, hasUserCard: false, plugsAtRestore: false };
+  const savesNothing = (whyNotSaved?: string) => async () => ({
+    ...none,
+    canSave: false,
+    ...(whyNotSaved === undefined ? {} : { whyNotSaved }),
+  });
   const cases: [Promise<(string | undefined)[]>, string][] = [
     [chosen({ check: fails("it is not installed") }), "it is not installed"],
     [chosen({ chooseAccel: probe }, { chooseAccel: async () => tcg }), "KVM does not work here: it hangs"],
@@ -60,32 +66,9 @@ test("auto is QEMU where Firecracker cannot do what is wanted, and says why", as
     [chosen({}, {}, { accel: "tcg" }), "emulation was asked for"],
     [chosen({}, {}, { hasVolumes: true }), "the VM has volumes"],
     [chosen({}, {}, { hasUserCard: true }), "the VM's network card is within its VMM (network setup --user)"],
-    [
-      chosen({
-        abilities: async () => ({
-          hasNetworkNamespace: false,
-          hasHotplug: false,
-          hasUserCard: false,
-          canSave: false,
-          plugsAtRestore: false,
-        }),
-      }),
-      "firecracker 1.2.3 cannot restore what it saves",
-    ],
+    [chosen({ abilities: savesNothing() }), "firecracker 1.2.3 cannot restore what it saves"],
+    [chosen({ abilities: savesNothing("huge_pages") }), "firecracker cannot restore what it saves with huge_pages"],
   ];
-  cases.push([
-    chosen({
-      abilities: async () => ({
-        hasNetworkNamespace: false,
-        hasHotplug: false,
-        hasUserCard: false,
-        canSave: false,
-        whyNotSaved: "huge_pages",
-        plugsAtRestore: false,
-      }),
-    }),
-    "firecracker cannot restore what it saves with huge_pages",
-  ]);
   for (const [choice, reason] of cases) assert.deepEqual(await choice, ["qemu", reason]);
   assert.equal(probes, 0, "what QEMU's guests found out of KVM is not found out again");
 });
