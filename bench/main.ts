@@ -51,7 +51,8 @@ if (values.page && positionals.length > 0) throw new Error("the page shows all b
 const home = process.env.FIREBREAK_TEST_HOME || path.join(os.homedir(), ".cache", "firebreak-test");
 const setting = await openSetting(home);
 const rows: Row[] = [];
-const failed: string[] = [];
+/** Benches that ended with an error, and its first line. */
+const failed: { name: string; reason: string }[] = [];
 try {
   for (const [name, bench] of Object.entries(BENCHES)) {
     if (positionals.length > 0 && !positionals.includes(name)) continue;
@@ -62,8 +63,9 @@ try {
         rows.push(row);
       }
     } catch (error) {
-      failed.push(name);
-      process.stderr.write(`FAIL ${name}: ${error instanceof Error ? error.stack : error}\n`);
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      failed.push({ name, reason: text.split("\n")[0] ?? "" });
+      process.stderr.write(`FAIL ${name}: ${text}\n`);
     }
   }
 } finally {
@@ -89,8 +91,8 @@ writeFileSync(
   JSON.stringify({ at, host, rows, notMeasuredHere: PUBLISHED }, null, 2),
 );
 writeFileSync(path.join(results, "latest.svg"), picture);
-if (values.page && failed.length === 0) {
-  writePerformancePage("docs/performance.md", host, rows);
+if (values.page) {
+  writePerformancePage("docs/performance.md", host, rows, failed);
   writeFileSync("docs/performance.svg", picture);
 }
 process.exitCode = failed.length === 0 && rows.every((row) => row.holds) ? 0 : 1;

@@ -2,8 +2,14 @@ import { writeFileSync } from "node:fs";
 import { PUBLISHED } from "./published.ts";
 import type { Row } from "./stats.ts";
 
-/** Writes docs/performance.md from one run. */
-export function writePerformancePage(file: string, host: Record<string, string | number>, rows: Row[]): void {
+/** Writes docs/performance.md from one run; benches that `failed` in it are named. */
+export function writePerformancePage(
+  file: string,
+  host: Record<string, string | number>,
+  rows: Row[],
+  failed: readonly { name: string; reason: string }[],
+): void {
+  const missing = failed.map(({ name, reason }) => `\`${name}\` (${reason})`).join(", ");
   const measured = rows.map((row) => {
     const note = row.note === undefined ? "" : `; ${row.note}`;
     const floor = row.floor === undefined ? "–" : `${row.floor} ${row.unit}: ${row.floorIs}`;
@@ -20,7 +26,7 @@ row says otherwise, the kernel \`${host.guestKernel}\`; those of the rows on for
 | what | measured | floor | bar | met |
 | --- | --- | --- | --- | --- |
 ${measured.join("\n")}
-
+${missing === "" ? "" : `\n**Not whole in this run**, which failed at them: ${missing}.\n`}
 ![The samples of each row beside those of its floor](performance.svg)
 
 ## How it is measured
