@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { taskCreateSchema } from "../contract/task.ts";
+import type { TaskAgent } from "./agents/agent.ts";
+import { claude } from "./agents/claude.ts";
 import { command } from "./agents/command.ts";
 import { planTask } from "./wanted.ts";
 
@@ -16,4 +18,21 @@ test("a task's VM has the machine that was asked for, its VMM and accelerator in
   const request = taskCreateSchema.parse({ agent: "command", argv: ["true"], ...machine });
   const { vm } = planTask(request, { agent: command, drive: undefined, hasSecret: () => false });
   assert.deepEqual({ ...vm, ...machine }, vm);
+});
+
+test("what an agent cannot keep to is refused, by the name of its field", () => {
+  const plan = (agent: TaskAgent, more: object) =>
+    planTask(taskCreateSchema.parse({ agent: agent.name, ...more }), { agent, drive: "d", hasSecret: () => true });
+  for (const [field, value] of [
+    ["maxTurns", 3],
+    ["maxCostUsd", 1],
+    ["model", "opus"],
+  ] as const) {
+    assert.throws(() => plan(command, { argv: ["true"], [field]: value }), {
+      code: "INVALID_ARGUMENT",
+      message: new RegExp(`^${field}: the agent 'command' `),
+      details: { field },
+    });
+    plan(claude, { prompt: "x", [field]: value });
+  }
 });

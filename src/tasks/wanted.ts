@@ -54,10 +54,7 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
   const workspace = request.workspace;
   const workspacePath = workspacePathOf(request);
   const cwd = request.cwd ?? workspacePath ?? HOME;
-  if (request.maxTurns !== undefined && agent.createReader === undefined)
-    throw new FirebreakError("INVALID_ARGUMENT", `the agent '${request.agent}' tells of no turns to be counted`, {
-      hint: "A timeout ends it: firebreak task run --timeout 10m",
-    });
+  checkOptions(request, agent);
   const launch = agent.launch({
     prompt: request.prompt,
     argv: request.argv,
@@ -104,6 +101,20 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
     git,
     workspace: workspacePath,
   };
+}
+
+/** What would be of no effect is refused. Throws INVALID_ARGUMENT. */
+function checkOptions({ agent: name, model, maxTurns, maxCostUsd }: TaskRequest, agent: TaskAgent): void {
+  const refuse = (field: string, why: string, hint: string) => {
+    throw new FirebreakError("INVALID_ARGUMENT", `${field}: the agent '${name}' ${why}`, { hint, details: { field } });
+  };
+  const timeout = "A timeout ends it: firebreak task run --timeout 10m";
+  if (maxTurns !== undefined && agent.createReader === undefined)
+    refuse("maxTurns", "tells of no turns to be counted", timeout);
+  if (maxCostUsd !== undefined && agent.createReader === undefined)
+    refuse("maxCostUsd", "tells of no tokens whose cost could be counted", timeout);
+  if (model !== undefined && agent.takesNoModel)
+    refuse("model", "takes no model", "Leave it out, or name an agent that has one: firebreak agent list");
 }
 
 /** An agent's own program is on its drive. */

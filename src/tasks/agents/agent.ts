@@ -76,6 +76,8 @@ export interface TaskAgent {
   secrets: AgentSecret[];
   /** It keeps to a number of turns itself; others are ended by firebreak. */
   keepsTurns?: boolean;
+  /** What it does is the same with any model: one that is asked for would be lost. */
+  takesNoModel?: boolean;
   /** Throws INVALID_ARGUMENT when the request lacks what it needs. */
   launch(request: AgentRequest): AgentLaunch;
   /** Absent: its output is shown as it is. */

@@ -8,6 +8,7 @@ export const command: TaskAgent = {
   memoryMib: 0,
   hosts: [],
   secrets: [],
+  takesNoModel: true,
   launch: ({ argv = [] }) => {
     if (argv.length === 0 || argv[0] === "")
       throw new FirebreakError("INVALID_ARGUMENT", "the agent 'command' needs a command", {

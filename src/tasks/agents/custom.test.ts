@@ -72,6 +72,13 @@ test("what a command needs and a task does not name is refused when it is starte
   assert.equal(agent.createReader, undefined);
 });
 
+test("an agent whose command has no place for a model takes none, unless its output may need the name for a price", () => {
+  const takesNone = (line: string, more = "") => only(`[agents.x]\ncommand = ${line}\n${more}`).takesNoModel ?? false;
+  assert.equal(takesNone('["x", "{prompt}"]'), true);
+  assert.equal(takesNone('["x", "--model={model}", "{prompt}"]'), false);
+  assert.equal(takesNone('["x", "{prompt}"]', 'format = "claude"\n'), false);
+});
+
 test("a built-in agent with another version, at another place", () => {
   const agent = only(`[agents.corp]
 extends = "claude"

@@ -144,6 +144,8 @@ function ownAgent(name: string, table: AgentTable, { refuse }: Place): TaskAgent
     ...commonOf(name, table, { hosts: rulesOf(table.base_url) ?? [], secrets: [], memoryMib: 512 }),
     title: table.title ?? name,
     ...packageOf(table, command),
+    // The output of one that is listened to may need the name for its price.
+    ...(format === undefined && !command.some((word) => word.includes("{model}")) ? { takesNoModel: true } : {}),
     launch: (given) => {
       const request = withDefaults(given, table);
       const values: Record<(typeof PLACEHOLDERS)[number], () => string> = {
