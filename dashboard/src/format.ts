@@ -41,6 +41,12 @@ export const formatTime = (at: string): string => TIME.format(new Date(at));
 
 const COUNT = new Intl.NumberFormat("en-US");
 export const formatCount = (value: number): string => COUNT.format(value);
+/** `1 task`, `2 tasks`. */
+export const formatCountOf = (value: number, one: string, many = `${one}s`): string =>
+  `${formatCount(value)} ${value === 1 ? one : many}`;
+/** Of how many tries a number is, which are the last that are known of. */
+export const formatLastTries = (value: number): string =>
+  value === 0 ? "nothing has been tried" : `of the last ${value === 1 ? "try" : formatCountOf(value, "try", "tries")}`;
 const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 export const formatCompact = (value: number): string => COMPACT.format(value);
 

@@ -16,7 +16,9 @@ import {
   formatBytes,
   formatCompact,
   formatCount,
+  formatCountOf,
   formatDuration,
+  formatLastTries,
   formatPercent,
   formatUsd,
 } from "../../format.ts";
@@ -61,12 +63,12 @@ export function OverviewPage() {
         <Stat
           label="Denied on the way out"
           value={egress.data === undefined ? "–" : formatCompact(triesOf(denials))}
-          note={`of the last ${formatCount(triesOf(egress.data?.events ?? []))} tries`}
+          note={egress.data === undefined ? "" : formatLastTries(triesOf(egress.data.events))}
         />
         <Stat
           label="Spent on models"
           value={usage.data === undefined ? "–" : formatUsd(usage.data.total.costUsd)}
-          note={usage.data === undefined ? "" : `${formatCount(usage.data.total.tasks)} tasks have ended`}
+          note={usage.data === undefined ? "" : `by ${formatCountOf(usage.data.total.tasks, "task")} that ended`}
         />
       </div>
       <div className="grid-wide">

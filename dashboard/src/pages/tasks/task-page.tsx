@@ -10,7 +10,7 @@ import { ConfirmDialog } from "../../components/confirm-dialog.tsx";
 import { ErrorBox, Loading } from "../../components/feedback.tsx";
 import { Card, Facts, Page } from "../../components/page.tsx";
 import { type Tab, Tabs } from "../../components/tabs.tsx";
-import { formatCompact, formatCount, formatDateTime, formatUsd } from "../../format.ts";
+import { formatCompact, formatCount, formatCountOf, formatDateTime, formatUsd } from "../../format.ts";
 import { FilesView, FileText, isDiff } from "./files-view.tsx";
 import { LogStore } from "./log/log-store.ts";
 import { LogView } from "./log/log-view.tsx";
@@ -229,7 +229,11 @@ function Details({ task }: { task: Task }) {
       )}
       {task.webhooks !== undefined && task.webhooks.length > 0 && (
         <Card title="Webhooks">
-          <Facts facts={task.webhooks.map(({ host, state, tries }) => [host, `${state}, ${tries} tries`] as const)} />
+          <Facts
+            facts={task.webhooks.map(
+              ({ host, state, tries }) => [host, `${state}, ${formatCountOf(tries, "try", "tries")}`] as const,
+            )}
+          />
         </Card>
       )}
     </div>
