@@ -22,6 +22,7 @@ test("a task is begun with the form, looked at as it works, and ends with its fi
   const { page } = opened;
   await page.getByRole("button", { name: "New task" }).click();
   const form = page.getByRole("dialog", { name: "New task" });
+  await form.locator("textarea:focus").waitFor();
   await form.getByLabel("Agent").selectOption("command");
   await form
     .getByLabel("Command")

@@ -1,6 +1,9 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { Button } from "./button.tsx";
 
+/** For the field of a form that is filled in first, when it is not the first one. React's `autoFocus` is over before the dialog is shown. */
+export const FOCUS_FIRST = { "data-focus-first": "" };
+
 interface DialogProps {
   title: string;
   isOpen: boolean;
@@ -10,14 +13,18 @@ interface DialogProps {
   isWide?: boolean;
 }
 
-/** A modal dialog; the browser keeps the focus in it and gives it back. */
+/** A modal dialog; the browser keeps the focus in it and gives it back. It begins at what has FOCUS_FIRST, at its first field, or at its first button. */
 export function Dialog({ title, isOpen, onClose, children, isWide = false }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
     const element = dialog.current;
     if (element === null) return;
-    if (isOpen && !element.open) element.showModal();
+    if (isOpen && !element.open) {
+      element.showModal();
+      const first = element.querySelector<HTMLElement>("[data-focus-first]");
+      (first ?? element.querySelector<HTMLElement>("textarea, input, select"))?.focus();
+    }
     if (!isOpen && element.open) element.close();
   }, [isOpen]);
   return (

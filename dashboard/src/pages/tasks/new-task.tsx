@@ -6,6 +6,7 @@ import { post } from "../../api/client.ts";
 import { useAction } from "../../api/use-action.ts";
 import { usePoll } from "../../api/use-poll.ts";
 import { Button } from "../../components/button.tsx";
+import { FOCUS_FIRST } from "../../components/confirm-dialog.tsx";
 import { ErrorBox } from "../../components/feedback.tsx";
 import { Field } from "../../components/field.tsx";
 import { EMPTY_FORM, type TaskForm, toRequest } from "./task-form.ts";
@@ -75,6 +76,7 @@ export function NewTask({ onCancel, onMade }: { onCancel: () => void; onMade: (t
               <textarea
                 {...ids}
                 {...text("command")}
+                {...FOCUS_FIRST}
                 className="textarea mono"
                 required
                 spellCheck={false}
@@ -85,7 +87,14 @@ export function NewTask({ onCancel, onMade }: { onCancel: () => void; onMade: (t
         ) : (
           <Field label="Prompt">
             {(ids) => (
-              <textarea {...ids} {...text("prompt")} className="textarea" required placeholder="Fix the failing test" />
+              <textarea
+                {...ids}
+                {...text("prompt")}
+                {...FOCUS_FIRST}
+                className="textarea"
+                required
+                placeholder="Fix the failing test"
+              />
             )}
           </Field>
         )}
