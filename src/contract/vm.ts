@@ -74,7 +74,7 @@ export const driverRequestSchema = z
   .describe(
     "which VMM it has for its life; `auto` is Firecracker where it works with KVM; without it the daemon's default",
   );
-const ACCEL_REQUESTS = ["auto", "kvm", "tcg"] as const;
+export const ACCEL_REQUESTS = ["auto", "kvm", "tcg"] as const;
 export const accelRequestSchema = z
   .enum(ACCEL_REQUESTS, `one of ${ACCEL_REQUESTS.join(", ")}`)
   .describe("`auto` is KVM where a guest runs in it");

@@ -24,6 +24,9 @@ test("a task is begun with the form, looked at as it works, and ends with its fi
   const form = page.getByRole("dialog", { name: "New task" });
   await form.locator("textarea:focus").waitFor();
   await form.getByLabel("Agent").selectOption("command");
+  await form.getByText("Machine", { exact: true }).click();
+  await form.getByLabel("VMM").selectOption("qemu");
+  await form.getByLabel("Accelerator").selectOption("tcg");
   await form
     .getByLabel("Command")
     .fill('echo "hello from $WHO"; mkdir -p /root/output; echo done > /root/output/note.txt; echo oops >&2');

@@ -3,6 +3,8 @@ import { guestPathSchema, outputDirSchema } from "../../contract/guest-path.ts";
 import { secretNameSchema } from "../../contract/secret.ts";
 import { isEnded, KEEP_VM, MAX_TASK_TIMEOUT_MS, type TaskCreate } from "../../contract/task.ts";
 import {
+  ACCEL_REQUESTS,
+  DRIVER_REQUESTS,
   envSchema,
   labelsSchema,
   MAX_CPUS,
@@ -34,6 +36,8 @@ const inputSchema = z.strictObject({
   cpus: z.int().min(1).max(MAX_CPUS).optional().describe("Virtual CPUs of its VM."),
   disk_mib: z.int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).optional().describe("Writable disk of its VM."),
   image: z.string().max(200).optional().describe("Image of its VM (default: debian)."),
+  driver: z.enum(DRIVER_REQUESTS).optional().describe("VMM of its VM (default: what this machine has set)."),
+  accel: z.enum(ACCEL_REQUESTS).optional().describe("Accelerator of its VM (default: auto, KVM where it works)."),
   timeout_seconds: z
     .int()
     .min(1)
@@ -91,6 +95,8 @@ function toTaskCreate(args: z.output<typeof inputSchema>): TaskCreate {
     cpus: args.cpus,
     diskMib: args.disk_mib,
     image: args.image,
+    driver: args.driver,
+    accel: args.accel,
     timeoutMs: args.timeout_seconds * 1000,
     network: args.network === undefined ? undefined : toPolicy(args.network),
     secrets: args.secrets?.map((name) => ({ name })),

@@ -51,6 +51,23 @@ test("a task without a prompt, and one with a command for an agent, are refused"
   assert.equal((await call("run_task", { prompt: "x", command: ["y"], agent: "command" })).isError, true);
 });
 
+test("a task's VM has the VMM and the accelerator that are asked for, and no others than there are", async (t) => {
+  const client = createFakeVmClient();
+  const create = t.mock.method(client.tasks, "create");
+  const call = caller(client);
+  await call("run_task", { command: ["true"], driver: "firecracker", accel: "kvm" });
+  await call("run_task", { command: ["true"] });
+  assert.deepEqual(
+    create.mock.calls.map(({ arguments: [request] }) => [request.driver, request.accel]),
+    [
+      ["firecracker", "kvm"],
+      [undefined, undefined],
+    ],
+  );
+  for (const wrong of [{ driver: "vmware" }, { accel: "hax" }])
+    assert.equal((await call("run_task", { command: ["true"], ...wrong })).data.code, "INVALID_ARGUMENT");
+});
+
 test("a task has the size and the place to work in that it is given", async (t) => {
   const client = createFakeVmClient();
   const create = t.mock.method(client.tasks, "create");

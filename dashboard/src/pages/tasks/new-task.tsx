@@ -120,6 +120,35 @@ export function NewTask({ onCancel, onMade }: { onCancel: () => void; onMade: (t
               <Field label="Disk, MiB">
                 {(ids) => <input {...ids} {...text("diskMib", { type: "number", min: 1 })} />}
               </Field>
+              <Field label="VMM">
+                {(ids) => (
+                  <select
+                    {...ids}
+                    className="select"
+                    value={form.driver}
+                    onChange={(event) => set("driver", event.target.value)}
+                  >
+                    <option value="default">as the daemon is set</option>
+                    <option value="auto">auto</option>
+                    <option value="qemu">QEMU</option>
+                    <option value="firecracker">Firecracker</option>
+                  </select>
+                )}
+              </Field>
+              <Field label="Accelerator">
+                {(ids) => (
+                  <select
+                    {...ids}
+                    className="select"
+                    value={form.accel}
+                    onChange={(event) => set("accel", event.target.value)}
+                  >
+                    <option value="auto">auto</option>
+                    <option value="kvm">KVM</option>
+                    <option value="tcg">emulation (TCG)</option>
+                  </select>
+                )}
+              </Field>
               <Field label="Keep the VM">
                 {(ids) => (
                   <select

@@ -1,5 +1,6 @@
 import type { EgressMode } from "../../../../src/contract/policy.ts";
 import type { TaskCreate } from "../../../../src/contract/task.ts";
+import type { DriverRequest } from "../../../../src/contract/vm.ts";
 
 /** The fields of the form as they are typed; empty ones are left to the daemon. */
 export interface TaskForm {
@@ -12,6 +13,8 @@ export interface TaskForm {
   memoryMib: string;
   cpus: string;
   diskMib: string;
+  driver: DriverRequest | "default";
+  accel: NonNullable<TaskCreate["accel"]>;
   timeoutMinutes: string;
   maxTurns: string;
   maxCostUsd: string;
@@ -38,6 +41,8 @@ export const EMPTY_FORM: TaskForm = {
   memoryMib: "",
   cpus: "",
   diskMib: "",
+  driver: "default",
+  accel: "auto",
   timeoutMinutes: "",
   maxTurns: "",
   maxCostUsd: "",
@@ -82,11 +87,14 @@ export function toRequest(form: TaskForm): TaskCreate {
     agent: form.agent,
     ...(isCommand ? { argv: ["sh", "-c", form.command] } : { prompt: form.prompt }),
     name: form.name.trim() || undefined,
-    model: form.model.trim() || undefined,
+    model: isCommand ? undefined : form.model.trim() || undefined,
     image: form.image.trim() || undefined,
     memoryMib: numberOf(form.memoryMib),
     cpus: numberOf(form.cpus),
     diskMib: numberOf(form.diskMib),
+    // What the daemon is set to may be another choice than `auto`.
+    driver: form.driver === "default" ? undefined : form.driver,
+    accel: form.accel === "auto" ? undefined : form.accel,
     timeoutMs: minutes === undefined ? undefined : Math.round(minutes * 60_000),
     maxTurns: isCommand ? undefined : numberOf(form.maxTurns),
     maxCostUsd: isCommand ? undefined : numberOf(form.maxCostUsd),
