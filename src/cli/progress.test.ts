@@ -96,3 +96,19 @@ test("with --json nothing is told", () => {
   pass(10_000);
   assert.equal(take(), "");
 });
+
+test("what tells of no steps is said while it lasts, and goes whether it succeeds or fails", async () => {
+  const { host, pass, take } = createHost(true);
+  const line = new ProgressLine(false, host);
+  const look = async () => {
+    pass(500);
+    return 1;
+  };
+  assert.equal(await line.during("looking", look), 1);
+  assert.equal(take(), "\r\x1b[Klooking\r\x1b[K");
+  await assert.rejects(
+    line.during("looking", () => look().then(() => Promise.reject(new Error("no")))),
+    /no/,
+  );
+  assert.equal(take(), "\r\x1b[Klooking\r\x1b[K");
+});

@@ -60,6 +60,12 @@ export class ProgressLine {
     else if (before === undefined || keyOf(before) !== keyOf(progress)) this.#restartTimer(TELL_AFTER_MS, this.#tell);
   };
 
+  /** Says what is done while it is done, where it tells of no steps itself. */
+  async during<T>(message: string, work: () => Promise<T>): Promise<T> {
+    this.update({ step: message, message });
+    return work().finally(() => this.clear());
+  }
+
   #updateTerminal(): void {
     if (this.#isShown) this.#draw();
     else if (this.#cancelTimer === undefined) this.#restartTimer(DRAW_AFTER_MS, this.#draw);
