@@ -6,41 +6,14 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** One clear error: what happened, its code, what to do next. */
-export function printError(error: FirebreakError, asJson: boolean): void {
+/** One clear error: what happened (in `message`, where people have other words for it than the API), its code, what to do next. */
+export function printError(error: FirebreakError, asJson: boolean, message = error.message): void {
   if (asJson) {
     process.stderr.write(`${JSON.stringify({ error: error.toBody() })}\n`);
     return;
   }
-  process.stderr.write(`firebreak: ${stripLines(withFlag(error), "    ")} (${error.code})\n`);
+  process.stderr.write(`firebreak: ${stripLines(message, "    ")} (${error.code})\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${stripLines(error.hint, "  ")}\n`);
-}
-
-/** The API's fields under the names that the command line has for them. */
-const FLAGS: Record<string, string> = {
-  memoryMib: "--memory",
-  diskMib: "--disk",
-  cpus: "--cpus",
-  accel: "--accel",
-  driver: "--driver",
-  idleTimeoutMs: "--idle-timeout",
-  maxLifetimeMs: "--max-lifetime",
-  admissionWaitMs: "--wait-for-memory",
-  onExpiry: "--on-expiry",
-  maxRetries: "--restart",
-  labels: "--label",
-  cwd: "--cwd",
-  user: "--user",
-  address: "--listen",
-  allowedHosts: "--allow-host",
-  lifeMs: "--expires",
-};
-
-function withFlag(error: FirebreakError): string {
-  const field = error.details?.field;
-  if (typeof field !== "string") return error.message;
-  const flag = FLAGS[field.split(".").at(-1) ?? ""];
-  return flag === undefined ? error.message : error.message.replace(`${field}:`, `${flag}:`);
 }
 
 const SHOWN_SKIPPED = 20;

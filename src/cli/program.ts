@@ -3,6 +3,7 @@ import { ERROR_CODES, type ErrorCode } from "../errors/catalogue.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { readVersion } from "../platform/package-files.ts";
 import { EXAMPLES, formatExamples } from "./examples.ts";
+import { withFlag } from "./flag-names.ts";
 import { printError } from "./output.ts";
 
 const EPILOGUE = `
@@ -117,7 +118,7 @@ export async function runCli(args: string[]): Promise<number> {
       return exitCodeFor(error, args);
     }
     const error = toFirebreakError(thrown);
-    printError(error, asJson);
+    printError(error, asJson, withFlag(error, deepest(program, args)));
     if (ERROR_CODES[error.code].class === "internal" && error.cause instanceof Error && process.env.FIREBREAK_DEBUG) {
       process.stderr.write(`${error.cause.stack}\n`);
     }
@@ -169,7 +170,8 @@ function printHelp(program: Command, args: string[]): number {
   return 2;
 }
 
-function deepest(program: Command, args: string[]): Command {
+/** The command that `args` begin with. */
+export function deepest(program: Command, args: string[]): Command {
   let command = program;
   for (const word of args) {
     const child = command.commands.find((candidate) => candidate.name() === word || candidate.aliases().includes(word));

@@ -66,7 +66,9 @@ export const taskFileSchema = z.union([
 export const taskWorkspaceSchema = z.union([
   workspaceSpecSchema,
   z.strictObject({
-    git: z.url({ protocol: /^(https|ssh)$/ }).describe("a repository"),
+    git: z
+      .url({ protocol: /^(https|ssh)$/, error: "it is a URL with https or ssh: ssh://git@HOST/OWNER/REPO.git" })
+      .describe("a repository"),
     ref: z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$/, "a branch, tag or commit")
@@ -77,7 +79,7 @@ export const taskWorkspaceSchema = z.union([
 
 export const taskWebhookSchema = z.strictObject({
   url: z
-    .url({ protocol: /^https?$/ })
+    .url({ protocol: /^https?$/, error: "it is a URL with http or https" })
     .max(2_000)
     .refine(
       (url) => !URL.canParse(url) || new URL(url).username + new URL(url).password === "",

@@ -70,6 +70,7 @@ export class TaskService {
       throw new FirebreakError(
         "INVALID_ARGUMENT",
         `labels: at most ${MAX_LABELS - 1}, and none that begins with 'firebreak/'`,
+        { details: { field: "labels" } },
       );
     if ((request.memoryMib ?? 0) * MIB > os.totalmem())
       throw new FirebreakError(
