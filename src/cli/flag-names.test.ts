@@ -44,6 +44,18 @@ test("of a flag that is given more than once the value's number is told", async 
   assert.equal(withFlag(error, run), "--webhook (number 2): no");
 });
 
+test("rules of flags are told as these, and those of a file with their place in it", () => {
+  const explain = (message: string) =>
+    withFlag(new FirebreakError("POLICY_INVALID", message), deepest(program, ["task", "run"]));
+  assert.equal(explain("allow[0]: no; deny[1]: no"), "--allow: no; --deny: no");
+  assert.equal(explain("p.json:1:3: allow[0]: no"), "p.json:1:3: allow[0]: no");
+});
+
+test("a field that only the message names is told so, too", () => {
+  const error = new FirebreakError("INVALID_ARGUMENT", "limit: 1 to 1000");
+  assert.equal(withFlag(error, deepest(program, ["task", "list"])), "--limit: 1 to 1000");
+});
+
 test("what no flag of the command fills keeps its name, as does what is none of a request's fields", () => {
   assert.equal(told(["vm", "create"], "name"), "name");
   assert.equal(told(["task", "list"], "webhooks.0.url"), "webhooks.0.url");

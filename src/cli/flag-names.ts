@@ -42,12 +42,23 @@ const PARTS = new Set(["vm", "exec"]);
 
 /** The error's message with the flag of the command line that fills the field which the daemon has named. */
 export function withFlag(error: FirebreakError, command: Command): string {
-  const field = error.details?.field;
-  if (typeof field !== "string" || !error.message.startsWith(`${field}:`)) return error.message;
+  if (error.code === "POLICY_INVALID") return withRuleFlags(error.message, command);
+  const { message } = error;
+  // Checks outside of a request's schema name the field in their message alone.
+  const field = error.details?.field ?? (error.code === "INVALID_ARGUMENT" ? /^(\w+):/.exec(message)?.[1] : undefined);
+  if (typeof field !== "string" || !message.startsWith(`${field}:`)) return message;
   const words = field.split(".");
   if (words.length > 1 && PARTS.has(words[0] ?? "")) words.shift();
   const flag = findFlag(words, command);
-  return flag === undefined ? error.message : `${flag}${error.message.slice(field.length)}`;
+  return flag === undefined ? message : `${flag}${message.slice(field.length)}`;
+}
+
+/** A policy's rules (`allow[2]: …; deny[0]: …`); those of a file come with their place in it. */
+function withRuleFlags(message: string, command: Command): string {
+  return message.replaceAll(/(^|; )(allow|deny)\[(\d+)\](?=:)/g, (all, before: string, list: string, index: string) => {
+    const flag = findFlag(["network", list, index], command);
+    return flag === undefined ? all : `${before}${flag}`;
+  });
 }
 
 /** By the longest beginning of a field that one of the command's flags is for; else by its last word, in whatever part of the request it is. */

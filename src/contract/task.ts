@@ -104,16 +104,34 @@ export const taskCreateSchema = z
       .describe("the command of the agent `command`"),
     name: z
       .string()
-      .regex(/^[\w][\w .,:/#()-]{0,99}$/)
+      .regex(
+        /^[\w][\w .,:/#()-]{0,99}$/,
+        "a name is a letter or digit, and up to 99 of letters, digits, spaces and .,:/#()-_",
+      )
       .optional()
       .describe("for people"),
     model: text(200, "a model").optional(),
-    maxTurns: z.number().int().min(1).max(10_000).optional(),
-    maxCostUsd: z.number().positive().max(100_000).optional().describe("US dollars; the task is stopped beyond"),
+    maxTurns: z.number().int().min(1, "at least 1").max(10_000, "at most 10000").optional(),
+    maxCostUsd: z
+      .number()
+      .positive("more than nothing")
+      .max(100_000, "at most 100000")
+      .optional()
+      .describe("US dollars; the task is stopped beyond"),
     image: z.string().min(1).max(200).optional(),
-    memoryMib: z.number().int().min(MIN_MEMORY_MIB).max(MAX_MEMORY_MIB).optional(),
-    cpus: z.number().int().min(1).max(MAX_CPUS).optional(),
-    diskMib: z.number().int().min(MIN_DISK_MIB).max(MAX_DISK_MIB).optional(),
+    memoryMib: z
+      .number()
+      .int()
+      .min(MIN_MEMORY_MIB, `at least ${MIN_MEMORY_MIB} MiB`)
+      .max(MAX_MEMORY_MIB, `at most ${MAX_MEMORY_MIB} MiB`)
+      .optional(),
+    cpus: z.number().int().min(1, "at least 1").max(MAX_CPUS, `at most ${MAX_CPUS}`).optional(),
+    diskMib: z
+      .number()
+      .int()
+      .min(MIN_DISK_MIB, `at least ${MIN_DISK_MIB} MiB`)
+      .max(MAX_DISK_MIB, `at most ${MAX_DISK_MIB} MiB`)
+      .optional(),
     driver: driverRequestSchema.optional(),
     accel: accelRequestSchema.optional(),
     timeoutMs: z
@@ -138,7 +156,13 @@ export const taskCreateSchema = z
     priority: z.number().int().min(-MAX_PRIORITY).max(MAX_PRIORITY).default(0).describe("higher ones come first"),
     labels: labelsSchema.default({}),
     keepVm: z.enum(KEEP_VM).default("never"),
-    maxRetries: z.number().int().min(0).max(10).default(1).describe("after failures of the machine below it alone"),
+    maxRetries: z
+      .number()
+      .int()
+      .min(0, "at least 0")
+      .max(10, "at most 10")
+      .default(1)
+      .describe("after failures of the machine below it alone"),
     webhooks: z.array(taskWebhookSchema).max(8).default([]).describe("told of its end"),
   })
   .check((context) => {
