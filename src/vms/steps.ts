@@ -14,6 +14,10 @@ const SYNC_DEADLINE_MS = 10_000;
 
 type Executors = { [K in VmStep["kind"]]: (context: StepContext, step: Extract<VmStep, { kind: K }>) => Promise<void> };
 
+/** Whether firebreak itself has made a VM, such as a task's: its end comes while nobody watches it. */
+const isOwn = ({ labels }: Pick<VmRecord, "labels">): boolean =>
+  Object.keys(labels).some((key) => key.startsWith("firebreak/"));
+
 /** Does what the planner decided. A step kind without an executor does not compile. */
 export class VmSteps {
   readonly #options: VmStepsOptions;
@@ -49,7 +53,7 @@ export class VmSteps {
       },
       forget: async ({ record }) => {
         await files.forget(record);
-        await options.workspaces?.forget(record.id, record.ephemeral);
+        await options.workspaces?.forget(record.id, record.ephemeral || isOwn(record));
       },
     };
   }

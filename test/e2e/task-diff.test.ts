@@ -3,6 +3,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import type { Task } from "../../src/contract/task.ts";
+import type { Workspace } from "../../src/contract/workspace.ts";
 import { type DaemonFixture, runProgram, startDaemonFixture } from "../support/daemon-fixture.ts";
 
 let fixture: DaemonFixture;
@@ -60,4 +62,18 @@ test("there is none where nothing changes, where there is no repository, and in 
   assert.deepEqual((await runIn(await makeDirectory("plain", false), "echo x > kept.txt")).names, []);
   const { id } = await runIn(repository, "echo x > kept.txt; echo mine > /root/output/workspace.diff");
   assert.equal(await text(await fixture.client.tasks.readFile(id, "workspace.diff")), "mine\n");
+});
+
+test("what has come back into a directory of this host is told at the end of the task", async () => {
+  const directory = await makeDirectory("told", false);
+  const { stderr } = await fixture.ok("task", "run", "--workspace", directory, "--", "touch", "made");
+  assert.match(stderr, /^workspace: 1 created, 0 updated, 0 deleted in .*told$/m);
+  const { stdout } = await fixture.ok("task", "run", "--json", "--workspace", directory, "--", "rm", "made");
+  const { workspace, ...task } = JSON.parse(stdout) as Task & { workspace: Workspace };
+  assert.deepEqual(
+    [task.state, workspace.state, workspace.report?.changes],
+    ["completed", "synced", [{ path: "made", change: "deleted" }]],
+  );
+  const kept = await fixture.ok("task", "run", "--keep-vm", "always", "--workspace", directory, "--", "touch", "later");
+  assert.match(kept.stderr, /^workspace: its VM is kept.*: firebreak workspace pull task-/m);
 });

@@ -40,12 +40,19 @@ function printConflicts({ conflicts, resolution, direction }: WorkspaceReport, v
   );
 }
 
+export async function findWorkspace(
+  client: DaemonClient,
+  isMeant: (workspace: Workspace) => boolean,
+): Promise<Workspace | undefined> {
+  return (await client.workspaces.list()).find(isMeant);
+}
+
 /** After a VM has ended: what became of its workspace. Nothing when it has none. */
 export async function printWorkspaceAfter(
   client: DaemonClient,
   isMeant: (workspace: Workspace) => boolean,
 ): Promise<void> {
-  const workspace = (await client.workspaces.list()).find(isMeant);
+  const workspace = await findWorkspace(client, isMeant);
   if (workspace === undefined || !workspace.isAutomatic || workspace.readOnly) return;
   if (workspace.report?.direction === "pull") {
     const { report } = workspace;
@@ -58,6 +65,10 @@ export async function printWorkspaceAfter(
     printSkipped(report.skipped);
   }
   if (workspace.state === "synced") return;
+  if (workspace.state === "open" && workspace.reason === undefined)
+    return void process.stderr.write(
+      `workspace: its VM is kept, and what it has changed with it: firebreak workspace pull ${workspace.vm.name}\n`,
+    );
   process.stderr.write(
     `firebreak: the workspace is not synced: ${stripControl(workspace.reason ?? workspace.state)}\n`,
   );

@@ -9,10 +9,11 @@ import { openContext } from "../../context.ts";
 import { deleteEach, requireTargets } from "../../delete-each.ts";
 import { formatBytes, printJson, printTable } from "../../output.ts";
 import { parseCount } from "../../parse.ts";
+import { printWorkspaceAfter } from "../workspace-report.ts";
 import { printTask } from "./describe.ts";
 import { createPrinter } from "./follow.ts";
 import { addTaskList } from "./list.ts";
-import { addTaskRun, exitCodeOf, waitForEnd } from "./run.ts";
+import { addTaskRun, exitCodeOf, isWorkspaceOf, waitForEnd } from "./run.ts";
 
 export function addTaskCommands(program: Command, hasSeparator: boolean): void {
   const task = program
@@ -48,7 +49,10 @@ function addWait(parent: Command): void {
       const task = await waitForEnd(client, id, progress);
       progress.clear();
       if (asJson) printJson(task);
-      else printTask(task);
+      else {
+        printTask(task);
+        await printWorkspaceAfter(client, isWorkspaceOf(task));
+      }
       process.exitCode = exitCodeOf(task);
     });
 }

@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import type { DaemonClient } from "../../../client/daemon-client.ts";
 import { isEnded, KEEP_VM, MAX_PRIORITY, type Task, type TaskCreate } from "../../../contract/task.ts";
+import type { Workspace } from "../../../contract/workspace.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
 import { openContext } from "../../context.ts";
 import { printJson } from "../../output.ts";
@@ -12,6 +13,7 @@ import { readInput } from "../../read-input.ts";
 import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } from "../network-options.ts";
 import { addKindOptions, collect, type KindOptionValues, toKind } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
+import { findWorkspace, printWorkspaceAfter } from "../workspace-report.ts";
 import { printTask } from "./describe.ts";
 import { followTask, progressOf } from "./follow.ts";
 
@@ -89,8 +91,14 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
       } finally {
         stop();
       }
-      if (asJson) printJson(ended);
-      else printTask(ended, process.stderr);
+      const isMeant = isWorkspaceOf(ended);
+      if (asJson) {
+        const workspace = options.workspace === undefined ? undefined : await findWorkspace(client, isMeant);
+        printJson(workspace === undefined ? ended : { ...ended, workspace });
+      } else {
+        printTask(ended, process.stderr);
+        if (options.workspace !== undefined) await printWorkspaceAfter(client, isMeant);
+      }
       process.exitCode = exitCodeOf(ended);
     });
 }
@@ -193,6 +201,11 @@ function toGit(text: string | undefined): { git: string; ref?: string } | undefi
 function toWebhook(text: string): { url: string; secret?: string } {
   const at = text.lastIndexOf("#");
   return at < 0 ? { url: text } : { url: text.slice(0, at), secret: text.slice(at + 1) };
+}
+
+/** That of the VM of its last attempt, which is gone by its end. */
+export function isWorkspaceOf({ id, attempt }: Task): (workspace: Workspace) => boolean {
+  return ({ vm }) => vm.name === `task-${id}-${attempt}`;
 }
 
 /** Waits as long as it takes, in requests that end. */
