@@ -228,7 +228,10 @@ for (const [name, options] of [
 ] as const) {
   test(`the pages of a server are as good: ${name}`, async () => {
     const other = await openDashboard(browser, daemon, "/mcp-servers", options);
-    await other.page.getByRole("row", { name: /workshop/ }).waitFor();
+    const row = other.page.getByRole("row", { name: /workshop/ });
+    await row.waitFor();
+    const { height = 0 } = (await row.boundingBox()) ?? {};
+    assert.ok(height < 80, `a row is ${height} pixels high`);
     await assertAccessible(other.page);
     await assertNoOverflow(other.page);
     await screenshot(other.page, `servers-${name}`);

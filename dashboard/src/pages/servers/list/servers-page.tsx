@@ -8,14 +8,14 @@ import { formatCount } from "../../../format.ts";
 import { serverHref } from "../api.ts";
 
 const COLUMNS: readonly Column<Server>[] = [
-  { id: "name", header: "Name", cell: ({ name }) => name },
+  { id: "name", header: "Name", cell: ({ name }) => name, wrapsWhenNarrow: true },
   { id: "state", header: "State", cell: ({ state }) => <StateBadge state={state} /> },
   {
     id: "waiting",
     header: "Approval",
     cell: ({ waiting }) => waiting > 0 && <StateBadge state={`${waiting} waiting`} tone="warn" />,
   },
-  { id: "runs", header: "Runs", cell: (server) => <code>{runsWhat(server)}</code>, isWide: true },
+  { id: "runs", header: "Runs", cell: (server) => <code>{runsWhat(server)}</code>, isWide: true, isMinor: true },
   { id: "tools", header: "Tools", cell: ({ tools }) => formatCount(tools.length), align: "end" },
   { id: "vms", header: "VMs", cell: ({ vms }) => vms.length, align: "end", isMinor: true },
 ];
