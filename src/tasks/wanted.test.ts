@@ -36,3 +36,15 @@ test("what an agent cannot keep to is refused, by the name of its field", () => 
     plan(claude, { prompt: "x", [field]: value });
   }
 });
+
+test("what is denied stays so in the network that a task gets of its own", () => {
+  const workspace = { git: "https://git.example/x.git" };
+  const network = { mode: "none", deny: ["git.example"] } as const;
+  const request = taskCreateSchema.parse({ agent: "command", argv: ["true"], workspace, network });
+  const { vm } = planTask(request, { agent: command, drive: undefined, hasSecret: () => false });
+  assert.deepEqual(vm.network, {
+    mode: "allowlist",
+    deny: ["git.example"],
+    allow: [{ host: "git.example", ports: "443" }],
+  });
+});

@@ -133,10 +133,14 @@ function networkOf({ network, agent: name }: TaskRequest, agent: TaskAgent, git:
       { hint: "Without a network of its own a task reaches its agent's model, and nothing else." },
     );
   if (network === undefined || network.mode === "none")
-    return own.length === 0 ? NO_NETWORK : { mode: "allowlist", allow: own };
+    return own.length === 0 ? NO_NETWORK : { mode: "allowlist", ...denied(network), allow: own };
   if (network.mode === "nat") return network;
   return { ...network, allow: [...(network.allow ?? []), ...own] };
 }
+
+/** What is denied stays so, whatever lets its VM out. */
+const denied = (network: EgressPolicy | undefined): Pick<EgressPolicy, "deny"> =>
+  network?.deny === undefined ? {} : { deny: network.deny };
 
 function hostRule(url: string): EgressRule {
   const { hostname, port, protocol } = new URL(url);
