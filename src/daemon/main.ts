@@ -321,6 +321,7 @@ async function main(): Promise<void> {
     },
     dial,
     checkAccess: (policy, grants) => network.check(policy, grants),
+    triesOf: (vmId) => network.events({ vmId, limit: 10 }),
     taskSettings: watchConfig(configFile, toTaskSettings, log),
     log,
   });

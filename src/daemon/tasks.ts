@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import type { EgressEvent } from "../contract/egress.ts";
 import type { EgressPolicy } from "../contract/policy.ts";
 import type { AgentInfo } from "../contract/routes/task.ts";
 import type { SecretGrant } from "../contract/secret.ts";
@@ -43,6 +44,8 @@ export interface TasksOptions extends AgentDrivesOptions {
   dial: Dial;
   /** Throws what making a VM with this network and these secrets would. */
   checkAccess: (policy: EgressPolicy, secrets: readonly SecretGrant[]) => void;
+  /** What a VM has tried to reach of late, the newest last. */
+  triesOf: (vmId: string) => EgressEvent[];
   taskSettings: () => TaskSettings;
   log: (message: string, fields: Record<string, unknown>) => void;
 }
@@ -70,7 +73,7 @@ export function createTasks(options: TasksOptions): {
     deliveries,
     checkWebhooks: (named, isConfined) => checkWebhooks(named, isConfined, secretFor),
     logs: new TaskLogs(folder),
-    machines: new TaskMachines(vms),
+    machines: new TaskMachines(vms, options.triesOf),
     storage: new ChosenStorage({
       local: new LocalStorage(path.join(folder, "files")),
       remote: createRemoteStorage({

@@ -1,5 +1,6 @@
 import { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { EgressEvent } from "../contract/egress.ts";
 import { FRAME, FrameDecoder } from "../contract/frames.ts";
 import { NO_NETWORK } from "../contract/policy.ts";
 import { type Vm, vmCreateSchema } from "../contract/vm.ts";
@@ -11,6 +12,7 @@ import type { WorkOptions } from "../vms/ports.ts";
 import { runCommand } from "../vms/run-command.ts";
 import type { VmService } from "../vms/service.ts";
 import type { AgentLaunch } from "./agents/agent.ts";
+import { explainCloneFailure, gitMissing } from "./clone-failure.ts";
 import type { OutputStream } from "./output-reader.ts";
 import type { TaskRecord } from "./task-store.ts";
 import type { GitSource, TaskVm } from "./wanted.ts";
@@ -43,9 +45,12 @@ export interface OutputSink {
 /** VMs as tasks need them. */
 export class TaskMachines {
   readonly #vms: VmService;
+  readonly #triesOf: (vmId: string) => readonly EgressEvent[];
 
-  constructor(vms: VmService) {
+  /** `triesOf`: what a VM has tried to reach of late, the newest last. */
+  constructor(vms: VmService, triesOf: (vmId: string) => readonly EgressEvent[]) {
     this.#vms = vms;
+    this.#triesOf = triesOf;
   }
 
   /** A VM that runs, for one attempt of a task. Throws what `VmService.create` throws; VM_MEMORY_EXHAUSTED says to wait. */
@@ -122,14 +127,14 @@ export class TaskMachines {
     { signal, onText }: WorkOptions & { onText: (text: string) => void },
   ): Promise<void> {
     const run = async (argv: string[]) => {
-      const { exit, tail } = await runCommand(
-        { argv, env: { HOME: "/root", GIT_TERMINAL_PROMPT: "0" }, timeoutMs: PREPARE_TIMEOUT_MS },
-        { client, signal, explainLoss: () => this.#vms.explainLoss(vm), tailLength: TAIL_LENGTH, onText },
-      );
-      if (exit?.exitCode !== 0)
-        throw new FirebreakError("INVALID_ARGUMENT", `the repository could not be fetched: ${tail.trim()}`, {
-          hint: "The image needs git, and the repository to be readable without a password.",
-        });
+      const spec = { argv, env: { HOME: "/root", GIT_TERMINAL_PROMPT: "0" }, timeoutMs: PREPARE_TIMEOUT_MS };
+      const explainLoss = () => this.#vms.explainLoss(vm);
+      const { exit, tail } = await runCommand(spec, {
+        ...{ client, signal, explainLoss, tailLength: TAIL_LENGTH, onText },
+      }).catch((error: unknown) => {
+        throw toFirebreakError(error).code === "COMMAND_NOT_FOUND" ? gitMissing(error) : error;
+      });
+      if (exit?.exitCode !== 0) throw explainCloneFailure({ tail, ref, tries: this.#triesOf(this.#vms.get(vm).id) });
     };
     await run(["git", "clone", "--quiet", "--", url, path]);
     // A branch that the clone has of its origin alone becomes one of its own by this.

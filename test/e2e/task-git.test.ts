@@ -69,8 +69,9 @@ test("a repository is there at its newest commit, a branch, a commit", async () 
 
 test("one that is not there is told of, and the task does not begin again", async () => {
   for (const [place, message] of [
-    [`${url}#nowhere`, /failed: the repository could not be fetched: .*nowhere/s],
-    [url.replace("project", "none"), /failed: the repository could not be fetched: .*none/s],
+    [`${url}#nowhere`, /failed: the repository could not be fetched: .*nowhere.*no branch, tag or commit 'nowhere'/s],
+    [url.replace("project", "none"), /failed: the repository could not be fetched: .*none.*without a password/s],
+    ["https://none.test/project.git", /failed: the repository could not be fetched: .*does not reach none\.test/s],
   ] as const) {
     const { exitCode, stdout, stderr } = await runAt(place);
     assert.deepEqual([exitCode, stdout], [1, ""], stderr);
