@@ -147,6 +147,7 @@ export const EXAMPLES: Record<string, string[]> = {
   usage: ["firebreak usage", "firebreak usage --by label:team --since 30d", "firebreak usage --by day --json"],
   "task delete": ["firebreak task delete 4f1c0e9a2b3d", "firebreak task delete --all"],
   "agent list": ["firebreak agent list"],
+  "agent get": ["firebreak agent get opencode"],
   "workspace push": ["firebreak workspace push web ./project", "firebreak workspace push web --dry-run"],
   "workspace pull": ["firebreak workspace pull web --dry-run", "firebreak workspace pull web --keep-both"],
   "workspace status": ["firebreak workspace status web"],

@@ -121,7 +121,16 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [id],
   );
   assert.match((await fixture.ok("task", "files", id)).stderr, /left no files/);
-  assert.match((await fixture.ok("agent", "list")).stdout, /claude +\S+ +with its first task/);
+  const agents = (await fixture.ok("agent", "list")).stdout;
+  assert.match(agents, /claude +\S+ +with its first task +not set: ANTHROPIC_API_KEY\n/);
+  assert.match(agents, /opencode +.* or 3 others\n/);
+  assert.ok(
+    agents.split("\n").every((line) => line.length <= 80),
+    agents,
+  );
+  const opencode = (await fixture.ok("agent", "get", "opencode")).stdout;
+  assert.match(opencode, /key +ANTHROPIC_API_KEY \(not set\), or OPENAI_API_KEY.*\nreaches +api\.anthropic\.com, /s);
+  assert.match((await fixture.cli(["agent", "get", "nobody"])).stderr, /AGENT_NOT_FOUND/);
 });
 
 test("one that takes too long is ended, and so is one that is cancelled, with what they had by then", async () => {

@@ -25,6 +25,7 @@ Examples:
     });
 }
 
+const AGENTS = ["claude", "codex", "gemini", "opencode", "copilot", "command"];
 /** What may follow a word, beside what commander knows: values of options and arguments. */
 const VALUES: Record<string, string[]> = {
   "--accel": ["auto", "kvm", "tcg"],
@@ -34,12 +35,13 @@ const VALUES: Record<string, string[]> = {
   "--client": CLIENT_IDS,
   "--scope": ["user", "project"],
   "--transport": ["stdio", "http"],
-  "--agent": ["claude", "codex", "gemini", "opencode", "copilot", "command"],
+  "--agent": AGENTS,
   "--network": ["none", "allowlist", "public", "nat"],
   "--keep-vm": [...KEEP_VM],
   "--by": ["agent", "user", "model", "day", "task", "label:"],
 };
 const ARGUMENTS: Record<string, string[]> = {
+  "agent get": AGENTS,
   completion: ["bash", "zsh", "fish"],
   "image build": ["debian"],
   "kernel use": ["stock"],
