@@ -276,7 +276,13 @@ export class NetworkService implements NetworkHooks {
 export function checkSecretHosts(hosts: readonly string[]): void {
   for (const host of hosts) {
     const entries = parseRule(host, new Map(), [[443, 443]]);
-    if ("why" in entries) throw new FirebreakError("SECRET_INVALID", `--host ${host}: ${entries.why}`);
+    if (!("why" in entries)) continue;
+    const [isLoopback, port] = /^(?:127(?:\.\d{1,3}){3}|\[?::1\]?)(:\S+)?$/.exec(host) ?? [];
+    throw new FirebreakError("SECRET_INVALID", `--host ${host}: ${entries.why}`, {
+      ...(isLoopback === undefined
+        ? {}
+        : { hint: `The name of this host's own addresses is localhost: --host localhost${port ?? ""}` }),
+    });
   }
 }
 

@@ -100,6 +100,33 @@ test("the command names receivers, and tells how it went with them", async () =>
   assert.match(wrong.stderr, /^firebreak: --webhook: it is a URL with http or https/);
 });
 
+test("this host is one receiver, by its name and by its address, with the secret that is for localhost", async () => {
+  const { port } = new URL(base);
+  const wrong = await fixture.cli(["secret", "set", "LOCAL", "--host", `127.0.0.1:${port}`], {
+    input: "a long secret",
+  });
+  assert.match(wrong.stderr, new RegExp(`SECRET_INVALID\\)\\n.*--host localhost:${port}\\n`));
+  const set = await fixture.cli(["secret", "set", "LOCAL", "--host", `localhost:${port}`], { input: "a long secret" });
+  assert.equal(set.exitCode, 0, set.stderr);
+  const hook = (host: string) => ["--webhook", `http://${host}:${port}/local-${host}#LOCAL`];
+  await fixture.ok(
+    "task",
+    "run",
+    "--detach",
+    ...hook("localhost"),
+    ...hook("127.0.0.1"),
+    "--deadline",
+    "1ms",
+    "--",
+    "true",
+  );
+  for (const host of ["localhost", "127.0.0.1"]) {
+    await waitFor(() => at(`/local-${host}`).length === 1);
+    const [told] = at(`/local-${host}`);
+    new Webhook("a long secret", { format: "raw" }).verify(told?.body ?? "", told?.headers ?? {});
+  }
+});
+
 test("the next daemon goes on with what was not delivered, of a task that is deleted by then, too", async () => {
   let isRestarted = false;
   answers.set("/later", (response) => response.writeHead(isRestarted ? 200 : 503).end());
