@@ -96,7 +96,7 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [["run", "--driver", "xen", "--", "true"], /--driver: one of auto, qemu, firecracker/],
     [["run", "--accel", "none", "--", "true"], /--accel: one of auto, kvm, tcg/],
     [["run", "--wait", "--detach", "--", "true"], /--wait and --detach cannot both be given/],
-    [["run", "--output-dir", "results", "--", "true"], /outputDir: an absolute path in the VM is wanted/],
+    [["run", "--output-dir", "results", "--", "true"], /--output-dir: an absolute path in the VM is wanted/],
     [["run", "--output-dir", "/proc/1", "--", "true"], /outputDir: an output directory is not \/, and not in/],
     [["run", "-w", "/srv/../etc", "--", "true"], /cwd: an absolute path in the VM is wanted/],
     // What a VM could not be made with is said before it is queued.
