@@ -40,6 +40,11 @@ export const imageInfoSchema = z.object({
     .describe("what could not go on without it; a template is made anew when it is needed again"),
 });
 export type ImageInfo = z.infer<typeof imageInfoSchema>;
+export const imageListingSchema = z.object({
+  images: z.array(imageInfoSchema),
+  making: z.array(z.string()).describe("names of those that are being built or fetched"),
+});
+export type ImageListing = z.infer<typeof imageListingSchema>;
 
 /** Answer of whatever makes an image. */
 export const imageResultSchema = z.object({

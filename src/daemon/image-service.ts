@@ -1,3 +1,4 @@
+import path from "node:path";
 import type {
   ImageBuildFile,
   ImageConfig,
@@ -15,6 +16,7 @@ import type {
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import { buildImage } from "../images/build.ts";
 import { type ImportRequest, receiveArchive } from "../images/import.ts";
+import { heldLocks } from "../images/lock.ts";
 import { type PullResult, pullImage } from "../images/pull.ts";
 import { pushImage } from "../images/push.ts";
 import {
@@ -58,6 +60,11 @@ export class ImageService {
   async list(): Promise<ImageInfo[]> {
     const uses = await this.#options.uses();
     return (await listImages(this.#options.paths)).map((image) => toInfo(image, uses));
+  }
+
+  /** Names of those that are being built or fetched. */
+  making(): Promise<string[]> {
+    return heldLocks(path.join(this.#options.paths.images, ".locks"));
   }
 
   async get(nameOrDigest: string): Promise<ImageInfo> {

@@ -5,7 +5,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { identifyProcess } from "../platform/process.ts";
-import { withLock } from "./lock.ts";
+import { heldLocks, withLock } from "./lock.ts";
 
 let folder: string;
 before(async () => {
@@ -87,4 +87,15 @@ test("a failure inside releases the lock", async () => {
     /inside/,
   );
   assert.equal(await withLock(file, {}, async () => "free"), "free");
+});
+
+test("the locks that are held are told by name, and those of the dead and of the store are not", async () => {
+  const own = await mkdtemp(path.join(folder, "held-"));
+  const lock = (name: string) => path.join(own, `${name}.lock`);
+  const self = await identifyProcess(process.pid);
+  await writeFile(lock("dead"), JSON.stringify({ ...self, startTicks: 1, nonce: "x" }));
+  const within = () => heldLocks(own);
+  const held = await withLock(lock("debian"), {}, () => withLock(lock(".store"), {}, within));
+  assert.deepEqual(held, ["debian"]);
+  assert.deepEqual(await heldLocks(path.join(own, "none")), []);
 });

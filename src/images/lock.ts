@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FirebreakError } from "../errors/firebreak-error.ts";
@@ -17,6 +17,8 @@ interface LockContent extends ProcessIdentity {
   nonce: string;
 }
 
+const ENDING = ".lock";
+
 /**
  * Runs `use` while no other caller, in this process or another, holds the lock file. A lock whose holder has died (by
  * pid, start time and boot) is taken over. Throws an AbortError when the signal fires while waiting.
@@ -30,6 +32,17 @@ export async function withLock<T>(file: string, options: LockOptions, use: () =>
     if (holder !== undefined && holder !== "unreadable" && holder.nonce === content.nonce)
       await rm(file, { force: true });
   }
+}
+
+/** Names of the locks of a folder (`NAME.lock`) that somebody holds, but those that begin with a dot. */
+export async function heldLocks(folder: string): Promise<string[]> {
+  const held: string[] = [];
+  for (const file of (await readdir(folder).catch(() => [])).toSorted()) {
+    if (file.startsWith(".") || !file.endsWith(ENDING)) continue;
+    const holder = await readLock(path.join(folder, file));
+    if (holder !== undefined && (await isAlive(holder))) held.push(file.slice(0, -ENDING.length));
+  }
+  return held;
 }
 
 async function acquire(file: string, options: LockOptions): Promise<LockContent> {

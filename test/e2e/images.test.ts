@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { ImageInfo, ImagePruned, ImageResult } from "../../src/contract/image.ts";
 import { buildImage } from "../../src/images/build.ts";
+import { withLock } from "../../src/images/lock.ts";
 import { resolvePaths } from "../../src/platform/paths.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 import { openMcpClient } from "../support/mcp-client.ts";
@@ -46,6 +47,14 @@ const scratchTar = (extra = "") =>
     { path: "busybox", mode: 0o755, content: BUSYBOX },
     { path: "note", content: extra },
   ]);
+
+test("an image that is being built or fetched is told of, and is none yet", async () => {
+  const lock = path.join(fixture.paths.images, ".locks", "slow.lock");
+  const { stdout, stderr } = await withLock(lock, {}, () => fixture.ok("image", "list"));
+  assert.deepEqual([stdout, stderr], ["", "slow is being made, and is listed once it is there.\n"]);
+  const { stdout: after } = await fixture.ok("image", "list");
+  assert.match(after, /^No images\. /);
+});
 
 test("an image of one static binary runs, as its own command or as another, without shell, users or /etc", async () => {
   const layout = path.join(fixture.folder, "scratch");

@@ -4,6 +4,7 @@ import type {
   ImageDeleted,
   ImageImport,
   ImageInfo,
+  ImageListing,
   ImagePrune,
   ImagePruned,
   ImagePull,
@@ -24,7 +25,12 @@ export class ImageCalls {
   }
 
   async list(options: CallOptions = {}): Promise<ImageInfo[]> {
-    return (await this.#http.json<{ images: ImageInfo[] }>("GET", "/v1/images", options)).images;
+    return (await this.listing(options)).images;
+  }
+
+  /** All images, and the names of those that are not there yet. */
+  listing(options: CallOptions = {}): Promise<ImageListing> {
+    return this.#http.json("GET", "/v1/images", options);
   }
 
   get(image: string, options: CallOptions = {}): Promise<ImageInfo> {

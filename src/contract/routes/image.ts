@@ -4,6 +4,7 @@ import {
   imageDeletedSchema,
   imageImportSchema,
   imageInfoSchema,
+  imageListingSchema,
   imagePrunedSchema,
   imagePruneSchema,
   imagePullSchema,
@@ -20,7 +21,7 @@ export const imageRoutes: Route[] = [
     method: "GET",
     path: "/v1/images",
     summary: "All images",
-    answer: json(z.object({ images: z.array(imageInfoSchema) })),
+    answer: json(imageListingSchema),
   },
   { method: "GET", path: "/v1/images/:name", summary: "One image", answer: json(imageInfoSchema) },
   {

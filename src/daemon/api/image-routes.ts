@@ -3,6 +3,7 @@ import {
   type ImageConfig,
   type ImageDeleted,
   type ImageInfo,
+  type ImageListing,
   type ImagePrune,
   type ImagePruned,
   type ImagePull,
@@ -37,6 +38,7 @@ export interface ImageImportRequest {
 export interface ImageDeps {
   images: {
     list(): Promise<ImageInfo[]>;
+    making(): Promise<string[]>;
     get(nameOrDigest: string): Promise<ImageInfo>;
     config(nameOrDigest: string): Promise<ImageConfig>;
     build(name: string, force: boolean, options: WorkOptions): Promise<ImageResult>;
@@ -67,7 +69,9 @@ export interface ImageDeps {
 }
 
 export function addImageRoutes(api: Api, { images }: ImageDeps): void {
-  api.get("/v1/images", async (context) => context.json({ images: await images.list() }));
+  api.get("/v1/images", async (context) =>
+    context.json({ images: await images.list(), making: await images.making() } satisfies ImageListing),
+  );
   api.get("/v1/images/:name", async (context) => context.json(await images.get(context.req.param("name"))));
   api.post("/v1/images/pull", async (context) => {
     const request = parseRequest(imagePullSchema, await readJson(context));

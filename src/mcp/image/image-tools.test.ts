@@ -19,6 +19,14 @@ test("an image is imported from a directory or a tar in a VM, and loses its name
   assert.equal((await call("image_untag", { name: "mine" })).data.code, "IMAGE_NOT_FOUND");
 });
 
+test("an image that is being made is listed as such", async () => {
+  const client = createFakeVmClient();
+  client.world.making.push("python");
+  const { data, text } = await caller(client)("image_list", {});
+  assert.deepEqual(data.making, ["python"]);
+  assert.match(text, /python: being made, and not there yet/);
+});
+
 test("images are pulled, named, shown and deleted; what is in use needs force", async () => {
   const call = caller(createFakeVmClient());
   const pulled = await confirmed(call, "image_pull", { reference: "python:3.13", name: "python" });

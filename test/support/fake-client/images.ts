@@ -17,6 +17,7 @@ export function createFakeImages(world: FakeWorld): VmClient["images"] {
   };
   return {
     list: async () => world.images,
+    listing: async () => ({ images: world.images, making: world.making }),
     get: async (name) => find(name),
     build: async (name) => ({ image: fakeImage(name), isUpToDate: false, warnings: [] }),
     pull: async ({ reference, name = reference }) => {

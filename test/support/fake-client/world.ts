@@ -15,6 +15,8 @@ export interface FakeWorld {
   forwards: Forward[];
   templates: Template[];
   images: ImageInfo[];
+  /** Names of images that are being built or fetched. */
+  making: string[];
   kernels: KernelInfo[];
   /** What the audit log was told of. */
   reports: AuditReport[];
@@ -44,6 +46,7 @@ export function createWorld(names: string[]): FakeWorld {
     forwards: [],
     templates: [fakeTemplate("a", false), fakeTemplate("b", true)],
     images: [fakeImage("debian")],
+    making: [],
     kernels: [fakeKernel("stock-1", true), fakeKernel("built-1", false)],
     reports: [],
     drives: [],

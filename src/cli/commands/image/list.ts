@@ -10,10 +10,15 @@ export function addImageList(parent: Command): void {
     .description("List all images, the newest first, with all names of each and what uses it.")
     .action(async () => {
       const { client, asJson } = await openContext(command);
-      const images = await client.images.list();
-      if (asJson) return printJson({ images });
+      const listing = await client.images.listing();
+      const { images, making } = listing;
+      if (asJson) return printJson(listing);
+      for (const name of making) process.stderr.write(`${name} is being made, and is listed once it is there.\n`);
+      if (images.length === 0 && making.length > 0) return;
       if (images.length === 0)
-        return void process.stdout.write("No images. Build the default one: firebreak image build debian\n");
+        return void process.stdout.write(
+          "No images. The first VM builds the default one; now: firebreak image build debian\n",
+        );
       printTable(
         ["NAMES", "DIGEST", "SIZE", "SOURCE", "USED BY", "AGE"],
         images.map((image) => [
