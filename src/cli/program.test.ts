@@ -37,6 +37,13 @@ test("an unknown command has a code of its own and names what may have been mean
     [["image", "psuh", "a"], "UNKNOWN_COMMAND", "Did you mean push? See: firebreak image --help"],
     [["exec", "web"], "UNKNOWN_COMMAND", "Did you mean vm exec? See: firebreak --help"],
     [["nothing-like-it"], "UNKNOWN_COMMAND", "See: firebreak --help"],
+    // A prompt takes nothing with it that was meant as an option.
+    [
+      ["task", "run", "Fix it", "--workspce", "."],
+      "UNKNOWN_FLAG",
+      "Did you mean --workspace? See: firebreak task run --help",
+    ],
+    [["task", "usage"], "UNKNOWN_COMMAND", "Did you mean firebreak usage? See: firebreak task --help"],
     [["vm", "list", "--lable", "a"], "UNKNOWN_FLAG", "Did you mean --label? See: firebreak vm list --help"],
   ] as const) {
     let text = "";

@@ -154,9 +154,10 @@ function toUsageError(thrown: CommanderError, program: Command, args: string[]):
   return new FirebreakError(code, message, { hint: `${meant}See: ${helpCommand(program, args)}` });
 }
 
-/** `vm exec` for somebody who knows containers and writes `exec`: the first noun that has the verb. */
+/** `vm exec` for somebody who knows containers and writes `exec`: the first noun that has the verb. Or `firebreak usage` for `task usage`. */
 function findVerb(program: Command, message: string): string | undefined {
   const verb = /^unknown command '(.*)'$/s.exec(message)?.[1];
+  if (Object.hasOwn(COMMANDS, verb ?? "")) return `firebreak ${verb}`;
   for (const noun of program.commands) {
     const hasVerb = noun.commands.some((child) => child.name() === verb || child.aliases().includes(verb ?? ""));
     if (hasVerb) return `${noun.name()} ${verb}`;

@@ -88,6 +88,8 @@ test("one that is cancelled while its VM is made says so, and not what was done 
 test("the commands say in their own words what is wrong, and what there is as JSON", async () => {
   for (const [args, message] of [
     [["run", "--agent", "command"], /a command is missing.*task run -- make test/s],
+    [["run", "--agent", "command", "ls"], /a command stands behind --.*task run -- ls/s],
+    [["run", "hello", "--max-turns", "few"], /--max-turns: 'few'/],
     [["run", "--priority", "high", "--", "true"], /--priority: 'high' is not a whole number from -100 to 100/],
     [["run", "--max-cost", "much", "--", "true"], /--max-cost: 'much' is not an amount of US dollars/],
     [["run", "--keep-vm", "maybe", "--", "true"], /--keep-vm: 'maybe' is not one of never, on-failure, always/],
@@ -97,11 +99,11 @@ test("the commands say in their own words what is wrong, and what there is as JS
     [["run", "--accel", "none", "--", "true"], /--accel: one of auto, kvm, tcg/],
     [["run", "--wait", "--detach", "--", "true"], /--wait and --detach cannot both be given/],
     [["run", "--output-dir", "results", "--", "true"], /--output-dir: an absolute path in the VM is wanted/],
-    [["run", "--output-dir", "/proc/1", "--", "true"], /outputDir: an output directory is not \/, and not in/],
+    [["run", "--output-dir", "/proc/1", "--", "true"], /--output-dir: an output directory is not \/, and not in/],
     [["run", "-w", "/srv/../etc", "--", "true"], /cwd: an absolute path in the VM is wanted/],
     // What a VM could not be made with is said before it is queued.
-    [["run", "--allow", "bad_name", "--", "true"], /allow\[0\]: there is no set 'bad_name'/],
-    [["list", "--state", "done"], /'done' is not taken: .*"queued"/],
+    [["run", "--allow", "bad_name", "--", "true"], /--allow: there is no set 'bad_name'/],
+    [["list", "--state", "done"], /--state: 'done' is not taken: one of queued, /],
   ] as const) {
     const { exitCode, stderr } = await fixture.cli(["task", ...args]);
     assert.equal(exitCode, 2, stderr);

@@ -31,7 +31,10 @@ export const taskRoutes: Route[] = [
     path: "/v1/tasks",
     summary: "Tasks, the newest first",
     query: z.object({
-      state: z.array(z.enum(TASK_STATES)).optional().describe("of these states"),
+      state: z
+        .array(z.enum(TASK_STATES, `one of ${TASK_STATES.join(", ")}`))
+        .optional()
+        .describe("of these states"),
       agent: z.string().optional().describe("of one agent"),
       user: z.string().optional().describe("name of an API key"),
       label: z.array(z.string()).optional().describe("KEY or KEY=VALUE; all of them"),

@@ -74,7 +74,6 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
       "POST its end to this address, signed with this secret of the vault (repeatable)",
       collect,
     )
-    .passThroughOptions(!hasSeparator)
     .action(async (words: string[], options: TaskRunOptions) => {
       const { client, asJson, progress } = await openContext(command);
       const request = await toTaskCreate(words, options, hasSeparator, client);
@@ -121,7 +120,7 @@ async function toTaskCreate(
   return dropUndefined({
     ...rest,
     ...(isCommand
-      ? { agent: "command", argv: toCommand(words) }
+      ? { agent: "command", argv: toCommand(words, hasSeparator) }
       : { agent: options.agent, prompt: await toPrompt(words) }),
     name: options.name,
     model: options.model,
@@ -146,8 +145,13 @@ async function toTaskCreate(
   }) as TaskCreate;
 }
 
-function toCommand(words: string[]): string[] {
-  if (words.length > 0) return words;
+/** Without `--` the command's own options would be taken for those of the task. */
+function toCommand(words: string[], hasSeparator: boolean): string[] {
+  if (words.length > 0 && hasSeparator) return words;
+  if (words.length > 0)
+    throw new FirebreakError("INVALID_ARGUMENT", "a command stands behind --", {
+      hint: `firebreak task run -- ${words.join(" ")}`,
+    });
   throw new FirebreakError("INVALID_ARGUMENT", "a command is missing", { hint: "firebreak task run -- make test" });
 }
 
