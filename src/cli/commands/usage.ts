@@ -20,15 +20,18 @@ export function addUsage(program: Command): void {
       const { client, asJson } = await openContext(command);
       const usage = await client.tasks.usage(query);
       if (asJson) return printJson(usage);
-      if (usage.total.tasks === 0) return void process.stdout.write("No task has ended in that time.\n");
+      if (usage.total.tasks === 0)
+        return void process.stdout.write(
+          since === undefined && until === undefined ? "No task has ended yet.\n" : "No task ended in that time.\n",
+        );
       printTable(
-        [usage.by.toUpperCase(), "TASKS", "INPUT", "OUTPUT", "CACHED", "COST USD", "VM SECONDS", "GIB HOURS"],
+        [usage.by.toUpperCase(), "TASKS", "TOKENS IN", "OUT", "CACHED", "COST USD", "VM SECONDS", "GIB HOURS"],
         [...usage.groups.map((group) => row(group.key ?? "-", group)), row("total", usage.total)],
       );
       const { withoutCost } = usage.total;
       if (withoutCost > 0)
         process.stderr.write(
-          `${withoutCost} tasks had tokens of no known price: see [model_prices] of firebreak.toml\n`,
+          `${withoutCost} task${withoutCost === 1 ? "" : "s"} had tokens of no known price: see [model_prices] of firebreak.toml\n`,
         );
     });
 }

@@ -121,6 +121,7 @@ function addFiles(parent: Command): void {
           await mkdir(path.dirname(place), { recursive: true });
           await pipeline(await client.tasks.readFile(id, file.path), createWriteStream(place, { flags: "wx" }));
         }
+        if (!asJson && files.length > 0) process.stderr.write(`written to ${options.output}:\n`);
       }
       if (asJson) return printJson({ files });
       if (files.length === 0) {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { TaskState } from "../../../contract/task.ts";
+import type { Task, TaskState } from "../../../contract/task.ts";
 import { stripControl } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { formatAge, printJson, printTable } from "../../output.ts";
@@ -12,6 +12,16 @@ interface ListOptions {
   user?: string;
   label?: string[];
   limit?: string;
+}
+
+const WHAT_LENGTH = 60;
+
+/** Its name, or the beginning of what it is asked for. */
+function describe({ name, prompt, argv }: Task): string {
+  const whole = (name ?? prompt ?? argv?.join(" ") ?? "").trim();
+  const line = stripControl(whole.split("\n")[0] ?? "");
+  const isWhole = line.length === whole.length && line.length <= WHAT_LENGTH;
+  return isWhole ? line : `${line.slice(0, WHAT_LENGTH - 1)}…`;
 }
 
 export function addTaskList(parent: Command): void {
@@ -47,7 +57,7 @@ export function addTaskList(parent: Command): void {
           task.agent,
           formatAge(task.createdAt),
           task.usage?.cost === undefined ? "" : task.usage.cost.usd.toFixed(4),
-          stripControl((task.name ?? task.prompt ?? task.argv?.join(" ") ?? "").split("\n")[0] ?? "").slice(0, 60),
+          describe(task),
         ]),
       );
     });
