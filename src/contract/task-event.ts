@@ -17,7 +17,12 @@ export type Tokens = z.output<typeof tokensSchema>;
 
 /** Where a cost in US dollars is from: the agent's own figure, or tokens times a table of prices. */
 export const COST_SOURCES = ["reported", "prices"] as const;
-export const costSchema = z.object({ usd: z.number().nonnegative(), source: z.enum(COST_SOURCES) });
+/** No task costs more, whatever its agent says: sums of as many as there may ever be stay numbers that JSON has. */
+export const MAX_COST_USD = 1_000_000_000;
+export const costSchema = z.object({
+  usd: z.number().nonnegative().max(MAX_COST_USD),
+  source: z.enum(COST_SOURCES),
+});
 export type Cost = z.output<typeof costSchema>;
 
 /** `completed`: by itself, with success. `failed`: by itself, without. `lost`: the machine below it. */

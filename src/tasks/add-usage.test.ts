@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TaskUsage } from "../contract/task.ts";
+import { type TaskUsage, taskUsageSchema } from "../contract/task.ts";
 import type { Tokens } from "../contract/task-event.ts";
 import { addUsage } from "./add-usage.ts";
 
@@ -13,6 +13,15 @@ const usage = (fields: Partial<TaskUsage>): TaskUsage => ({
   vmSeconds: 1,
   memoryMibSeconds: 512,
   ...fields,
+});
+
+test("what agents claim adds up to numbers, however large", () => {
+  const most = usage({
+    tokens: [tokens("a", Number.MAX_SAFE_INTEGER)],
+    cost: { usd: Number.MAX_VALUE, source: "reported" },
+  });
+  const sum = addUsage(most, most);
+  assert.deepEqual(taskUsageSchema.parse(JSON.parse(JSON.stringify(sum))), sum);
 });
 
 test("attempts add up, by model; a cost that one of them does not know is none", () => {

@@ -1,5 +1,5 @@
 import type { TaskUsage } from "../contract/task.ts";
-import type { Tokens } from "../contract/task-event.ts";
+import { MAX_COST_USD, type Tokens } from "../contract/task-event.ts";
 
 /** What two attempts of a task have used together. A cost that one of them does not know is none. */
 export function addUsage(past: TaskUsage | undefined, now: TaskUsage): TaskUsage {
@@ -11,7 +11,10 @@ export function addUsage(past: TaskUsage | undefined, now: TaskUsage): TaskUsage
   }
   const costs = [past, now].filter((usage) => usage.tokens.length > 0 || usage.cost !== undefined);
   const isKnown = costs.length > 0 && costs.every(({ cost }) => cost !== undefined);
-  const usd = costs.reduce((sum, { cost }) => sum + (cost?.usd ?? 0), 0);
+  const usd = Math.min(
+    costs.reduce((sum, { cost }) => sum + (cost?.usd ?? 0), 0),
+    MAX_COST_USD,
+  );
   const source = costs.some(({ cost }) => cost?.source === "prices") ? "prices" : "reported";
   return {
     tokens: [...tokens.values()],
@@ -22,12 +25,13 @@ export function addUsage(past: TaskUsage | undefined, now: TaskUsage): TaskUsage
 }
 
 function addTokens(a: Tokens, b: Tokens): Tokens {
+  const sum = (kind: keyof Omit<Tokens, "model">) => Math.min(a[kind] + b[kind], Number.MAX_SAFE_INTEGER);
   return {
     ...a,
-    input: a.input + b.input,
-    output: a.output + b.output,
-    cacheRead: a.cacheRead + b.cacheRead,
-    cacheWrite: a.cacheWrite + b.cacheWrite,
-    reasoning: a.reasoning + b.reasoning,
+    input: sum("input"),
+    output: sum("output"),
+    cacheRead: sum("cacheRead"),
+    cacheWrite: sum("cacheWrite"),
+    reasoning: sum("reasoning"),
   };
 }

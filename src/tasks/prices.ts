@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Tokens } from "../contract/task-event.ts";
+import { MAX_COST_USD, type Tokens } from "../contract/task-event.ts";
 import { checkTable } from "../gateway/config/check.ts";
 import { type ConfigDocument, errorAt, isTable } from "../gateway/config/document.ts";
 
@@ -160,7 +160,7 @@ export class PriceTable {
       if (found === undefined) return undefined;
       usd += input * found.input + cacheRead * found.cached + cacheWrite * found.cacheWrite + output * found.output;
     }
-    return usd / 1_000_000;
+    return Math.min(usd / 1_000_000, MAX_COST_USD);
   }
 
   #longest(model: string): ModelPrice | undefined {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Tokens } from "../contract/task-event.ts";
+import { MAX_COST_USD, type Tokens } from "../contract/task-event.ts";
+import { usageSchema } from "../contract/usage.ts";
 import type { UsageEntry } from "./task-store.ts";
 import { sumUsage } from "./usage.ts";
 
@@ -89,4 +90,11 @@ test("by label, user and day; what has none is a group without a key", () => {
 test("a task with tokens and no known price is told of; a command has no cost to be known", () => {
   const { total } = sumUsage([entry("a", { of: [tokens("m", 1)] }), entry("b", {}), entry("c", { usd: 0 })], "agent");
   assert.equal(total.withoutCost, 1);
+});
+
+test("what tasks claim, or claimed before there was a bound, makes no sum that is no number", () => {
+  const entries = ["a", "b"].map((task) => entry(task, { usd: 1e308, of: [tokens("m", Number.MAX_SAFE_INTEGER)] }));
+  const sums = sumUsage(entries, "agent");
+  assert.deepEqual(usageSchema.parse(JSON.parse(JSON.stringify(sums))), sums);
+  assert.equal(sums.total.costUsd, 2 * MAX_COST_USD);
 });

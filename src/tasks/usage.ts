@@ -1,4 +1,4 @@
-import type { Tokens } from "../contract/task-event.ts";
+import { MAX_COST_USD, type Tokens } from "../contract/task-event.ts";
 import type { Usage, UsageGroup, UsageSums } from "../contract/usage.ts";
 import type { UsageEntry } from "./task-store.ts";
 
@@ -70,7 +70,8 @@ function mainModel(entry: UsageEntry): string | undefined {
 
 function addTask(sums: UsageSums, { usage: { cost, tokens, vmSeconds, memoryMibSeconds } }: UsageEntry): void {
   sums.tasks += 1;
-  sums.costUsd += cost?.usd ?? 0;
+  // One that was kept without a bound makes no sum that is no number.
+  sums.costUsd += Math.min(cost?.usd ?? 0, MAX_COST_USD);
   if (cost === undefined && tokens.length > 0) sums.withoutCost += 1;
   sums.vmSeconds += vmSeconds;
   sums.memoryMibSeconds += memoryMibSeconds;

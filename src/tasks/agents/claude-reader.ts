@@ -6,6 +6,7 @@ import {
   code,
   count,
   cut,
+  dollars,
   type Fields,
   fields,
   list,
@@ -119,7 +120,7 @@ export function createClaudeReader(): AgentReader {
     }));
     // Its last word counts: subagents and what it asks by itself are in it.
     if (all.length > 0) state.tokens.replace(all);
-    state.costUsd = amount(line.total_cost_usd) ?? state.costUsd;
+    state.costUsd = dollars(line.total_cost_usd) ?? state.costUsd;
     state.turns = count(line.num_turns) ?? state.turns;
     const answer = words(line.result);
     const errors = Array.isArray(line.errors) ? said(line.errors) : "";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bounded, count, cut, MAX_TEXT, Memory, member, name, readFields, said } from "./fields.ts";
+import { MAX_COST_USD } from "../../contract/task-event.ts";
+import { bounded, count, cut, dollars, MAX_TEXT, Memory, member, name, readFields, said } from "./fields.ts";
 
 test("a copy is neither deep nor large, and holds no prototype", () => {
   const deep: unknown = JSON.parse(`${"[".repeat(500)}${"]".repeat(500)}`);
@@ -22,6 +23,7 @@ test("members are own ones, whatever they are called", () => {
 test("a number that is a text, broken or below 0 is none", () => {
   for (const value of ["12", -1, Number.NaN, Number.POSITIVE_INFINITY, null, {}]) assert.equal(count(value), undefined);
   assert.deepEqual([count(1.9), count(1e300)], [1, Number.MAX_SAFE_INTEGER]);
+  assert.deepEqual([dollars(0.5), dollars(1e308), dollars(-1)], [0.5, MAX_COST_USD, undefined]);
 });
 
 test("texts are cut where they say so, and no half of a pair is left", () => {

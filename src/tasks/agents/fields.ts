@@ -1,4 +1,4 @@
-import type { AgentEvent } from "../../contract/task-event.ts";
+import { type AgentEvent, MAX_COST_USD } from "../../contract/task-event.ts";
 
 /**
  * What agents write is read as what a stranger has sent: each value is looked at before it is used, and has a bound. What is cut here is whole in the
@@ -73,6 +73,12 @@ export function count(value: unknown): number | undefined {
 /** A number from 0. */
 export function amount(value: unknown): number | undefined {
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+}
+
+/** US dollars. */
+export function dollars(value: unknown): number | undefined {
+  const number = amount(value);
+  return number === undefined ? undefined : Math.min(number, MAX_COST_USD);
 }
 
 /** An exit code, an HTTP status. */

@@ -1,6 +1,6 @@
 import type { AgentEvent } from "../../contract/task-event.ts";
 import type { AgentReader } from "./agent.ts";
-import { amount, bounded, code, count, type Fields, fields, Memory, member, name, said, words } from "./fields.ts";
+import { bounded, code, count, dollars, type Fields, fields, Memory, member, name, said, words } from "./fields.ts";
 import { createLineReader, StreamState } from "./line-reader.ts";
 
 /** `opencode run --format json`. It names no model; its cost is 0 where it knows no price. */
@@ -44,8 +44,8 @@ export function createOpencodeReader(): AgentReader {
         reasoning: count(member(tokens, "reasoning")) ?? 0,
       });
     }
-    const cost = amount(part.cost) ?? 0;
-    if (cost > 0) state.costUsd = (state.costUsd ?? 0) + cost;
+    const cost = dollars(part.cost) ?? 0;
+    if (cost > 0) state.costUsd = dollars((state.costUsd ?? 0) + cost);
     const isLast = part.reason !== "tool-calls";
     return [...state.usage(), ...(isLast && answer !== undefined ? [{ type: "answer" as const, text: answer }] : [])];
   };

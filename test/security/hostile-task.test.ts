@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import type { Usage } from "../../src/contract/usage.ts";
+import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
+
+/** Tasks whose VM, or agent, is an attacker's: what they claim, say and leave. */
+
+const WAIT_MS = 300_000;
+let fixture: DaemonFixture;
+before(async () => {
+  fixture = await startDaemonFixture();
+  const agent = ["[agents.odd]", 'command = ["sh", "-c", "{prompt}"]', 'format = "claude"'];
+  writeFileSync(path.join(fixture.paths.home, "firebreak.toml"), agent.join("\n"));
+});
+after(() => fixture.close());
+
+/** An agent that says one line of Claude Code's. */
+async function says(line: object) {
+  const { id } = await fixture.client.tasks.create({
+    agent: "odd",
+    prompt: `printf '%s\\n' '${JSON.stringify(line)}'`,
+  });
+  return fixture.client.tasks.wait(id, WAIT_MS);
+}
+
+test("an agent's escape sequences do not reach the terminal of who looks at its task, and its tabs do", async () => {
+  const result = "\u001b]0;title\u0007\u001b[31mred\nif x:\n\treturn\u009b2J\u202e";
+  const { id } = await says({ type: "result", subtype: "success", result });
+  const { stdout } = await fixture.ok("task", "get", id);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  assert.doesNotMatch(stdout, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
+  assert.match(stdout, /red\nif x:\n\treturn/);
+});
+
+test("tasks that claim to have cost more than there is leave a usage that can be told", async () => {
+  const claim = {
+    type: "result",
+    subtype: "success",
+    total_cost_usd: 1e308,
+    modelUsage: { m: { inputTokens: 1e300, outputTokens: Number.MAX_SAFE_INTEGER } },
+  };
+  const [task] = await Promise.all([says(claim), says(claim)]);
+  assert.equal(task.state, "completed", task.reason);
+  const { total } = await fixture.json<Usage>("usage");
+  assert.ok(Number.isFinite(total.costUsd) && Number.isSafeInteger(total.tokens.input), JSON.stringify(total));
+  assert.match((await fixture.ok("usage", "--by", "model")).stdout, /^m /m);
+});
