@@ -3,7 +3,7 @@ import type { DaemonClient } from "../../../client/daemon-client.ts";
 import type { Task } from "../../../contract/task.ts";
 import type { TaskEvent } from "../../../contract/task-event.ts";
 import type { Progress } from "../../../contract/vm.ts";
-import { stripControl } from "../../../platform/terminal-text.ts";
+import { stripControl, stripLines } from "../../../platform/terminal-text.ts";
 import type { ProgressLine } from "../../progress.ts";
 
 const INPUT_LENGTH = 200;
@@ -86,19 +86,26 @@ export function createPrinter({
         return;
       }
       case "text":
-        return event.isDelta ? piece(paint("text", safe(event.text))) : line(paint("text", safe(event.text)));
+        return event.isDelta
+          ? piece(paint("text", stripLines(event.text)))
+          : line(paint("text", stripLines(event.text)));
       case "thinking":
-        return event.isDelta ? piece(paint("thinking", safe(event.text))) : line(paint("thinking", safe(event.text)));
+        return event.isDelta
+          ? piece(paint("thinking", stripLines(event.text)))
+          : line(paint("thinking", stripLines(event.text)));
       case "tool_call":
         return line(
-          paint("tool", `→ ${safe(event.name)} ${safe(JSON.stringify(event.input) ?? "").slice(0, INPUT_LENGTH)}`),
+          paint(
+            "tool",
+            `→ ${stripLines(event.name)} ${stripLines(JSON.stringify(event.input) ?? "").slice(0, INPUT_LENGTH)}`,
+          ),
         );
       case "tool_result":
-        return line(paint("result", shorten(safe(event.output))));
+        return line(paint("result", shorten(stripLines(event.output))));
       case "retry":
-        return line(paint("result", `retry: ${safe(event.message)}`));
+        return line(paint("result", `retry: ${stripLines(event.message)}`));
       case "error":
-        return line(paint("bad", safe(event.message)));
+        return line(paint("bad", stripLines(event.message)));
       case "gap":
         return line(paint("bad", `[${event.bytes} bytes of output are lost: ${event.reason}]`));
       case "state":
@@ -106,21 +113,16 @@ export function createPrinter({
         if (!isNamed) process.stderr.write(`task ${id}: `);
         isNamed = true;
         return void process.stderr.write(
-          `${event.state}${event.reason === undefined ? "" : `: ${safe(event.reason)}`}\n`,
+          `${event.state}${event.reason === undefined ? "" : `: ${stripLines(event.reason)}`}\n`,
         );
       case "finished":
         if (tellsEnd && event.message !== undefined && event.message !== lastReason)
-          process.stderr.write(`${event.reason}: ${safe(event.message)}\n`);
+          process.stderr.write(`${event.reason}: ${stripLines(event.message)}\n`);
         return;
       default:
         return;
     }
   };
-}
-
-/** What an agent says may hold anything; lines stay lines. */
-function safe(text: string): string {
-  return text.split("\n").map(stripControl).join("\n");
 }
 
 function shorten(text: string): string {

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { isEnded } from "../../../contract/task.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
+import { stripLines } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { deleteEach, requireTargets } from "../../delete-each.ts";
 import { formatBytes, printJson, printTable } from "../../output.ts";
@@ -35,7 +36,8 @@ function addGet(parent: Command): void {
       if (asJson) return printJson(task);
       printTask(task);
       const tail = task.answer ?? task.outputTail ?? "";
-      if (tail !== "") process.stdout.write(`\n${tail.trimEnd()}\n`);
+      // Unlike its log this is no output passed on, but what is told about it.
+      if (tail !== "") process.stdout.write(`\n${stripLines(tail.trimEnd())}\n`);
     });
 }
 
