@@ -15,6 +15,8 @@ export const outputDirSchema = guestPathSchema.refine(
 );
 
 function isPlain(path: string): boolean {
+  // Half a pair is no UTF-8.
+  if (path === "" || !path.isWellFormed()) return false;
   if (path === "/") return true;
   const parts = path.split("/");
   // Control characters would come back in errors and tables.

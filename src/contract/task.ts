@@ -14,6 +14,7 @@ import {
   MAX_MEMORY_MIB,
   MIN_DISK_MIB,
   MIN_MEMORY_MIB,
+  wordSchema,
 } from "./vm.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
 
@@ -39,7 +40,10 @@ export const TASK_TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>>
 
 export const isEnded = (state: TaskState): boolean => (TASK_ENDS as readonly string[]).includes(state);
 
-export const MAX_PROMPT_BYTES = 256 * 1024;
+/** Of one word of a command line, or of one variable, bytes without the NUL behind it: Linux takes no more (execve(2), MAX_ARG_STRLEN). */
+export const MAX_WORD_BYTES = 128 * 1024 - 1;
+/** Agents have their prompt as a word. */
+export const MAX_PROMPT_BYTES = MAX_WORD_BYTES;
 export const DEFAULT_OUTPUT_DIR = "/root/output";
 export const DEFAULT_TASK_TIMEOUT_MS = 3600_000;
 export const MAX_TASK_TIMEOUT_MS = 7 * 24 * 3600_000;
@@ -55,7 +59,8 @@ const text = (bytes: number, what: string) =>
     .string()
     .min(1, `${what} is empty`)
     .refine((value) => Buffer.byteLength(value) <= bytes, `${what} has more than ${bytes} bytes`)
-    .refine((value) => !value.includes("\0"), `${what} holds a NUL`);
+    .refine((value) => !value.includes("\0"), `${what} holds a NUL`)
+    .refine((value) => value.isWellFormed(), `${what} is no Unicode: it has half a pair`);
 
 export const taskFileSchema = z.union([
   z.string().max(MAX_FILE_BYTES),
@@ -96,12 +101,7 @@ export const taskCreateSchema = z
       .default("claude")
       .describe("claude, codex, gemini, opencode, copilot, `command`, or one of firebreak.toml"),
     prompt: text(MAX_PROMPT_BYTES, "the prompt").optional(),
-    argv: z
-      .array(z.string().max(128 * 1024))
-      .min(1)
-      .max(1_000)
-      .optional()
-      .describe("the command of the agent `command`"),
+    argv: z.array(wordSchema).min(1).max(1_000).optional().describe("the command of the agent `command`"),
     name: z
       .string()
       .regex(

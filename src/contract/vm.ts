@@ -86,7 +86,8 @@ export const envSchema = z.record(
   z
     .string()
     .max(128 * 1024)
-    .refine((value) => !value.includes("\0"), "a value cannot hold a NUL"),
+    .refine((value) => !value.includes("\0"), "a value cannot hold a NUL")
+    .refine((value) => value.isWellFormed(), "a value is Unicode, without half a pair"),
 );
 
 const labelKeySchema = z
@@ -281,12 +282,14 @@ export const progressSchema = z.object({
 });
 export type Progress = z.infer<typeof progressSchema>;
 
+/** A word of a command line. */
+export const wordSchema = z
+  .string()
+  .refine((word) => !word.includes("\0"), "an argument cannot hold a NUL")
+  .refine((word) => word.isWellFormed(), "an argument is Unicode, without half a pair");
+
 export const execSpecSchema = z.strictObject({
-  argv: z
-    .array(z.string().refine((word) => !word.includes("\0"), "an argument cannot hold a NUL"))
-    .min(1)
-    .max(65_536)
-    .describe("the program and its arguments; no shell is between"),
+  argv: z.array(wordSchema).min(1).max(65_536).describe("the program and its arguments; no shell is between"),
   env: envSchema.optional().describe("added to the VM's"),
   cwd: z.string().startsWith("/", "a working directory is an absolute path in the guest").optional(),
   user: z

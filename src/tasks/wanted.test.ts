@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { taskCreateSchema } from "../contract/task.ts";
+import { hasCode } from "../../test/support/has-code.ts";
+import { MAX_WORD_BYTES, taskCreateSchema } from "../contract/task.ts";
 import type { TaskAgent } from "./agents/agent.ts";
 import { claude } from "./agents/claude.ts";
 import { command } from "./agents/command.ts";
@@ -47,4 +48,38 @@ test("what is denied stays so in the network that a task gets of its own", () =>
     deny: ["git.example"],
     allow: [{ host: "git.example", ports: "443" }],
   });
+});
+
+test("what no VM can be asked for is refused before there is one", () => {
+  const plan = (fields: object) =>
+    planTask(taskCreateSchema.parse({ agent: "command", argv: ["true"], ...fields }), {
+      agent: command,
+      drive: undefined,
+      hasSecret: () => false,
+    });
+  const most = "é".repeat((MAX_WORD_BYTES - 1) / 2);
+  assert.deepEqual(plan({ argv: ["echo", most] }).launch.argv, ["echo", most]);
+  for (const fields of [
+    { argv: ["echo", `${most}é`] },
+    { env: { A: most } },
+    { argv: ["echo", ...Array<string>(7).fill(most)] },
+    {
+      argv: ["echo", ..."12345678"],
+      env: Object.fromEntries([..."ABCDEFG"].map((name) => [name, "\u0001".repeat(30_000)])),
+    },
+  ])
+    assert.throws(() => plan(fields), hasCode("INVALID_ARGUMENT"));
+  for (const fields of [
+    { argv: ["echo", "a\0b"] },
+    { argv: ["echo", "\ud800"] },
+    { env: { A: "\udfff" } },
+    { cwd: "/root/\ud800" },
+    { cwd: "" },
+    { outputDir: "" },
+    { outputDir: "/root/\ud800" },
+    { files: { "/root/\ud800": "" } },
+    { agent: "claude", argv: undefined, prompt: "\ud800" },
+    { agent: "claude", argv: undefined, prompt: "x".repeat(MAX_WORD_BYTES + 1) },
+  ])
+    assert.equal(taskCreateSchema.safeParse({ agent: "command", argv: ["true"], ...fields }).success, false);
 });

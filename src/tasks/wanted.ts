@@ -1,7 +1,7 @@
 import path from "node:path/posix";
 import { type EgressPolicy, type EgressRule, NO_NETWORK } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
-import type { TaskRequest } from "../contract/task.ts";
+import { MAX_WORD_BYTES, type TaskRequest } from "../contract/task.ts";
 import type { VmCreate } from "../contract/vm.ts";
 import type { WorkspaceSpec } from "../contract/workspace.ts";
 import { DEFAULT_WORKSPACE_PATH } from "../contract/workspace.ts";
@@ -9,6 +9,8 @@ import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { AgentLaunch, TaskAgent } from "./agents/agent.ts";
 
 const HOME = "/root";
+/** Of a command line with its environment, as JSON: a guest takes messages of 1 MiB, with what else is in them, bytes. */
+const MAX_LAUNCH_BYTES = 768 * 1024;
 /** Where an agent's own drive is in a VM. */
 export const agentFolder = (agent: string): string => `/opt/agents/${agent}`;
 
@@ -69,6 +71,7 @@ export function planTask(request: TaskRequest, { agent, drive, hasSecret }: Plan
       ? { url: workspace.git, ref: workspace.ref, path: workspacePath as string } // set with it
       : undefined;
   const { image, cpus, diskMib, driver, accel, env } = request;
+  checkSize(launch.argv, { ...env, ...launch.env });
   const memoryMib = request.memoryMib ?? (agent.memoryMib > 0 ? agent.memoryMib : undefined);
   const files = Object.fromEntries(
     Object.entries({ ...launch.files, ...request.files }).map(([file, content]) => [
@@ -115,6 +118,23 @@ function checkOptions({ agent: name, model, maxTurns, maxCostUsd }: TaskRequest,
     refuse("maxCostUsd", "tells of no tokens whose cost could be counted", timeout);
   if (model !== undefined && agent.takesNoModel)
     refuse("model", "takes no model", "Leave it out, or name an agent that has one: firebreak agent list");
+}
+
+/** What no VM could be asked for is refused before there is one. */
+function checkSize(argv: readonly string[], env: Readonly<Record<string, string>>): void {
+  const refuse = (what: string) => {
+    throw new FirebreakError("INVALID_ARGUMENT", what, {
+      hint: "What is long is given in a file: firebreak task run --file PATH",
+    });
+  };
+  for (const word of argv)
+    if (Buffer.byteLength(word) > MAX_WORD_BYTES)
+      refuse(`a word of the command has more than ${MAX_WORD_BYTES} bytes, which is what Linux takes`);
+  for (const [name, value] of Object.entries(env))
+    if (Buffer.byteLength(`${name}=${value}`) > MAX_WORD_BYTES)
+      refuse(`${name} has more than ${MAX_WORD_BYTES} bytes with its name, which is what Linux takes`);
+  if (Buffer.byteLength(JSON.stringify([argv, env])) > MAX_LAUNCH_BYTES)
+    refuse(`the command and its environment have more than ${MAX_LAUNCH_BYTES} bytes together, as JSON`);
 }
 
 /** An agent's own program is on its drive. */
