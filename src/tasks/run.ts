@@ -292,17 +292,19 @@ export class TaskRun {
       const found = (await machines.readDirectory(vm.id, request.outputDir, signal, (archive) =>
         collectFiles(archive, storage, workFolder),
       )) ?? { files: [], skipped: [] };
+      // The next daemon fetches them all.
+      if (found.failure !== undefined && this.#isLeft) throw found.failure;
       this.#note({ files: found.files });
       const events: TaskEventBody[] = found.skipped
         .slice(0, 100)
         .map((text) => ({ type: "error", message: `left out of the files: ${text}`, fatal: false }));
+      if (found.failure !== undefined)
+        events.push({ type: "error", message: filesMissing(found.files.length, found.failure), fatal: false });
       await log.append(events);
     } catch (error) {
       if (this.#isLeft) throw error;
       this.#note({ files: [] });
-      await log.append([
-        { type: "error", message: `its files could not be fetched: ${describe(error)}`, fatal: false },
-      ]);
+      await log.append([{ type: "error", message: filesMissing(0, error), fatal: false }]);
     }
   }
 
@@ -431,6 +433,11 @@ export function endStateOf(finish: FinishReason | undefined): "completed" | "fai
 
 function errorOf({ code, message, hint }: FirebreakError): NonNullable<TaskRecord["error"]> {
   return { code, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+function filesMissing(kept: number, error: unknown): string {
+  const which = kept === 0 ? "its files" : `of its files all but the first ${kept}`;
+  return `${which} could not be fetched: ${describe(error)}`;
 }
 
 function describe(error: unknown): string {

@@ -47,3 +47,28 @@ test("tasks that claim to have cost more than there is leave a usage that can be
   assert.ok(Number.isFinite(total.costUsd) && Number.isSafeInteger(total.tokens.input), JSON.stringify(total));
   assert.match((await fixture.ok("usage", "--by", "model")).stdout, /^m /m);
 });
+
+test("what cannot be read in an output directory, or is too much, costs none of the files before it", async () => {
+  const leaves = async (script: string) => {
+    const argv = ["sh", "-c", `mkdir -p /root/output; cd /root/output; echo kept > a; ${script}; exit 0`];
+    const { id } = await fixture.client.tasks.create({ agent: "command", argv });
+    const task = await fixture.client.tasks.wait(id, WAIT_MS);
+    let errors = "";
+    for await (const event of fixture.client.tasks.events(id))
+      if ("type" in event && event.type === "error") errors += `${event.message}\n`;
+    return { names: task.files?.map((file) => file.path), errors };
+  };
+  const name = "d".repeat(250);
+  const deep = await leaves(`echo z > z; for i in $(seq 20); do mkdir ${name} && cd -P ${name}; done`);
+  assert.deepEqual(deep.names, ["a", "z"], deep.errors);
+  assert.match(deep.errors, /left out of the files: "d/);
+  // Files of the kernel's making that open and cannot be read, or do not open for reading.
+  const made = await leaves("echo z > z; mkdir p; mount --bind /proc/1/attr p");
+  assert.deepEqual([made.names?.at(0), made.names?.at(-1)], ["a", "z"], made.errors);
+  assert.match(made.errors, /p\/exec: .*cannot be read/);
+  const all = await leaves("mkdir p; mount --bind /proc p");
+  assert.ok(all.names?.includes("a"), all.errors.slice(0, 2_000));
+  const huge = await leaves("truncate -s 1T b; echo z > z");
+  assert.deepEqual(huge.names, ["a"]);
+  assert.match(huge.errors, /of its files all but the first 1 could not be fetched: the archive holds more than/);
+});

@@ -69,22 +69,44 @@ test("names that lead out, or are none, are left out by name; nothing is written
   for (const place of [path.join(folder, "..", "out"), "/abs", path.join(folder, "out")]) assert.ok(!existsSync(place));
 });
 
-test("more than may be is refused at the limit, and leaves no part behind", async () => {
+test("of more than may be what came before the limit is kept, and no part is left behind", async () => {
   const limits = { maxEntries: 10, maxBytes: 100 };
-  await assert.rejects(collect(archive(file("big", "x".repeat(101))), limits), { code: "ARCHIVE_TOO_LARGE" });
-  const many = Array.from({ length: 11 }, (_, index) => file(`f${index}`, ""));
-  await assert.rejects(collect(archive(...many), limits), { code: "ARCHIVE_TOO_LARGE" });
-  const cut = file("cut", "x".repeat(600)).subarray(0, 700);
-  await assert.rejects(
-    collect(
-      (async function* () {
-        yield cut;
-      })(),
-    ),
-    { code: "ARCHIVE_INVALID" },
+  const large = await collect(archive(file("a", "kept"), file("big", "x".repeat(101)), file("c", "")), limits);
+  assert.equal(large.failure?.code, "ARCHIVE_TOO_LARGE");
+  const many = await collect(archive(...Array.from({ length: 11 }, (_, index) => file(`f${index}`, ""))), limits);
+  assert.equal(many.failure?.code, "ARCHIVE_TOO_LARGE");
+  const cut = await collect(
+    (async function* () {
+      yield file("whole", "x");
+      yield file("cut", "x".repeat(600)).subarray(0, 700);
+    })(),
   );
+  assert.equal(cut.failure?.code, "ARCHIVE_INVALID");
+  assert.deepEqual(
+    [large, many, cut].map(({ files }) => files.map((each) => each.path).join()),
+    ["a", "f0,f1,f2,f3,f4,f5,f6,f7,f8,f9", "whole"],
+  );
+  assert.equal(await text(await large.storage.get(large.files[0]?.digest as string, {})), "kept");
   assert.deepEqual(
     readdirSync(folder).filter((name) => name.startsWith("part-")),
     [],
   );
+});
+
+test("what is no file, and what the guest could not read, is left out by name; names are not told at length", async () => {
+  const unreadable = file("deep", "");
+  unreadable.write("Z", 156);
+  unreadable.fill(" ", 148, 156);
+  const sum = unreadable.reduce((total, byte) => total + byte, 0);
+  unreadable.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+  const { files, skipped, failure } = await collect(
+    archive(unreadable, file(`${"d/".repeat(4_000)}f`, "x"), file("z", "")),
+  );
+  assert.equal(failure, undefined);
+  assert.deepEqual(
+    files.map((each) => each.path),
+    ["z"],
+  );
+  assert.match(skipped[0] ?? "", /^deep: .*cannot be read/);
+  assert.ok((skipped[1] ?? "").length < 1_100, skipped[1]);
 });

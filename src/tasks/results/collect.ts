@@ -4,21 +4,26 @@ import path from "node:path";
 import { type ArchiveLimits, readTar, type TarEntry } from "../../archive/tar-reader.ts";
 import { guessMediaType, SNIFFED_BYTES } from "../../artifacts/media-type.ts";
 import type { TaskFile } from "../../contract/task.ts";
+import { type FirebreakError, toFirebreakError } from "../../errors/firebreak-error.ts";
 import type { ResultStorage } from "./storage.ts";
 
 /** Of one task's output directory. */
 export const RESULT_LIMITS: ArchiveLimits = { maxEntries: 10_000, maxBytes: 4 * 1024 ** 3 };
 const MAX_PATH_LENGTH = 1_000;
+/** A kind of tar's that is no file, or the guest agent's own for what it cannot read. */
+const OTHER = "a device, a pipe, or what cannot be read";
 
 export interface Collected {
   files: TaskFile[];
   /** What was left out, each with the reason. */
   skipped: string[];
+  /** Why there is nothing of what came behind, where it broke off. */
+  failure?: FirebreakError;
 }
 
 /**
  * Takes the files of a directory's archive, which a guest has made: hostile bytes. Names are kept as names, nothing is unpacked. What is not a file, or has a name that is no
- * path below the directory, is left out by name. Throws ARCHIVE_INVALID, ARCHIVE_TOO_LARGE, HOST_DISK_FULL.
+ * path below the directory, is left out by name. Never throws: what came before a failure (ARCHIVE_INVALID, ARCHIVE_TOO_LARGE, HOST_DISK_FULL, a VM that is gone) is kept.
  */
 export async function collectFiles(
   archive: AsyncIterable<Buffer>,
@@ -28,15 +33,24 @@ export async function collectFiles(
 ): Promise<Collected> {
   const files = new Map<string, TaskFile>();
   const skipped: string[] = [];
-  for await (const entry of readTar(archive, limits)) {
-    if (entry.type === "directory") continue;
-    const name = safeName(entry.path);
-    if (name === undefined) skipped.push(`${JSON.stringify(entry.path.toString("utf8"))}: its name is no path`);
-    else if (entry.type !== "file") skipped.push(`${name}: a ${entry.type === "other" ? "device" : entry.type}`);
-    else files.set(name, await keep(name, entry, storage, workFolder));
+  let failure: FirebreakError | undefined;
+  try {
+    for await (const entry of readTar(archive, limits)) {
+      if (entry.type === "directory") continue;
+      const name = safeName(entry.path);
+      if (name === undefined) skipped.push(`${showName(entry.path)}: its name is no path`);
+      else if (entry.type !== "file") skipped.push(`${name}: ${entry.type === "other" ? OTHER : `a ${entry.type}`}`);
+      else files.set(name, await keep(name, entry, storage, workFolder));
+    }
+  } catch (error) {
+    failure = toFirebreakError(error);
   }
-  return { files: [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1)), skipped };
+  const found = [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { files: found, skipped, ...(failure === undefined ? {} : { failure }) };
 }
+
+/** Of a name that is none: printable, and not megabytes of it in a task's log. */
+const showName = (bytes: Buffer) => JSON.stringify(bytes.toString("utf8", 0, MAX_PATH_LENGTH));
 
 /** A relative path of names that are UTF-8 and none of `.`, `..` or empty; undefined otherwise. */
 function safeName(bytes: Buffer): string | undefined {
