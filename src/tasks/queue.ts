@@ -9,6 +9,8 @@ export interface QueuedTask {
   labels: Readonly<Record<string, string>>;
   /** Of its VM. */
   cpus: number;
+  /** When it was to have begun, ms; absent: it may wait as long as it has to. */
+  deadlineAtMs?: number;
 }
 
 export interface QueueCaps {
@@ -27,13 +29,14 @@ export const PREPARED_AHEAD = 2;
 /** A priority of one more is worth this much waiting, ms: whoever waits long enough comes before what is more urgent and new. */
 export const AGEING_MS = 60_000;
 
-/** The order in which tasks begin: priority with the time waited, then who came first. */
-export function orderQueue(queued: readonly QueuedTask[]): QueuedTask[] {
-  // Each waits for as long as the others, so that when one came is all that the order depends on.
+/** The order in which tasks begin: priority with the time waited, then who came first. It never changes, since each waits for as long as the others. */
+export function compareQueued(a: QueuedTask, b: QueuedTask): number {
   const rank = ({ priority, createdAtMs }: QueuedTask) => createdAtMs - priority * AGEING_MS;
-  return [...queued].sort(
-    (a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0),
-  );
+  return rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+export function orderQueue(queued: readonly QueuedTask[]): QueuedTask[] {
+  return [...queued].sort(compareQueued);
 }
 
 /** Those of the queue that may begin now, in order, beside those that have begun. A cap that one meets lets others pass. */
@@ -43,6 +46,7 @@ export function chooseNext(
   caps: QueueCaps,
   places: number,
 ): QueuedTask[] {
+  if (places <= 0) return [];
   const counts = new Map<string, number>();
   const keysOf = (task: QueuedTask) => capKeys(task, caps);
   const add = (task: QueuedTask) => {

@@ -6,18 +6,19 @@ import { type EgressPolicy, NO_NETWORK } from "../contract/policy.ts";
 import type { SecretGrant } from "../contract/secret.ts";
 import { isEnded, type Task, type TaskRequest } from "../contract/task.ts";
 import type { Usage } from "../contract/usage.ts";
-import { DEFAULTS, MAX_LABELS } from "../contract/vm.ts";
+import { MAX_LABELS } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import { Mutex } from "../vms/mutex.ts";
 import type { TaskLog } from "./log/task-log.ts";
 import type { TaskLogs } from "./logs.ts";
-import { chooseNext, chooseWorking, orderQueue, PREPARED_AHEAD, type QueuedTask } from "./queue.ts";
+import { chooseNext, chooseWorking, PREPARED_AHEAD, type QueuedTask } from "./queue.ts";
 import type { ResultStorage } from "./results/storage.ts";
 import { lateReason, type RunDeps, TaskRun } from "./run.ts";
 import type { TaskSettings } from "./settings.ts";
 import type { TaskFilter, TaskRecord } from "./task-store.ts";
 import { sumUsage } from "./usage.ts";
 import { toTask } from "./view.ts";
+import { toQueued, WaitingTasks } from "./waiting.ts";
 import { planTask } from "./wanted.ts";
 import type { DeliveryStore } from "./webhooks/delivery-store.ts";
 
@@ -43,7 +44,7 @@ export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChang
 /** All tasks of a daemon: their queue, and those that have begun. */
 export class TaskService {
   readonly #options: TaskServiceOptions;
-  readonly #queued = new Map<string, QueuedTask>();
+  readonly #queued = new WaitingTasks();
   readonly #runs = new Map<string, { run: TaskRun; task: QueuedTask; done: Promise<void> }>();
   /** Ids of those whose VMs are ready, each with what lets it begin its work. */
   readonly #ready = new Map<string, () => void>();
@@ -192,11 +193,15 @@ export class TaskService {
       const check = () => {
         const record = this.#options.store.get(id);
         if (record !== undefined && !isEnded(record.state) && !signal.aborted) return;
-        this.#listeners.delete(check);
+        this.#listeners.delete(hear);
         signal.removeEventListener("abort", check);
         resolve();
       };
-      this.#listeners.add(check);
+      // Those who wait for others are not woken.
+      const hear = (changed: TaskRecord) => {
+        if (changed.id === id) check();
+      };
+      this.#listeners.add(hear);
       signal.addEventListener("abort", check);
       check();
     });
@@ -324,7 +329,7 @@ export class TaskService {
   }
 
   #enqueue(record: TaskRecord): void {
-    this.#queued.set(record.id, toQueued(record));
+    this.#queued.add(toQueued(record));
   }
 
   /** Begins whatever may begin. */
@@ -343,7 +348,7 @@ export class TaskService {
     if (this.#memoryRetry !== undefined) return;
     const begun = [...this.#runs].filter(([id]) => !this.#isCollecting(id)).map(([, { task }]) => task);
     const places = caps.maxRunning + PREPARED_AHEAD - begun.length;
-    for (const task of chooseNext([...this.#queued.values()], begun, caps, places)) {
+    for (const task of chooseNext(this.#queued.all, begun, caps, places)) {
       this.#queued.delete(task.id);
       this.#start(task);
     }
@@ -441,15 +446,9 @@ export class TaskService {
   /** What was to have begun by now. */
   #failLate(): void {
     const { store, logs } = this.#options;
-    let next = Number.POSITIVE_INFINITY;
-    for (const id of this.#queued.keys()) {
-      const deadline = store.get(id)?.request.deadlineAt;
-      if (deadline === undefined) continue;
-      if (Date.parse(deadline) > Date.now()) {
-        next = Math.min(next, Date.parse(deadline));
-        continue;
-      }
-      const reason = lateReason(deadline);
+    const { late, nextMs } = this.#queued.lateAt(Date.now());
+    for (const { id } of late) {
+      const reason = lateReason(store.get(id)?.request.deadlineAt);
       const endedAt = new Date().toISOString();
       this.#tell(store.update(id, { state: "failed", finish: "timeout", reason, endedAt, files: [] }));
       this.#queued.delete(id);
@@ -461,8 +460,8 @@ export class TaskService {
         .catch((error: unknown) => this.#report("a task's log could not be written", id, error));
     }
     clearTimeout(this.#deadline);
-    if (Number.isFinite(next))
-      this.#deadline = setTimeout(() => this.#tick(), Math.min(next - Date.now() + 1, 2 ** 31 - 1)).unref();
+    if (Number.isFinite(nextMs))
+      this.#deadline = setTimeout(() => this.#tick(), Math.min(nextMs - Date.now() + 1, 2 ** 31 - 1)).unref();
   }
 
   #tell(record: TaskRecord): void {
@@ -483,15 +482,8 @@ export class TaskService {
   }
 
   #view(record: TaskRecord): Task {
-    const index =
-      record.state === "queued" ? orderQueue([...this.#queued.values()]).findIndex(({ id }) => id === record.id) : -1;
-    return toTask(record, index < 0 ? undefined : index + 1);
+    return toTask(record, record.state === "queued" ? this.#queued.positionOf(record.id) : undefined);
   }
 }
 
 const isOwnLabel = (key: string) => key.startsWith("firebreak/");
-
-function toQueued({ id, request, createdAt, user }: TaskRecord): QueuedTask {
-  const { priority, labels, cpus = DEFAULTS.cpus } = request;
-  return { id, priority, createdAtMs: Date.parse(createdAt), user, labels, cpus };
-}
