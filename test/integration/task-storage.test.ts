@@ -9,6 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ChosenStorage } from "../../src/tasks/results/chosen.ts";
 import { LocalStorage } from "../../src/tasks/results/local.ts";
 import { type S3Options, S3Storage, urlOf } from "../../src/tasks/results/s3.ts";
@@ -170,6 +171,39 @@ test("what the storage does not take is kept on this host, and found there; so i
     await storage.delete(digest);
     await assert.rejects(storage.get(digest, {}), hasCode("ARTIFACT_CORRUPT"));
   }
+});
+
+test("a storage that does not answer holds up one file, and not all those behind it", async () => {
+  let isSilent = true;
+  const silent = await startSpoiler(() => isSilent);
+  const remote = storageAt(silent.endpoint, { idleMs: 200, waitsMs: [] });
+  const local = new LocalStorage(path.join(folder, "local"));
+  const storage = new ChosenStorage({ local, remote: () => remote, log: () => {}, patienceMs: 100, restMs: 1_000 });
+  const files = await Promise.all(Array.from({ length: 20 }, () => makeFile(10)));
+  for (const { digest, file } of files) await storage.put(digest, file, 10);
+  for (const { digest } of files.slice(1)) await storage.delete(digest);
+  assert.equal(silent.count(), 1);
+  assert.ok((await buffer(await storage.get(files[0]?.digest as string, {}))).equals(files[0]?.content as Buffer));
+  isSilent = false;
+  await sleep(1_000);
+  const { digest, file } = await makeFile(10);
+  await storage.put(digest, file, 10);
+  await assert.rejects(local.get(digest, {}), hasCode("ARTIFACT_CORRUPT"));
+});
+
+test("an answer that comes byte for byte is waited for no longer than another", async () => {
+  const dripping = await startSpoiler((_nth, request) => {
+    const drip = setInterval(() => request.socket.write("H"), 20);
+    request.socket.write("HTTP/1.1 200 OK\r\nx: ");
+    request.socket.once("close", () => clearInterval(drip)).on("error", () => {});
+    return true;
+  });
+  const storage = storageAt(dripping.endpoint, { answerMs: 300, waitsMs: [] });
+  const { digest, file } = await makeFile(10);
+  await assert.rejects(
+    storage.put(digest, file, 10),
+    (error) => hasCode("RESULT_STORAGE_FAILED")(error) && /no answer for/.test(String(error)),
+  );
 });
 
 test("a bucket of AWS is a host; elsewhere it is in the path", () => {

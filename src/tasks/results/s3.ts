@@ -13,6 +13,8 @@ import type { ResultStorage } from "./storage.ts";
 const RETRY_WAITS_MS: readonly number[] = [250, 1_000, 4_000];
 /** A connection on which nothing moves for so long is given up, ms. */
 const IDLE_MS = 30_000;
+/** Between all that is sent and the whole head of an answer, which may come byte for byte. */
+const ANSWER_MS = 60_000;
 const MAX_ERROR_BYTES = 64 * 1024;
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -38,6 +40,7 @@ export interface S3Options {
   agent: http.Agent;
   waitsMs?: readonly number[];
   idleMs?: number;
+  answerMs?: number;
 }
 
 interface Wanted {
@@ -143,7 +146,7 @@ export class S3Storage implements ResultStorage {
 
   async #try(digest: string, { method, headers = {}, file }: Wanted): Promise<http.IncomingMessage> {
     const { AwsV4Signer } = await import("aws4fetch");
-    const { settings, keys, agent, idleMs = IDLE_MS } = this.#options;
+    const { settings, keys, agent, idleMs = IDLE_MS, answerMs = ANSWER_MS } = this.#options;
     const { sessionToken, ...rest } = keys();
     const signed = await new AwsV4Signer({
       ...rest,
@@ -158,6 +161,12 @@ export class S3Storage implements ResultStorage {
     const length = file === undefined ? {} : { "content-length": String(file.sizeBytes) };
     const request = send(signed.url, { method, agent, headers: { ...Object.fromEntries(signed.headers), ...length } });
     request.setTimeout(idleMs, () => request.destroy(new Error(`nothing came for ${idleMs / 1000} s`)));
+    let patience: NodeJS.Timeout | undefined;
+    request.once("finish", () => {
+      patience = setTimeout(() => request.destroy(new Error(`no answer for ${answerMs / 1000} s`)), answerMs);
+    });
+    request.once("close", () => clearTimeout(patience));
+    request.once("response", () => clearTimeout(patience));
     const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
       request.once("response", resolve);
       request.on("error", reject);
