@@ -24,6 +24,7 @@ import { ChosenStorage } from "../tasks/results/chosen.ts";
 import { LocalStorage } from "../tasks/results/local.ts";
 import { TaskService } from "../tasks/service.ts";
 import type { TaskSettings } from "../tasks/settings.ts";
+import { sweepTasks } from "../tasks/sweep.ts";
 import { planTask } from "../tasks/wanted.ts";
 import { WebhookSender } from "../tasks/webhooks/sender.ts";
 import { toDeliveries } from "../tasks/webhooks/to-deliveries.ts";
@@ -68,14 +69,16 @@ export function createTasks(options: TasksOptions): {
     readFirebreakToml(existsSync(configFile) ? readFileSync(configFile, "utf8") : "", configFile),
   );
   const agentOf = (name: string) => findAgent(readAgents(document()), name);
+  const contentFolder = path.join(folder, "files");
   const tasks = new TaskService({
     store,
+    sweep: () => sweepTasks({ folder, contentFolder }, store),
     deliveries,
     checkWebhooks: (named, isConfined) => checkWebhooks(named, isConfined, secretFor),
     logs: new TaskLogs(folder),
     machines: new TaskMachines(vms, options.triesOf),
     storage: new ChosenStorage({
-      local: new LocalStorage(path.join(folder, "files")),
+      local: new LocalStorage(contentFolder),
       remote: createRemoteStorage({
         settings: () => taskSettings().storage,
         dial: options.dial,

@@ -54,8 +54,10 @@ test("content is in use as long as a file of a task has it", () => {
     put(id);
     store.update(id, { files: [file] });
   }
+  assert.deepEqual(store.unusedOf(["sha256:1"], "a"), []);
   store.remove("a");
   assert.deepEqual(store.unusedOf(["sha256:1", "sha256:2"]), ["sha256:2"]);
+  assert.deepEqual(store.unusedOf(["sha256:1"], "b"), ["sha256:1"]);
   store.remove("b");
   assert.deepEqual(store.unusedOf(["sha256:1", "sha256:1"]), ["sha256:1"]);
 });

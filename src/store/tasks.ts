@@ -105,13 +105,14 @@ export class SqliteTaskStore implements TaskStore {
     for (const { entry } of rows) yield JSON.parse(String(entry)) as UsageEntry;
   }
 
-  unusedOf(digests: readonly string[]): string[] {
+  unusedOf(digests: readonly string[], without = ""): string[] {
     return this.#database
       .prepare(
         `SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN
-           (SELECT json_extract(file.value, '$.digest') FROM tasks, json_each(tasks.record, '$.files') AS file)`,
+           (SELECT json_extract(file.value, '$.digest') FROM tasks, json_each(tasks.record, '$.files') AS file
+            WHERE tasks.id <> ?)`,
       )
-      .all(JSON.stringify(digests))
+      .all(JSON.stringify(digests), without)
       .map(({ value }) => String(value));
   }
 

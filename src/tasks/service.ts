@@ -37,6 +37,8 @@ export interface TaskServiceOptions extends Omit<RunDeps, "takePlace" | "onChang
   /** Throws what making a VM with this network and these secrets would. */
   checkAccess: (policy: EgressPolicy, secrets: readonly SecretGrant[]) => void;
   deliveries: Pick<DeliveryStore, "ofTask">;
+  /** Removes what a daemon that was killed has left on this host's disk and no task has. */
+  sweep: () => Promise<void>;
   /** Throws when the webhooks cannot be as they are; confined ones lead to public addresses alone. */
   checkWebhooks: (webhooks: TaskRequest["webhooks"], isConfined: boolean) => void;
 }
@@ -179,10 +181,16 @@ export class TaskService {
       });
     const view = this.#view(record);
     await this.#files.run(async () => {
+      // Somebody else may have deleted it meanwhile.
+      this.#find(id);
+      // The task goes last: whoever finds it after a crash deletes what is left of it.
+      await this.#dropUnused(
+        (record.files ?? []).map(({ digest }) => digest),
+        id,
+      );
+      await logs.delete(id);
       store.remove(id);
-      await this.#dropUnused((record.files ?? []).map(({ digest }) => digest));
     });
-    await logs.delete(id);
     return view;
   }
 
@@ -242,6 +250,7 @@ export class TaskService {
   async recover(): Promise<void> {
     const { store, machines, workFolder } = this.#options;
     await rm(workFolder, { recursive: true, force: true });
+    await this.#options.sweep().catch((error: unknown) => this.#report("what is left of tasks stays", "", error));
     const open = store.list({ states: ["queued", "starting", "running", "collecting"], limit: 100_000 }).reverse();
     for (const record of open) await this.#takeUp(record);
     const owned = new Set(open.map(({ id }) => id));
@@ -285,11 +294,11 @@ export class TaskService {
     } else this.#start(toQueued(record));
   }
 
-  /** Content that neither a task nor a run has any more. */
-  async #dropUnused(digests: readonly string[]): Promise<void> {
+  /** Content that neither a task, but for one that is to go, nor a run has any more. */
+  async #dropUnused(digests: readonly string[], without?: string): Promise<void> {
     const { store, storage } = this.#options;
     if (digests.length === 0) return;
-    for (const digest of store.unusedOf(digests))
+    for (const digest of store.unusedOf(digests, without))
       if (![...this.#held].some((held) => held.has(digest))) await storage.delete(digest);
   }
 

@@ -67,6 +67,6 @@ export interface TaskStore {
   remove(id: string): void;
   /** Of all tasks that have ended from `since` on and before `until`, ISO 8601, also of those that were removed. */
   usage(range: { since?: string | undefined; until?: string | undefined }): Iterable<UsageEntry>;
-  /** Those of the digests that no file of a task has. */
-  unusedOf(digests: readonly string[]): string[];
+  /** Those of the digests that no file of a task has, but for the files of one that is to go. */
+  unusedOf(digests: readonly string[], without?: string): string[];
 }
