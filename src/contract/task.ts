@@ -177,6 +177,9 @@ export const taskCreateSchema = z
 export type TaskCreate = z.input<typeof taskCreateSchema>;
 export type TaskRequest = z.output<typeof taskCreateSchema>;
 
+/** Of what a task was asked lists have the beginning, characters and words. */
+export const GLANCED = { promptLength: 1_000, words: 20, wordLength: 200 } as const;
+
 export const taskResultFileSchema = z.object({
   path: z.string().describe("below the output directory"),
   mediaType: z.string(),
@@ -206,8 +209,11 @@ export const taskSchema = z.object({
   error: z
     .object({ code: z.string(), message: z.string(), hint: z.string().optional().describe("what there is to do") })
     .optional(),
-  prompt: z.string().optional(),
-  argv: z.array(z.string()).optional(),
+  prompt: z.string().optional().describe(`in lists its first ${GLANCED.promptLength} characters`),
+  argv: z
+    .array(z.string())
+    .optional()
+    .describe(`in lists its first ${GLANCED.words} words, ${GLANCED.wordLength} characters of each`),
   model: z.string().optional(),
   priority: z.number().int(),
   labels: labelsSchema,
@@ -216,9 +222,15 @@ export const taskSchema = z.object({
   vm: z.object({ id: z.string(), name: z.string() }).optional(),
   position: count.optional().describe("in the queue, from 1"),
   exitCode: z.number().int().optional(),
-  answer: z.string().optional().describe("the agent's own last word"),
-  outputTail: z.string().optional().describe(`the last ${OUTPUT_TAIL_LENGTH} characters of what it printed or said`),
-  files: z.array(taskResultFileSchema).optional().describe("of its output directory, once it has ended"),
+  answer: z.string().optional().describe("the agent's own last word; of one task alone, not in lists"),
+  outputTail: z
+    .string()
+    .optional()
+    .describe(`the last ${OUTPUT_TAIL_LENGTH} characters of what it printed or said; of one task alone`),
+  files: z
+    .array(taskResultFileSchema)
+    .optional()
+    .describe("of its output directory, once it has ended; of one task alone"),
   usage: taskUsageSchema.optional(),
   webhooks: z
     .array(

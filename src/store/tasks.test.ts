@@ -38,6 +38,38 @@ test("the files that a task begins with are no part of its record", () => {
   assert.ok(!JSON.stringify(store.get("a")).includes("content"));
 });
 
+test("a list has no more of a task than is shown there", () => {
+  const { store, put } = open();
+  put("a", {
+    argv: ["sh", "-c", "x".repeat(100_000), ...Array<string>(900).fill("é")],
+    name: "n",
+    labels: { team: "x" },
+  });
+  put("b", { agent: "claude", argv: undefined, prompt: "é".repeat(60_000) });
+  for (const state of ["starting", "running", "collecting"] as const) store.update("a", { state });
+  const file = { path: "p".repeat(1_000), mediaType: "text/plain", sizeBytes: 1, digest: "sha256:1" };
+  store.update("a", { files: Array(1_000).fill(file), answer: "z".repeat(100_000), outputTail: "t".repeat(4_000) });
+  const [second, first] = store.glance();
+  assert.deepEqual(first?.request, {
+    ...{ agent: "command", name: "n", priority: 0, labels: { team: "x" } },
+    argv: ["sh", "-c", "x".repeat(200), ...Array(17).fill("é")],
+  });
+  assert.equal(second?.request.prompt, "é".repeat(1_000));
+  assert.ok(JSON.stringify([first, second]).length < 5_000);
+  assert.deepEqual([first?.id, first?.state, second?.state], ["a", "collecting", "queued"]);
+  assert.equal(store.get("a")?.files?.length, 1_000);
+});
+
+test("those that ended before a time are found, the oldest first", () => {
+  const { store, put } = open();
+  for (const [index, id] of ["a", "b", "c"].entries()) {
+    put(id);
+    store.update(id, { state: "cancelled", endedAt: `2026-01-0${index + 1}T00:00:00.000Z` });
+  }
+  put("d");
+  assert.deepEqual(store.endedBefore("2026-01-03T00:00:00.000Z"), ["a", "b"]);
+});
+
 test("a task goes through its states in their order, and no end is left", () => {
   const { store, put } = open();
   put("a");

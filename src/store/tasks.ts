@@ -1,11 +1,26 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import { isEnded, TASK_TRANSITIONS, type TaskRequest } from "../contract/task.ts";
+import { GLANCED, isEnded, TASK_TRANSITIONS, type TaskRequest } from "../contract/task.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
-import type { TaskFilter, TaskRecord, TaskStore, UsageEntry } from "../tasks/task-store.ts";
+import type { TaskFilter, TaskGlance, TaskRecord, TaskStore, UsageEntry } from "../tasks/task-store.ts";
 import type { ToDeliveries } from "../tasks/webhooks/delivery-store.ts";
 import { SqliteDeliveryStore } from "./webhooks.ts";
 
 const DEFAULT_LIMIT = 1_000;
+/** Of a list's tasks no more is read than is shown there: a guest decides how long the rest is, and there may be megabytes of it in each. */
+const GLANCE = `
+  json_remove(record, '$.files', '$.answer', '$.outputTail') AS record,
+  json_object(
+    'agent', agent,
+    'name', json_extract(request, '$.name'),
+    'model', json_extract(request, '$.model'),
+    'priority', json_extract(request, '$.priority'),
+    'labels', json(json_extract(request, '$.labels')),
+    'prompt', substr(json_extract(request, '$.prompt'), 1, ${GLANCED.promptLength}),
+    'argv', CASE WHEN json_type(request, '$.argv') = 'array' THEN json((
+      SELECT json_group_array(substr(value, 1, ${GLANCED.wordLength}))
+      FROM (SELECT value FROM json_each(request, '$.argv') LIMIT ${GLANCED.words})
+    )) END
+  ) AS request`;
 
 /** Tasks in SQLite. */
 export class SqliteTaskStore implements TaskStore {
@@ -39,7 +54,30 @@ export class SqliteTaskStore implements TaskStore {
     return this.#database.prepare("SELECT request, record FROM tasks WHERE id = ?").all(id).map(decode)[0];
   }
 
-  list({ states, agent, user, labels = [], before, limit = DEFAULT_LIMIT }: TaskFilter = {}): TaskRecord[] {
+  list(filter: TaskFilter = {}): TaskRecord[] {
+    return this.#select("request, record", filter).map(decode);
+  }
+
+  glance(filter: TaskFilter = {}): TaskGlance[] {
+    return this.#select(GLANCE, filter).map((row) => {
+      const { prompt, ...request } = JSON.parse(String(row.request)) as TaskGlance["request"] & {
+        prompt: string | null;
+      };
+      // What is absent has no value, rather than none.
+      const given = Object.entries({ ...request, prompt }).filter(([, value]) => value !== null);
+      const record = JSON.parse(String(row.record)) as Omit<TaskGlance, "request">;
+      return { ...record, request: Object.fromEntries(given) as unknown as TaskGlance["request"] };
+    });
+  }
+
+  endedBefore(time: string): string[] {
+    return this.#database
+      .prepare("SELECT id FROM tasks WHERE json_extract(record, '$.endedAt') < ? ORDER BY number")
+      .all(time)
+      .map(({ id }) => String(id));
+  }
+
+  #select(columns: string, { states, agent, user, labels = [], before, limit = DEFAULT_LIMIT }: TaskFilter) {
     const where: string[] = [];
     const values: (string | number)[] = [];
     const add = (condition: string, ...of: (string | number)[]) => {
@@ -59,10 +97,9 @@ export class SqliteTaskStore implements TaskStore {
     }
     return this.#database
       .prepare(
-        `SELECT request, record FROM tasks ${where.length > 0 ? `WHERE ${where.join(" AND ")}` : ""} ORDER BY number DESC LIMIT ?`,
+        `SELECT ${columns} FROM tasks ${where.length > 0 ? `WHERE ${where.join(" AND ")}` : ""} ORDER BY number DESC LIMIT ?`,
       )
-      .all(...values, limit)
-      .map(decode);
+      .all(...values, limit);
   }
 
   update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord {

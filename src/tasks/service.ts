@@ -15,7 +15,7 @@ import { chooseNext, chooseWorking, PREPARED_AHEAD, type QueuedTask } from "./qu
 import type { ResultStorage } from "./results/storage.ts";
 import { lateReason, type RunDeps, TaskRun } from "./run.ts";
 import type { TaskSettings } from "./settings.ts";
-import type { TaskFilter, TaskRecord } from "./task-store.ts";
+import type { TaskFilter, TaskGlance, TaskRecord } from "./task-store.ts";
 import { sumUsage } from "./usage.ts";
 import { toTask } from "./view.ts";
 import { toQueued, WaitingTasks } from "./waiting.ts";
@@ -119,8 +119,9 @@ export class TaskService {
     };
   }
 
+  /** Without their files and what they have said. */
   list(filter: TaskFilter): Task[] {
-    return this.#options.store.list(filter).map((record) => this.#view(record));
+    return this.#options.store.glance(filter).map((record) => this.#view(record));
   }
 
   /** What tasks that ended in this time took, by what `by` names; those that are forgotten count, too. */
@@ -267,10 +268,8 @@ export class TaskService {
   /** Forgets what has ended long ago. */
   async prune(): Promise<void> {
     const limit = new Date(Date.now() - this.#options.settings().keepMs).toISOString();
-    const ended = this.#options.store.list({ states: ["completed", "failed", "cancelled"], limit: 100_000 });
-    for (const { id, endedAt } of ended)
-      if (endedAt !== undefined && endedAt < limit)
-        await this.delete(id).catch((error: unknown) => this.#report("a task could not be forgotten", id, error));
+    for (const id of this.#options.store.endedBefore(limit))
+      await this.delete(id).catch((error: unknown) => this.#report("a task could not be forgotten", id, error));
   }
 
   /** Lets go of what runs: its commands go on in their VMs. */
@@ -490,7 +489,7 @@ export class TaskService {
     return record;
   }
 
-  #view(record: TaskRecord): Task {
+  #view(record: TaskRecord | TaskGlance): Task {
     return toTask(record, record.state === "queued" ? this.#queued.positionOf(record.id) : undefined);
   }
 }

@@ -32,6 +32,11 @@ export interface TaskRecord {
   pastUsage?: TaskUsage | undefined;
 }
 
+/** A task as lists have it: without what it has left and said, and with the beginning of what it was asked. */
+export type TaskGlance = Omit<TaskRecord, "request" | "files" | "answer" | "outputTail"> & {
+  request: Pick<TaskRequest, "agent" | "name" | "prompt" | "argv" | "model" | "priority" | "labels">;
+};
+
 /** What an ended task is counted by; it stays when the task is forgotten. */
 export interface UsageEntry {
   task: string;
@@ -62,6 +67,10 @@ export interface TaskStore {
   get(id: string): TaskRecord | undefined;
   /** Newest first. */
   list(filter?: TaskFilter): TaskRecord[];
+  /** The same with as much of each as a list shows. */
+  glance(filter?: TaskFilter): TaskGlance[];
+  /** Ids of those that ended before a time, ISO 8601, the oldest first. */
+  endedBefore(time: string): string[];
   /** Changes a task; `undefined` takes a value away. What is counted of its end is kept with it, or neither is. Throws TASK_STATE_CONFLICT when its state does not allow the next. */
   update(id: string, change: Partial<Omit<TaskRecord, "id" | "request">>): TaskRecord;
   remove(id: string): void;

@@ -1,8 +1,8 @@
 import type { Task } from "../contract/task.ts";
-import type { TaskRecord } from "./task-store.ts";
+import type { TaskGlance, TaskRecord } from "./task-store.ts";
 
 /** A task as the API shows it; `position` is that in the queue, from 1. */
-export function toTask(record: TaskRecord, position?: number): Task {
+export function toTask(record: TaskRecord | TaskGlance, position?: number): Task {
   const {
     request,
     cancelledAt: _cancelledAt,

@@ -99,3 +99,28 @@ test("what tasks took is summed by what is asked for", async () => {
   assert.match(text, /claude: 1 tasks, 0\.5000 USD, 100 tokens in, 20 out, 2 s of VMs/);
   assert.equal((await call("get_task_usage", { by: "colour" })).data.code, "INVALID_ARGUMENT");
 });
+
+test("thousands of files that a task has left are told of a page at a time", async (t) => {
+  const client = createFakeVmClient();
+  const file = (index: number) => ({ path: `f${index}`, mediaType: "text/plain", sizeBytes: 1, digest: "sha256:0" });
+  const files = Array.from({ length: 450 }, (_, index) => file(index));
+  const call = caller(client);
+  const { data } = await call("run_task", { prompt: "x" });
+  const task_id = data.task_id as string;
+  const task = await client.tasks.get(task_id);
+  t.mock.method(client.tasks, "get", async () => ({ ...task, files }));
+  t.mock.method(client.tasks, "files", async () => files);
+  const status = await call("get_task_status", { task_id });
+  assert.deepEqual([(status.data.result_files as unknown[]).length, status.data.more_files], [50, 400]);
+  const names: string[] = [];
+  for (let offset: unknown = 0; offset !== undefined; ) {
+    const page = await call("list_task_files", { task_id, offset });
+    names.push(...(page.data.files as { path: string }[]).map(({ path }) => path));
+    assert.ok((page.data.files as unknown[]).length <= 200);
+    offset = page.data.next_offset;
+  }
+  assert.deepEqual(
+    names,
+    files.map(({ path }) => path),
+  );
+});

@@ -4,6 +4,10 @@ import { FINISH_REASONS } from "../../contract/task-event.ts";
 
 export const taskArgument = z.string().min(1).max(64).describe("Id of the task (list_tasks shows them).");
 
+/** Of a task's files; a guest may leave thousands, and a client has little room. */
+const SHOWN_FILES = 50;
+const restOf = ({ files = [] }: Task) => Math.max(0, files.length - SHOWN_FILES);
+
 /** A task as tools show it. */
 export const taskViewSchema = z.strictObject({
   task_id: z.string(),
@@ -19,7 +23,8 @@ export const taskViewSchema = z.strictObject({
   result_files: z
     .array(z.strictObject({ path: z.string(), media_type: z.string(), size_bytes: z.number() }))
     .optional()
-    .describe("Read them with get_task_file."),
+    .describe(`The first ${SHOWN_FILES}; list_task_files has all. Read them with get_task_file.`),
+  more_files: z.number().optional().describe("How many there are besides."),
   cost_usd: z.number().optional(),
   cost_source: z.enum(["reported", "prices"]).optional(),
   input_tokens: z.number().optional(),
@@ -48,7 +53,8 @@ export function toTaskView(task: Task): TaskView {
     exit_code: task.exitCode,
     answer: task.answer,
     output: task.outputTail,
-    result_files: task.files?.map(({ path, mediaType, sizeBytes }) => ({
+    more_files: restOf(task) || undefined,
+    result_files: task.files?.slice(0, SHOWN_FILES).map(({ path, mediaType, sizeBytes }) => ({
       path,
       media_type: mediaType,
       size_bytes: sizeBytes,
@@ -76,7 +82,8 @@ export function factsOf({ id, state, agent, exitCode, reason }: Task): string[] 
 
 /** What it has come to, for reading. */
 export function textOf(task: Task): string {
-  const files = (task.files ?? []).map(({ path, sizeBytes }) => `${path} (${sizeBytes} bytes)`);
+  const files = (task.files ?? []).slice(0, SHOWN_FILES).map(({ path, sizeBytes }) => `${path} (${sizeBytes} bytes)`);
+  if (restOf(task) > 0) files.push(`and ${restOf(task)} more`);
   return [task.answer ?? task.outputTail ?? "", ...(files.length === 0 ? [] : [`\nFiles: ${files.join(", ")}`])]
     .join("\n")
     .trim();

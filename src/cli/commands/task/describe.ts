@@ -4,6 +4,8 @@ import { formatUsd } from "../../../contract/usd.ts";
 import { stripLines } from "../../../platform/terminal-text.ts";
 import { formatBytes, formatDuration } from "../../output.ts";
 
+const SHOWN_FILES = 20;
+
 /** How a task stands, in few lines. */
 export function printTask(task: Task, out: Writable = process.stdout): void {
   const took =
@@ -29,15 +31,18 @@ export function printTask(task: Task, out: Writable = process.stdout): void {
         ?.map(({ host, state, reason }) => `${host} ${state}${reason === undefined ? "" : ` (${reason})`}`)
         .join(", "),
     ],
-    [
-      "files",
-      (task.files ?? []).length === 0
-        ? undefined
-        : (task.files ?? []).map(({ path, sizeBytes }) => `${path} (${formatBytes(sizeBytes)})`).join(", "),
-    ],
+    ["files", describeFiles(task)],
   ];
   const shown = facts.filter((fact): fact is [string, string] => fact[1] !== undefined);
   const width = Math.max(...shown.map(([label]) => label.length));
   for (const [label, value] of shown)
     out.write(`${label.padEnd(width)}  ${stripLines(value, " ".repeat(width + 2))}\n`);
+}
+
+/** A guest may leave thousands. */
+function describeFiles({ id, files = [] }: Task): string | undefined {
+  if (files.length === 0) return undefined;
+  const shown = files.slice(0, SHOWN_FILES).map(({ path, sizeBytes }) => `${path} (${formatBytes(sizeBytes)})`);
+  const rest = files.length - shown.length;
+  return [...shown, ...(rest > 0 ? [`and ${rest} more: firebreak task files ${id}`] : [])].join(", ");
 }
