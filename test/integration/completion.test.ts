@@ -26,6 +26,8 @@ test("completion knows the values of a task's options", () => {
   assert.deepEqual(complete("task", "run", "--network", "a"), ["allowlist"]);
   assert.deepEqual(complete("task", "run", "--keep-vm", "on"), ["on-failure"]);
   assert.deepEqual(complete("task", "run", "--driver", "q"), ["qemu"]);
+  assert.deepEqual(complete("task", "list", "--state", "c"), ["collecting", "completed", "cancelled"]);
+  assert.deepEqual(complete("agent", "get", "cl"), ["claude"]);
 });
 
 test("completion asks a daemon that runs for tasks", () => {

@@ -1,5 +1,6 @@
 import { type Command, Help } from "commander";
-import { KEEP_VM } from "../../contract/task.ts";
+import { SECRET_EXPOSURES } from "../../contract/secret.ts";
+import { KEEP_VM, TASK_STATES } from "../../contract/task.ts";
 import { FirebreakError } from "../../errors/firebreak-error.ts";
 import { CLIENT_IDS } from "./gen-config.ts";
 
@@ -38,6 +39,10 @@ const VALUES: Record<string, string[]> = {
   "--agent": AGENTS,
   "--network": ["none", "allowlist", "public", "nat"],
   "--keep-vm": [...KEEP_VM],
+  "--state": [...TASK_STATES],
+  "--restart": ["never", "on-failure", "always"],
+  "--on-expiry": ["stop", "suspend", "delete"],
+  "--expose": [...SECRET_EXPOSURES],
   "--by": ["agent", "user", "model", "day", "task", "label:"],
 };
 const ARGUMENTS: Record<string, string[]> = {
