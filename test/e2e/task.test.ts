@@ -115,6 +115,9 @@ test("the commands say in their own words what is wrong, and what there is as JS
     (await fixture.ok("task", "run", "-w", "/", "--file", "package.json:/tmp/a", "--", "cat", "tmp/a")).stdout[0],
     "{",
   );
+  const waited = await fixture.ok("task", "run", "--wait", "--", "sh", "-c", "echo first; echo last");
+  assert.equal(waited.stdout, "first\nlast\n");
+  assert.equal((await fixture.cli(["task", "run", "--timeout", "1s", "--", "sleep", "60"])).exitCode, 124);
   const { id } = await run("true");
   await ended(id);
   const { tasks } = await fixture.json<{ tasks: { id: string }[] }>("task", "list", "--agent", "command", "-n", "1");

@@ -6,6 +6,9 @@ import { formatBytes, formatDuration } from "../../output.ts";
 
 const SHOWN_FILES = 20;
 
+/** An agent's last word, or the end of what the task has printed. Unlike its log this is no output passed on, but what is told about it. */
+export const tailOf = ({ answer, outputTail }: Task): string => stripLines((answer ?? outputTail ?? "").trimEnd());
+
 /** How a task stands, in few lines. */
 export function printTask(task: Task, out: Writable = process.stdout): void {
   const took =

@@ -5,13 +5,12 @@ import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import { isEnded } from "../../../contract/task.ts";
 import { FirebreakError } from "../../../errors/firebreak-error.ts";
-import { stripLines } from "../../../platform/terminal-text.ts";
 import { openContext } from "../../context.ts";
 import { deleteEach, requireTargets } from "../../delete-each.ts";
 import { formatBytes, printJson, printTable } from "../../output.ts";
 import { parseCount } from "../../parse.ts";
 import { printWorkspaceAfter } from "../workspace-report.ts";
-import { printTask } from "./describe.ts";
+import { printTask, tailOf } from "./describe.ts";
 import { createPrinter } from "./follow.ts";
 import { addTaskList } from "./list.ts";
 import { addTaskRun, exitCodeOf, isWorkspaceOf, waitForEnd } from "./run.ts";
@@ -35,9 +34,8 @@ function addGet(parent: Command): void {
       const task = await client.tasks.get(id);
       if (asJson) return printJson(task);
       printTask(task);
-      const tail = task.answer ?? task.outputTail ?? "";
-      // Unlike its log this is no output passed on, but what is told about it.
-      if (tail !== "") process.stdout.write(`\n${stripLines(tail.trimEnd())}\n`);
+      const tail = tailOf(task);
+      if (tail !== "") process.stdout.write(`\n${tail}\n`);
     });
 }
 

@@ -14,7 +14,7 @@ import { addNetworkOptions, type NetworkOptionValues, toNetwork, withPlaces } fr
 import { addKindOptions, collect, type KindOptionValues, toKind } from "../vm-options.ts";
 import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "../workspace-options.ts";
 import { findWorkspace, printWorkspaceAfter } from "../workspace-report.ts";
-import { printTask } from "./describe.ts";
+import { printTask, tailOf } from "./describe.ts";
 import { followTask, progressOf } from "./follow.ts";
 
 interface TaskRunOptions extends KindOptionValues, NetworkOptionValues, WorkspaceOptionValues {
@@ -44,7 +44,7 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
     .command("run")
     .summary("give a prompt to an agent, or run a command, in a VM of its own")
     .description(
-      "Queue a task: a prompt for a coding agent, or a command (--agent command, or just -- CMD), in a VM of its own that is deleted afterwards. Its events are printed as they come, and the exit code is 0 when it has completed, or that of the command. Ctrl-C cancels it; with --detach it goes on by itself. What it leaves in its output directory is kept.",
+      "Queue a task: a prompt for a coding agent, or a command (--agent command, or just -- CMD), in a VM of its own that is deleted afterwards. Its events are printed as they come, and the exit code is 0 when it has completed, or that of the command, or 124 when its time was up. Ctrl-C cancels it; with --detach it goes on by itself. What it leaves in its output directory is kept.",
     )
     .argument("[words...]", "the prompt; - is stdin; or the command, after --")
     .option(
@@ -52,7 +52,7 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
       "claude, codex, gemini, opencode, copilot, command, or one of firebreak.toml (default: claude)",
     );
   addWorkspaceOptions(addNetworkOptions(addKindOptions(command, "512; of built-in agents 1024")))
-    .option("--wait", "wait for its end without printing its events")
+    .option("--wait", "wait for its end and print its answer, or the end of its output, in the place of its events")
     .option("--detach", "print its id and return at once")
     .option("--name <text>", "a name for people")
     .option("--model <name>", "the agent's model")
@@ -95,6 +95,8 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
         const workspace = options.workspace === undefined ? undefined : await findWorkspace(client, isMeant);
         printJson(workspace === undefined ? ended : { ...ended, workspace });
       } else {
+        const tail = options.wait ? tailOf(ended) : "";
+        if (tail !== "") process.stdout.write(`${tail}\n`);
         printTask(ended, process.stderr);
         if (options.workspace !== undefined) await printWorkspaceAfter(client, isMeant);
       }
@@ -231,10 +233,11 @@ function cancelOnInterrupt(client: DaemonClient, id: string): () => void {
   return () => void process.off("SIGINT", onSignal);
 }
 
-/** A command's own exit code is its task's. */
-export function exitCodeOf({ state, agent, exitCode }: Task): number {
+/** A command's own exit code is its task's; one that has run out of time ends as `timeout` does. */
+export function exitCodeOf({ state, finish, agent, exitCode }: Task): number {
   if (state === "completed") return 0;
   if (state === "cancelled") return 130;
+  if (finish === "timeout") return 124;
   return agent === "command" && exitCode !== undefined && exitCode > 0 ? exitCode : 1;
 }
 
