@@ -16,6 +16,7 @@ import { addWorkspaceOptions, toWorkspace, type WorkspaceOptionValues } from "..
 import { findWorkspace, printWorkspaceAfter } from "../workspace-report.ts";
 import { printTask, tailOf } from "./describe.ts";
 import { followTask, progressOf } from "./follow.ts";
+import { printRefusals } from "./refusals.ts";
 
 interface TaskRunOptions extends KindOptionValues, NetworkOptionValues, WorkspaceOptionValues {
   agent?: string;
@@ -98,6 +99,7 @@ export function addTaskRun(parent: Command, hasSeparator: boolean): void {
         const tail = options.wait ? tailOf(ended) : "";
         if (tail !== "") process.stdout.write(`${tail}\n`);
         printTask(ended, process.stderr);
+        await printRefusals(client, ended);
         if (options.workspace !== undefined) await printWorkspaceAfter(client, isMeant);
       }
       process.exitCode = exitCodeOf(ended);
