@@ -336,7 +336,7 @@ test("mistakes in policies are told with their place", async () => {
     return path.join(fixture.folder, name);
   };
   for (const [args, expected] of [
-    [["--allow", "127.1"], /allow\[0\]: "127\.1" is an address, not a name \(POLICY_INVALID\)/],
+    [["--allow", "127.1"], /--allow: "127\.1" is an address, not a name \(POLICY_INVALID\)/],
     [["--allow", "registires"], /did you mean 'registries'/],
     [["--network", "open"], /--network: 'open' is not none, allowlist, public/],
     [["--network", "none", "--allow", "a.example"], /mode none allows nothing/],
