@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -84,6 +84,45 @@ test("half a write is cut off, and its output comes again", async () => {
   const third = await TaskLog.open(place);
   assert.deepEqual([third.lastSeq, third.position], [2, { offset: 15, stdout: 1, stderr: 2 }]);
   await third.close();
+});
+
+test("an end that is JSON and no event is cut off like half a write", async () => {
+  const ends = [
+    { seq: "a", position: { offset: 1, stdout: 0, stderr: 0 } },
+    { seq: 2, position: "x" },
+    { seq: 2, position: { offset: 1e300, stdout: 0, stderr: 0 } },
+    { seq: 2, position: { offset: 1, stdout: -5, stderr: 0 } },
+    { seq: 1e300, position: { offset: 1, stdout: 0, stderr: 0 } },
+    null,
+  ];
+  for (const end of ends) {
+    const place = freshPlace();
+    const log = await TaskLog.open(place);
+    await log.append([line("a")], { offset: 10, stdout: 0, stderr: 0 });
+    await log.close();
+    appendFileSync(place, `${JSON.stringify(end)}\n`);
+    const again = await TaskLog.open(place);
+    assert.deepEqual([again.lastSeq, again.position.offset], [1, 10], JSON.stringify(end));
+    await again.append([line("b")]);
+    assert.deepEqual(await seqs(again.read(1)), [1, 2]);
+    await again.close();
+  }
+});
+
+test("a log that has fewer lines than its last one says is read to its end", { timeout: 20_000 }, async () => {
+  const place = freshPlace();
+  const log = await TaskLog.open(place);
+  for (const text of ["a", "b", "c"]) await log.append([line(text)]);
+  await log.close();
+  const bytes = readFileSync(place);
+  bytes[bytes.indexOf(10)] = 32;
+  writeFileSync(place, bytes);
+  const again = await TaskLog.open(place);
+  assert.equal(again.lastSeq, 3);
+  for (const from of [2, 3]) for await (const piece of again.read(from)) assert.ok(piece.length > 0);
+  truncateSync(place, 10);
+  for (const follow of [false, true]) assert.deepEqual(await seqs(again.read(1, { follow })), []);
+  await again.close();
 });
 
 test("who is too slow is told what was left out, and can fetch it", async () => {

@@ -159,6 +159,8 @@ export class TaskLog {
         }
       }
       const piece = await this.#readAt(offset + rest.length, Math.min(READ_BYTES, sizeBytes - offset - rest.length));
+      // Somebody has cut the file: there is nothing to wait for.
+      if (piece.length === 0) return;
       const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
       const end = bytes.lastIndexOf(NEWLINE) + 1;
       rest = bytes.subarray(end);
@@ -193,7 +195,8 @@ export class TaskLog {
     if (wanted > this.#end.seq) return { seq: this.#end.seq + 1, offset: this.#end.sizeBytes };
     const known = this.#index.findLastIndex((entry) => entry.seq <= wanted);
     let { seq, offset } = this.#index[known] as { seq: number; offset: number }; // the first is 1
-    while (seq < wanted && !signal?.aborted) {
+    // A log that somebody has changed may have fewer lines than its last one says.
+    while (seq < wanted && offset < this.#end.sizeBytes && !signal?.aborted) {
       const bytes = await this.#readAt(offset, Math.min(READ_BYTES, this.#end.sizeBytes - offset));
       let at = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0 && seq < wanted; end = bytes.indexOf(NEWLINE, at)) {
@@ -284,7 +287,11 @@ async function readEnd(file: FileHandle): Promise<LogEnd> {
 
 function parseStored(line: Buffer): Stored | undefined {
   try {
-    return JSON.parse(line.toString("utf8")) as Stored;
+    const stored = JSON.parse(line.toString("utf8")) as Partial<Stored> | null;
+    const { seq, position } = stored ?? {};
+    const counts = [seq, position?.offset, position?.stdout, position?.stderr];
+    // A disk, or somebody, may have made anything of it.
+    return counts.every((each) => Number.isSafeInteger(each) && (each as number) >= 0) ? (stored as Stored) : undefined;
   } catch {
     return undefined;
   }
