@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import path from "node:path";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Usage } from "../../src/contract/usage.ts";
 import { type DaemonFixture, startDaemonFixture } from "../support/daemon-fixture.ts";
 
@@ -71,4 +75,45 @@ test("what cannot be read in an output directory, or is too much, costs none of 
   const huge = await leaves("truncate -s 1T b; echo z > z");
   assert.deepEqual(huge.names, ["a"]);
   assert.match(huge.errors, /of its files all but the first 1 could not be fetched: the archive holds more than/);
+});
+
+test("lines of megabytes cost the daemon no more for each of many who follow and read nothing", async () => {
+  // As JSON in a log each quotation mark has two characters more than it had in its own line.
+  const script = `head -c 1500000 /dev/zero | tr '\\0' Q | sed 's/Q/\\\\"/g' >/tmp/x
+for i in 1 2 3; do printf '{"type":"x","a":"'; cat /tmp/x; printf '"}\\n'; done`;
+  const { id } = await fixture.client.tasks.create({ agent: "odd", prompt: script });
+  const task = await fixture.client.tasks.wait(id, WAIT_MS);
+  assert.equal(task.state, "completed", task.reason);
+  const follow = async () => {
+    const target = { socketPath: fixture.paths.socket, path: `/v1/tasks/${id}/events`, agent: false as const };
+    const [response] = (await once(http.get({ ...target, headers: { accept: "text/event-stream" } }), "response")) as [
+      http.IncomingMessage,
+    ];
+    return response;
+  };
+  const { pid } = await fixture.client.status();
+  const mibOf = () => Number(/VmRSS:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+  const before = mibOf();
+  const followers = await Promise.all(Array.from({ length: 100 }, follow));
+  // More of it than the first of them would take, had each its own.
+  let most = before;
+  for (let look = 0; look < 30; look++) {
+    await fixture.client.tasks.get(id);
+    most = Math.max(most, mibOf());
+    await sleep(100);
+  }
+  assert.ok(most - before < 200, `${Math.round(before)} MiB have become ${Math.round(most)}`);
+  for (const follower of followers.slice(1)) follower.destroy();
+  const events = (await text(followers[0] as http.IncomingMessage)).split("\n\n").filter((event) => event !== "");
+  const numbers = events.map((event) => {
+    const [head = "", data = ""] = event.split("\ndata: ");
+    const { seq } = JSON.parse(data) as { seq: number };
+    assert.equal(head, `id: ${seq}`);
+    return seq;
+  });
+  assert.deepEqual(
+    numbers,
+    events.map((_, index) => index + 1),
+  );
+  assert.ok(events.some((event) => event.length > 3_000_000));
 });

@@ -25,6 +25,8 @@ const MAX_TASK_BYTES = 16 * 1024 * 1024;
 /** How far behind a follower that may skip is before it does, bytes. */
 export const MAX_BEHIND = 4 * 1024 * 1024;
 const KEEPALIVE_MS = 15_000;
+/** A piece of a log that is longer is one line, bytes. */
+const MAX_COPIED = 256 * 1024;
 
 /** Work of agents, and of any command, in VMs of its own. */
 export function addTaskRoutes(api: Api, { tasks, agents }: TaskDeps): void {
@@ -132,8 +134,10 @@ async function sendEvents(
   try {
     const options = { follow, signal, onSkip: skipped, ...(maySkip ? { maxBehind: MAX_BEHIND } : {}) };
     for await (const piece of log.read(from, options)) {
-      const bytes = isStream ? toStream(piece) : piece;
-      if (!outgoing.write(bytes)) await once(outgoing, "drain", { signal }).catch(() => {});
+      if (!isStream) outgoing.write(piece);
+      else if (piece.length <= MAX_COPIED) outgoing.write(toStream(piece));
+      else writeLong(outgoing, piece);
+      if (outgoing.writableNeedDrain) await once(outgoing, "drain", { signal }).catch(() => {});
     }
   } finally {
     clearInterval(keepalive);
@@ -143,10 +147,19 @@ async function sendEvents(
 
 /** Server-sent events of lines, each of which begins with its number. */
 function toStream(piece: Buffer): string {
-  const events = piece
+  return piece
     .toString("utf8")
     .trimEnd()
     .split("\n")
-    .map((line) => `id: ${/^\{"seq":(\d+)/.exec(line)?.[1] ?? ""}\ndata: ${line}\n\n`);
-  return events.join("");
+    .map((line) => `id: ${numberOf(line)}\ndata: ${line}\n\n`)
+    .join("");
 }
+
+/** The same of one line that is so long that all who follow share it: it is not copied. */
+function writeLong(outgoing: ServerResponse, line: Buffer): void {
+  outgoing.write(`id: ${numberOf(line.toString("latin1", 0, 64))}\ndata: `);
+  outgoing.write(line);
+  outgoing.write("\n");
+}
+
+const numberOf = (line: string) => /^\{"seq":(\d+)/.exec(line)?.[1] ?? "";

@@ -65,6 +65,16 @@ test("a line that is longer than what is read at once is one event", async () =>
   await again.close();
 });
 
+test("all who are at a line of megabytes have the same bytes of it", async () => {
+  const log = await TaskLog.open(freshPlace());
+  await log.append([line("y".repeat(3_000_000)), line("b")]);
+  const first = async () => (await log.read(1).next()).value as Buffer;
+  const [one, ...others] = await Promise.all([first(), first(), first()]);
+  for (const other of others) assert.equal(other.buffer, one?.buffer);
+  assert.ok((one?.length ?? 0) > 3_000_000);
+  await log.close();
+});
+
 test("half a write is cut off, and its output comes again", async () => {
   const place = freshPlace();
   const log = await TaskLog.open(place);

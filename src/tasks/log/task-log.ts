@@ -46,6 +46,7 @@ export class TaskLog {
   /** Every so many events: where one begins. Filled as far as somebody has read or written. */
   readonly #index: { seq: number; offset: number }[] = [{ seq: 1, offset: 0 }];
   readonly #waiting = new Set<() => void>();
+  #long: { offset: number; line: Promise<Buffer> } | undefined;
   #end: LogEnd;
   #isEnded = false;
   #followers = 0;
@@ -141,7 +142,6 @@ export class TaskLog {
   async *#read(from: number, options: ReadOptions, pace: Pace | undefined): AsyncGenerator<Buffer> {
     const { follow = false, signal, maxBehind } = options;
     let { seq, offset } = await this.#find(Math.max(1, from), signal);
-    let rest: Buffer = Buffer.alloc(0);
     while (!signal?.aborted) {
       const { sizeBytes, seq: last } = this.#end;
       if (offset >= sizeBytes) {
@@ -155,20 +155,16 @@ export class TaskLog {
         if (near.seq > seq) {
           options.onSkip?.(seq, near.seq - 1);
           ({ seq, offset } = near);
-          rest = Buffer.alloc(0);
         }
       }
-      const piece = await this.#readAt(offset + rest.length, Math.min(READ_BYTES, sizeBytes - offset - rest.length));
-      // Somebody has cut the file: there is nothing to wait for.
-      if (piece.length === 0) return;
-      const bytes = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+      const bytes = await this.#readAt(offset, Math.min(READ_BYTES, sizeBytes - offset));
       const end = bytes.lastIndexOf(NEWLINE) + 1;
-      rest = bytes.subarray(end);
-      if (end === 0) continue;
-      const lines = bytes.subarray(0, end);
+      const lines = end > 0 ? bytes.subarray(0, end) : await this.#longLine(offset);
+      // Somebody has cut the file: there is nothing to wait for.
+      if (lines.at(-1) !== NEWLINE) return;
       seq += countLines(lines);
-      offset += end;
-      pace?.spend(end);
+      offset += lines.length;
+      pace?.spend(lines.length);
       yield lines;
     }
   }
@@ -214,6 +210,18 @@ export class TaskLog {
 
   #noteFound(seq: number, offset: number): void {
     if (seq % INDEX_EVERY === 1 && seq > (this.#index.at(-1)?.seq ?? 0)) this.#index.push({ seq, offset });
+  }
+
+  /** A line that is longer than what is read at once: of megabytes, if its guest wants it so, and the same for all who are at it. */
+  #longLine(offset: number): Promise<Buffer> {
+    if (this.#long?.offset !== offset) {
+      const line = this.#lineLength(offset).then((length) => this.#readAt(offset, length));
+      this.#long = { offset, line };
+      line.catch(() => {
+        this.#long = undefined;
+      });
+    }
+    return this.#long.line;
   }
 
   async #lineLength(offset: number): Promise<number> {
