@@ -301,8 +301,8 @@ export class WorkspaceService {
     });
   }
 
-  /** Finishes what a daemon that died had begun, and removes what nobody owns. */
-  async recover(): Promise<void> {
+  /** Removes what nobody owns. `cutOff` is the end of what a daemon that died was at: many files take minutes, which a start need not wait for. */
+  async recover(): Promise<{ cutOff: Promise<unknown> }> {
     await this.#backups.sweep();
     const records = new Map(this.#store.list().map((record) => [record.id, record]));
     for (const name of await readdir(this.#options.folder).catch(() => [] as string[])) {
@@ -311,16 +311,19 @@ export class WorkspaceService {
       if (!isOfUse) await rm(path.join(this.#options.folder, name), { recursive: true, force: true });
       else if (record.state !== "applying") await this.#files(name).clear();
     }
-    for (const record of records.values()) {
-      if (record.state !== "applying") continue;
-      try {
-        await this.#lock(record.id).run(() => this.#finish(record));
-        this.#options.log("a sync that was cut off is done", { vm: record.vmName, directory: record.directory });
-      } catch (error) {
-        const reason = `a sync that was cut off cannot go on: ${toFirebreakError(error).message}`;
-        this.#store.update(record.id, { reason });
-        this.#options.log(reason, { vm: record.vmName });
-      }
+    const applying = [...records.values()].filter(({ state }) => state === "applying");
+    // Whoever needs one of these from here on waits for its lock.
+    return { cutOff: Promise.all(applying.map((record) => this.#finishCutOff(record))) };
+  }
+
+  async #finishCutOff(record: WorkspaceRecord): Promise<void> {
+    try {
+      await this.#lock(record.id).run(() => this.#finish(record));
+      this.#options.log("a sync that was cut off is done", { vm: record.vmName, directory: record.directory });
+    } catch (error) {
+      const reason = `a sync that was cut off cannot go on: ${toFirebreakError(error).message}`;
+      this.#store.update(record.id, { reason });
+      this.#options.log(reason, { vm: record.vmName });
     }
   }
 

@@ -52,7 +52,7 @@ export async function openWorkspaces(options: { hostFolder?: string; stateFolder
     /** A daemon's end at this moment, and the next one's beginning. */
     restart: async () => {
       service = open();
-      await service.recover();
+      await (await service.recover()).cutOff;
     },
     close: async () => {
       await agent.close();
