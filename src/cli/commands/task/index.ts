@@ -13,6 +13,7 @@ import { printWorkspaceAfter } from "../workspace-report.ts";
 import { printTask, tailOf } from "./describe.ts";
 import { createPrinter } from "./follow.ts";
 import { addTaskList } from "./list.ts";
+import { placesBelow } from "./places.ts";
 import { addTaskRun, exitCodeOf, isWorkspaceOf, waitForEnd } from "./run.ts";
 
 export function addTaskCommands(program: Command, hasSeparator: boolean): void {
@@ -114,8 +115,7 @@ function addFiles(parent: Command): void {
       const { client, asJson } = await openContext(command);
       const files = await client.tasks.files(id);
       if (options.output !== undefined) {
-        // Names of the guest's making, which the daemon has checked: relative, without `..`.
-        const places = files.map((file) => ({ file, place: path.join(options.output as string, file.path) }));
+        const places = placesBelow(options.output, files);
         for (const { place } of places) await requireFree(place);
         for (const { file, place } of places) {
           await mkdir(path.dirname(place), { recursive: true });
