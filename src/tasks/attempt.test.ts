@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskEvent } from "../contract/task-event.ts";
 import { FirebreakError } from "../errors/firebreak-error.ts";
 import type { ExecExit } from "../guest/protocol.ts";
@@ -179,4 +180,12 @@ test("a command that is told to end before it is there is told again", async () 
   attempt.end("cancelled", "it was cancelled");
   assert.equal((await attempt.run()).reason, "cancelled");
   await log.close();
+});
+
+test("a clock that was set back since its work began ends it neither at once nor late", async () => {
+  const startedAtMs = Date.now() + 60 * 24 * 3600_000;
+  const soon = await open(() => sleep(100).then(() => exited(0)), { startedAtMs });
+  assert.equal((await soon.attempt.run()).reason, "completed");
+  const never = await open((_sink, _signal, killed) => killed.then(() => exited(143)), { startedAtMs, timeoutMs: 200 });
+  assert.equal((await never.attempt.run()).reason, "timeout");
 });

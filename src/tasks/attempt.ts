@@ -80,7 +80,8 @@ export class Attempt implements OutputSink {
   /** Throws TASK_LOST when the machine has failed, OPERATION_CANCELED when `letGo` was called. */
   async run(): Promise<AttemptEnd> {
     const { vm, execId, launch, machines, startedAtMs, timeoutMs, isNew } = this.#options;
-    const left = startedAtMs + timeoutMs - Date.now();
+    // A clock that has been set back gives no more time than there is in all, nor more than a timer takes, which would end it at once.
+    const left = Math.min(timeoutMs, startedAtMs + timeoutMs - Date.now());
     const timer = setTimeout(() => this.end("timeout", `it took more than ${timeoutMs / 1000} s`), Math.max(0, left));
     try {
       const exit = await Promise.race([
