@@ -115,6 +115,8 @@ test("what is wrong is told with file, line and key", () => {
     ["agents = 1\n", /^f\.toml:1: agents: a table of agents is wanted/],
     ["[agents.claude]\n", /^f\.toml:1: agents\.claude: there is a built-in agent of that name/],
     ["[agents.Big]\n", /^f\.toml:1: agents\.Big: an agent's name/],
+    // No task could name it.
+    [`[agents.${"a".repeat(33)}]\n`, /an agent's name is made of .* at most 32/],
     ["[agents.x]\nmodel = 'm'\n", /^f\.toml:1: agents\.x: it has neither a command nor/],
     [`${own}modell = 'm'\n`, /^f\.toml:3: there is no key 'agents\.x\.modell', did you mean 'model'\?/],
     ['[agents.x]\ncommand = "x {prompt}"\n', /^f\.toml:2: agents\.x\.command: a list of a program/],

@@ -15,7 +15,8 @@ import { BASE_ENV, baseOf, promptOf } from "./launch.ts";
 
 const text = z.string({ error: "a text is wanted" }).min(1, "it is empty");
 const MAX_AGENTS = 100;
-const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+/** As tasks may name one. */
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 /** npm's own rule for names, and a version as it is published: no range, no tag. */
 const PACKAGE = /^((?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*)@(\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?)$/;
 const VERSION = /^\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]+)?$/;
@@ -80,7 +81,7 @@ function readAgent(name: string, value: unknown, document: ConfigDocument): Task
       undefined,
       "there is a built-in agent of that name; give this one another, and let it extend that one",
     );
-  if (!NAME.test(name)) throw refuse(undefined, "an agent's name is made of a-z, 0-9 and '-', at most 63");
+  if (!NAME.test(name)) throw refuse(undefined, "an agent's name is made of a-z, 0-9 and '-', at most 32");
   const table = checkTable(agentTableSchema, value, { document, path });
   const at: Place = { document, path, refuse };
   checkMemory(table, at);
