@@ -1,4 +1,5 @@
 import { Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EgressEvent } from "../contract/egress.ts";
 import { FRAME, FrameDecoder } from "../contract/frames.ts";
@@ -7,6 +8,7 @@ import { type Vm, vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
 import { type ExecExit, execSkippedSchema } from "../guest/protocol.ts";
+import { orGiveUp } from "../platform/abort.ts";
 import { relayAttach, relayUnattended } from "../vms/exec-relay.ts";
 import type { WorkOptions } from "../vms/ports.ts";
 import { runCommand } from "../vms/run-command.ts";
@@ -168,23 +170,30 @@ export class TaskMachines {
       const fault = new AbortController();
       try {
         const exit = await this.#vms.use(vm, { signal }, async ({ client }) => {
+          const output = toWritable(sink, (error) => fault.abort(error));
           const options = {
             client,
             input: (async function* () {})(),
-            output: toWritable(sink, (error) => fault.abort(error)),
+            output,
             signal: AbortSignal.any([signal, fault.signal]),
             explainLoss: () => this.#vms.explainLoss(vm),
             killGraceMs: KILL_GRACE_MS,
           };
           isStarted ||= mayExist && (await exists(client, id));
           mayExist = true;
-          if (isStarted) return relayAttach(id, sink.offset, true, options);
-          const { argv, env, cwd } = await launch();
-          const spec = { id, argv, env, cwd, timeoutMs, spoolBytes: SPOOL_BYTES, detach: "block" } as const;
-          return relayUnattended(spec, options, () => {
-            isStarted = true;
-          });
+          try {
+            if (isStarted) return await relayAttach(id, sink.offset, true, options);
+            const { argv, env, cwd } = await launch();
+            const spec = { id, argv, env, cwd, timeoutMs, spoolBytes: SPOOL_BYTES, detach: "block" } as const;
+            return await relayUnattended(spec, options, () => {
+              isStarted = true;
+            });
+          } finally {
+            // What has come is not all taken yet, and both an end and another try go by what is.
+            await orGiveUp(finished(output.end()), signal).catch(() => {});
+          }
         });
+        if (fault.signal.aborted) throw fault.signal.reason;
         if (exit !== undefined) return exit;
         throw new FirebreakError("CHANNEL_LOST", "the command's output ended before the command did");
       } catch (thrown) {

@@ -111,7 +111,8 @@ test("what has not begun by its deadline fails, whether its VM is ready by then 
     assert.match((await fixture.ok("task", "logs", id)).stderr, /^timeout: it had not begun by \d{4}-/m);
   }
   const low: string[] = [];
-  for (let n = 0; n < 3; n++) low.push(await detach("--deadline", "1h", "--", "true"));
+  // Long enough for the urgent one's VM to be ready before the last of them begins: a place stays free for nobody whose VM is not.
+  for (let n = 0; n < 3; n++) low.push(await detach("--deadline", "1h", "--", "sleep", "2"));
   const urgent = await detach("--priority", "50", "--", "true");
   await fixture.ok("vm", "exec", `task-${first}-1`, "--", "touch", "/root/go");
   const begun: [string, number][] = [];
