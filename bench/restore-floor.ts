@@ -241,9 +241,12 @@ async function attach(socket: Socket): Promise<void> {
       continue;
     }
     const { reply, attached } = scanner.push(chunk);
-    if (reply !== "") socket.write(reply);
+    if (reply !== "") {
+      // Behind the reply a knock would be HTTP/2 to the guest, which would end the session.
+      clearTimeout(knock);
+      socket.write(reply);
+    }
     if (attached === undefined) continue;
-    clearTimeout(knock);
     if (attached.rest.length > 0) socket.unshift(attached.rest);
     return;
   }
