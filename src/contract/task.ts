@@ -18,6 +18,9 @@ import {
 } from "./vm.ts";
 import { workspaceSpecSchema } from "./workspace.ts";
 
+/** Label of a task's VM, by which it is found again; its value is the task's id. */
+export const TASK_LABEL = "firebreak/task";
+
 /** The HTTP API's tasks: work that an agent, or any command, does in a VM of its own. */
 
 /**

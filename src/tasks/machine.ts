@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { EgressEvent } from "../contract/egress.ts";
 import { FRAME, FrameDecoder } from "../contract/frames.ts";
 import { NO_NETWORK } from "../contract/policy.ts";
+import { TASK_LABEL } from "../contract/task.ts";
 import { type Vm, vmCreateSchema } from "../contract/vm.ts";
 import { FirebreakError, toFirebreakError } from "../errors/firebreak-error.ts";
 import type { GuestClient } from "../guest/client.ts";
@@ -20,8 +21,6 @@ import type { TaskRecord } from "./task-store.ts";
 import type { GitSource, TaskVm } from "./wanted.ts";
 import { noteStart, writeDiff } from "./workspace-diff.ts";
 
-/** By which a task's VM is found again. */
-export const TASK_LABEL = "firebreak/task";
 /** Output that a guest keeps for a daemon that is away; the command waits when it is full. */
 const SPOOL_BYTES = 8 * 1024 * 1024;
 const KILL_GRACE_MS = 5_000;

@@ -1,3 +1,4 @@
+import { TASK_LABEL } from "../contract/task.ts";
 import type { VmState } from "../contract/vm.ts";
 import type { WorkspaceReport } from "../contract/workspace.ts";
 import { GuestSteps } from "./guest-steps.ts";
@@ -14,9 +15,8 @@ const SYNC_DEADLINE_MS = 10_000;
 
 type Executors = { [K in VmStep["kind"]]: (context: StepContext, step: Extract<VmStep, { kind: K }>) => Promise<void> };
 
-/** Whether firebreak itself has made a VM, such as a task's: its end comes while nobody watches it. */
-const isOwn = ({ labels }: Pick<VmRecord, "labels">): boolean =>
-  Object.keys(labels).some((key) => key.startsWith("firebreak/"));
+/** A task's VM ends while nobody watches it, and its task is asked about afterwards. */
+const isOfTask = ({ labels }: Pick<VmRecord, "labels">): boolean => TASK_LABEL in labels;
 
 /** Does what the planner decided. A step kind without an executor does not compile. */
 export class VmSteps {
@@ -53,7 +53,7 @@ export class VmSteps {
       },
       forget: async ({ record }) => {
         await files.forget(record);
-        await options.workspaces?.forget(record.id, record.ephemeral || isOwn(record));
+        await options.workspaces?.forget(record.id, record.ephemeral || isOfTask(record));
       },
     };
   }
