@@ -1,22 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { egressEvent } from "../../test/support/egress-event.ts";
 import type { EgressEvent } from "../contract/egress.ts";
 import { explainCloneFailure } from "./clone-failure.ts";
 
-const event = (fields: Partial<EgressEvent>): EgressEvent => ({
-  id: 1,
-  at: "2026-01-01T00:00:00Z",
-  vm: { id: "a", name: "task-x-1" },
-  protocol: "tcp",
-  verdict: "allowed",
-  name: "git.example",
-  port: 443,
-  count: 1,
-  state: "closed",
-  sentBytes: 0,
-  receivedBytes: 0,
-  ...fields,
-});
+const event = (fields: Partial<EgressEvent>) => egressEvent({ verdict: "allowed", name: "git.example", ...fields });
 const RESET = "fatal: unable to access 'https://git.example/x.git/': Send failure: Connection reset by peer\n";
 
 test("why git has no repository is told by where its VM was kept from, or by what it says", () => {

@@ -1,22 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EgressEvent } from "../../../contract/egress.ts";
+import { egressEvent as event } from "../../../../test/support/egress-event.ts";
 import { describeRefusals } from "./refusals.ts";
-
-const event = (fields: Partial<EgressEvent>): EgressEvent => ({
-  id: 1,
-  at: "2026-01-01T00:00:00Z",
-  vm: { id: "abc", name: "task-x-1" },
-  protocol: "tcp",
-  verdict: "denied",
-  name: "a.example",
-  port: 443,
-  count: 1,
-  state: "closed",
-  sentBytes: 0,
-  receivedBytes: 0,
-  ...fields,
-});
 
 test("what was not reached is told once for each place, with where to look", () => {
   assert.equal(describeRefusals([event({ verdict: "allowed" })]), undefined);
